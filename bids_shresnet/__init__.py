@@ -1,0 +1,11 @@
+"""A BIDS App that makes diffusion MRI from different scanners comparable (SHResNet, Koppers et al. 2018)."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+try:
+    __version__ = version("bids-shresnet")
+except PackageNotFoundError:  # run.py in a clone that is not installed
+    __version__ = (Path(__file__).resolve().parent.parent / "version").read_text(encoding="utf-8").strip()

@@ -1,0 +1,263 @@
+"""The nouns every room shares: where a scan is (Scan) and what is in it (Dwi, ShImage).
+
+One convention inside: arrays are indexed (x, y, z, volume) with x, y, z closest to right, anterior, superior
+(`nibabel.as_closest_canonical`; oblique grids stay oblique), an affine maps voxel indices to RAS+ millimetres,
+b-vectors are unit vectors along the *world* axes (not the image's), b-values are in s/mm2, signals are S/S0.
+Foreign conventions end in `files/` and in the `to_`/`from_` functions of `diffusion/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from bids_shresnet.errors import Finding
+
+B0_THRESHOLD = 50.0  # s/mm2; scanners write 0, 5, 10 or 0.001 for "no diffusion weighting"
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """One physical machine.
+
+    Attributes
+    ----------
+    label
+        Letters and digits only; names the scanner in flags, folders and sidecars.
+    manufacturer, model, serial
+        As the sidecar spells them; empty where the user named the scanner instead.
+    evidence
+        What named it: "map", "table", "sidecar" or "regex".
+    """
+
+    label: str
+    manufacturer: str = ""
+    model: str = ""
+    serial: str = ""
+    evidence: str = "sidecar"
+
+    def __post_init__(self) -> None:
+        if not self.label.isalnum() or not self.label.isascii():
+            msg = f"a scanner label is letters and digits only, got {self.label!r}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One DWI series on disk.
+
+    Attributes
+    ----------
+    image, bval, bvec
+        Its files, as found (symbolic links are not followed: annexed data stay annexed).
+    entities
+        BIDS entities by long name ("subject", "session", ...), values as text, in file-name order.
+    metadata
+        The sidecars, merged by inheritance.
+    scanner
+        None where nothing names it.
+    bvals
+        b-values in s/mm2, one a volume, so that roles can be decided without opening the image.
+    mask, dseg
+        Brain mask and tissue segmentation on the scan's own grid, where the input has them.
+    dataset
+        Root of the dataset that holds the image.
+    """
+
+    image: Path
+    bval: Path
+    bvec: Path
+    entities: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    scanner: Scanner | None
+    bvals: tuple[float, ...]
+    dataset: Path
+    mask: Path | None = None
+    dseg: Path | None = None
+
+    @property
+    def subject(self) -> str:
+        """Label without `sub-`."""
+        return self.entities["subject"]
+
+    @property
+    def name(self) -> str:
+        """File name without suffix and extension, e.g. `sub-01_ses-ge_acq-b1200`."""
+        return self.image.name.split(".")[0].rsplit("_", 1)[0]
+
+    @property
+    def directions(self) -> int:
+        """Number of diffusion-weighted volumes."""
+        return sum(b >= B0_THRESHOLD for b in self.bvals)
+
+    @property
+    def scanner_label(self) -> str:
+        """Empty where nothing names the scanner."""
+        return self.scanner.label if self.scanner else ""
+
+
+@dataclass(frozen=True)
+class Dwi:
+    """A DWI series in memory.
+
+    Attributes
+    ----------
+    data
+        Signal in the scanner's units, (x, y, z, volume).
+    affine
+        Voxel indices to RAS+ mm, 4 x 4.
+    bvals
+        s/mm2, one a volume.
+    bvecs
+        Unit vectors along the world axes, (volume, 3); zero for b0 volumes.
+    """
+
+    data: Float[np.ndarray, "x y z n"]
+    affine: Float[np.ndarray, "4 4"]
+    bvals: Float[np.ndarray, " n"]
+    bvecs: Float[np.ndarray, "n 3"]
+
+    def __post_init__(self) -> None:
+        volumes = self.data.shape[3]
+        if self.bvals.shape != (volumes,) or self.bvecs.shape != (volumes, 3):
+            got = f"{self.bvals.shape} and {self.bvecs.shape}"
+            msg = f"{volumes} volumes need {volumes} b-values and ({volumes}, 3) b-vectors, got {got}"
+            raise ValueError(msg)
+        norms = np.linalg.norm(self.bvecs, axis=1)
+        if not np.all(np.isclose(norms, 1, atol=1e-3) | (norms == 0)):
+            msg = f"b-vectors must be unit or zero, got norms from {norms.min():.3f} to {norms.max():.3f}"
+            raise ValueError(msg)
+
+    @property
+    def b0s(self) -> Bool[np.ndarray, " n"]:
+        """Which volumes carry no diffusion weighting."""
+        return self.bvals < B0_THRESHOLD
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the grid."""
+        return self.data.shape[:3]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The volumes of one b-value, as spherical harmonics up to an even order."""
+
+    bvalue: float  # s/mm2, mean over the shell
+    sh_order: int
+
+    @property
+    def coefficients(self) -> int:
+        """(L + 1)(L + 2) / 2 even harmonics."""
+        return (self.sh_order + 1) * (self.sh_order + 2) // 2
+
+
+@dataclass(frozen=True)
+class ShImage:
+    """S/S0 of a scan as spherical-harmonic coefficients, shell after shell.
+
+    Attributes
+    ----------
+    coefficients
+        (x, y, z, coefficient); zero outside the mask. Basis: `real_sh_descoteaux`, legacy=False.
+    mask
+        Brain, (x, y, z).
+    affine
+        Voxel indices to RAS+ mm.
+    shells
+        In ascending b; their coefficients are stacked in this order.
+    """
+
+    coefficients: Float[np.ndarray, "x y z c"]
+    mask: Bool[np.ndarray, "x y z"]
+    affine: Float[np.ndarray, "4 4"]
+    shells: tuple[Shell, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        expected = sum(shell.coefficients for shell in self.shells)
+        if self.coefficients.shape != (*self.mask.shape, expected):
+            msg = f"expected coefficients of shape {(*self.mask.shape, expected)}, got {self.coefficients.shape}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not used, and why, in words a radiographer understands."""
+
+    file: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All DWI of a dataset: usable scans, files left out, and what is wrong or odd."""
+
+    scans: tuple[Scan, ...]
+    left_out: tuple[LeftOut, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def scanners(self) -> dict[str, Scanner]:
+        """By label, sorted."""
+        found = {scan.scanner.label: scan.scanner for scan in self.scans if scan.scanner}
+        return dict(sorted(found.items()))
+
+    def scans_on(self, label: str) -> tuple[Scan, ...]:
+        """The scans of one scanner."""
+        return tuple(scan for scan in self.scans if scan.scanner_label == label)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The scans to harmonize, and the other usable scans, each with the reason."""
+
+    scans: tuple[Scan, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target scanner with the travelling subjects scanned on both.
+
+    Attributes
+    ----------
+    travelling
+        One (source scan, target scan) a subject, by subject label.
+    """
+
+    source: Scanner
+    target: Scanner
+    travelling: tuple[tuple[Scan, Scan], ...]
+
+    @property
+    def name(self) -> str:
+        """`from-<source>_to-<target>`, the name of its model folder."""
+        return f"from-{self.source.label}_to-{self.target.label}"
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What one travelling subject teaches: the same places on both scanners.
+
+    Attributes
+    ----------
+    patches
+        Source coefficients of the 3x3x3 neighbours (C order) of the point that corresponds to a target voxel, at the
+        source's spacing, along its axes and in its head pose: just as the source scan looks at application.
+    signal
+        The target's S/S0 there, as measured: neither interpolated nor smoothed; all shells' directions side by side.
+    matrix
+        From stacked coefficients to the signal in the target's directions, turned into the source's head pose.
+    tissue
+        1 grey matter, 2 white matter.
+    """
+
+    patches: Float[np.ndarray, "v 27 c"]
+    signal: Float[np.ndarray, "v d"]
+    matrix: Float[np.ndarray, "d c"]
+    tissue: Integer[np.ndarray, " v"]
