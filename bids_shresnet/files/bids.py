@@ -1,0 +1,67 @@
+"""All DWI of a dataset and its derivatives, each with what its datasets say about it; nothing is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bids_shresnet.errors import Finding
+from bids_shresnet.files.dataset import MAPS, SEGMENTATIONS, Dataset, File
+from bids_shresnet.files.derivatives import brain_masks, prefer_preprocessed, tissue_segmentations
+from bids_shresnet.files.series import DwiFile, unreadable
+from bids_shresnet.files.storage import read_json
+
+
+def find_dwi(root: Path, derivatives: Mapping[str, Path]) -> tuple[DwiFile, ...]:
+    """All DWI of a dataset, and the `desc-preproc_dwi` of its derivatives, by name; nothing is opened but sidecars.
+
+    Raises
+    ------
+    InputMissing
+        If a folder does not exist or is no BIDS dataset.
+    """
+    own, *others = [Dataset.index(folder) for folder in (root, *derivatives.values())]
+    segmentations = [file for dataset in (own, *others) for file in dataset.images(SEGMENTATIONS)]
+    raw = [_dwi_file(file, own, segmentations) for file in own.images(("dwi", *MAPS))]
+    preprocessed = [
+        _dwi_file(file, dataset, segmentations)
+        for dataset in others
+        for file in dataset.images(("dwi",))
+        if file.entities.get("desc") == "preproc"
+    ]
+    return tuple(sorted(prefer_preprocessed(raw, preprocessed), key=lambda file: (file.image.name, file.image)))
+
+
+def _dwi_file(file: File, dataset: Dataset, segmentations: Iterable[File]) -> DwiFile:
+    """Collect what applies to an image."""
+    metadata, findings = _merged_sidecars(dataset.inherited(file, ".json"))
+    bval, bvec = (next(reversed(dataset.inherited(file, extension)), None) for extension in (".bval", ".bvec"))
+    return DwiFile(
+        image=file.path,
+        dataset=dataset.root,
+        suffix=file.suffix,
+        entities=file.entities,
+        metadata=metadata,
+        bval=bval,
+        bvec=bvec,
+        masks=brain_masks(file, segmentations),
+        dsegs=tissue_segmentations(file, segmentations),
+        findings=findings,
+    )
+
+
+def _merged_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Fields of the sidecars, later ones before earlier ones, and what is wrong with them."""
+    merged: dict[str, Any] = {}
+    findings = []
+    for path in paths:
+        try:
+            merged |= dict(read_json(path))
+        except FileNotFoundError:
+            findings.append(replace(unreadable(path, ""), severity="warning"))
+        except (OSError, ValueError, TypeError) as error:
+            value = f"not a JSON object ({error})"
+            findings.append(Finding("error", str(path), value, "Correct or remove the sidecar."))
+    return merged, tuple(findings)

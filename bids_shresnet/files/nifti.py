@@ -1,0 +1,194 @@
+"""NIfTI images at the border: inside, arrays are in closest-canonical (RAS-most) voxel order with an affine in mm.
+
+What is written gets back the voxel order, affine and orientation codes of the scan it was made from, so that viewers
+and pipelines that hold the input see the output on exactly the same grid.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from nibabel import orientations
+from nibabel.filebasedimages import ImageFileError
+
+from bids_shresnet.files.fsl import from_fsl, read_table, to_fsl, write_table
+from bids_shresnet.files.inputs import refuse, require
+from bids_shresnet.files.storage import atomic_path
+from bids_shresnet.scans import Dwi, Scan
+
+GRID_TOLERANCE = 1e-3  # mm; qforms and sforms of one image differ by less through rounding
+SCANNER = 1  # NIfTI's code for scanner coordinates
+RAS = np.array([[0, 1], [1, 1], [2, 1]])
+TO_SECONDS = {"msec": 1e-3, "usec": 1e-6}
+QFORM = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
+SFORM = ("sform_code", "srow_x", "srow_y", "srow_z")
+
+
+def read_volume(path: Path) -> tuple[Float[np.ndarray, "x y z *n"], Float[np.ndarray, "4 4"]]:
+    """Read an image: its data, scaled, as float32 in canonical order, and the affine of this order.
+
+    Raises
+    ------
+    InputMissing
+        If the file does not exist, or is a link to content that was not fetched.
+    BadInput
+        If it is no NIfTI image of three or four dimensions, damaged, or its affine is singular.
+    """
+    image = _load(path)
+    with _damage_of(path):
+        data = image.get_fdata(dtype=np.float32, caching="unchanged")
+    if data.ndim not in (3, 4):
+        refuse(path, f"an image of {data.ndim} dimensions", "Only 3-D and 4-D images can be used.")
+    order, affine = _order(image, path), _affine(image)
+    canonical = np.ascontiguousarray(orientations.apply_orientation(data, order))
+    return canonical, affine @ orientations.inv_ornt_aff(order, data.shape)
+
+
+def read_dwi(scan: Scan) -> Dwi:
+    """Read a scan's signal and gradients.
+
+    Raises
+    ------
+    InputMissing
+        If one of its files does not exist.
+    BadInput
+        If one of its files is damaged, they do not match, or the grid is sheared.
+    """
+    bvals, fsl_bvecs = read_table(scan.bval, scan.bvec)
+    data, affine = read_volume(scan.image)
+    volumes = data.shape[3] if data.ndim == 4 else 1
+    if volumes != bvals.size:
+        refuse(
+            scan.image, f"{volumes} volumes for {bvals.size} b-values in {scan.bval.name}", "Convert the scan again."
+        )
+    try:
+        bvecs = from_fsl(fsl_bvecs, _affine(_load(scan.image)))
+    except ValueError as error:
+        refuse(scan.image, str(error), "Resample it on an orthogonal grid.")
+    return Dwi(data.reshape(*data.shape[:3], volumes), affine, bvals, bvecs)
+
+
+def read_mask(path: Path, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]) -> Bool[np.ndarray, "x y z"]:
+    """Read a mask, which must be on the canonical grid given by shape and affine.
+
+    Raises
+    ------
+    BadInput
+        If the grid is another one.
+    """
+    return read_labels(path, shape, affine) > 0
+
+
+def read_labels(path: Path, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]) -> Int[np.ndarray, "x y z"]:
+    """Read a discrete segmentation, which must be on the canonical grid given by shape and affine.
+
+    Raises
+    ------
+    BadInput
+        If the grid is another one.
+    """
+    data, own_affine = read_volume(path)
+    own_shape = tuple(n for axis, n in enumerate(data.shape) if axis < 3 or n > 1)
+    if own_shape != tuple(shape):
+        refuse(path, f"a grid of {own_shape} voxels, the scan's is {tuple(shape)}", "Resample it on the scan's grid.")
+    shift = np.abs(own_affine - affine).max()
+    if not shift <= GRID_TOLERANCE:
+        refuse(path, f"a grid {shift:.3g} mm away from the scan's", "Resample it on the scan's grid.")
+    labels: Int[np.ndarray, "x y z"] = np.rint(np.nan_to_num(data.reshape(shape))).astype(np.int32)
+    return labels
+
+
+def write_volume(
+    path: Path, data: Shaped[np.ndarray, "x y z *n"], affine: Float[np.ndarray, "4 4"], like: Path
+) -> None:
+    """Write data in canonical order as an image in the voxel order, affine and orientation codes of `like`.
+
+    Masks are written as uint8, all else as float32 without scaling; the repetition time of `like` stays. Nothing else
+    of its header does, so no description, name or extension of the input leaks. Equal data give equal bytes.
+
+    Raises
+    ------
+    ValueError
+        If data and affine are not on the canonical grid of `like`.
+    """
+    template = _load(like)
+    order = _order(template, like)
+    canonical_affine = _affine(template) @ orientations.inv_ornt_aff(order, template.shape[:3])
+    back = orientations.ornt_transform(RAS, order)
+    stored = orientations.apply_orientation(
+        data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False), back
+    )
+    if stored.shape[:3] != template.shape[:3] or not np.allclose(affine, canonical_affine, rtol=0, atol=GRID_TOLERANCE):
+        msg = f"{path.name}: {stored.shape[:3]} voxels are not on the grid of {like}, {template.shape[:3]} voxels"
+        raise ValueError(msg)
+    image = nib.Nifti1Image(stored, None, _header(template, stored))
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+
+
+def write_dwi(stem: Path, dwi: Dwi, like: Path) -> None:
+    """Write `stem`.bval, .bvec and, last, .nii.gz: where the image is, its tables are too.
+
+    `like` gives the grid, as for `write_volume`; a b-value of six digits and components of six decimals are kept.
+    """
+    bvecs = to_fsl(dwi.bvecs, _affine(_load(like)))
+    write_table(stem.with_name(f"{stem.name}.bval"), stem.with_name(f"{stem.name}.bvec"), dwi.bvals, bvecs)
+    write_volume(stem.with_name(f"{stem.name}.nii.gz"), dwi.data, dwi.affine, like)
+
+
+def _header(template: Any, stored: Shaped[np.ndarray, "i j k *n"]) -> nib.Nifti1Header:
+    """Make a fresh header with the placement and timing of the template, and nothing else of it."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(stored.dtype)
+    header.set_data_shape(stored.shape)
+    for field in (*QFORM, *SFORM, "dim_info"):
+        header[field] = template.header[field]
+    header["pixdim"][:4] = template.header["pixdim"][:4]
+    if stored.ndim == len(template.shape) == 4:
+        unit = template.header.get_xyzt_units()[1]
+        header["pixdim"][4] = template.header["pixdim"][4] * TO_SECONDS.get(unit, 1)
+    header.set_xyzt_units("mm", "sec")
+    if header["qform_code"] == header["sform_code"] == 0:
+        header.set_sform(_affine(template), SCANNER)
+    return header
+
+
+def _affine(image: Any) -> Float[np.ndarray, "4 4"]:
+    """Return the map from voxel indices of the file to RAS+ mm."""
+    return np.asarray(image.affine, dtype=np.float64)
+
+
+def _order(image: Any, path: Path) -> Float[np.ndarray, "3 2"]:
+    """Tell which canonical axis, and in which direction, each axis of the file is."""
+    order: Float[np.ndarray, "3 2"] = orientations.io_orientation(image.affine)
+    if np.isnan(order).any():
+        refuse(path, f"an affine with voxel sizes {nib.affines.voxel_sizes(image.affine)}", "Convert the scan again.")
+    return order
+
+
+def _load(path: Path) -> Any:
+    """Open a NIfTI image whose data are still on disk."""
+    require(path)
+    with _damage_of(path):
+        image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Pair):
+        refuse(path, f"an image of type {type(image).__name__}", "Convert it to NIfTI.")
+    return image
+
+
+@contextmanager
+def _damage_of(path: Path) -> Iterator[None]:
+    """Tell damaged files (bad input) from failing disks (which stay an OSError with its number)."""
+    try:
+        yield
+    except (ImageFileError, EOFError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        refuse(path, f"not a readable NIfTI image ({error})", "Copy or convert it again.")

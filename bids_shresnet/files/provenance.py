@@ -1,0 +1,204 @@
+"""Records of what was done: BIDS URIs, sidecars, a folder a run in `logs/`, and `prov/` as in the draft of BEP028.
+
+Every file that is not about one output carries the run's name, so parallel jobs never share one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from bids_shresnet import __version__
+from bids_shresnet.files.storage import read_json, sha256, write_json, write_tsv
+
+PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Of the acquisition, what the harmonized signal still is: its timing, its distortion and where it was measured.
+STILL_TRUE = (
+    *("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber", "StationName", "SoftwareVersions"),
+    *("InstitutionName", "MagneticFieldStrength", "ReceiveCoilName", "MRAcquisitionType", "PulseSequenceType"),
+    *("EchoTime", "RepetitionTime", "FlipAngle", "PhaseEncodingDirection", "TotalReadoutTime", "EffectiveEchoSpacing"),
+    *("ParallelReductionFactorInPlane", "MultibandAccelerationFactor", "PartialFourier", "SliceThickness"),
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of one scan.
+
+    Attributes
+    ----------
+    file
+        The scan's file, relative to its dataset.
+    status
+        `done`, `kept` (complete from an earlier run), `left out` or `failed`.
+    reason
+        Why it was left out or failed, in words.
+    """
+
+    subject: str
+    session: str
+    file: str
+    status: Literal["done", "kept", "left out", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the app under way.
+
+    Attributes
+    ----------
+    root
+        The output dataset.
+    name
+        `YYYYmmdd-HHMMSS_<uuid4>`, in UTC.
+    command
+        As typed, with the user's home folder as `~`.
+    started
+        In UTC.
+    handler
+        What writes run.log.
+    """
+
+    root: Path
+    name: str
+    command: str
+    started: datetime
+    handler: logging.Handler
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of this run's log, settings and status."""
+        return self.root / "logs" / self.name
+
+
+def bids_uri(path: Path, dataset: Path, name: str = "") -> str:
+    """Name a file of a dataset, `bids:<name>:<path>`; without a name, a file of the output itself.
+
+    Raises
+    ------
+    ValueError
+        If the file is not inside the dataset.
+    """
+    return f"bids:{name}:{path.absolute().relative_to(dataset.absolute()).as_posix()}"
+
+
+def software() -> dict[str, str]:
+    """Return the versions of Python, the app and the packages whose version can change numbers; none is imported."""
+    versions = {"bids_shresnet": __version__, "python": platform.python_version()}
+    return versions | {name: metadata.version(name) for name in PACKAGES}
+
+
+def sidecar(
+    image: Path,
+    *,
+    description: str,
+    sources: Sequence[str],
+    skull_stripped: bool,
+    acquisition: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the JSON that goes beside an image of the output.
+
+    Parameters
+    ----------
+    image
+        The image, already written: its digest is recorded.
+    sources
+        BIDS URIs of the direct inputs, the scan first: it is what an image with `space-` is aligned to.
+    acquisition
+        The scan's own metadata; what stays true of the output is taken over.
+    record
+        Further keys, such as Harmonization, Model, Units or Type.
+    """
+    spatial = {"SpatialReference": sources[0]} if "_space-" in image.name else {}
+    return {
+        "Description": description,
+        "Sources": list(sources),
+        "SkullStripped": skull_stripped,
+        **spatial,
+        **{key: acquisition[key] for key in STILL_TRUE if key in acquisition},
+        **record,
+        "Digest": {"SHA-256": sha256(image)},
+    }
+
+
+def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> Run:
+    """Open the folder of a run: the settings, from which it can be repeated, in config.json, the log in run.log.
+
+    `config` comes from `records.to_record`; the output must be prepared (`outputs.prepare_root`).
+    """
+    started = datetime.now(UTC)
+    name = f"{started:%Y%m%d-%H%M%S}_{uuid4()}"
+    write_json(root / "logs" / name / "config.json", config)
+    handler = logging.FileHandler(root / "logs" / name / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.getLogger("bids_shresnet").addHandler(handler)
+    return Run(root, name, _without_home(shlex.join(command)), started, handler)
+
+
+def finish_run(run: Run, rows: Sequence[Status], outputs: Sequence[Path] = ()) -> None:
+    """Close a run: what became of each scan in status.tsv, and who made which output from what in prov/."""
+    logging.getLogger("bids_shresnet").removeHandler(run.handler)
+    run.handler.close()
+    write_tsv(run.folder / "status.tsv", [asdict(row) for row in rows], [field.name for field in fields(Status)])
+    for kind, record in _prov(run, outputs).items():
+        write_json(run.root / "prov" / f"prov-shresnet{_label(run)}_{kind}.json", record)
+
+
+def _prov(run: Run, outputs: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return the four records of BEP028's draft: activities, entities, environments, software."""
+    prefix = f"bids::prov#{_label(run)}"
+    versions = software()
+    tools = [{"Id": f"{prefix}-{name}", "Label": name, "Version": version} for name, version in versions.items()]
+    system = {"Label": "environment", "OperatingSystem": platform.platform(), "Dependencies": versions}
+    links = read_json(run.root / "dataset_description.json")["DatasetLinks"]
+    datasets = [{"Id": f"bids:{name}:", "Label": name, "AtLocation": link} for name, link in links.items()]
+    activity = {
+        "Id": f"{prefix}-activity",
+        "Label": "Harmonization of diffusion MRI",
+        "Command": run.command,
+        "AssociatedWith": [tool["Id"] for tool in tools],
+        "Used": [f"{prefix}-environment", *(dataset["Id"] for dataset in datasets)],
+        "StartedAtTime": run.started.isoformat(timespec="seconds"),
+        "EndedAtTime": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return {
+        "act": {"Activities": [activity]},
+        "ent": {"Datasets": datasets, "Files": [_entity(path, run, f"{prefix}-activity") for path in outputs]},
+        "env": {"Environments": [{"Id": f"{prefix}-environment", **system}]},
+        "soft": {"Software": tools},
+    }
+
+
+def _entity(path: Path, run: Run, activity: str) -> dict[str, Any]:
+    """Return the record of an output file."""
+    return {
+        "Id": bids_uri(path, run.root),
+        "Label": path.name,
+        "AtLocation": path.relative_to(run.root).as_posix(),
+        "Digest": {"SHA-256": sha256(path)},
+        "GeneratedBy": [activity],
+    }
+
+
+def _label(run: Run) -> str:
+    """Return the run's name as BIDS spells labels, letters and digits only."""
+    return "".join(filter(str.isalnum, run.name))
+
+
+def _without_home(text: str) -> str:
+    """Hide the user's name where a home folder would tell it."""
+    home = os.environ.get("HOME", "").rstrip("/")  # "/" where a container runs under a uid without a name
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text) if home else text
