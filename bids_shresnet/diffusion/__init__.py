@@ -1,0 +1,1 @@
+"""Diffusion MRI as arrays: arrays in, arrays out; no torch, no paths."""

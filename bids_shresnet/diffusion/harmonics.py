@@ -1,0 +1,73 @@
+"""Spherical harmonics: real, symmetric, DIPY's `real_sh_descoteaux` with legacy=False, and no other.
+
+Coefficients are ordered by l = 0, 2, 4, ... and, inside an order, m = -l ... l. With several shells they are
+stacked shell after shell, and matrices over them are block-diagonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from dipy.core.geometry import cart2sphere
+from dipy.reconst.shm import real_sh_descoteaux
+from jaxtyping import Float, Int
+from scipy.linalg import block_diag
+
+from bids_shresnet.scans import Shell
+
+BASIS = "real_sh_descoteaux, legacy=False"  # recorded in every model: coefficients mean nothing without it
+SMOOTHING = 0.006  # Laplace-Beltrami weight of Descoteaux et al. 2007, the paper's choice
+FULL_ORDER = 4
+REDUCED_ORDER = 2
+
+
+def order_for(directions: int, requested: int | None = None) -> int:
+    """SH order of a shell: as requested, else 4, or 2 where 15 coefficients would outnumber the directions."""
+    if requested is not None:
+        return requested
+    return FULL_ORDER if directions >= Shell(0.0, FULL_ORDER).coefficients else REDUCED_ORDER
+
+
+def l_values(sh_order: int) -> Int[np.ndarray, " c"]:
+    """Order l of every coefficient: 0, 2, 2, 2, 2, 2, 4, ..."""
+    return np.concatenate([np.full(2 * l_value + 1, l_value) for l_value in range(0, sh_order + 1, 2)])
+
+
+def basis(bvecs: Float[np.ndarray, "n 3"], sh_order: int) -> Float[np.ndarray, "n c"]:
+    """Evaluate the basis in the directions of unit vectors (world axes)."""
+    _, theta, phi = cart2sphere(*bvecs.T)
+    matrix, _, _ = real_sh_descoteaux(sh_order, theta, phi, legacy=False)
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def fit_matrix(
+    bvecs: Float[np.ndarray, "n 3"], sh_order: int, *, smoothing: float = SMOOTHING
+) -> Float[np.ndarray, "c n"]:
+    """Regularized least squares as one matrix: (B'B + lambda L)^-1 B', L = diag(l^2 (l + 1)^2).
+
+    Source: Descoteaux et al. 2007, doi 10.1002/mrm.21277. It multiplies order l by about d / (d + lambda l^2 (l + 1)^2)
+    with d = directions / (4 pi), so both scans of a scanner must be fitted alike, and measured labels not at all.
+    """
+    b = basis(bvecs, sh_order)
+    orders = l_values(sh_order)
+    laplacian = np.diag((orders * (orders + 1.0)) ** 2)
+    return np.linalg.solve(b.T @ b + smoothing * laplacian, b.T)
+
+
+def evaluation_matrix(
+    tables: Sequence[Float[np.ndarray, "_ 3"]], shells: Sequence[Shell]
+) -> Float[np.ndarray, "total c"]:
+    """Block-diagonal matrix from the stacked coefficients of all shells to the signal in each shell's directions."""
+    return np.asarray(block_diag(*(basis(table, shell.sh_order) for table, shell in zip(tables, shells, strict=True))))
+
+
+def stacked_orders(shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:
+    """Indices of the stacked coefficients that form one order of one shell, shell after shell."""
+    groups: list[Int[np.ndarray, " _"]] = []
+    start = 0
+    for shell in shells:
+        orders = l_values(shell.sh_order)
+        groups += [start + np.flatnonzero(orders == value) for value in np.unique(orders)]
+        start += shell.coefficients
+    return tuple(groups)

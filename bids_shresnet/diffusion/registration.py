@@ -1,0 +1,107 @@
+"""Where each point of one head lies in another scan of it: ANTs, rigid then SyN, the same every time.
+
+The only file that knows ANTs and ITK's LPS axes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ants
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+LPS = np.diag([-1.0, -1.0, 1.0])  # ITK's world axes in RAS
+SEED = 1
+METRIC, BINS = "MI", 32  # Mattes mutual information; local correlation is 10 % closer and takes five times as long
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Points of the fixed scan, found in the moving scan.
+
+    Attributes
+    ----------
+    points
+        World position (RAS+ mm) in the moving scan of each point that was asked for, (point, 3).
+    rotation
+        How the head is turned from the fixed to the moving scan: a direction g there is R g here.
+    """
+
+    points: Float[np.ndarray, "p 3"]
+    rotation: Float[np.ndarray, "3 3"]
+
+
+def register(
+    fixed: Sequence[Float[np.ndarray, "x y z"]],
+    fixed_affine: Float[np.ndarray, "4 4"],
+    moving: Sequence[Float[np.ndarray, "u v w"]],
+    moving_affine: Float[np.ndarray, "4 4"],
+    points: Float[np.ndarray, "p 3"],
+    *,
+    deformable: bool = True,
+) -> Correspondence:
+    """Register two scans of one head on one or more contrasts and carry points from the fixed to the moving one.
+
+    Parameters
+    ----------
+    fixed, moving
+        Images of the same contrasts in the same order; the first drives the rigid stage, all drive SyN.
+    fixed_affine, moving_affine
+        Voxel indices to RAS+ mm.
+    points
+        World positions in the fixed scan (RAS+ mm).
+    deformable
+        Whether SyN follows the rigid stage (what is left of EPI distortion differs between scanners).
+    """
+    ants.config.set_ants_deterministic(on=True, seed_value=SEED)
+    targets = [_to_ants(image, fixed_affine) for image in fixed]
+    movers = [_to_ants(image, moving_affine) for image in moving]
+    with tempfile.TemporaryDirectory() as folder:
+        rigid = ants.registration(targets[0], movers[0], type_of_transform="Rigid", outprefix=f"{folder}/rigid_")
+        transforms = rigid["fwdtransforms"]
+        rotation = _rotation(Path(transforms[0]))
+        if deformable:
+            extras = [[METRIC, target, mover, 1, BINS] for target, mover in zip(targets[1:], movers[1:], strict=True)]
+            warped = ants.registration(
+                targets[0],
+                movers[0],
+                type_of_transform="SyNOnly",
+                initial_transform=transforms[0],
+                multivariate_extras=extras or None,
+                syn_metric=METRIC,
+                syn_sampling=BINS,
+                outprefix=f"{folder}/syn_",
+            )
+            transforms = warped["fwdtransforms"]
+        found = _carry(points, transforms)
+    return Correspondence(found, rotation)
+
+
+def _carry(points: Float[np.ndarray, "p 3"], transforms: Sequence[str]) -> Float[np.ndarray, "p 3"]:
+    """Points from fixed to moving: the same direction in which ITK looks intensities up."""
+    table = pd.DataFrame(points @ LPS, columns=["x", "y", "z"])
+    carried = ants.apply_transforms_to_points(3, table, list(transforms), whichtoinvert=[False] * len(transforms))
+    return np.asarray(carried[["x", "y", "z"]].to_numpy() @ LPS, dtype=np.float64)
+
+
+def _rotation(transform: Path) -> Float[np.ndarray, "3 3"]:
+    """The rotation from fixed to moving in RAS axes."""
+    matrix = np.asarray(ants.read_transform(str(transform)).parameters[:9], dtype=np.float64).reshape(3, 3)
+    return np.asarray(LPS @ matrix @ LPS)
+
+
+def _to_ants(image: Float[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> ants.ANTsImage:
+    """An ITK image: the same voxels, world axes turned from RAS to LPS."""
+    lps = LPS @ affine[:3, :3]
+    spacing = np.linalg.norm(lps, axis=0)
+    return ants.from_numpy(
+        np.ascontiguousarray(image, dtype=np.float32),
+        origin=(LPS @ affine[:3, 3]).tolist(),
+        spacing=spacing.tolist(),
+        direction=lps / spacing,
+    )

@@ -1,0 +1,153 @@
+"""From a scan to what the methods work on: shells of S/S0 and their spherical harmonics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from bids_shresnet.diffusion.attenuation import CAP, attenuation, mean_b0
+from bids_shresnet.diffusion.gradients import SAME_TOLERANCE, find_shells
+from bids_shresnet.diffusion.harmonics import evaluation_matrix, fit_matrix, stacked_orders
+from bids_shresnet.diffusion.rish import rish
+from bids_shresnet.scans import Dwi, Shell, ShImage
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Shells of one scan.
+
+    Attributes
+    ----------
+    image
+        Their coefficients, stacked.
+    volumes
+        Indices of each shell's volumes in the series.
+    signal
+        S/S0 of these volumes side by side, (voxel of the mask, direction).
+    tables
+        Their directions (world axes), one table a shell.
+    clipped
+        Share of values outside [0, 1] before clipping.
+    """
+
+    image: ShImage
+    volumes: tuple[Int[np.ndarray, " _"], ...]
+    signal: Float[np.ndarray, "v d"]
+    tables: tuple[Float[np.ndarray, "_ 3"], ...]
+    clipped: float
+
+
+def volumes_of(bvals: Float[np.ndarray, " n"], shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:
+    """The volumes of each wanted shell.
+
+    Raises
+    ------
+    ValueError
+        If the scan lacks one of them; says which b-values it has.
+    """
+    there = find_shells(bvals)
+    found = []
+    for shell in shells:
+        near = [s for s in there if abs(s.bvalue - shell.bvalue) <= SAME_TOLERANCE * shell.bvalue]
+        if not near:
+            has = ", ".join(f"{s.bvalue:.0f}" for s in there)
+            msg = f"no shell at b = {shell.bvalue:.0f} s/mm2 (the scan has b = {has})"
+            raise ValueError(msg)
+        found.append(min(near, key=lambda s: abs(s.bvalue - shell.bvalue)).volumes)
+    return tuple(found)
+
+
+def represent(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], shells: Sequence[Shell]) -> Representation:
+    """Divide by S0 and fit each shell's harmonics inside the mask.
+
+    Raises
+    ------
+    ValueError
+        If the scan lacks a shell.
+    """
+    relative = attenuation(dwi, mask)
+    volumes = volumes_of(dwi.bvals, shells)
+    tables = tuple(dwi.bvecs[indices] for indices in volumes)
+    stacked = [
+        relative.signal[:, indices] @ fit_matrix(table, shell.sh_order).T.astype(np.float32)
+        for indices, table, shell in zip(volumes, tables, shells, strict=True)
+    ]
+    image = ShImage(in_mask(np.concatenate(stacked, axis=1), mask), mask, dwi.affine, tuple(shells))
+    signal = relative.signal[:, np.concatenate(volumes)]
+    return Representation(image, volumes, signal, tables, relative.clipped)
+
+
+def restore(
+    dwi: Dwi,
+    representation: Representation,
+    image: ShImage,
+    bvalues: Sequence[float],
+    directions: Sequence[Float[np.ndarray, "_ 3"]] | None = None,
+) -> Dwi:
+    """A DWI with the harmonized signal: the scan's own b0 volumes, and its shells as the coefficients say.
+
+    Parameters
+    ----------
+    dwi, representation
+        The scan and what was made of it.
+    image
+        Harmonized coefficients of the same shells.
+    bvalues
+        What the signal of each shell now is, s/mm2.
+    directions
+        New directions of each shell (world axes); by default the scan's own, each volume in its place. Volumes that
+        belong to no shell of the image are left out: nothing says what the other scanner would measure there.
+
+    Returns
+    -------
+    Inside the mask harmonized S/S0 times the scan's S0, outside as measured; with new directions zero outside.
+    """
+    if directions is None:
+        frame, places = _own_volumes(dwi, representation)
+        tables = representation.tables
+    else:
+        frame, places = _new_volumes(dwi, directions)
+        tables = tuple(directions)
+    relative = image.coefficients[image.mask] @ evaluation_matrix(tables, image.shells).T.astype(np.float32)
+    inside = frame.data[image.mask]
+    inside[:, places] = np.clip(relative, 0, CAP) * np.maximum(mean_b0(dwi)[image.mask], 0)[:, None]
+    frame.data[image.mask] = inside
+    frame.bvals[places] = np.repeat(np.asarray(bvalues, float), [len(table) for table in tables])
+    return frame
+
+
+def _own_volumes(dwi: Dwi, representation: Representation) -> tuple[Dwi, Int[np.ndarray, " d"]]:
+    """A copy of the scan's b0 volumes and shells in their order, and where the shells' volumes are in it."""
+    shells = np.concatenate(representation.volumes)
+    kept = np.sort(np.concatenate([np.flatnonzero(dwi.b0s), shells]))
+    places = np.searchsorted(kept, shells)
+    data = dwi.data[..., kept]
+    data[..., places] = np.maximum(np.nan_to_num(data[..., places]), 0)
+    return Dwi(data, dwi.affine, dwi.bvals[kept], dwi.bvecs[kept]), places
+
+
+def _new_volumes(dwi: Dwi, directions: Sequence[Float[np.ndarray, "_ 3"]]) -> tuple[Dwi, Int[np.ndarray, " d"]]:
+    """The scan's b0 volumes, then empty ones for new directions, and where these are."""
+    b0s, new = dwi.data[..., dwi.b0s], np.concatenate(directions)
+    data = np.concatenate([b0s, np.zeros((*dwi.shape, len(new)), b0s.dtype)], axis=3)
+    bvals = np.concatenate([dwi.bvals[dwi.b0s], np.zeros(len(new))])
+    bvecs = np.concatenate([dwi.bvecs[dwi.b0s], new])
+    return Dwi(data, dwi.affine, bvals, bvecs), np.arange(b0s.shape[3], data.shape[3])
+
+
+def in_mask(values: Shaped[np.ndarray, "v *n"], mask: Bool[np.ndarray, "x y z"]) -> Shaped[np.ndarray, "x y z *n"]:
+    """Values of the voxels of a mask as an image, zero elsewhere."""
+    image = np.zeros((*mask.shape, *values.shape[1:]), dtype=values.dtype)
+    image[mask] = values
+    return image
+
+
+def anisotropy(image: ShImage) -> Float[np.ndarray, "x y z"]:
+    """Contrast akin to FA, from the first shell: square root of the power of order 2 over that of order 0."""
+    orders = stacked_orders(image.shells)[:2]
+    power = rish(image.coefficients[image.mask], orders)
+    ratio = np.sqrt(power[:, 1] / np.maximum(power[:, 0], np.finfo(np.float32).tiny))
+    return in_mask(np.where(power[:, 0] > 0, np.minimum(ratio, 1), 0).astype(np.float32), image.mask)

@@ -1,0 +1,64 @@
+"""Scans for the tests of this room: a few voxels in closed form, and the phantom's head where it is known to lie."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from bids_shresnet.diffusion.phantom import CENTRE, FIELD_OF_VIEW, Session
+from bids_shresnet.diffusion.phantom_anatomy import Atlas, Person, SmoothField, build_atlas
+from bids_shresnet.files.atlas import read_atlas
+from bids_shresnet.scans import Dwi
+from tests.datasets import spiral
+
+STILL = SmoothField(np.zeros((1, 3)), np.zeros(1), 0.0)
+NOBODY = Person((STILL, STILL, STILL), STILL, STILL, STILL, (1.0, 1.0, 1.0))  # the atlas itself
+NO_TURN = np.eye(3)
+NO_SHIFT = np.zeros(3)
+
+
+@cache
+def atlas() -> Atlas:
+    maps = read_atlas()
+    return build_atlas(maps.t1, maps.gm, maps.wm, maps.affine)
+
+
+def turn(x: float, y: float, z: float) -> Float[np.ndarray, "3 3"]:
+    """Rotation about the world's axes, in degrees."""
+    return np.asarray(Rotation.from_euler("xyz", [x, y, z], degrees=True).as_matrix())
+
+
+def lay_down(
+    voxel_mm: float,
+    *,
+    tilt: Float[np.ndarray, "3 3"] = NO_TURN,
+    rotation: Float[np.ndarray, "3 3"] = NO_TURN,
+    shift: Float[np.ndarray, " 3"] = NO_SHIFT,
+    distortion: SmoothField = STILL,
+) -> Session:
+    """A head on a grid of our own choice: `tilt` turns the grid, `rotation` and `shift` the head."""
+    shape = np.ceil(FIELD_OF_VIEW / voxel_mm).astype(int)
+    affine = np.eye(4)
+    affine[:3, :3] = tilt * voxel_mm
+    affine[:3, 3] = CENTRE - affine[:3, :3] @ ((shape - 1) / 2)
+    return Session((int(shape[0]), int(shape[1]), int(shape[2])), affine, rotation, shift, distortion)
+
+
+def series(
+    relative: Float[np.ndarray, "x y z d"],
+    bvals: Float[np.ndarray, " d"],
+    bvecs: Float[np.ndarray, "d 3"],
+    s0: Float[np.ndarray, "x y z"] | float = 1000.0,
+) -> Dwi:
+    """A series of one b0 volume and S/S0 = `relative`."""
+    b0 = np.broadcast_to(np.asarray(s0, np.float32), relative.shape[:3])[..., None]
+    data = np.concatenate([b0, b0 * relative], axis=3).astype(np.float32)
+    return Dwi(data, np.eye(4), np.concatenate([[0.0], bvals]), np.concatenate([np.zeros((1, 3)), bvecs]))
+
+
+def sphere(count: int) -> Float[np.ndarray, "count 3"]:
+    """Spread unit vectors, each second one flipped, so that both half spheres are in use."""
+    return spiral(count) * np.where(np.arange(count) % 2, -1, 1)[:, None]

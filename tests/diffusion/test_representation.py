@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dipy.reconst.shm import smooth_pinv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from jaxtyping import Float
+
+from bids_shresnet.diffusion.harmonics import basis, l_values
+from bids_shresnet.diffusion.representation import anisotropy, in_mask, represent, restore, volumes_of
+from bids_shresnet.scans import Dwi, Shell, ShImage
+from tests.diffusion.heads import series, sphere, turn
+
+GRID = (3, 4, 2)
+MASK = np.random.default_rng(0).uniform(size=GRID) > 0.3
+SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
+# interleaved as scanners write them: b0, three shells, of which the models know two
+BVALS = np.array([0.0, *[1005, 2000, 990] * 16, 5, *[3000] * 7, *[2010] * 4, 0.001])
+FIRST, SECOND = np.flatnonzero(np.abs(BVALS - 1000) < 50), np.flatnonzero(np.abs(BVALS - 2000) < 50)
+B0S = np.flatnonzero(BVALS < 50)
+OTHER = np.flatnonzero(BVALS == 3000)
+KEPT = np.setdiff1d(np.arange(len(BVALS)), OTHER)
+NASTY = st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, -1.0, 1e3, np.nan, np.inf, -np.inf])
+
+
+def scan() -> Dwi:
+    """Noise on a decay, S0 between 500 and 1500, some of the signal above S0 and below zero."""
+    rng = np.random.default_rng(1)
+    s0 = rng.uniform(500, 1500, (*GRID, 1))
+    data = s0 * np.exp(-0.7e-3 * BVALS) + rng.normal(0, 250, (*GRID, len(BVALS)))
+    return Dwi(data.astype(np.float32), np.diag([2.0, 2, 2, 1]), BVALS.copy(), table())
+
+
+def table() -> Float[np.ndarray, "n 3"]:
+    bvecs = np.random.default_rng(2).standard_normal((len(BVALS), 3))
+    bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
+    return np.asarray(bvecs * (BVALS > 100)[:, None])
+
+
+def axial_image(level: float, height: float, axis: Float[np.ndarray, " 3"]) -> ShImage:
+    """S/S0 = level + height P2(cosine) in every voxel of the first shell, level alone in the second."""
+    stacked = np.zeros((*GRID, 15 + 6), np.float32)
+    stacked[MASK, 0] = stacked[MASK, 15] = np.sqrt(4 * np.pi) * level
+    stacked[MASK, 1:6] = 4 * np.pi / 5 * height * basis(axis[None], 2)[0, 1:]
+    return ShImage(stacked, MASK, scan().affine, SHELLS)
+
+
+def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray, "v d"]:
+    """Signal of one shell that DIPY's regularized harmonics leave of S/S0, times S0."""
+    s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None].astype(float)
+    matrix, orders = basis(dwi.bvecs[volumes], sh_order), l_values(sh_order)
+    projection = matrix @ smooth_pinv(matrix, np.sqrt(0.006) * orders * (orders + 1))
+    return np.clip(np.clip(dwi.data[MASK][:, volumes] / s0, 0, 1) @ projection.T, 0, 1) * s0
+
+
+def test_volumes_of_a_shell_are_found_among_scattered_b_values() -> None:
+    first, second = volumes_of(BVALS, SHELLS)
+    np.testing.assert_array_equal(first, FIRST)
+    np.testing.assert_array_equal(second, SECOND)
+
+
+def test_missing_shell_is_named_with_what_the_scan_has() -> None:
+    with pytest.raises(ValueError, match=r"b = 1500.*b = 99\d, 200\d, 3000"):
+        volumes_of(BVALS, (Shell(1500.0, 4),))
+
+
+def test_unharmonized_coefficients_restore_the_signal_that_the_harmonics_can_hold() -> None:
+    dwi = scan()
+    seen = represent(dwi, MASK, SHELLS)
+    restored = restore(dwi, seen, seen.image, [1000.0, 2000.0])
+    before = np.searchsorted(KEPT, FIRST), np.searchsorted(KEPT, SECOND)
+    for places, volumes, order in zip(before, (FIRST, SECOND), (4, 2), strict=True):
+        np.testing.assert_allclose(restored.data[MASK][:, places], projected(dwi, volumes, order), atol=0.01)
+
+
+def test_signal_and_tables_are_those_of_the_shells_side_by_side() -> None:
+    dwi = scan()
+    seen = represent(dwi, MASK, SHELLS)
+    s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
+    expected = np.clip(dwi.data[MASK][:, np.concatenate([FIRST, SECOND])] / s0, 0, 1)
+    np.testing.assert_allclose(seen.signal, expected, rtol=1e-6)
+    np.testing.assert_array_equal(np.concatenate(seen.tables), dwi.bvecs[np.concatenate([FIRST, SECOND])])
+
+
+def test_coefficients_are_zero_outside_the_mask() -> None:
+    image = represent(scan(), MASK, SHELLS).image
+    np.testing.assert_array_equal(image.coefficients[~MASK], 0)
+    assert (image.coefficients[MASK][:, 0] > 0).all()
+
+
+@pytest.mark.parametrize("directions", [None, (sphere(20), sphere(8))], ids=["own", "new"])
+def test_b0_volumes_are_untouched_bit_by_bit(directions: tuple[np.ndarray, np.ndarray] | None) -> None:
+    dwi = scan()
+    dwi.data[0, 0, 0, 0], dwi.data[1, 1, 1, 0], dwi.data[2, 2, 1, 0] = np.nan, -3, 0
+    seen = represent(dwi, MASK, SHELLS)
+    restored = restore(dwi, seen, seen.image, [1200.0, 2100.0], directions)
+    assert restored.data[..., restored.b0s].tobytes() == dwi.data[..., B0S].tobytes()
+    np.testing.assert_array_equal(restored.bvals[restored.b0s], BVALS[B0S])
+
+
+def test_outside_the_mask_the_scan_stays_as_measured() -> None:
+    dwi = replace(scan(), data=np.abs(scan().data))
+    seen = represent(dwi, MASK, SHELLS)
+    restored = restore(dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0])
+    np.testing.assert_array_equal(restored.data[~MASK], dwi.data[~MASK][:, KEPT])
+
+
+def test_shells_get_the_b_values_of_the_target_in_their_places_and_keep_their_directions() -> None:
+    dwi = scan()
+    seen = represent(dwi, MASK, SHELLS)
+    restored = restore(dwi, seen, seen.image, [1200.0, 2100.0])
+    expected = BVALS.copy()
+    expected[FIRST], expected[SECOND] = 1200, 2100
+    np.testing.assert_array_equal(restored.bvals, expected[KEPT])
+    np.testing.assert_array_equal(restored.bvecs, dwi.bvecs[KEPT])
+
+
+def test_volumes_of_other_shells_are_left_out() -> None:
+    dwi = scan()
+    seen = represent(dwi, MASK, SHELLS)
+    assert restore(dwi, seen, seen.image, [1000.0, 2000.0]).data.shape == (*GRID, len(BVALS) - len(OTHER))
+
+
+def test_new_directions_follow_the_b0_volumes_and_get_the_closed_form() -> None:
+    dwi, axis = scan(), turn(10, 20, 30)[0]
+    new = sphere(20), sphere(8)
+    restored = restore(dwi, represent(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0], new)
+    s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
+    first = 0.4 + 0.1 * (3 * (new[0] @ axis) ** 2 - 1) / 2
+    expected = s0 * np.concatenate([first, np.full(8, 0.4)])
+    np.testing.assert_allclose(restored.data[MASK][:, len(B0S) :], expected, rtol=1e-5)
+    np.testing.assert_array_equal(restored.data[~MASK][:, len(B0S) :], 0)
+    np.testing.assert_array_equal(restored.bvals, [*BVALS[B0S], *[1200] * 20, *[2100] * 8])
+    np.testing.assert_array_equal(restored.bvecs[len(B0S) :], np.concatenate(new))
+
+
+def test_harmonized_signal_in_the_scans_own_directions_is_the_closed_form() -> None:
+    dwi, axis = scan(), turn(10, 20, 30)[0]
+    restored = restore(dwi, represent(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0])
+    s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
+    expected = np.full(len(BVALS), 0.4)
+    expected[FIRST] += 0.1 * (3 * (dwi.bvecs[FIRST] @ axis) ** 2 - 1) / 2
+    weighted = ~np.isin(KEPT, B0S)
+    np.testing.assert_allclose(restored.data[MASK][:, weighted], s0 * expected[KEPT][weighted], rtol=1e-5)
+
+
+def test_scan_is_not_written_to() -> None:
+    dwi = scan()
+    seen = represent(dwi, MASK, SHELLS)
+    restore(dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0])
+    np.testing.assert_array_equal(dwi.data, scan().data)
+    np.testing.assert_array_equal(dwi.bvals, BVALS)
+
+
+@pytest.mark.parametrize("directions", [None, (sphere(20), sphere(8))], ids=["own", "new"])
+@settings(max_examples=25)
+@given(arrays(np.float32, (*GRID, len(BVALS)), elements=NASTY))
+def test_harmonized_volumes_are_finite_and_not_negative_whatever_the_scan_holds(
+    directions: tuple[np.ndarray, np.ndarray] | None, data: np.ndarray
+) -> None:
+    dwi = Dwi(data, np.eye(4), BVALS, table())
+    with np.errstate(all="ignore"):  # what the arithmetic of NaN and infinity says is not asked here
+        seen = represent(dwi, MASK, SHELLS)
+        restored = restore(dwi, seen, seen.image, [1200.0, 2100.0], directions)
+    weighted = restored.data[..., ~restored.b0s]
+    assert np.isfinite(seen.image.coefficients).all()
+    assert np.isfinite(weighted).all()
+    assert (weighted >= 0).all()
+
+
+def test_values_of_a_mask_lie_where_it_is_true() -> None:
+    values = np.arange(1.0, 2 * MASK.sum() + 1).reshape(-1, 2)
+    image = in_mask(values, MASK)
+    np.testing.assert_array_equal(image[MASK], values)
+    np.testing.assert_array_equal(image[~MASK], 0)
+
+
+@pytest.mark.parametrize(("level", "height"), [(0.5, 0.0), (0.5, 0.2), (0.3, -0.15)])
+def test_anisotropy_of_an_axial_signal_is_the_closed_form_whatever_its_axis(level: float, height: float) -> None:
+    for axis in turn(10, 20, 30):
+        contrast = anisotropy(axial_image(level, height, axis))
+        # power 4 pi level^2 in order 0 and 4 pi / 5 height^2 in order 2
+        np.testing.assert_allclose(contrast[MASK], abs(height) / level / np.sqrt(5), rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(contrast[~MASK], 0)
+
+
+def test_anisotropy_without_signal_is_zero_and_never_above_one() -> None:
+    axis = np.array([0.0, 0, 1])
+    np.testing.assert_array_equal(anisotropy(axial_image(0.0, 0.0, axis)), 0)
+    np.testing.assert_array_equal(anisotropy(axial_image(0.01, 0.5, axis))[MASK], 1)
+
+
+def test_a_scan_of_one_shell_needs_no_more() -> None:
+    relative = np.broadcast_to(0.5 + 0.1 * sphere(20)[:, 2] ** 2, (2, 2, 2, 20))
+    seen = represent(series(relative, np.full(20, 1000.0), sphere(20)), np.ones((2, 2, 2), bool), SHELLS[:1])
+    assert seen.image.coefficients.shape == (2, 2, 2, 15)
+    assert seen.clipped == 0

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from jaxtyping import Float
+
+from bids_shresnet.diffusion.tensors import tensor_maps
+from bids_shresnet.scans import Dwi
+from tests.diffusion.heads import series, sphere, turn
+
+GRID = (2, 2, 2)
+EVERYWHERE = np.ones(GRID, bool)
+ANGLES = st.tuples(*(st.floats(-180, 180),) * 3)
+DIFFUSIVITIES = st.tuples(*(st.floats(0.1e-3, 3e-3),) * 3)
+NASTY = st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, -1.0, 1e3, np.nan, np.inf, -np.inf])
+
+
+def one_tensor(diffusivities: tuple[float, float, float], axes: Float[np.ndarray, "3 3"]) -> Dwi:
+    """The same tensor in every voxel, measured in 20 directions."""
+    tensor = axes @ np.diag(diffusivities) @ axes.T
+    relative = np.exp(-1000 * np.einsum("ni,ij,nj->n", sphere(20), tensor, sphere(20)))
+    return series(np.broadcast_to(relative, (*GRID, 20)), np.full(20, 1000.0), sphere(20))
+
+
+@settings(max_examples=50)
+@given(DIFFUSIVITIES, ANGLES)
+def test_single_tensor_has_the_fa_and_md_of_the_textbook(
+    diffusivities: tuple[float, float, float], angles: tuple[float, float, float]
+) -> None:
+    maps = tensor_maps(one_tensor(diffusivities, turn(*angles)), EVERYWHERE)
+    values = np.array(diffusivities)
+    fa = np.sqrt(1.5 * np.square(values - values.mean()).sum() / np.square(values).sum())
+    np.testing.assert_allclose(maps.md, values.mean(), rtol=1e-4)
+    np.testing.assert_allclose(maps.fa, fa, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("diffusivities", "fa"),
+    [((1e-3, 1e-3, 1e-3), 0.0), ((3e-3, 1e-9, 1e-9), 1.0), ((1.5e-3, 1.5e-3, 1e-9), np.sqrt(0.5))],
+    ids=["ball", "stick", "disc"],
+)
+def test_ball_stick_and_disc_have_their_anisotropies(diffusivities: tuple[float, float, float], fa: float) -> None:
+    np.testing.assert_allclose(tensor_maps(one_tensor(diffusivities, np.eye(3)), EVERYWHERE).fa, fa, atol=1e-3)
+
+
+def test_what_a_scanner_writes_for_no_weighting_is_none() -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
+    bvals, bvecs = plain.bvals.copy(), plain.bvecs.copy()
+    bvals[0], bvecs[0] = 5, [0.6, 0.8, 0]
+    written = tensor_maps(Dwi(plain.data, plain.affine, bvals, bvecs), EVERYWHERE)
+    expected = tensor_maps(plain, EVERYWHERE)
+    np.testing.assert_allclose(written.fa, expected.fa, rtol=1e-6)
+    np.testing.assert_allclose(written.md, expected.md, rtol=1e-6)
+
+
+def test_outside_the_mask_is_zero() -> None:
+    mask = np.random.default_rng(0).uniform(size=GRID) > 0.5
+    maps = tensor_maps(one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3)), mask)
+    for image in (maps.fa, maps.md):
+        np.testing.assert_array_equal(image > 0, mask)
+
+
+@settings(max_examples=25)
+@given(arrays(np.float32, (*GRID, 21), elements=NASTY))
+def test_maps_are_finite_and_fa_within_0_and_1_whatever_the_scan_holds(data: np.ndarray) -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
+    with np.errstate(all="ignore"):  # what the arithmetic of NaN and infinity says is not asked here
+        maps = tensor_maps(Dwi(data, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    assert np.isfinite(maps.md).all()
+    assert ((maps.fa >= 0) & (maps.fa <= 1)).all()
+
+
+def test_one_bad_voxel_does_not_spoil_the_others() -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
+    spoilt = plain.data.copy()
+    spoilt[0, 0, 0] = 0
+    expected, maps = (
+        tensor_maps(plain, EVERYWHERE),
+        tensor_maps(Dwi(spoilt, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE),
+    )
+    np.testing.assert_array_equal(maps.fa.ravel()[1:], expected.fa.ravel()[1:])
+    assert maps.fa[0, 0, 0] == 0
