@@ -1,0 +1,1 @@
+"""Harmonizers with one small interface: fit on pairs of images, apply to an ShImage."""

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv3d
+
+from bids_shresnet.network.shresnet import Architecture, ResBlock, SHResNet, build
+
+OUTPUTS = st.lists(st.sampled_from([1, 5, 9]), min_size=1, max_size=4).map(tuple)
+SHAPES = st.fixed_dictionaries({"outputs": OUTPUTS, "resblocks": st.integers(0, 3), "hidden": st.integers(1, 6)})
+
+
+def filled(network: nn.Module, seed: int = 0) -> None:
+    """Give every parameter, also those that start at zero, random values."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+
+
+def patches(channels: int, count: int = 3) -> Float[Tensor, "b c 3 3 3"]:
+    return torch.randn(count, channels, 3, 3, 3, generator=torch.Generator().manual_seed(1))
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_default_network_has_the_papers_parameters() -> None:
+    assert parameters(SHResNet(Architecture())) == 103_530
+
+
+@given(shape=SHAPES)
+@settings(max_examples=20)
+def test_parameters_are_those_of_the_layers_counted_one_by_one(shape: dict[str, Any]) -> None:
+    architecture = Architecture(**shape)
+    def layer(inputs: int, outputs: int) -> int:
+        return 27 * inputs * outputs + outputs
+
+    width, channels = architecture.hidden, architecture.channels
+    unit = layer(channels, width) + layer(width, width)
+    block = sum(unit + layer(width, outputs) for outputs in architecture.outputs)
+    assert parameters(SHResNet(architecture)) == 3 * layer(channels, channels) + architecture.resblocks * block
+
+
+@given(shape=SHAPES)
+@settings(max_examples=20)
+def test_a_resblock_starts_as_the_identity(shape: dict[str, Any]) -> None:
+    architecture = Architecture(**shape)
+    x = patches(architecture.channels)
+    assert torch.equal(ResBlock(architecture)(x), x)
+
+
+@given(shape=SHAPES)
+@settings(max_examples=20)
+def test_merged_units_equal_separate_units_with_the_same_weights(shape: dict[str, Any]) -> None:
+    architecture = Architecture(**shape)
+    block, x = ResBlock(architecture), patches(architecture.channels)
+    filled(block)
+    expected, start = [], 0
+    for unit, outputs in enumerate(architecture.outputs):
+        rows = slice(unit * architecture.hidden, (unit + 1) * architecture.hidden)
+        first = conv3d(x, block.first.weight[rows], block.first.bias[rows], padding=1).relu()
+        second = conv3d(first, block.second.weight[rows], block.second.bias[rows], padding=1).relu()
+        last = conv3d(second, block.last[unit].weight, block.last[unit].bias, padding=1)
+        expected.append(x[:, start : start + outputs] - last)
+        start += outputs
+    torch.testing.assert_close(block(x), torch.cat(expected, dim=1))
+
+
+def test_the_blocks_lie_between_two_convolutions_inside_an_outer_residual() -> None:
+    network, x = SHResNet(Architecture(resblocks=2)), patches(15)
+    filled(network)
+    before = network.pre(x)
+    after = network.post(network.blocks[1](network.blocks[0](before))) - before
+    whole = (network.final.weight * after[:, None]).sum((2, 3, 4, 5)) + network.final.bias  # 27 taps, one place
+    torch.testing.assert_close(network(x), whole)
+
+
+def test_a_zeroed_final_layer_gives_exactly_its_bias() -> None:
+    network, x = SHResNet(Architecture()), patches(15)
+    filled(network)
+    nn.init.zeros_(network.final.weight)
+    assert torch.equal(network(x), network.final.bias.expand(len(x), -1))
+
+
+def test_a_seed_decides_all_weights_and_leaves_the_callers_random_numbers_alone() -> None:
+    state = torch.random.get_rng_state()
+    one, same, other = (build(Architecture(), seed=seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["pre.weight"], other["pre.weight"])
+
+
+@pytest.mark.parametrize("layer", ["pre", "blocks.0.first", "blocks.0.second", "final"])
+def test_layers_start_with_hes_spread_over_what_one_unit_puts_out(layer: str) -> None:
+    """std^2 = 2 / (27 x outputs of one unit's layer): He et al. 2015, fan-out."""
+    weight = build(Architecture(), seed=0).get_submodule(layer).weight
+    assert weight.std().item() == pytest.approx((2 / (27 * 15)) ** 0.5, rel=0.05)
+
+
+@given(shape=SHAPES)
+@settings(max_examples=20)
+def test_a_record_rebuilds_its_architecture(shape: dict[str, Any]) -> None:
+    architecture = Architecture(**shape)
+    assert Architecture.from_record(architecture.to_record()) == architecture
