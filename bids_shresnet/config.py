@@ -34,9 +34,9 @@ class TrainingConfig:
 
     folds: int = 10
     """Networks per scanner pair, trained on different subjects; one a subject if there are fewer."""
-    voxels_per_epoch: int = 100_000
+    voxels_per_epoch: int = 80_000
     """Grey- and white-matter voxels drawn for one epoch."""
-    max_epochs: int = 14
+    max_epochs: int = 12
     """End of training if early stopping has not ended it."""
     adam_epochs: int = 5
     """Epochs of the first stage."""
@@ -44,7 +44,7 @@ class TrainingConfig:
     """Step size of Adam."""
     adam_batch: int = 256
     """Voxels a step in the first stage."""
-    sgd_learning_rate: float = 1e-2
+    sgd_learning_rate: float = 1e-3
     """First step size of SGD."""
     sgd_momentum: float = 0.9
     """Momentum of SGD."""

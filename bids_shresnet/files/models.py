@@ -64,7 +64,7 @@ class Model:
         return tuple(s["TargetBValue"] for s in self.card["Shells"])
 
     @property
-    def target_directions(self) -> tuple[Float[np.ndarray, "k 3"], ...]:
+    def target_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
         """The target's gradient table, one unit vector (world axes) a row, shell by shell."""
         return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card["Shells"])
 

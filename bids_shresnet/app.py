@@ -1,0 +1,187 @@
+"""The story on one page: command line in, the steps in order, exit code out."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bids_shresnet import __version__
+from bids_shresnet.command_line import log_to_screen, parse
+from bids_shresnet.errors import IO_ERROR, BadInput, ShresnetError
+from bids_shresnet.parallel import Workers, set_up_process
+
+if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
+    from bids_shresnet.config import Config
+    from bids_shresnet.files.models import Model
+    from bids_shresnet.files.provenance import Status
+    from bids_shresnet.scans import Inventory, Pair, Selection
+    from bids_shresnet.steps.harmonize import HarmonizeJob
+
+logger = logging.getLogger("bids_shresnet")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app and return its exit code (the BIDS execution specification's; see errors.py)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if "--version" in arguments:
+        sys.stdout.write(f"bids_shresnet {__version__}\n")
+        return 0
+    try:
+        config = parse(arguments)
+        with log_to_screen(config.verbose):
+            return run(config, arguments)
+    except ShresnetError as error:
+        sys.stderr.write(f"bids-shresnet: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"bids-shresnet: reading or writing failed: {error}\n")
+        return IO_ERROR
+
+
+def run(config: Config, arguments: Sequence[str]) -> int:
+    """Discover, prepare, train; at the participant level also harmonize and derive."""
+    workers = Workers.of(config.nprocs, config.omp_nthreads)
+    set_up_process(workers.threads)
+    from bids_shresnet.files.models import find_models
+    from bids_shresnet.files.outputs import generated_by, output_root, prepare_root
+    from bids_shresnet.files.provenance import finish_run, start_run
+    from bids_shresnet.files.records import to_record
+
+    root = output_root(config.output_dir)
+    models = find_models(config.models) if config.models else ()
+    plan = planned(config, models)
+    if config.dry_run:
+        return 0
+    prepare_root(root, {"raw": config.bids_dir}, generated_by(config.bids_dir))
+    this_run, rows = start_run(root, to_record(config), ["bids-shresnet", *arguments]), []
+    try:
+        models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
+        if config.analysis_level == "participant":
+            rows = harmonized(plan, models, config, root, workers)
+        say_the_end(rows, models, root)
+    finally:
+        finish_run(this_run, rows)
+    return 1 if any(item.status == "failed" for item in rows) else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the dataset lets us do."""
+
+    inventory: Inventory
+    pairs: tuple[Pair, ...]
+    selection: Selection
+
+
+def planned(config: Config, models: Sequence[Model]) -> Plan:
+    """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
+    from bids_shresnet.scans import Selection
+    from bids_shresnet.steps.discover import find_scans
+    from bids_shresnet.steps.pair import form_pairs, select
+    from bids_shresnet.steps.show import table
+
+    plan = Plan(find_scans(config, identity_required=not models), (), Selection((), ()))
+    try:
+        stop_at_errors(plan.inventory)
+        pairs = () if models else form_pairs(plan.inventory, config.target)
+        plan = replace(plan, pairs=pairs)
+        if config.analysis_level == "participant":
+            sources = {m.source: m.target for m in models} | {p.source.label: p.target.label for p in pairs}
+            plan = replace(plan, selection=select(plan.inventory, sources, config))
+    finally:
+        if config.dry_run:
+            sys.stdout.write(table(plan.inventory, plan.pairs, plan.selection))
+    return plan
+
+
+def stop_at_errors(inventory: Inventory) -> None:
+    """Log what is odd about the dataset; raise all that is wrong with it, at once."""
+    for finding in inventory.findings:
+        if finding.severity == "warning":
+            logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)
+    errors = [finding for finding in inventory.findings if finding.severity == "error"]
+    if errors:
+        raise BadInput(errors)
+
+
+def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
+    """The pair's model: the one that is there, else prepared and trained now, fold by fold."""
+    from bids_shresnet.files.models import CARD, read_model
+    from bids_shresnet.files.storage import one_job_at_a_time
+    from bids_shresnet.steps.prepare import pair_shells, prepare, prepare_jobs
+    from bids_shresnet.steps.train import fold_jobs, train_fold, write_model
+
+    folder = root / "models" / pair.name
+    with one_job_at_a_time(folder):
+        if (folder / CARD).exists():
+            logger.info("%s: trained before, loaded from %s", pair.name, folder)
+            return read_model(folder)
+        shells = pair_shells(pair, config.sh_order)
+        work = (config.work_dir or root / ".work") / pair.name
+        prepared = prepare_jobs(pair, shells, work)
+        for count, (job, _) in enumerate(workers.run(prepare, prepared), 1):
+            logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(prepared))
+        folds = fold_jobs(folder, prepared, shells.source, config)
+        for count, (fold, _) in enumerate(workers.run(train_fold, folds), 1):
+            logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
+        model = write_model(pair, folds, config.bids_dir, shells.target)
+        if config.work_dir is None:
+            shutil.rmtree(work)
+    return model
+
+
+def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers) -> list[Status]:
+    """Harmonize and derive every scan; what fails is said in its row, and the others go on."""
+    from bids_shresnet.steps.harmonize import jobs_for
+
+    jobs, unfit = jobs_for(plan.selection.scans, models, config, root)
+    left_out = (*plan.inventory.left_out, *plan.selection.left_out, *unfit)
+    rows = [row(item.file, "left out", item.reason) for item in left_out]
+    for count, (_, (item, details)) in enumerate(workers.run(one_scan, jobs), 1):
+        logger.info("%s: %s (%d of %d)", item.file, item.status, count, len(jobs))
+        if details:
+            logger.error("%s", details)
+        rows.append(item)
+    return rows
+
+
+def one_scan(job: HarmonizeJob) -> tuple[Status, str]:
+    """What became of one scan, and the traceback where it failed."""
+    from bids_shresnet.steps.derive import DeriveJob, derive
+    from bids_shresnet.steps.harmonize import harmonize
+
+    try:
+        written = harmonize(job)
+        written |= derive(DeriveJob(job.scan, job.root, job.desc))
+    except Exception as error:  # one bad scan must not end the others; it is reported and fails the run
+        return row(job.scan.image, "failed", f"{type(error).__name__}: {error}"), traceback.format_exc()
+    return row(job.scan.image, "done" if written else "kept"), ""
+
+
+def row(file: Path, status: Literal["done", "kept", "left out", "failed"], reason: str = "") -> Status:
+    """A line of status.tsv."""
+    from bids_shresnet.files.provenance import Status
+
+    labels = dict(part.split("-", 1) for part in file.name.split("_") if "-" in part)
+    return Status(labels.get("sub", ""), labels.get("ses", ""), file.name, status, reason)
+
+
+def say_the_end(rows: Sequence[Status], models: Sequence[Model], root: Path) -> None:
+    """One line a scan that is not simply done, and one for all."""
+    for item in rows:
+        if item.reason:
+            level = logging.ERROR if item.status == "failed" else logging.INFO
+            logger.log(level, "%s: %s: %s", item.file, item.status, item.reason)
+    counts = Counter(item.status for item in rows)
+    if counts["kept"] and not counts["done"] and not counts["failed"]:
+        logger.info("nothing to do: %d scans are complete and up to date in %s", counts["kept"], root)
+        return
+    scans = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none asked for"
+    logger.info("models: %s; scans: %s; results: %s", ", ".join(model.name for model in models), scans, root)

@@ -1,0 +1,180 @@
+"""Harmonize: a scan and a model -> the DWI that the target scanner would have measured, on the scan's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bids_shresnet import __version__
+from bids_shresnet.config import Config
+from bids_shresnet.diffusion.representation import Representation, represent, restore, volumes_of
+from bids_shresnet.files.models import Model, read_model
+from bids_shresnet.files.nifti import write_dwi, write_volume
+from bids_shresnet.files.outputs import output_path
+from bids_shresnet.files.provenance import bids_uri, sidecar
+from bids_shresnet.files.storage import digest, read_json, sha256, write_json
+from bids_shresnet.methods.shresnet import Harmonized, apply
+from bids_shresnet.network.checkpoint import load as load_network
+from bids_shresnet.scans import LeftOut, Scan
+from bids_shresnet.steps.loading import Loaded, load
+
+
+@dataclass(frozen=True)
+class HarmonizeJob:
+    """One scan to rewrite.
+
+    Attributes
+    ----------
+    model
+        Folder of the model.
+    root
+        The output dataset.
+    travelling
+        Whether the scan belongs to a subject that the model was trained with; the fold that never saw it is used then.
+    """
+
+    scan: Scan
+    model: Path
+    root: Path
+    desc: str
+    travelling: bool
+    rish_projection: bool
+    output_directions: Literal["source", "target"]
+    device: str
+
+    def output(self, extension: str) -> Path:
+        """Name of the harmonized DWI."""
+        return output_path(self.root, self.scan, desc=self.desc, suffix="dwi", extension=extension)
+
+
+def jobs_for(
+    scans: Sequence[Scan], models: Sequence[Model], config: Config, root: Path
+) -> tuple[tuple[HarmonizeJob, ...], tuple[LeftOut, ...]]:
+    """A job for each scan and each model of its scanner, and the scans whose shells no model knows."""
+    jobs, left_out = [], []
+    for scan in scans:
+        fitting = [model for model in models if scan.scanner and model.source == scan.scanner.label]
+        for model in fitting:
+            try:
+                volumes_of(np.array(scan.bvals), model.source_shells)
+            except ValueError as error:
+                left_out.append(LeftOut(scan.image, f"the model {model.name} was trained on other b-values: {error}"))
+                continue
+            jobs.append(
+                HarmonizeJob(
+                    scan=scan,
+                    model=model.folder,
+                    root=root,
+                    desc="harmonized" if len(fitting) == 1 else f"harmonizedTo{model.target}",
+                    travelling=model.trained_with(scan.subject, scan.dataset),
+                    rish_projection=config.rish_projection,
+                    output_directions=config.output_directions,
+                    device=config.device,
+                )
+            )
+    return tuple(jobs), tuple(left_out)
+
+
+def harmonize(job: HarmonizeJob) -> bool:
+    """Write the harmonized DWI and the mask; False if they are there, made from the same inputs, model and options.
+
+    The sidecar is written last: where it is, all the rest is.
+
+    Raises
+    ------
+    ValueError
+        If the scan lacks a shell of the model.
+    """
+    model = read_model(job.model)
+    inputs = digest_of(job, model)
+    if is_current(job.output(".json"), inputs):
+        return False
+    folds = model.folds_for(job.scan.subject if job.travelling else None)
+    networks = [load_network(str(model.folder / fold["File"]), device=job.device) for fold in folds]
+    loaded = load(job.scan)
+    represented = represent(loaded.dwi, loaded.mask, model.source_shells)
+    result = apply(networks, represented.image, rish_projection=job.rish_projection)
+    directions = model.target_directions if job.output_directions == "target" else None
+    dwi = restore(loaded.dwi, represented, result.image, model.target_bvalues, directions)
+    _write_mask(job, loaded)
+    stem = job.output(".nii.gz")
+    write_dwi(stem.with_name(stem.name.removesuffix(".nii.gz")), dwi, job.scan.image)
+    record = _record(job, model, inputs, represented, result) | {"Networks": [fold["File"] for fold in folds]}
+    _write_sidecar(job, model, loaded, record)
+    return True
+
+
+def is_current(path: Path, inputs: str) -> bool:
+    """Whether an output's sidecar says that it was made from these inputs."""
+    return path.exists() and read_json(path).get("Harmonization", {}).get("InputsDigest") == inputs
+
+
+def digest_of(job: HarmonizeJob, model: Model) -> str:
+    """Of all that the output depends on."""
+    scan = job.scan
+    files = [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask) if path is not None]
+    return digest([__version__, files, model.digest, job.travelling, job.rish_projection, job.output_directions])
+
+
+def _write_mask(job: HarmonizeJob, loaded: Loaded) -> None:
+    image = output_path(job.root, job.scan, desc="brain", suffix="mask", extension=".nii.gz")
+    write_volume(image, loaded.mask, loaded.dwi.affine, job.scan.image)
+    given = job.scan.mask
+    made = "median_otsu (DIPY) on the mean b0, its largest piece without holes, widened by one voxel"
+    record = sidecar(
+        image,
+        description="Voxels that were harmonized.",
+        sources=[_uri(job.scan)],
+        skull_stripped=False,
+        acquisition={},
+        record={"Type": "Brain", "Method": f"copied from {given.name}" if given else made},
+    )
+    write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
+
+
+def _write_sidecar(job: HarmonizeJob, model: Model, loaded: Loaded, record: Mapping[str, Any]) -> None:
+    target = model.card["TargetScanner"]["Label"]
+    local = model.folder.absolute().is_relative_to(job.root.absolute())
+    card = (
+        bids_uri(model.folder / "model.json", job.root) if local else (model.folder / "model.json").absolute().as_uri()
+    )
+    write_json(
+        job.output(".json"),
+        sidecar(
+            job.output(".nii.gz"),
+            description=f"DWI as the scanner {target} would have measured it; b0 volumes as measured.",
+            sources=[_uri(job.scan), card],
+            skull_stripped=bool(job.scan.metadata.get("SkullStripped", False)),
+            acquisition=job.scan.metadata,
+            record={"Harmonization": dict(record)},
+        ),
+    )
+
+
+def _record(
+    job: HarmonizeJob, model: Model, inputs: str, represented: Representation, result: Harmonized
+) -> dict[str, Any]:
+    return {
+        "Method": model.card["Method"],
+        "Model": model.name,
+        "ModelSHA256": model.digest,
+        "SourceScanner": model.card["SourceScanner"],
+        "TargetScanner": model.card["TargetScanner"],
+        "SubjectInTraining": job.travelling,
+        "SHBasis": model.card["SHBasis"],
+        "Shells": model.card["Shells"],
+        "RISHProjection": job.rish_projection,
+        "Directions": job.output_directions,
+        "VolumesUsed": int(sum(len(volumes) for volumes in represented.volumes)),
+        "ClippedSignal": round(represented.clipped, 6),
+        "GuardedProjection": round(result.guarded, 6),
+        "InputsDigest": inputs,
+    }
+
+
+def _uri(scan: Scan) -> str:
+    return bids_uri(scan.image, scan.dataset, "raw")

@@ -1,0 +1,34 @@
+"""Reading a scan, which several steps begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet.diffusion.attenuation import mean_b0
+from bids_shresnet.diffusion.masking import brain_mask
+from bids_shresnet.files.nifti import read_dwi, read_mask
+from bids_shresnet.scans import Dwi, Scan
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A scan in memory with its brain mask and S0."""
+
+    dwi: Dwi
+    mask: Bool[np.ndarray, "x y z"]
+    s0: Float[np.ndarray, "x y z"]
+
+
+def load(scan: Scan) -> Loaded:
+    """Read a scan; its mask is the input's own, or made from S0."""
+    dwi = read_dwi(scan)
+    s0 = mean_b0(dwi)
+    if scan.mask is not None:
+        mask = read_mask(scan.mask, dwi.shape, dwi.affine)
+    else:
+        mask = brain_mask(s0, float(nib.affines.voxel_sizes(dwi.affine).mean()))
+    return Loaded(dwi, mask, s0)

@@ -1,0 +1,163 @@
+"""Prepare: the two scans of each travelling subject -> arrays in the work folder that a network can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from bids_shresnet import __version__
+from bids_shresnet.diffusion.gradients import find_shells, match_shells, rotate
+from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_for
+from bids_shresnet.diffusion.registration import register
+from bids_shresnet.diffusion.representation import Representation, anisotropy, in_mask, represent, volumes_of
+from bids_shresnet.diffusion.sampling import sample_patches
+from bids_shresnet.diffusion.tissue import Tissue, classify, diffusion_contrast, parenchyma
+from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.files.arrays import read_array_record, write_arrays
+from bids_shresnet.files.nifti import read_labels
+from bids_shresnet.files.storage import digest, sha256
+from bids_shresnet.scans import Matched, Pair, Scan, Shell
+from bids_shresnet.steps.loading import Loaded, load
+
+
+@dataclass(frozen=True)
+class PairShells:
+    """The shells of a pair: what the source measures and its partner on the target, in ascending b."""
+
+    source: tuple[Shell, ...]
+    target: tuple[Shell, ...]
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """One travelling subject of one pair."""
+
+    source: Scan
+    target: Scan
+    shells: PairShells
+    folder: Path
+
+    @property
+    def digest(self) -> str:
+        """Of all that the result depends on."""
+        scans = [
+            [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask, scan.dseg) if path is not None]
+            for scan in (self.source, self.target)
+        ]
+        shells = [[shell.bvalue, shell.sh_order] for shell in (*self.shells.source, *self.shells.target)]
+        return digest([__version__, scans, shells])
+
+
+def pair_shells(pair: Pair, sh_order: int | None) -> PairShells:
+    """Shells that scanners of a pair share, from the first travelling subject, and in which all others must agree.
+
+    Raises
+    ------
+    BadInput
+        If no b-values are partners, or a subject lacks one; every subject is named.
+    """
+    first_source, first_target = (find_shells(np.array(scan.bvals)) for scan in pair.travelling[0])
+    partners = match_shells([s.bvalue for s in first_source], [s.bvalue for s in first_target])
+    if not partners:
+        scan = pair.travelling[0][0]
+        value = f"no b-value within 25 % of one of {pair.target.label}"
+        raise BadInput([Finding("error", str(scan.image), value, "Harmonize to a scanner with similar b-values.")])
+    source = tuple(
+        Shell(first_source[i].bvalue, order_for(len(first_source[i].volumes), sh_order)) for i, _ in partners
+    )
+    target = tuple(
+        Shell(first_target[j].bvalue, order_for(len(first_target[j].volumes), sh_order)) for _, j in partners
+    )
+    findings = [
+        *(finding for scan, _ in pair.travelling for finding in _lacking(scan, source)),
+        *(finding for _, scan in pair.travelling for finding in _lacking(scan, target)),
+    ]
+    if findings:
+        raise BadInput(findings)
+    return PairShells(source, target)
+
+
+def _lacking(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
+    try:
+        volumes_of(np.array(scan.bvals), shells)
+    except ValueError as error:
+        return [
+            Finding("error", str(scan.image), str(error), "Leave this session out, or train it as another scanner.")
+        ]
+    return []
+
+
+def prepare_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob, ...]:
+    """One job a travelling subject."""
+    return tuple(
+        PrepareJob(source, target, shells, work / f"sub-{source.subject}") for source, target in pair.travelling
+    )
+
+
+def prepare(job: PrepareJob) -> bool:
+    """Register the subject's two scans and write what they teach; False if that was done before."""
+    record = {"inputs": job.digest, "source": str(job.source.image), "target": str(job.target.image)}
+    before = read_array_record(job.folder)
+    if before is not None and before["inputs"] == record["inputs"]:
+        return False
+    matched = match(job)
+    arrays = {name: getattr(matched, name) for name in ("patches", "signal", "matrix", "tissue")}
+    write_arrays(job.folder, arrays, record)
+    return True
+
+
+def match(job: PrepareJob) -> Matched:
+    """Find the target's grey- and white-matter voxels in the source scan and take both scanners' signal there."""
+    source, target = load(job.source), load(job.target)
+    seen = represent(source.dwi, source.mask, job.shells.source)
+    wanted = represent(target.dwi, target.mask, job.shells.target)
+    tissue = tissue_of(job.target, target, wanted)
+    use = (tissue == Tissue.GM) | (tissue == Tissue.WM)
+    found = register(
+        contrasts(target, wanted),
+        target.dwi.affine,
+        contrasts(source, seen),
+        source.dwi.affine,
+        nib.affines.apply_affine(target.dwi.affine, np.argwhere(use)),
+    )
+    tables = [rotate(table, found.rotation) for table in wanted.tables]
+    inside = _in_mask(found.points, source)
+    return Matched(
+        patches=sample_patches(seen.image, found.points[inside]),
+        signal=wanted.signal[use[target.mask]][inside].astype(np.float16),
+        matrix=evaluation_matrix(tables, job.shells.source).astype(np.float32),
+        tissue=tissue[use][inside].astype(np.uint8),
+    )
+
+
+def contrasts(loaded: Loaded, represented: Representation) -> list[Float[np.ndarray, "x y z"]]:
+    """What both scanners show alike: S0 (CSF bright), anisotropy (tracts), mean signal of the first shell (tissue)."""
+    return [loaded.s0 * loaded.mask, anisotropy(represented.image), mean_signal(loaded, represented)]
+
+
+def mean_signal(loaded: Loaded, represented: Representation) -> Float[np.ndarray, "x y z"]:
+    """Mean S/S0 over the directions of the first shell."""
+    first_shell = represented.signal[:, : len(represented.tables[0])]
+    return in_mask(first_shell.mean(axis=1), loaded.mask)
+
+
+def tissue_of(scan: Scan, loaded: Loaded, represented: Representation) -> Int[np.ndarray, "x y z"]:
+    """The input's own segmentation, else DIPY's on the contrast of the first shell."""
+    if scan.dseg is not None:
+        return read_labels(scan.dseg, loaded.dwi.shape, loaded.dwi.affine)
+    contrast = diffusion_contrast(mean_signal(loaded, represented), anisotropy(represented.image))
+    return classify(contrast, parenchyma(loaded.s0, loaded.mask))
+
+
+def _in_mask(points: Float[np.ndarray, "p 3"], scan: Loaded) -> Bool[np.ndarray, " p"]:
+    """Which points lie in the scan's brain: beyond it (a slab's edge, say) there is nothing to learn."""
+    voxels = np.rint(nib.affines.apply_affine(np.linalg.inv(scan.dwi.affine), points)).astype(int)
+    within = ((voxels >= 0) & (voxels < scan.mask.shape)).all(axis=1)
+    out = np.zeros(len(points), dtype=bool)
+    out[within] = scan.mask[tuple(voxels[within].T)]
+    return out

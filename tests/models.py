@@ -1,0 +1,62 @@
+"""Model folders whose networks predict the same signal everywhere, so that what is made with them is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bids_shresnet.files.models import Model, dataset_record, read_model
+from bids_shresnet.files.storage import sha256, write_bytes, write_json
+from bids_shresnet.network.checkpoint import to_bytes
+from bids_shresnet.network.shresnet import Architecture, SHResNet
+from tests.datasets import spiral
+
+SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th
+
+
+def constant_network(signal: float) -> SHResNet:
+    """Network that predicts S/S0 = `signal` in all directions, whatever it sees (one shell of order 2)."""
+    network = SHResNet(Architecture((1, 5), resblocks=1, hidden=2))
+    torch.nn.init.zeros_(network.final.weight)
+    network.final.bias.data[0] = signal * np.sqrt(4 * np.pi)  # Y_00 = 1 / sqrt(4 pi)
+    return network
+
+
+def constant_model(
+    folder: Path,
+    dataset: Path,
+    *,
+    signals: tuple[float, ...] = (0.4, 0.5, 0.9),
+    source: str = "GE",
+    target: str = "Prisma",
+    target_bvalue: float = 1000.0,
+    **changes: Any,
+) -> Model:
+    """Write a model of three travelling subjects; the network of fold n predicts the n-th signal everywhere."""
+    folds = [_write_fold(folder, number, signal) for number, signal in enumerate(signals, 1)]
+    shell = {"SourceBValue": 1000.0, "TargetBValue": target_bvalue, "SHOrder": 2}
+    card = {
+        "Name": f"from-{source}_to-{target}",
+        "Method": "constant",
+        "SourceScanner": {"Label": source},
+        "TargetScanner": {"Label": target},
+        "SHBasis": "real_sh_descoteaux, legacy=False",
+        "Shells": [shell | {"TargetDirections": spiral(8).tolist()}],
+        "Dataset": dataset_record(dataset),
+        "Subjects": dict.fromkeys(SUBJECTS, ""),
+        "Folds": folds,
+    }
+    write_json(folder / "model.json", card | changes)
+    return read_model(folder)
+
+
+def _write_fold(folder: Path, number: int, signal: float) -> Mapping[str, Any]:
+    file = folder / f"fold-{number:02d}.safetensors"
+    write_bytes(file, to_bytes(constant_network(signal), {"inputs": ""}))
+    test, others = SUBJECTS[number - 1], [subject for subject in SUBJECTS if subject != SUBJECTS[number - 1]]
+    splits = {"Test": [test], "Validation": others[:1], "Training": others[1:]}
+    return {"File": file.name, "SHA256": sha256(file), **splits}

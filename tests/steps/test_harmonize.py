@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_shresnet.config import Config
+from bids_shresnet.files.models import Model
+from bids_shresnet.files.storage import read_json
+from bids_shresnet.scans import Scan
+from bids_shresnet.steps.discover import find_scans
+from bids_shresnet.steps.harmonize import HarmonizeJob, harmonize, jobs_for
+from tests.datasets import spiral
+from tests.models import constant_model
+
+Jobs = Callable[..., tuple[HarmonizeJob, ...]]
+
+
+@pytest.fixture(scope="module")
+def scans(phantom: Path) -> dict[str, Scan]:
+    """Source scans by subject."""
+    found = find_scans(Config(phantom / "bids", Path("out"), "participant"), identity_required=True).scans
+    return {scan.subject: scan for scan in found if scan.entities["session"] == "ge"}
+
+
+@pytest.fixture
+def model(scans: dict[str, Scan], tmp_path: Path) -> Model:
+    """Folds 1, 2, 3 hold out 01, 02, 03 and predict 0.4, 0.5, 0.9 everywhere."""
+    return make_model(tmp_path / "model", scans["01"])
+
+
+def make_model(folder: Path, scan: Scan, **changes: object) -> Model:
+    assert scan.scanner is not None
+    return constant_model(folder, scan.dataset, source=scan.scanner.label, **changes)
+
+
+def job_for(scan: Scan, model: Model, root: Path, **settings: object) -> HarmonizeJob:
+    config = Config(scan.dataset, root, "participant", rish_projection=False)
+    (job,), _ = jobs_for([scan], [model], config, root)
+    return replace(job, **settings)
+
+
+def signals(job: HarmonizeJob) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Relative signal of the weighted volumes inside the mask; weighted volumes outside of output and input."""
+    before, after = (nib.load(path).get_fdata() for path in (job.scan.image, job.output(".nii.gz")))
+    mask = nib.load(next(job.root.rglob("*_mask.nii.gz"))).get_fdata() > 0
+    b0s = np.loadtxt(job.scan.bval) < 50
+    s0 = before[..., b0s].mean(-1)
+    measured = mask & (s0 > 0)
+    return after[measured][:, ~b0s] / s0[measured][:, None], after[~mask], before[~mask]
+
+
+@pytest.mark.parametrize(("subject", "expected"), [("01", 0.4), ("02", 0.5), ("03", 0.9), ("04", 0.6)])
+def test_signal_is_what_the_unseeing_fold_or_the_mean_of_all_predicts_times_s0(
+    subject: str, expected: float, scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    job = job_for(scans[subject], model, tmp_path / "out")
+    harmonize(job)
+    inside, outside, as_measured = signals(job)
+    np.testing.assert_allclose(inside, expected, rtol=2e-3)
+    np.testing.assert_array_equal(outside, as_measured)
+
+
+def test_the_sidecar_says_which_networks_and_whether_the_subject_was_trained_with(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    records = {}
+    for subject in ("02", "04"):
+        job = job_for(scans[subject], model, tmp_path / "out")
+        harmonize(job)
+        records[subject] = read_json(job.output(".json"))["Harmonization"]
+    assert records["02"]["Networks"] == ["fold-02.safetensors"]
+    assert records["04"]["Networks"] == [f"fold-0{number}.safetensors" for number in (1, 2, 3)]
+    assert [records[subject]["SubjectInTraining"] for subject in ("02", "04")] == [True, False]
+    assert {record["ModelSHA256"] for record in records.values()} == {model.digest}
+
+
+def test_the_b_value_becomes_the_targets_and_nothing_else_of_the_table_changes(
+    scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    job = job_for(scans["01"], make_model(tmp_path / "m", scans["01"], target_bvalue=1200.0), tmp_path / "out")
+    harmonize(job)
+    before, after = (np.loadtxt(path) for path in (job.scan.bval, job.output(".bval")))
+    np.testing.assert_allclose(after, np.where(before < 50, before, 1200))
+    np.testing.assert_allclose(np.loadtxt(job.output(".bvec")), np.loadtxt(job.scan.bvec), atol=1e-6)
+
+
+def test_the_targets_own_directions_replace_the_scans_when_asked_for(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    job = job_for(scans["04"], model, tmp_path / "out", output_directions="target")
+    harmonize(job)
+    image, bvals = nib.load(job.output(".nii.gz")), np.loadtxt(job.output(".bval"))
+    b0s = np.loadtxt(job.scan.bval) < 50
+    assert bvals.tolist() == [*np.loadtxt(job.scan.bval)[b0s], *[1000.0] * 8]
+    assert image.shape[3] == b0s.sum() + 8
+    unit = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    fsl = np.loadtxt(job.output(".bvec"))[:, b0s.sum() :]
+    if np.linalg.det(unit) > 0:  # FSL counts x from the right where the voxels do not
+        fsl[0] *= -1
+    np.testing.assert_allclose((unit @ fsl).T, spiral(8), atol=1e-4)
+
+
+def test_a_scan_is_written_once_and_again_only_if_something_it_depends_on_changes(
+    scans: dict[str, Scan], model: Model, phantom: Path, tmp_path: Path
+) -> None:
+    job = job_for(scans["04"], model, tmp_path / "out")
+    assert harmonize(job)
+    assert not harmonize(job)
+    job.output(".json").unlink()
+    assert harmonize(job)
+    assert harmonize(replace(job, rish_projection=True))
+    assert harmonize(replace(job, travelling=True))
+    job = job_for(scans["04"], make_model(job.model, scans["04"], Seed=2), job.root)
+    assert harmonize(job)
+    image = shutil.copy(job.scan.image, tmp_path / job.scan.image.name)
+    data = nib.load(image)
+    nib.save(nib.Nifti1Image(np.asarray(data.dataobj) + 1, data.affine, data.header), image)
+    moved = replace(job.scan, image=Path(image), dataset=tmp_path)
+    assert harmonize(replace(job, scan=moved))
+    assert not harmonize(replace(job, scan=moved))
+
+
+def test_where_several_targets_are_known_each_has_its_name(scans: dict[str, Scan], tmp_path: Path) -> None:
+    models = [make_model(tmp_path / name, scans["01"], target=name) for name in ("Prisma", "Skyra")]
+    config = Config(scans["01"].dataset, tmp_path, "participant")
+    one, _ = jobs_for([scans["01"]], models[:1], config, tmp_path)
+    two, _ = jobs_for([scans["01"]], models, config, tmp_path)
+    assert [job.desc for job in one] == ["harmonized"]
+    assert [job.desc for job in two] == ["harmonizedToPrisma", "harmonizedToSkyra"]
+
+
+def test_a_scan_whose_shells_the_model_does_not_know_is_left_out_with_both_b_values(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    odd = replace(scans["04"], bvals=tuple(2000.0 if b > 50 else b for b in scans["04"].bvals))
+    config = Config(odd.dataset, tmp_path, "participant")
+    jobs, left_out = jobs_for([scans["01"], odd], [model], config, tmp_path)
+    assert [job.scan for job in jobs] == [scans["01"]]
+    assert [item.file for item in left_out] == [odd.image]
+    assert "1000" in left_out[0].reason
+    assert "2000" in left_out[0].reason
+
+
+def test_a_scan_of_a_scanner_without_a_model_gets_no_job(scans: dict[str, Scan], tmp_path: Path) -> None:
+    other = constant_model(tmp_path / "m", scans["01"].dataset, source="Achieva")
+    assert jobs_for([scans["01"]], [other], Config(scans["01"].dataset, tmp_path, "group"), tmp_path) == ((), ())

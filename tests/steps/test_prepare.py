@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from bids_shresnet.config import Config
+from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.representation import represent
+from bids_shresnet.errors import BadInput
+from bids_shresnet.files.arrays import open_arrays
+from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell
+from bids_shresnet.steps.discover import find_scans
+from bids_shresnet.steps.loading import load
+from bids_shresnet.steps.prepare import PairShells, PrepareJob, match, pair_shells, prepare, prepare_jobs, tissue_of
+
+POSE = Rotation.from_rotvec(np.radians([8.0, -5.0, 6.0])).as_matrix()  # how the head lies on the other scanner
+SHIFT = np.array([6.0, -4.0, 3.0])  # mm
+SHELLS = PairShells((Shell(1000.0, 2),), (Shell(1000.0, 2),))
+
+
+def scan(shells: dict[float, int], subject: str = "01") -> Scan:
+    bvals = tuple(float(b) for b, count in shells.items() for _ in range(count))
+    path = Path(f"sub-{subject}_dwi")
+    return Scan(path, path, path, {"subject": subject}, {}, None, bvals, Path())
+
+
+def pair(*travelling: tuple[dict[float, int], dict[float, int]]) -> Pair:
+    both = tuple((scan(s, f"0{n}"), scan(t, f"1{n}")) for n, (s, t) in enumerate(travelling, 1))
+    return Pair(Scanner("GE"), Scanner("Prisma"), both)
+
+
+def test_partners_are_the_nearest_shells_of_both_scanners_and_other_shells_stay_out() -> None:
+    first = ({0: 1, 1000: 30, 3000: 60}, {0: 1, 700: 20, 1200: 12, 2800: 60, 5000: 60})
+    found = pair_shells(pair(first, first, first), None)
+    assert found.source == (Shell(1000.0, 4), Shell(3000.0, 4))
+    assert found.target == (Shell(1200.0, 2), Shell(2800.0, 4))  # order 2 where 15 coefficients would be too many
+
+
+def test_the_order_asked_for_is_taken() -> None:
+    same = {0: 1, 1000: 64}
+    assert pair_shells(pair((same, same)), 8) == PairShells((Shell(1000.0, 8),), (Shell(1000.0, 8),))
+
+
+def test_scanners_without_a_common_shell_are_no_pair() -> None:
+    with pytest.raises(BadInput, match="no b-value within 25 %"):
+        pair_shells(pair(({0: 1, 1000: 30}, {0: 1, 3000: 30})), None)
+
+
+def test_all_subjects_that_lack_a_shell_are_named_at_once() -> None:
+    usual, other = {0: 1, 1000: 30}, {0: 1, 2000: 30}
+    with pytest.raises(BadInput) as caught:
+        pair_shells(pair((usual, usual), (other, usual), (usual, other), (usual, usual)), None)
+    assert [finding.file for finding in caught.value.findings] == ["sub-02_dwi", "sub-13_dwi"]
+
+
+@pytest.fixture(scope="module")
+def source(phantom: Path) -> Scan:
+    found = find_scans(Config(phantom / "bids", Path("out"), "participant"), identity_required=True).scans
+    return next(scan for scan in found if scan.subject == "04")
+
+
+@pytest.fixture(scope="module")
+def moved(source: Scan, tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    """The same scan of a head that lay otherwise, with the field of view moved along: every voxel sees the same."""
+    image = nib.load(source.image)
+    affine = image.affine.copy()
+    affine[:3, :3], affine[:3, 3] = POSE @ affine[:3, :3], POSE @ affine[:3, 3] + SHIFT
+    path = tmp_path_factory.mktemp("moved") / source.image.name
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), affine), path)
+    return replace(source, image=path)  # FSL's b-vectors are the image's, which has turned
+
+
+@pytest.fixture(scope="module")
+def matched(source: Scan, moved: Scan) -> Matched:
+    return match(PrepareJob(source, moved, SHELLS, Path("unused")))
+
+
+def test_directions_come_back_into_the_source_heads_pose(source: Scan, matched: Matched) -> None:
+    expected = evaluation_matrix([load(source).dwi.bvecs[2:]], SHELLS.source)
+    turned = evaluation_matrix([load(source).dwi.bvecs[2:] @ POSE.T], SHELLS.source)
+    assert np.abs(matched.matrix - expected).max() < 0.25 * np.abs(turned - expected).max()
+
+
+def test_places_of_a_moved_head_are_found_again(source: Scan, moved: Scan, matched: Matched) -> None:
+    """What is found at the source is, voxel by voxel, what the target shows: both are one measurement."""
+    target = load(moved)
+    wanted = represent(target.dwi, target.mask, SHELLS.target)
+    tissue = tissue_of(moved, target, wanted)
+    use = ((tissue == 1) | (tissue == 2))[target.mask]
+    assert len(matched.tissue) > 0.95 * use.sum()
+    if len(matched.tissue) != use.sum():
+        pytest.fail("a voxel was lost between equal heads")
+    coefficients = represent(load(source).dwi, load(source).mask, SHELLS.source).image.coefficients[target.mask][use]
+    centre = matched.patches[:, 13].astype(float)
+    error = ((centre - coefficients) ** 2).sum() / ((coefficients - coefficients.mean(0)) ** 2).sum()
+    assert error < 0.1
+
+
+def test_the_label_is_the_targets_signal_as_measured(moved: Scan, matched: Matched) -> None:
+    target = load(moved)
+    wanted = represent(target.dwi, target.mask, SHELLS.target)
+    tissue = tissue_of(moved, target, wanted)[target.mask]
+    use = (tissue == 1) | (tissue == 2)
+    np.testing.assert_array_equal(matched.signal, wanted.signal[use].astype(np.float16))
+    np.testing.assert_array_equal(matched.tissue, tissue[use])
+
+
+def test_the_inputs_own_segmentation_decides_where_is_grey_and_white_matter(source: Scan, tmp_path: Path) -> None:
+    loaded = load(source)
+    labels = np.random.default_rng(0).integers(0, 4, loaded.dwi.shape).astype(np.uint8)
+    nib.save(nib.Nifti1Image(labels, loaded.dwi.affine), tmp_path / "dseg.nii.gz")
+    represented = represent(loaded.dwi, loaded.mask, SHELLS.source)
+    found = tissue_of(replace(source, dseg=tmp_path / "dseg.nii.gz"), loaded, represented)
+    np.testing.assert_array_equal(found, labels)
+
+
+def test_a_subject_is_prepared_once_and_again_when_one_of_its_files_changes(
+    source: Scan, moved: Scan, matched: Matched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bids_shresnet.steps.prepare.match", lambda _: matched)  # its result is tested above
+    bvec = Path(shutil.copy(source.bvec, tmp_path / "a.bvec"))
+    own = Pair(Scanner("GE"), Scanner("Prisma"), ((replace(source, bvec=bvec), moved),))
+    (job,) = prepare_jobs(own, SHELLS, tmp_path / "work")
+    assert job.folder == tmp_path / "work" / "sub-04"
+    assert prepare(job)
+    assert not prepare(job)
+    found = Matched(**open_arrays(job.folder))
+    for name, array in vars(matched).items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    bvec.write_text(bvec.read_text() + "\n")
+    assert prepare(job)
+    (job.folder / "record.json").unlink()
+    assert prepare(job)

@@ -1,0 +1,332 @@
+"""Whole runs on a phantom of 8 mm: one full run serves most laws, others start from a copy of what it left."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from bids.layout import BIDSLayout
+
+from bids_shresnet.app import main
+from bids_shresnet.files.storage import read_json, sha256
+
+VALIDATOR = Path(sys.executable).parent / "bids-validator-deno"
+TRAINING = ("--training.max-epochs", "2", "--training.adam-epochs", "1", "--training.voxels-per-epoch", "1000")
+ONE_CORE = ("--nprocs", "1", "--omp-nthreads", "1")
+MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"
+TRAVELLING, APPLY_ONLY = ("01", "02", "03"), "04"
+SUBJECTS = (*TRAVELLING, APPLY_ONLY)
+OUTPUTS = (  # of every source scan
+    *(f"desc-harmonized_dwi{extension}" for extension in (".nii.gz", ".bval", ".bvec", ".json")),
+    *(f"desc-brain_mask{extension}" for extension in (".nii.gz", ".json")),
+    *(f"desc-harmonization_qc{extension}" for extension in (".tsv", ".json")),
+    *(
+        f"model-tensor_param-{param}_desc-{desc}_dwimap{extension}"
+        for param in ("fa", "md")
+        for desc in ("input", "harmonized")
+        for extension in (".nii.gz", ".json")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A dataset that was harmonized."""
+
+    bids: Path
+    root: Path
+    code: int
+    input_before: dict[str, str]
+
+    def output(self, subject: str, name: str = "desc-harmonized_dwi.nii.gz") -> Path:
+        return self.root / f"sub-{subject}/ses-ge/dwi/sub-{subject}_ses-ge_{name}"
+
+    def source(self, subject: str, extension: str = ".nii.gz") -> Path:
+        return self.bids / f"sub-{subject}/ses-ge/dwi/sub-{subject}_ses-ge_dwi{extension}"
+
+
+def run(bids: Path, out: Path, *arguments: str, level: str = "participant") -> int:
+    return main([str(bids), str(out), level, *ONE_CORE, *TRAINING, *arguments])
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file by its place."""
+    return {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def results(root: Path) -> dict[str, str]:
+    """Digests of scans and models: what a run is for, without its records of when and how."""
+    return {name: value for name, value in digests(root).items() if name.startswith(("sub-", "models/from-"))}
+
+
+def status(root: Path) -> dict[str, str]:
+    """What became of each scan in the latest run."""
+    latest = max((root / "logs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    with (latest / "status.tsv").open(newline="") as file:
+        return {row["file"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
+
+
+@pytest.fixture(scope="module")
+def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    bids, out = phantom / "bids", tmp_path_factory.mktemp("out")
+    before = digests(bids)
+    return Finished(bids, out / "derivatives/shresnet", run(bids, out), before)
+
+
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path) -> Path:
+    """Output folder of its own with all that the full run left."""
+    shutil.copytree(finished.root, tmp_path / "out/derivatives/shresnet")
+    return tmp_path / "out"
+
+
+# --- what a full run leaves -------------------------------------------------------------------------------------
+
+
+def test_a_run_succeeds_and_writes_all_that_is_promised_and_no_more(finished: Finished) -> None:
+    assert finished.code == 0
+    expected = {
+        str(finished.output(subject, name).relative_to(finished.root)) for subject in SUBJECTS for name in OUTPUTS
+    }
+    assert {name for name in digests(finished.root) if name.startswith("sub-")} == expected
+    folds = {f"models/{MODEL}/fold-0{number}.safetensors" for number in (1, 2, 3)}
+    models = {f"models/{MODEL}/{name}" for name in ("model.json", "training.tsv")} | folds
+    assert {name for name in digests(finished.root) if name.startswith("models/from-")} == models
+    for name in ("dataset_description.json", ".bidsignore", "descriptions.tsv", "logs", "prov"):
+        assert (finished.root / name).exists()
+
+
+def test_nothing_of_the_work_is_left_behind(finished: Finished) -> None:
+    hidden = {path.name for path in finished.root.rglob(".*") if not path.name.endswith(".lock")}
+    assert hidden == {".bidsignore"}
+
+
+def test_the_input_is_as_it_was(finished: Finished) -> None:
+    assert digests(finished.bids) == finished.input_before
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_grid_table_and_b0_volumes_are_the_inputs(finished: Finished, subject: str) -> None:
+    before, after = nib.load(finished.source(subject)), nib.load(finished.output(subject))
+    np.testing.assert_array_equal(after.affine, before.affine)
+    assert after.shape == before.shape
+    for extension in (".bval", ".bvec"):
+        written = np.loadtxt(finished.output(subject, f"desc-harmonized_dwi{extension}"))
+        np.testing.assert_allclose(written, np.loadtxt(finished.source(subject, extension)), atol=1e-5)
+    b0s = np.loadtxt(finished.source(subject, ".bval")) < 50
+    np.testing.assert_array_equal(after.get_fdata()[..., b0s], before.get_fdata()[..., b0s])
+    assert not np.array_equal(after.get_fdata()[..., ~b0s], before.get_fdata()[..., ~b0s])
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_no_value_is_negative_or_no_number(finished: Finished, subject: str) -> None:
+    for name in OUTPUTS:
+        if name.endswith(".nii.gz"):
+            data = nib.load(finished.output(subject, name)).get_fdata()
+            assert np.isfinite(data).all()
+            assert data.min() >= 0
+
+
+@pytest.mark.parametrize("subject", TRAVELLING)
+def test_a_travelling_subject_is_harmonized_by_a_fold_that_never_saw_it(finished: Finished, subject: str) -> None:
+    used = read_json(finished.output(subject, "desc-harmonized_dwi.json"))["Harmonization"]
+    folds = {fold["File"]: fold for fold in read_json(finished.root / "models" / MODEL / "model.json")["Folds"]}
+    assert used["SubjectInTraining"]
+    assert used["Networks"]
+    for name in used["Networks"]:
+        assert subject not in (*folds[name]["Training"], *folds[name]["Validation"])
+        assert subject in folds[name]["Test"]
+
+
+def test_a_subject_that_did_not_travel_is_harmonized_by_all_folds(finished: Finished) -> None:
+    used = read_json(finished.output(APPLY_ONLY, "desc-harmonized_dwi.json"))["Harmonization"]
+    assert not used["SubjectInTraining"]
+    assert used["Networks"] == [f"fold-0{number}.safetensors" for number in (1, 2, 3)]
+
+
+def test_the_table_of_the_run_names_every_scan_of_the_input(finished: Finished) -> None:
+    sources = {f"sub-{subject}_ses-ge_dwi.nii.gz" for subject in SUBJECTS}
+    targets = {f"sub-{subject}_ses-prisma_dwi.nii.gz" for subject in TRAVELLING}
+    (first, *_) = sorted((finished.root / "logs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    with (first / "status.tsv").open(newline="") as file:
+        rows = {row["file"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
+    assert rows == dict.fromkeys(sources, "done") | dict.fromkeys(targets, "left out")
+
+
+def test_pybids_finds_the_harmonized_dwi_with_their_tables(finished: Finished) -> None:
+    layout = BIDSLayout(finished.root, validate=False, is_derivative=True)
+    found = layout.get(suffix="dwi", desc="harmonized", extension=".nii.gz")
+    assert [(file.entities["subject"], file.entities["session"]) for file in found] == [(s, "ge") for s in SUBJECTS]
+    for file in found:
+        assert np.loadtxt(layout.get_bval(file.path)).shape == (file.get_image().shape[3],)
+        assert np.loadtxt(layout.get_bvec(file.path)).shape == (3, file.get_image().shape[3])
+        assert file.get_metadata()["Harmonization"]["Model"] == MODEL
+
+
+@pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
+def test_the_validator_finds_no_error_in_the_output(finished: Finished) -> None:
+    command = [VALIDATOR, finished.root, "--format", "json"]
+    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    assert [issue for issue in report["issues"]["issues"] if issue["severity"] == "error"] == []
+    assert sorted(report["summary"]["subjects"]) == list(SUBJECTS)
+
+
+# --- runs after it ----------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_does_nothing_and_says_so(
+    finished: Finished, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copied / "derivatives/shresnet"
+    written = {path: path.stat().st_mtime_ns for path in map(root.joinpath, results(root))}
+    assert run(finished.bids, copied) == 0
+    assert {path: path.stat().st_mtime_ns for path in map(root.joinpath, results(root))} == written
+    assert "nothing to do" in capsys.readouterr().err
+    assert set(status(root).values()) == {"kept", "left out"}
+
+
+def test_the_record_of_a_run_repeats_it(finished: Finished, copied: Path) -> None:
+    (config,) = sorted((copied / "derivatives/shresnet/logs").glob("*/config.json"))
+    record = read_json(config)
+    assert (record["bids_dir"], record["training"]["max_epochs"]) == (str(finished.bids), 2)
+    elsewhere = copied.parent / "again"
+    assert main([str(finished.bids), str(elsewhere), "participant", "--config-file", str(config), "--dry-run"]) == 0
+
+
+def damage(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("lost", "scans_done"),
+    [
+        ((f"models/{MODEL}/model.json", f"models/{MODEL}/fold-02.safetensors"), 0),
+        (("sub-02/ses-ge/dwi/sub-02_ses-ge_desc-harmonized_dwi.json",), 1),
+        (("sub-04/ses-ge/dwi/sub-04_ses-ge_desc-harmonization_qc.json",), 1),
+    ],
+)
+def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_result(
+    lost: tuple[str, ...], scans_done: int, finished: Finished, copied: Path
+) -> None:
+    root = copied / "derivatives/shresnet"
+    damage(root, *lost)
+    assert run(finished.bids, copied) == 0
+    assert results(root) == results(finished.root)
+    assert sum(value == "done" for value in status(root).values()) == scans_done
+
+
+def test_models_of_another_run_harmonize_the_same(finished: Finished, tmp_path: Path) -> None:
+    models, flags = str(finished.root / "models"), ("--participant-label", "04", "02")
+    assert run(finished.bids, tmp_path / "out", "--models", models, *flags) == 0
+    root = tmp_path / "out/derivatives/shresnet"
+    assert not (root / "models").exists()
+    images = {name: value for name, value in results(root).items() if not name.endswith(".json")}
+    assert images == {k: v for k, v in results(finished.root).items() if k in images}
+    assert {name.split("/")[0] for name in images} == {"sub-02", "sub-04"}
+    used = read_json(next(root.rglob("sub-02*_desc-harmonized_dwi.json")))["Harmonization"]
+    assert used["Networks"] == ["fold-02.safetensors"]
+
+
+def test_group_trains_and_participant_then_loads(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Together they leave what `participant` alone does; the work folder given by the user is kept."""
+    out, root, work = tmp_path / "out", tmp_path / "out/derivatives/shresnet", tmp_path / "work"
+    assert run(finished.bids, out, "--work-dir", str(work), level="group") == 0
+    assert not list(root.glob("sub-*"))
+    assert (work / MODEL).is_dir()
+    models = {name: value for name, value in results(finished.root).items() if name.startswith("models")}
+    assert results(root) == models
+    shutil.rmtree(work)
+    capsys.readouterr()
+    assert run(finished.bids, out, "--participant-label", "sub-03") == 0
+    assert "trained before" in capsys.readouterr().err
+    scans = {name: value for name, value in results(finished.root).items() if name.startswith("sub-03")}
+    assert results(root) == models | scans
+
+
+def test_a_dry_run_shows_pairs_and_scans_and_writes_nothing(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(finished.bids, tmp_path / "out", "--dry-run") == 0
+    assert not (tmp_path / "out").exists()
+    shown = capsys.readouterr().out
+    assert MODEL in shown
+    assert all(f"sub-{subject}_ses-ge" in shown for subject in SUBJECTS)
+
+
+# --- what cannot be done ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bids(phantom: Path, tmp_path: Path) -> Path:
+    """A copy of the dataset that a test may spoil."""
+    return shutil.copytree(phantom / "bids", tmp_path / "bids")
+
+
+def refused(bids: Path, *arguments: str, out: Path | None = None) -> int:
+    """Exit code of a run that must not leave anything."""
+    out = out or bids.parent / "out"
+    code = run(bids, out, *arguments)
+    assert not out.is_dir()
+    return code
+
+
+def test_all_that_is_wrong_is_named_at_once(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (bids / "sub-01/ses-ge/dwi/sub-01_ses-ge_dwi.bvec").unlink()
+    bval = bids / "sub-02/ses-prisma/dwi/sub-02_ses-prisma_dwi.bval"
+    bval.write_text(bval.read_text().rstrip() + " 1000\n")
+    assert refused(bids) == 65
+    said = capsys.readouterr().err
+    assert "sub-01_ses-ge_dwi" in said
+    assert "sub-02_ses-prisma_dwi.bval" in said
+
+
+def test_a_dataset_without_a_pair_is_refused(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(bids / "sub-03/ses-prisma")
+    assert refused(bids) == 65
+    assert "no scanner shares 3 subjects" in capsys.readouterr().err
+
+
+def test_a_participant_that_is_not_there_is_named(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(bids, "--participant-label", "01", "99") == 66
+    assert "--participant-label 99" in capsys.readouterr().err
+
+
+def test_a_missing_dataset_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(tmp_path / "nowhere") == 66
+    assert str(tmp_path / "nowhere") in capsys.readouterr().err
+
+
+def test_models_that_are_not_there_are_named(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(bids, "--models", str(bids)) == 66
+    assert str(bids) in capsys.readouterr().err
+
+
+def test_a_filter_that_leaves_no_scan_says_why(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(bids, "--participant-label", "01", "--session-label", "prisma") == 18
+    assert "already the target scanner" in capsys.readouterr().err
+
+
+def test_an_output_below_a_file_cannot_be_created(
+    bids: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert refused(bids, out=tmp_path / "file" / "out") == 73
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_the_dataset_is_no_output_folder(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = digests(bids)
+    assert run(bids, bids) == 64
+    assert "is the dataset itself" in capsys.readouterr().err
+    assert digests(bids) == before

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bids_shresnet.command_line import log_to_screen, parse
+from bids_shresnet.config import Config
+from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.files.records import to_record
+
+REQUIRED = ["data", "out", "participant"]
+CODE_AND_TORCH = """
+import sys
+from bids_shresnet.app import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as stop:
+    code = stop.code
+heavy = [name for name in ("torch", "bids", "nibabel", "ants") if name in sys.modules]
+sys.exit(99 if heavy else code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--participant-label", "01", "02"], "participant_label", ("01", "02")),
+        (["--participant_label", "01", "sub-02"], "participant_label", ("01", "02")),
+        (["--session-label", "ge"], "session_label", ("ge",)),
+        (["--session_label", "ses-ge"], "session_label", ("ge",)),
+        (["-d", "qsiprep=/a", "b=/c"], "derivatives", ("qsiprep=/a", "b=/c")),
+        (["--derivatives", "qsiprep=/a"], "derivatives", ("qsiprep=/a",)),
+        (["-w", "/scratch"], "work_dir", Path("/scratch")),
+        (["--work-dir", "/scratch"], "work_dir", Path("/scratch")),
+        (["--work_dir", "/scratch"], "work_dir", Path("/scratch")),
+        (["--nprocs", "3"], "nprocs", 3),
+        (["--n_cpus", "3"], "nprocs", 3),
+        (["--nthreads", "3"], "nprocs", 3),
+        (["--omp-nthreads", "2"], "omp_nthreads", 2),
+        (["--omp_nthreads", "2"], "omp_nthreads", 2),
+        (["--random-seed", "7"], "random_seed", 7),
+        (["--random_seed", "7"], "random_seed", 7),
+        (["--skip-bids-validation"], "skip_bids_validation", True),
+        (["--skip_bids_validation"], "skip_bids_validation", True),
+        (["--no-rish-projection"], "rish_projection", False),
+        (["--output-directions", "target"], "output_directions", "target"),
+        (["--sh-order", "6"], "sh_order", 6),
+        (["--dry-run"], "dry_run", True),
+        (["-v", "-v"], "verbose", 2),
+        (["-vv"], "verbose", 2),
+    ],
+)
+def test_a_flag_sets_its_field_and_no_other(arguments: list[str], field: str, value: object) -> None:
+    plain = Config(Path("data"), Path("out"), "participant")
+    found = parse([*REQUIRED, *arguments])
+    assert getattr(found, field) == value
+    assert {k: v for k, v in vars(found).items() if k != field} == {k: v for k, v in vars(plain).items() if k != field}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "section", "field", "value"),
+    [
+        (["--training.max-epochs", "3"], "training", "max_epochs", 3),
+        (["--training.max_epochs", "3"], "training", "max_epochs", 3),
+        (["--training.adam-learning-rate", "0.01"], "training", "adam_learning_rate", 0.01),
+        (["--network.resblocks", "3"], "network", "resblocks", 3),
+        (["--network.hidden", "20"], "network", "hidden", 20),
+    ],
+)
+def test_settings_of_network_and_training_are_flags_too(
+    arguments: list[str], section: str, field: str, value: object
+) -> None:
+    assert getattr(getattr(parse([*REQUIRED, *arguments]), section), field) == value
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--participant-label", "01", "02", "--", *REQUIRED],
+        ["data", "out", "--participant-label", "01", "02", "--", "participant"],
+        ["--participant-label", "01", "02", "--nprocs", "1", *REQUIRED],
+        ["data", "--participant-label", "01", "02", "--nprocs", "1", "out", "participant"],
+    ],
+)
+def test_flags_may_stand_before_and_between_the_three_positionals(arguments: list[str]) -> None:
+    found = parse(arguments)
+    assert (found.bids_dir, found.output_dir, found.analysis_level) == (Path("data"), Path("out"), "participant")
+    assert found.participant_label == ("01", "02")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "BIDS_DIR"),
+        (["data", "out"], "participant"),
+        (["data", "out", "everyone"], "everyone"),
+        ([*REQUIRED, "--nonsense"], "nonsense"),
+        ([*REQUIRED, "--nprocs", "many"], "many"),
+        ([*REQUIRED, "more"], "more"),
+    ],
+)
+def test_nonsense_ends_with_64_and_is_named(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse(arguments)
+    assert stop.value.code == 64
+    shown = capsys.readouterr()
+    assert said in shown.err
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help", "--version"])
+def test_help_and_version_load_nothing_heavy(flag: str) -> None:
+    found = subprocess.run([sys.executable, "-c", CODE_AND_TORCH, flag], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert ("bids_shresnet" if flag == "--version" else "--participant-label") in found.stdout
+
+
+def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
+    arguments = ["--participant-label", "01", "--nprocs", "2", "--no-rish-projection", "--training.folds", "4", "-d", "a=/b"]
+    first = parse([*REQUIRED, *arguments])
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(to_record(first)))
+    assert parse(["--config-file", str(file)]) == first
+
+
+def test_what_is_given_beside_a_recorded_configuration_wins(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(to_record(parse([*REQUIRED, "--nprocs", "2", "--training.folds", "4"]))))
+    found = parse(["--config-file", str(file), "--nprocs", "5"])
+    assert (found.nprocs, found.training.folds, found.bids_dir) == (5, 4, Path("data"))
+    moved = parse(["other", "elsewhere", "group", "--config-file", str(file)])
+    assert (moved.bids_dir, moved.output_dir, moved.analysis_level) == (Path("other"), Path("elsewhere"), "group")
+    assert moved.nprocs == 2
+
+
+def test_a_configuration_file_that_is_missing_or_not_named_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--config-file needs"):
+        parse([*REQUIRED, "--config-file"])
+    with pytest.raises(InputMissing, match=str(tmp_path / "none.json")):
+        parse(["--config-file", str(tmp_path / "none.json")])
+
+
+@pytest.mark.parametrize(("verbose", "expected"), [(0, ["info"]), (1, ["info"]), (2, ["debug", "info"])])
+def test_the_log_is_on_the_screen_while_the_body_runs(
+    verbose: int, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger("bids_shresnet.steps.train")
+    with log_to_screen(verbose):
+        logger.debug("debug")
+        logger.info("info")
+    logger.info("after")
+    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == expected

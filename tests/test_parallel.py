@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bids_shresnet import parallel
+from bids_shresnet.parallel import THREADS, Workers, available_cores, set_up_process
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def square(job: int) -> int:
+    return job**2
+
+
+def threads_seen(job: int) -> set[str]:
+    return {os.environ[name] for name in THREADS}
+
+
+def process_of(job: int) -> int:
+    return os.getpid()
+
+
+def refuse(job: int) -> int:
+    if job == 1:
+        msg = f"job {job} cannot be done"
+        raise ValueError(msg)
+    return job
+
+
+def test_results_do_not_depend_on_the_number_of_processes() -> None:
+    jobs = [3, 1, 2, 5]
+    one, two = (dict(Workers(count, 1).run(square, jobs)) for count in (1, 2))
+    assert one == two == {job: job**2 for job in jobs}
+
+
+def test_every_process_has_its_number_of_threads() -> None:
+    assert [seen for _, seen in Workers(2, 3).run(threads_seen, [1, 2])] == [{"3"}] * 2
+
+
+def test_one_process_is_this_one_and_several_are_others() -> None:
+    assert {pid for _, pid in Workers(1, 1).run(process_of, [1, 2])} == {os.getpid()}
+    assert {pid for _, pid in Workers(4, 1).run(process_of, [1])} == {os.getpid()}
+    assert os.getpid() not in {pid for _, pid in Workers(2, 1).run(process_of, [1, 2])}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_in_a_job_is_raised_here(processes: int) -> None:
+    with pytest.raises(ValueError, match="job 1 cannot be done"):
+        list(Workers(processes, 1).run(refuse, [1, 2, 3]))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_no_jobs_are_no_work(processes: int) -> None:
+    assert list(Workers(processes, 1).run(refuse, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [((None, None), (8, 1)), ((2, None), (2, 4)), ((3, None), (3, 2)), ((16, None), (16, 1)), ((None, 3), (8, 3)), ((2, 5), (2, 5))],
+)
+def test_cores_left_over_by_processes_become_threads(
+    asked: tuple[int | None, int | None], expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "available_cores", lambda: 8)
+    assert Workers.of(*asked) == Workers(*expected)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 1), ("50000 100000", 1), ("900000 100000", 4)]
+)
+def test_a_containers_quota_limits_the_cores(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(parallel, "CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    assert available_cores() == cores
+
+
+def test_every_numerical_library_is_told_the_number_of_threads() -> None:
+    set_up_process(7)
+    assert {os.environ[name] for name in THREADS} == {"7"}
+    assert "OMP_NUM_THREADS" in THREADS

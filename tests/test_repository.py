@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+VERSION = (ROOT / "version").read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("CHANGELOG.md", r"^## \[(.+?)\]"),
+        ("CITATION.cff", r"^version: (\S+)"),
+        ("Dockerfile", r"^ARG VERSION=(\S+)"),
+        ("Singularity.def", r"^ +FROM=bids/shresnet:(\S+)"),
+    ],
+)
+def test_every_file_names_the_version_of_the_file_version(file: str, pattern: str) -> None:
+    first = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert first is not None
+    assert first[1] == VERSION
+
+
+def test_a_clone_that_is_not_installed_knows_its_version() -> None:
+    # -S: without site-packages there is no metadata of an installed package
+    code = "import bids_shresnet; print(bids_shresnet.__version__)"
+    assert _python("-S", "-c", code) == VERSION
+
+
+@pytest.mark.parametrize("module", ["bids_shresnet", "bids_shresnet.config", "bids_shresnet.app"])
+def test_what_help_needs_imports_nothing_heavy(module: str) -> None:
+    heavy = {"ants", "bids", "dipy", "nibabel", "pandas", "scipy", "torch"}
+    code = f"import sys, {module}; print(*sorted({heavy!r} & sys.modules.keys()))"
+    assert _python("-c", code) == ""
+
+
+@pytest.mark.parametrize(
+    "room", sorted((ROOT / "bids_shresnet").glob("*/__init__.py")), ids=lambda path: path.parent.name
+)
+def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
+    module = ast.parse(room.read_text(encoding="utf-8"))
+    assert ast.get_docstring(module)
+    assert len(module.body) == 1
+
+
+@pytest.mark.parametrize(
+    "script", ["run.py", ".ci/run", "scripts/demo", "scripts/test", "scripts/check", "examples/phantom.sh"]
+)
+def test_scripts_can_be_called(script: str) -> None:
+    assert (ROOT / script).stat().st_mode & 0o111 == 0o111
+
+
+def _python(*arguments: str) -> str:
+    """Run a fresh interpreter in the repository and return what it prints."""
+    run = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout.strip()
