@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.errors import IO_ERROR, BadInput, ShresnetError
+from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, ShresnetError
 from bids_shresnet.parallel import Workers, set_up_process
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
@@ -59,16 +59,19 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     plan = planned(config, models)
     if config.dry_run:
         return 0
-    prepare_root(root, {"raw": config.bids_dir}, generated_by(config.bids_dir))
-    this_run, rows = start_run(root, to_record(config), ["bids-shresnet", *arguments]), []
+    datasets = config.named_datasets()
+    prepare_root(root, datasets, [pipeline for path in datasets.values() for pipeline in generated_by(path)])
+    this_run = start_run(root, to_record(config), ["bids-shresnet", *arguments])
+    outcomes: list[Outcome] = []
     try:
         models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
         if config.analysis_level == "participant":
-            rows = harmonized(plan, models, config, root, workers)
-        say_the_end(rows, models, root)
+            outcomes = harmonized(plan, models, config, root, workers)
+        say_the_end([outcome.row for outcome in outcomes], models, root)
     finally:
-        finish_run(this_run, rows)
-    return 1 if any(item.status == "failed" for item in rows) else 0
+        written = [outcome.written for outcome in outcomes if outcome.written is not None]
+        finish_run(this_run, [outcome.row for outcome in outcomes], written)
+    return 1 if any(outcome.row.status == "failed" for outcome in outcomes) else 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,15 @@ class Plan:
     inventory: Inventory
     pairs: tuple[Pair, ...]
     selection: Selection
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scan: its line in status.tsv, the DWI if one was written, the traceback if it failed."""
+
+    row: Status
+    written: Path | None = None
+    details: str = ""
 
 
 def planned(config: Config, models: Sequence[Model]) -> Plan:
@@ -133,36 +145,48 @@ def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
             logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
         model = write_model(pair, folds, config.bids_dir, shells.target)
         if config.work_dir is None:
-            shutil.rmtree(work)
+            forget(work)
     return model
 
 
-def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers) -> list[Status]:
+def forget(work: Path) -> None:
+    """Remove a pair's work, and the work folder once no pair uses it."""
+    shutil.rmtree(work)
+    if not any(work.parent.iterdir()):
+        work.parent.rmdir()
+
+
+def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers) -> list[Outcome]:
     """Harmonize and derive every scan; what fails is said in its row, and the others go on."""
     from bids_shresnet.steps.harmonize import jobs_for
 
     jobs, unfit = jobs_for(plan.selection.scans, models, config, root)
     left_out = (*plan.inventory.left_out, *plan.selection.left_out, *unfit)
-    rows = [row(item.file, "left out", item.reason) for item in left_out]
-    for count, (_, (item, details)) in enumerate(workers.run(one_scan, jobs), 1):
-        logger.info("%s: %s (%d of %d)", item.file, item.status, count, len(jobs))
-        if details:
-            logger.error("%s", details)
-        rows.append(item)
-    return rows
+    if not jobs:
+        msg = "no scan fits a model:" + "".join(f"\n  {item.file.name}: {item.reason}" for item in left_out)
+        raise NothingSelected(msg)
+    outcomes = [Outcome(row(item.file, "left out", item.reason)) for item in left_out]
+    for count, (_, outcome) in enumerate(workers.run(one_scan, jobs), 1):
+        logger.info("%s: %s (%d of %d)", outcome.row.file, outcome.row.status, count, len(jobs))
+        if outcome.details:
+            logger.error("%s", outcome.details)
+        outcomes.append(outcome)
+    return outcomes
 
 
-def one_scan(job: HarmonizeJob) -> tuple[Status, str]:
-    """What became of one scan, and the traceback where it failed."""
+def one_scan(job: HarmonizeJob) -> Outcome:
+    """Harmonize and derive one scan."""
     from bids_shresnet.steps.derive import DeriveJob, derive
     from bids_shresnet.steps.harmonize import harmonize
 
     try:
         written = harmonize(job)
-        written |= derive(DeriveJob(job.scan, job.root, job.desc))
+        derived = derive(DeriveJob(job.scan, job.root, job.desc))
     except Exception as error:  # one bad scan must not end the others; it is reported and fails the run
-        return row(job.scan.image, "failed", f"{type(error).__name__}: {error}"), traceback.format_exc()
-    return row(job.scan.image, "done" if written else "kept"), ""
+        reason = f"{type(error).__name__}: {error}"
+        return Outcome(row(job.scan.image, "failed", reason), details=traceback.format_exc())
+    status = row(job.scan.image, "done" if written or derived else "kept")
+    return Outcome(status, job.output(".nii.gz") if written else None)
 
 
 def row(file: Path, status: Literal["done", "kept", "left out", "failed"], reason: str = "") -> Status:

@@ -14,6 +14,7 @@ import tyro
 
 from bids_shresnet.errors import UsageError
 
+RAW = "raw"  # what BIDS URIs call the input dataset
 AnalysisLevel = Literal["participant", "group"]
 LABEL = re.compile(r"[0-9A-Za-z+]+")
 
@@ -134,6 +135,25 @@ class Config:
         if self.sh_order is not None and (self.sh_order < 2 or self.sh_order % 2):
             msg = f"--sh-order {self.sh_order}: only even orders from 2 up describe a diffusion signal"
             raise UsageError(msg)
+
+    def named_datasets(self) -> dict[str, Path]:
+        """The input and its derivatives by the names that BIDS URIs call them; PATH alone is named after its folder.
+
+        Raises
+        ------
+        UsageError
+            If two have one name.
+        """
+        paths = {RAW: self.bids_dir}
+        for entry in self.derivatives:
+            name, separator, path = entry.partition("=")
+            folder = Path(path if separator else entry)
+            name = name if separator else folder.name
+            if name in paths:
+                msg = f"--derivatives: two datasets are named {name}, {paths[name]} and {folder}; write NAME=PATH"
+                raise UsageError(msg)
+            paths[name] = folder
+        return paths
 
 
 def _labels(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:

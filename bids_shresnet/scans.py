@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ from jaxtyping import Bool, Float, Integer
 from bids_shresnet.errors import Finding
 
 B0_THRESHOLD = 50.0  # s/mm2; scanners write 0, 5, 10 or 0.001 for "no diffusion weighting"
+
+
+class Tissue(IntEnum):
+    """Labels as BIDS gives them to a discrete segmentation ("common image-derived labels")."""
+
+    GM = 1
+    WM = 2
+    CSF = 3
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,8 @@ class Scan:
         b-values in s/mm2, one a volume, so that roles can be decided without opening the image.
     mask, dseg
         Brain mask and tissue segmentation on the scan's own grid, where the input has them.
-    dataset
-        Root of the dataset that holds the image.
+    dataset, dataset_name
+        Root of the dataset that holds the image, and what BIDS URIs call it.
     """
 
     image: Path
@@ -79,6 +88,7 @@ class Scan:
     dataset: Path
     mask: Path | None = None
     dseg: Path | None = None
+    dataset_name: str = "raw"
 
     @property
     def subject(self) -> str:

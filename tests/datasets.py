@@ -72,6 +72,10 @@ def write_tree(root: Path, tree: Mapping[str, Any]) -> Path:
     return root
 
 
+# The labels of a tissue segmentation, as QSIPrep numbers them
+TISSUES = [("index", "name"), ("1", "CSF"), ("2", "Gray Matter"), ("3", "White Matter")]
+
+
 def travelling_heads(
     root: Path,
     subjects: Mapping[str, Sequence[Mapping[str, Any]]],

@@ -122,7 +122,17 @@ def test_help_and_version_load_nothing_heavy(flag: str) -> None:
 
 
 def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
-    arguments = ["--participant-label", "01", "--nprocs", "2", "--no-rish-projection", "--training.folds", "4", "-d", "a=/b"]
+    arguments = [
+        "--participant-label",
+        "01",
+        "--nprocs",
+        "2",
+        "--no-rish-projection",
+        "--training.folds",
+        "4",
+        "-d",
+        "a=/b",
+    ]
     first = parse([*REQUIRED, *arguments])
     file = tmp_path / "config.json"
     file.write_text(json.dumps(to_record(first)))

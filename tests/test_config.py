@@ -24,7 +24,7 @@ def test_prefixes_make_no_difference_and_a_label_counts_once(labels: list[str], 
         assert getattr(config(**{field: typed}), field) == tuple(dict.fromkeys(labels))
 
 
-@pytest.mark.parametrize("label", ["0 1", "", "sub-", "ses-01", "–nprocs", "01_02", "ä"])
+@pytest.mark.parametrize("label", ["0 1", "", "sub-", "ses-01", "\u2013nprocs", "01_02", "ä"])
 def test_what_is_no_bids_label_is_refused_and_shown(label: str) -> None:
     with pytest.raises(UsageError, match=f"not BIDS labels: {label.removeprefix('sub-')}"):
         config(participant_label=("01", label))
@@ -38,9 +38,7 @@ def test_only_even_orders_from_2_describe_a_signal(order: int) -> None:
 
 
 @pytest.mark.parametrize("output", ["data", "./data", "data/../data", "link"])
-def test_the_output_is_never_the_dataset_itself(
-    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_output_is_never_the_dataset_itself(output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("link").symlink_to("data")

@@ -66,7 +66,14 @@ def test_no_jobs_are_no_work(processes: int) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [((None, None), (8, 1)), ((2, None), (2, 4)), ((3, None), (3, 2)), ((16, None), (16, 1)), ((None, 3), (8, 3)), ((2, 5), (2, 5))],
+    [
+        ((None, None), (8, 1)),
+        ((2, None), (2, 4)),
+        ((3, None), (3, 2)),
+        ((16, None), (16, 1)),
+        ((None, 3), (8, 3)),
+        ((2, 5), (2, 5)),
+    ],
 )
 def test_cores_left_over_by_processes_become_threads(
     asked: tuple[int | None, int | None], expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -76,7 +83,8 @@ def test_cores_left_over_by_processes_become_threads(
 
 
 @pytest.mark.parametrize(
-    ("quota", "cores"), [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 1), ("50000 100000", 1), ("900000 100000", 4)]
+    ("quota", "cores"),
+    [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 1), ("50000 100000", 1), ("900000 100000", 4)],
 )
 def test_a_containers_quota_limits_the_cores(
     quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

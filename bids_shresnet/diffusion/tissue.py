@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 from dipy.segment.tissue import TissueClassifierHMRF
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
-
-class Tissue(IntEnum):
-    """Labels as BIDS gives them to a discrete segmentation ("common image-derived labels")."""
-
-    GM = 1
-    WM = 2
-    CSF = 3
-
+from bids_shresnet.scans import Tissue
 
 SMOOTHNESS = 0.1  # HMRF's beta, DIPY's own example value
 SETTLED = 1e-4  # HMRF stops when the energy changes by less, relative

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.files.dataset import File
+from bids_shresnet.files.segmentation import label_names
 from bids_shresnet.files.series import DwiFile
+from bids_shresnet.scans import Tissue
 
 PROCESSING = ("space", "res", "den", "desc", "label")  # entities a pipeline adds to the name of its source
 
@@ -19,8 +21,12 @@ def brain_masks(image: File, segmentations: Iterable[File]) -> tuple[Path, ...]:
 
 
 def tissue_segmentations(image: File, segmentations: Iterable[File]) -> tuple[Path, ...]:
-    """`dseg` of an image's subject and session, the closest name first; a `desc` says that it is of something else."""
-    return _fitting(image, [s for s in segmentations if s.suffix == "dseg" and "desc" not in s.entities])
+    """`dseg` of an image's subject and session, the closest name first; a `desc` says that it is of something else.
+
+    Only those count whose labels are named; see `segmentation`.
+    """
+    fitting = _fitting(image, [s for s in segmentations if s.suffix == "dseg" and "desc" not in s.entities])
+    return tuple(path for path in fitting if {Tissue.GM, Tissue.WM} <= set(label_names(path).values()))
 
 
 def prefer_preprocessed(raw: Iterable[DwiFile], preprocessed: Iterable[DwiFile]) -> list[DwiFile]:

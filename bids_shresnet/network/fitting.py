@@ -139,7 +139,7 @@ def fit(
         if number - best >= config.stop_patience:
             break
     if best < 0:
-        msg = "training diverged: no epoch ended with a finite loss; lower the learning rates (--training.*-learning-rate)"
+        msg = "training diverged: no epoch had a finite loss; lower the learning rates (--training.*-learning-rate)"
         raise ShresnetError(msg)
     network.load_state_dict(best_weights)
     return History(tuple(epochs), best)

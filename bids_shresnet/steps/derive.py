@@ -20,7 +20,7 @@ from bids_shresnet.scans import Scan
 DESCRIPTIONS = {"fa": "Fractional anisotropy", "md": "Mean diffusivity"}
 UNITS: Mapping[str, Mapping[str, str]] = {"fa": {}, "md": {"Units": "mm^2/s"}}
 COLUMNS = {
-    "desc": {"Description": "Which DWI: as it came in, or harmonized."},
+    "dwi": {"Description": "As it came in, or harmonized."},  # not "desc": pybids takes a sidecar's keys for entities
     "brain_volume": {"Description": "Volume of the mask.", "Units": "ml"},
     "fa_mean": {"Description": "Mean fractional anisotropy in the mask."},
     "fa_median": {"Description": "Median fractional anisotropy in the mask."},
@@ -55,7 +55,8 @@ def derive(job: DeriveJob) -> bool:
     """Write the maps and a table of their means; False if they were made from this very harmonized DWI before."""
     made_from = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Digest"]
     done = job.output(".json", desc=_report(job), suffix="qc")
-    if done.exists() and read_json(done).get("HarmonizedDigest") == made_from:
+    maps = [job.output(".nii.gz", desc=desc, suffix="dwimap", param=p) for p in UNITS for desc in ("input", job.desc)]
+    if all(path.exists() for path in (done, *maps)) and read_json(done).get("HarmonizedDigest") == made_from:
         return False
     after = replace(
         job.scan,
@@ -85,7 +86,7 @@ def _maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
         write_volume(image, values, dwi.affine, job.scan.image)
         record = _sidecar(job, scan, image, param, desc)
         write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
-    return {"desc": desc, **_summary(maps, mask, dwi.affine)}
+    return {"dwi": desc, **_summary(maps, mask, dwi.affine)}
 
 
 def _summary(maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> dict[str, float]:
@@ -98,7 +99,7 @@ def _summary(maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np
 
 def _sidecar(job: DeriveJob, scan: Scan, image: Path, param: str, desc: str) -> dict[str, Any]:
     inside = scan.image.absolute().is_relative_to(job.root.absolute())
-    source = bids_uri(scan.image, job.root) if inside else bids_uri(scan.image, scan.dataset, "raw")
+    source = bids_uri(scan.image, job.root) if inside else bids_uri(scan.image, scan.dataset, scan.dataset_name)
     record = {"Model": {"Description": "Diffusion tensor", "Parameters": {"FitMethod": "wls"}}, **UNITS[param]}
     if desc != "input":
         record["Harmonization"] = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]

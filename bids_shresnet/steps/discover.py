@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.config import Config
-from bids_shresnet.errors import BadInput, Finding, InputMissing, UsageError
+from bids_shresnet.config import RAW, Config
+from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.bids import find_dwi
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
@@ -42,7 +42,8 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     UsageError
         If --derivatives or --scanner-from makes no sense.
     """
-    files = find_dwi(config.bids_dir, _named_paths(config.derivatives))
+    datasets = config.named_datasets()
+    files = find_dwi(datasets.pop(RAW), datasets)
     naming = read_naming(config.bids_dir, config.scanner_map, config.scanner_column, config.scanner_from)
     _check_column(config, naming)
     judged = [_judge(file, naming, identity_required=identity_required) for file in files]
@@ -50,21 +51,9 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     left_out = tuple(item for item, _ in judged if isinstance(item, LeftOut))
     findings = [*naming.findings, *(finding for _, some in judged for finding in some)]
     findings += [*checks.mixed_machines(scans), *checks.same_names(scans)]
-    return Inventory(scans, left_out, checks.joined(findings))
-
-
-def _named_paths(derivatives: Iterable[str]) -> dict[str, Path]:
-    """NAME=PATH, or PATH with its last folder as name."""
-    paths: dict[str, Path] = {}
-    for entry in derivatives:
-        name, separator, path = entry.partition("=")
-        folder = Path(path if separator else entry)
-        name = name if separator else folder.name
-        if name in paths:
-            msg = f"--derivatives: {name} is given twice, {paths[name]} and {folder}; write NAME=PATH with two names"
-            raise UsageError(msg)
-        paths[name] = folder
-    return paths
+    names = {path: name for name, path in config.named_datasets().items()}
+    named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
+    return Inventory(named, left_out, checks.joined(findings))
 
 
 def _check_column(config: Config, naming: Naming) -> None:

@@ -91,7 +91,7 @@ def harmonize(job: HarmonizeJob) -> bool:
     """
     model = read_model(job.model)
     inputs = digest_of(job, model)
-    if is_current(job.output(".json"), inputs):
+    if is_current(job, inputs):
         return False
     folds = model.folds_for(job.scan.subject if job.travelling else None)
     networks = [load_network(str(model.folder / fold["File"]), device=job.device) for fold in folds]
@@ -108,9 +108,11 @@ def harmonize(job: HarmonizeJob) -> bool:
     return True
 
 
-def is_current(path: Path, inputs: str) -> bool:
-    """Whether an output's sidecar says that it was made from these inputs."""
-    return path.exists() and read_json(path).get("Harmonization", {}).get("InputsDigest") == inputs
+def is_current(job: HarmonizeJob, inputs: str) -> bool:
+    """Whether the harmonized DWI is there and its sidecar says that it was made from these inputs."""
+    if not all(job.output(extension).exists() for extension in (".json", ".nii.gz", ".bval", ".bvec")):
+        return False
+    return bool(read_json(job.output(".json")).get("Harmonization", {}).get("InputsDigest") == inputs)
 
 
 def digest_of(job: HarmonizeJob, model: Model) -> str:
@@ -177,4 +179,4 @@ def _record(
 
 
 def _uri(scan: Scan) -> str:
-    return bids_uri(scan.image, scan.dataset, "raw")
+    return bids_uri(scan.image, scan.dataset, scan.dataset_name)

@@ -16,12 +16,12 @@ from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_for
 from bids_shresnet.diffusion.registration import register
 from bids_shresnet.diffusion.representation import Representation, anisotropy, in_mask, represent, volumes_of
 from bids_shresnet.diffusion.sampling import sample_patches
-from bids_shresnet.diffusion.tissue import Tissue, classify, diffusion_contrast, parenchyma
+from bids_shresnet.diffusion.tissue import classify, diffusion_contrast, parenchyma
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.files.arrays import read_array_record, write_arrays
-from bids_shresnet.files.nifti import read_labels
+from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, sha256
-from bids_shresnet.scans import Matched, Pair, Scan, Shell
+from bids_shresnet.scans import Matched, Pair, Scan, Shell, Tissue
 from bids_shresnet.steps.loading import Loaded, load
 
 
@@ -117,7 +117,7 @@ def match(job: PrepareJob) -> Matched:
     seen = represent(source.dwi, source.mask, job.shells.source)
     wanted = represent(target.dwi, target.mask, job.shells.target)
     tissue = tissue_of(job.target, target, wanted)
-    use = (tissue == Tissue.GM) | (tissue == Tissue.WM)
+    use = ((tissue == Tissue.GM) | (tissue == Tissue.WM)) & target.mask
     found = register(
         contrasts(target, wanted),
         target.dwi.affine,
@@ -149,7 +149,7 @@ def mean_signal(loaded: Loaded, represented: Representation) -> Float[np.ndarray
 def tissue_of(scan: Scan, loaded: Loaded, represented: Representation) -> Int[np.ndarray, "x y z"]:
     """The input's own segmentation, else DIPY's on the contrast of the first shell."""
     if scan.dseg is not None:
-        return read_labels(scan.dseg, loaded.dwi.shape, loaded.dwi.affine)
+        return read_tissue(scan.dseg, loaded.dwi.shape, loaded.dwi.affine)
     contrast = diffusion_contrast(mean_signal(loaded, represented), anisotropy(represented.image))
     return classify(contrast, parenchyma(loaded.s0, loaded.mask))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -161,7 +161,7 @@ def write_model(pair: Pair, jobs: Sequence[FoldJob], dataset: Path, target: Sequ
     folder = jobs[0].folder
     records = {job.number: read_record(str(job.file)) for job in jobs}
     rows = [{"fold": job.number} | epoch for job in jobs for epoch in records[job.number]["epochs"]]
-    write_tsv(folder / "training.tsv", rows)
+    write_tsv(folder / "training.tsv", rows, ["fold", *(field.name for field in fields(Epoch))])
     card = {
         "Name": pair.name,
         "Description": f"Turns the diffusion signal of {pair.source.label} into that of {pair.target.label}.",

@@ -56,6 +56,22 @@ def test_what_a_scanner_writes_for_no_weighting_is_none() -> None:
     np.testing.assert_allclose(written.md, expected.md, rtol=1e-6)
 
 
+def test_fit_trusts_each_volume_as_much_as_its_signal() -> None:
+    plain = one_tensor((2.2e-3, 0.5e-3, 0.5e-3), turn(10, 20, 30))
+    noisy = (plain.data * np.random.default_rng(0).uniform(0.85, 1.15, plain.data.shape)).astype(np.float32)
+    x, y, z = plain.bvecs.T
+    design = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], axis=1) * -plain.bvals[:, None]
+    design = np.concatenate([design, np.ones((21, 1))], axis=1)
+    expected = []
+    for logs in np.log(noisy.reshape(-1, 21).astype(float)):
+        first = np.linalg.lstsq(design, logs, rcond=None)[0]
+        weights = np.exp(design @ first)  # the standard deviation of log S is that of S over S
+        tensor = np.linalg.lstsq(weights[:, None] * design, weights * logs, rcond=None)[0]
+        expected.append(tensor[:3].mean())
+    found = tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    np.testing.assert_allclose(found.md.ravel(), expected, rtol=1e-3)
+
+
 def test_outside_the_mask_is_zero() -> None:
     mask = np.random.default_rng(0).uniform(size=GRID) > 0.5
     maps = tensor_maps(one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3)), mask)

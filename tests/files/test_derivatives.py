@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_shresnet.files.bids import find_dwi
-from tests.datasets import DESCRIPTION, GE, PRISMA, Series, write_tree
+from tests.datasets import DESCRIPTION, GE, PRISMA, TISSUES, Series, write_tree
 
 BRAIN = np.ones((2, 2, 2), np.uint8)
 
@@ -18,9 +18,11 @@ def test_masks_and_segmentations_of_the_same_session_and_space_are_offered(tmp_p
         "sub-01/ses-a/dwi/sub-01_ses-a_space-MNI_desc-brain_mask": False,
         "sub-01/ses-a/dwi/sub-01_ses-a_acq-x_label-WM_mask": False,
         "sub-01/ses-a/dwi/sub-01_ses-a_acq-x_dseg": True,
+        "sub-01/ses-a/anat/sub-01_ses-a_dseg": False,  # nothing names its labels
         "sub-01/anat/sub-01_desc-brain_mask": True,
     }
-    derivative = write_tree(tmp_path / "d", {f"{name}.nii.gz": BRAIN for name in names})
+    tree = {f"{name}.nii.gz": BRAIN for name in names}
+    derivative = write_tree(tmp_path / "d", tree | {"sub-01/ses-a/dwi/sub-01_ses-a_acq-x_dseg.tsv": TISSUES})
     offered = {file.entities["session"]: (*file.masks, *file.dsegs) for file in find_dwi(raw, {"d": derivative})}
     assert set(offered["a"]) == {derivative / f"{name}.nii.gz" for name, fits in names.items() if fits}
     assert offered["a"][0].name.startswith("sub-01_ses-a_acq-x")

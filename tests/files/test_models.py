@@ -49,7 +49,10 @@ def test_anybody_else_gets_all_folds(folder: Path, subject: str | None) -> None:
 
 
 def test_a_subject_travels_by_its_dataset_not_by_its_label_alone(folder: Path, dataset: Path, tmp_path: Path) -> None:
-    model, other = read_model(folder), write_tree(tmp_path / "other", {"dataset_description.json": DESCRIPTION | {"Name": "b"}})
+    model, other = (
+        read_model(folder),
+        write_tree(tmp_path / "other", {"dataset_description.json": DESCRIPTION | {"Name": "b"}}),
+    )
     copy = shutil.copytree(dataset, tmp_path / "moved")
     assert model.trained_with("01", dataset)
     assert model.trained_with("01", copy)

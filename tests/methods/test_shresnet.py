@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.config import NetworkConfig, TrainingConfig
@@ -98,9 +97,7 @@ def test_without_the_projection_the_mean_of_the_networks_is_taken(fitted: SHResN
 
 def fit_once(subjects: list[Matched], validation: Matched, seed: int) -> tuple[dict[str, torch.Tensor], list[float]]:
     config = replace(QUICK, max_epochs=2, voxels_per_epoch=200)
-    network, history = fit_network(
-        subjects, validation, architecture_for(SHELLS, NetworkConfig(1)), config, seed=seed
-    )
+    network, history = fit_network(subjects, validation, architecture_for(SHELLS, NetworkConfig(1)), config, seed=seed)
     return network.state_dict(), [epoch.validation_loss for epoch in history.epochs]
 
 

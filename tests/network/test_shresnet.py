@@ -39,6 +39,7 @@ def test_the_default_network_has_the_papers_parameters() -> None:
 @settings(max_examples=20)
 def test_parameters_are_those_of_the_layers_counted_one_by_one(shape: dict[str, Any]) -> None:
     architecture = Architecture(**shape)
+
     def layer(inputs: int, outputs: int) -> int:
         return 27 * inputs * outputs + outputs
 

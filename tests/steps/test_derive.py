@@ -29,7 +29,11 @@ def harmonized(scan: Scan, root: Path, *targets: str) -> tuple[HarmonizeJob, ...
     assert scan.scanner is not None
     models = [
         constant_model(
-            root / "models" / name, scan.dataset, signals=(0.5, 0.5, 0.5), source=scan.scanner.label, target=name,
+            root / "models" / name,
+            scan.dataset,
+            signals=(0.5, 0.5, 0.5),
+            source=scan.scanner.label,
+            target=name,
             target_bvalue=BVALUE,
         )
         for name in targets
@@ -80,7 +84,7 @@ def test_maps_lie_on_the_scans_grid_and_are_zero_outside_the_brain(job: DeriveJo
 
 def test_the_table_holds_the_means_of_the_maps(job: DeriveJob) -> None:
     with job.output(".tsv", desc="harmonization", suffix="qc").open(newline="") as file:
-        rows = {row["desc"]: row for row in csv.DictReader(file, delimiter="\t")}
+        rows = {row["dwi"]: row for row in csv.DictReader(file, delimiter="\t")}
     assert list(rows) == ["input", "harmonized"]
     mask = brain(job)
     for desc, row in rows.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.errors import InputMissing, UsageError
-from tests.datasets import PRISMA, Series, write_tree
+from tests.datasets import PRISMA, TISSUES, Series, write_tree
 from tests.steps.inventories import B0S, ONE, find, heads
 
 
@@ -55,7 +55,8 @@ def test_only_masks_on_the_scans_own_grid_are_used(tmp_path: Path) -> None:
     stem = "sub-01/ses-{0}/dwi/sub-01_ses-{0}_"
     masks = {stem.format("ge") + "desc-brain_mask.nii.gz": (2, 2, 2), stem.format("ge") + "dseg.nii.gz": (2, 2, 2)}
     masks |= {stem.format("siemens") + "desc-brain_mask.nii.gz": (3, 2, 2)}
-    derivative = write_tree(tmp_path / "qsiprep", {name: np.ones(shape, np.uint8) for name, shape in masks.items()})
+    tree = {name: np.ones(shape, np.uint8) for name, shape in masks.items()}
+    derivative = write_tree(tmp_path / "qsiprep", tree | {stem.format("ge") + "dseg.tsv": TISSUES})
     ge, siemens = find(root, derivatives=(f"qsiprep={derivative}",)).scans
     assert (ge.mask, ge.dseg) == tuple(derivative / name for name in list(masks)[:2])
     assert (siemens.mask, siemens.dseg) == (None, None)
@@ -63,5 +64,5 @@ def test_only_masks_on_the_scans_own_grid_are_used(tmp_path: Path) -> None:
 
 def test_a_derivative_given_twice_is_a_usage_error(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01"])
-    with pytest.raises(UsageError, match="given twice"):
+    with pytest.raises(UsageError, match="two datasets are named"):
         find(root, derivatives=(str(root), f"data={root}"))
