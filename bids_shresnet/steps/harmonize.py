@@ -70,7 +70,7 @@ def jobs_for(
                     model=model.folder,
                     root=root,
                     desc="harmonized" if len(fitting) == 1 else f"harmonizedTo{model.target}",
-                    travelling=model.trained_with(scan.subject, scan.dataset),
+                    travelling=model.trained_with(scan.subject, config.bids_dir),
                     rish_projection=config.rish_projection,
                     output_directions=config.output_directions,
                     device=config.device,
