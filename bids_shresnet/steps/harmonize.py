@@ -22,6 +22,8 @@ from bids_shresnet.network.checkpoint import load as load_network
 from bids_shresnet.scans import LeftOut, Scan
 from bids_shresnet.steps.loading import Loaded, load
 
+SHELL = ("SourceBValue", "TargetBValue", "SHOrder")  # of the model's shells, what a sidecar repeats
+
 
 @dataclass(frozen=True)
 class HarmonizeJob:
@@ -168,7 +170,7 @@ def _record(
         "TargetScanner": model.card["TargetScanner"],
         "SubjectInTraining": job.travelling,
         "SHBasis": model.card["SHBasis"],
-        "Shells": model.card["Shells"],
+        "Shells": [{key: shell[key] for key in SHELL} for shell in model.card["Shells"]],
         "RISHProjection": job.rish_projection,
         "Directions": job.output_directions,
         "VolumesUsed": int(sum(len(volumes) for volumes in represented.volumes)),

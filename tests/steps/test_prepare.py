@@ -14,10 +14,11 @@ from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.representation import represent
 from bids_shresnet.errors import BadInput
 from bids_shresnet.files.arrays import open_arrays
-from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell
+from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell, Tissue
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.loading import load
 from bids_shresnet.steps.prepare import PairShells, PrepareJob, match, pair_shells, prepare, prepare_jobs, tissue_of
+from tests.datasets import TISSUES, write_tree
 
 POSE = Rotation.from_rotvec(np.radians([8.0, -5.0, 6.0])).as_matrix()  # how the head lies on the other scanner
 SHIFT = np.array([6.0, -4.0, 3.0])  # mm
@@ -115,9 +116,11 @@ def test_the_inputs_own_segmentation_decides_where_is_grey_and_white_matter(sour
     loaded = load(source)
     labels = np.random.default_rng(0).integers(0, 4, loaded.dwi.shape).astype(np.uint8)
     nib.save(nib.Nifti1Image(labels, loaded.dwi.affine), tmp_path / "dseg.nii.gz")
+    write_tree(tmp_path, {"dseg.tsv": TISSUES})
     represented = represent(loaded.dwi, loaded.mask, SHELLS.source)
     found = tissue_of(replace(source, dseg=tmp_path / "dseg.nii.gz"), loaded, represented)
-    np.testing.assert_array_equal(found, labels)
+    by_name = np.array([0, Tissue.CSF, Tissue.GM, Tissue.WM])
+    np.testing.assert_array_equal(found, by_name[labels])
 
 
 def test_a_subject_is_prepared_once_and_again_when_one_of_its_files_changes(
