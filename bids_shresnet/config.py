@@ -37,7 +37,7 @@ class TrainingConfig:
     """Networks per scanner pair, trained on different subjects; one a subject if there are fewer."""
     voxels_per_epoch: int = 80_000
     """Grey- and white-matter voxels drawn for one epoch."""
-    max_epochs: int = 12
+    max_epochs: int = 10
     """End of training if early stopping has not ended it."""
     adam_epochs: int = 5
     """Epochs of the first stage."""

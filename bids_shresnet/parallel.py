@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -66,3 +67,12 @@ def set_up_process(threads: int) -> None:
     for name in THREADS:
         os.environ[name] = str(threads)
     logging.getLogger("dipy").setLevel(logging.WARNING)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+
+
+def _end_with(wait: Callable[[], None]) -> None:
+    """End this worker when its parent is gone: a killed run must not go on for minutes unseen."""
+    wait()
+    os._exit(1)

@@ -264,7 +264,7 @@ class Matched:
     matrix
         From stacked coefficients to the signal in the target's directions, turned into the source's head pose.
     tissue
-        1 grey matter, 2 white matter.
+        Values of `Tissue`; 0 and CSF occur where they border on grey or white matter.
     """
 
     patches: Float[np.ndarray, "v 27 c"]

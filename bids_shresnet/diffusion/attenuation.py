@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from bids_shresnet.scans import Dwi
 
 CAP = 1.0  # diffusion only attenuates; anything above is noise or a voxel where S0 is hardly measured
-FLOOR = 1e-3  # of the median S0 in the mask: below it S/S0 is a ratio of noise
+FLOOR = 0.1  # of the median S0 in the mask: below it lies background, and S/S0 would be noise over noise
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from dipy.segment.tissue import TissueClassifierHMRF
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 
 from bids_shresnet.scans import Tissue
 
@@ -41,9 +40,8 @@ def classify(contrast: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z
 
 
 def parenchyma(s0: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """The mask without its rim and without voxels of little signal, where S/S0 is noise over noise and looks bright."""
-    inner = ndimage.binary_erosion(mask)
-    return np.asarray(inner & (s0 > LITTLE_SIGNAL * np.median(s0[mask]))) if mask.any() else mask
+    """The mask without voxels of little signal: background, bone, and the outer half of partly filled voxels."""
+    return np.asarray(mask & (s0 > LITTLE_SIGNAL * np.median(s0[mask]))) if mask.any() else mask
 
 
 def diffusion_contrast(

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import ndimage
 
 from bids_shresnet import __version__
 from bids_shresnet.diffusion.gradients import find_shells, match_shells, rotate
@@ -117,7 +118,7 @@ def match(job: PrepareJob) -> Matched:
     seen = represent(source.dwi, source.mask, job.shells.source)
     wanted = represent(target.dwi, target.mask, job.shells.target)
     tissue = tissue_of(job.target, target, wanted)
-    use = ((tissue == Tissue.GM) | (tissue == Tissue.WM)) & target.mask
+    use = to_learn_from(tissue) & target.mask
     found = register(
         contrasts(target, wanted),
         target.dwi.affine,
@@ -133,6 +134,16 @@ def match(job: PrepareJob) -> Matched:
         matrix=evaluation_matrix(tables, job.shells.source).astype(np.float32),
         tissue=tissue[use][inside].astype(np.uint8),
     )
+
+
+def to_learn_from(tissue: Int[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Grey and white matter and what touches it.
+
+    Their border is part of them: the classifier sees the target's own signal, and voxels chosen by how bright their
+    label is would teach the network to predict too bright a signal wherever grey matter and CSF share a voxel.
+    """
+    matter = (tissue == Tissue.GM) | (tissue == Tissue.WM)
+    return np.asarray(ndimage.binary_dilation(matter))
 
 
 def contrasts(loaded: Loaded, represented: Representation) -> list[Float[np.ndarray, "x y z"]]:
