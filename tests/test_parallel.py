@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,28 @@ def test_every_numerical_library_is_told_the_number_of_threads() -> None:
     set_up_process(7)
     assert {os.environ[name] for name in THREADS} == {"7"}
     assert "OMP_NUM_THREADS" in THREADS
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the process table of Linux")
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    code = (
+        "import time; from bids_shresnet.parallel import Workers; list(Workers(2, 1).run(time.sleep, [300.0, 300.0]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        children = _until(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split(), 3)
+        time.sleep(2)  # let them begin to work
+        parent.kill()
+    assert not _until(lambda: [pid for pid in children if _runs(pid)], 0)
+
+
+def _until(look: Callable[[], list[str]], count: int) -> list[str]:
+    """What is seen once there are so many (two workers and multiprocessing's resource tracker), or after 20 s."""
+    deadline = time.monotonic() + 20
+    while len(seen := look()) != count and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return seen
+
+
+def _runs(pid: str) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"

@@ -17,7 +17,16 @@ from bids_shresnet.files.arrays import open_arrays
 from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell, Tissue
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.loading import load
-from bids_shresnet.steps.prepare import PairShells, PrepareJob, match, pair_shells, prepare, prepare_jobs, tissue_of
+from bids_shresnet.steps.prepare import (
+    PairShells,
+    PrepareJob,
+    match,
+    pair_shells,
+    prepare,
+    prepare_jobs,
+    tissue_of,
+    to_learn_from,
+)
 from tests.datasets import TISSUES, write_tree
 
 POSE = Rotation.from_rotvec(np.radians([8.0, -5.0, 6.0])).as_matrix()  # how the head lies on the other scanner
@@ -93,7 +102,7 @@ def test_places_of_a_moved_head_are_found_again(source: Scan, moved: Scan, match
     target = load(moved)
     wanted = represent(target.dwi, target.mask, SHELLS.target)
     tissue = tissue_of(moved, target, wanted)
-    use = ((tissue == 1) | (tissue == 2))[target.mask]
+    use = to_learn_from(tissue)[target.mask]
     assert len(matched.tissue) > 0.95 * use.sum()
     if len(matched.tissue) != use.sum():
         pytest.fail("a voxel was lost between equal heads")
@@ -106,10 +115,17 @@ def test_places_of_a_moved_head_are_found_again(source: Scan, moved: Scan, match
 def test_the_label_is_the_targets_signal_as_measured(moved: Scan, matched: Matched) -> None:
     target = load(moved)
     wanted = represent(target.dwi, target.mask, SHELLS.target)
-    tissue = tissue_of(moved, target, wanted)[target.mask]
-    use = (tissue == 1) | (tissue == 2)
+    labels = tissue_of(moved, target, wanted)
+    tissue, use = labels[target.mask], to_learn_from(labels)[target.mask]
     np.testing.assert_array_equal(matched.signal, wanted.signal[use].astype(np.float16))
     np.testing.assert_array_equal(matched.tissue, tissue[use])
+
+
+def test_grey_and_white_matter_and_what_touches_them_is_learnt_from() -> None:
+    tissue = np.zeros((7, 7, 7), dtype=int)
+    tissue[1, 3, 3], tissue[5, 3, 3], tissue[3, 3, 3] = Tissue.GM, Tissue.WM, Tissue.CSF
+    distance = [np.abs(np.argwhere(np.ones_like(tissue)) - place).sum(1) for place in ((1, 3, 3), (5, 3, 3))]
+    np.testing.assert_array_equal(to_learn_from(tissue).ravel(), np.minimum(*distance) <= 1)
 
 
 def test_the_inputs_own_segmentation_decides_where_is_grey_and_white_matter(source: Scan, tmp_path: Path) -> None:
