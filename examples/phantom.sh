@@ -2,7 +2,7 @@
 # Train once, then harmonize one subject, as a job of an array would. Usage: phantom.sh FOLDER
 set -eu
 out=${1:?usage: phantom.sh FOLDER}
-set -- --training.folds 2 --training.max-epochs 3 # to see it work; leave it out for real data
+set -- --training.max-epochs 3 --training.voxels-per-epoch 10000 # to see it work; leave it out for real data
 
 bids-shresnet-phantom "$out/phantom"
 
