@@ -97,6 +97,7 @@ def planned(config: Config, models: Sequence[Model]) -> Plan:
     from bids_shresnet.scans import Selection
     from bids_shresnet.steps.discover import find_scans
     from bids_shresnet.steps.pair import form_pairs, select
+    from bids_shresnet.steps.prepare import pair_shells
     from bids_shresnet.steps.show import table
 
     plan = Plan(find_scans(config, identity_required=not models), (), Selection((), ()))
@@ -104,6 +105,8 @@ def planned(config: Config, models: Sequence[Model]) -> Plan:
         stop_at_errors(plan.inventory)
         pairs = () if models else form_pairs(plan.inventory, config.target)
         plan = replace(plan, pairs=pairs)
+        for pair in pairs:
+            pair_shells(pair, config.sh_order)  # raises now what would stop the training later
         if config.analysis_level == "participant":
             sources = {m.source: m.target for m in models} | {p.source.label: p.target.label for p in pairs}
             plan = replace(plan, selection=select(plan.inventory, sources, config))
@@ -128,13 +131,16 @@ def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
     from bids_shresnet.files.models import CARD, read_model
     from bids_shresnet.files.storage import one_job_at_a_time
     from bids_shresnet.steps.prepare import pair_shells, prepare, prepare_jobs
-    from bids_shresnet.steps.train import fold_jobs, train_fold, write_model
+    from bids_shresnet.steps.train import fold_jobs, other_settings, train_fold, write_model
 
     folder = root / "models" / pair.name
     with one_job_at_a_time(folder):
         if (folder / CARD).exists():
+            model = read_model(folder)
             logger.info("%s: trained before, loaded from %s", pair.name, folder)
-            return read_model(folder)
+            if other := other_settings(model, config):
+                logger.warning("%s was trained with %s; delete its folder to train anew", pair.name, other)
+            return model
         shells = pair_shells(pair, config.sh_order)
         work = (config.work_dir or root / ".work") / pair.name
         prepared = prepare_jobs(pair, shells, work)

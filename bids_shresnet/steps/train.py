@@ -183,6 +183,14 @@ def write_model(pair: Pair, jobs: Sequence[FoldJob], dataset: Path, target: Sequ
     return read_model(folder)
 
 
+def other_settings(model: Model, config: Config) -> str:
+    """Settings of a trained model that are not those of the command line, as text; empty if there are none."""
+    asked = {**asdict(config.training), "resblocks": config.network.resblocks, "random_seed": config.random_seed}
+    card = model.card
+    had = {**card["Training"], "resblocks": card["Network"]["resblocks"], "random_seed": card["Seed"]}
+    return ", ".join(f"{name} {had[name]}" for name, value in asked.items() if had[name] != value)
+
+
 def _fold(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
     best = record["epochs"][record["best"]]
     return {

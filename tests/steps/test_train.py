@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from bids_shresnet.config import Config, NetworkConfig, TrainingConfig
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.errors import UsageError
 from bids_shresnet.files.arrays import write_arrays
+from bids_shresnet.files.models import Model
 from bids_shresnet.files.storage import sha256
 from bids_shresnet.network.checkpoint import read_record
 from bids_shresnet.scans import Pair, Scan, Scanner, Shell
-from bids_shresnet.steps.train import FoldJob, fold_jobs, split_subjects, train_fold, write_model
+from bids_shresnet.steps.train import FoldJob, fold_jobs, other_settings, split_subjects, train_fold, write_model
 from tests.datasets import Series, spiral, write_tree
 
 SHELLS = (Shell(1000.0, 2),)
@@ -161,3 +162,12 @@ def test_a_model_is_none_until_its_card_is_written(pair: Pair, jobs: tuple[FoldJ
     with pytest.raises(FileNotFoundError):
         write_model(pair, jobs, pair.travelling[0][0].dataset, SHELLS)
     assert not (jobs[0].folder / "model.json").exists()
+
+
+def test_settings_that_a_model_was_not_trained_with_are_named() -> None:
+    config = Config(Path("data"), Path("out"), "group")
+    card = {"Training": asdict(config.training), "Network": {"resblocks": 2}, "Seed": config.random_seed}
+    model = Model(Path("model"), card, "")
+    assert other_settings(model, config) == ""
+    asked = replace(config, random_seed=7, training=replace(config.training, max_epochs=99))
+    assert other_settings(model, asked) == f"max_epochs {config.training.max_epochs}, random_seed {config.random_seed}"
