@@ -120,7 +120,7 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     sgd = torch.optim.SGD(network.parameters(), config.sgd_learning_rate, momentum=config.sgd_momentum)
     adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
-    # DIFFERENCE to the default: any progress counts, and the step falls at the fifth epoch without it, not the sixth
+    # Unlike the default, any progress counts, and the step falls at the fifth epoch without it, not the sixth
     plateau = ReduceLROnPlateau(sgd, factor=config.decay, patience=config.decay_patience - 1, threshold=0)
     epochs: list[Epoch] = []
     best, best_loss, best_weights = -1, float("inf"), _copy(network)

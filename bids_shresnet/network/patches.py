@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -27,11 +27,6 @@ def as_patches(rows: Float[Tensor, "v 27 c"]) -> Float[Tensor, "v c 3 3 3"]:
     return rows.reshape(len(rows), 3, 3, 3, -1).permute(0, 4, 1, 2, 3)
 
 
-def chunks(voxels: Int[Tensor, "v 3"]) -> Iterator[Int[Tensor, "w 3"]]:
-    """The voxels in pieces that fit into memory."""
-    yield from voxels.split(CHUNK)
-
-
 def run(
     network: Callable[[Float[Tensor, "b c 3 3 3"]], Float[Tensor, "b c"]],
     volume: Float[Tensor, "x y z c"],
@@ -39,4 +34,4 @@ def run(
 ) -> Float[Tensor, "v c"]:
     """Apply the network to the patch of each voxel."""
     with torch.inference_mode():
-        return torch.cat([network(cut(volume, chunk)) for chunk in chunks(voxels)])
+        return torch.cat([network(cut(volume, chunk)) for chunk in voxels.split(CHUNK)])

@@ -63,6 +63,8 @@ def derive(job: DeriveJob) -> bool:
         image=job.output(".nii.gz", desc=job.desc, suffix="dwi"),
         bval=job.output(".bval", desc=job.desc, suffix="dwi"),
         bvec=job.output(".bvec", desc=job.desc, suffix="dwi"),
+        dataset=job.root,
+        dataset_name="",
     )
     rows = [_maps(job, job.scan, "input"), _maps(job, after, job.desc)]
     write_tsv(job.output(".tsv", desc=_report(job), suffix="qc"), rows)
@@ -90,23 +92,21 @@ def _maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
 
 
 def _summary(maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> dict[str, float]:
-    litres = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
-    numbers = {"brain_volume": round(int(mask.sum()) * litres, 3)}
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
+    numbers = {"brain_volume": round(int(mask.sum()) * voxel_ml, 3)}
     for name, values in (("fa", maps.fa[mask]), ("md", maps.md[mask])):
         numbers |= {f"{name}_mean": float(values.mean()), f"{name}_median": float(np.median(values))}
     return {name: float(f"{value:.6g}") for name, value in numbers.items()}
 
 
 def _sidecar(job: DeriveJob, scan: Scan, image: Path, param: str, desc: str) -> dict[str, Any]:
-    inside = scan.image.absolute().is_relative_to(job.root.absolute())
-    source = bids_uri(scan.image, job.root) if inside else bids_uri(scan.image, scan.dataset, scan.dataset_name)
     record = {"Model": {"Description": "Diffusion tensor", "Parameters": {"FitMethod": "wls"}}, **UNITS[param]}
     if desc != "input":
         record["Harmonization"] = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]
     return sidecar(
         image,
         description=f"{DESCRIPTIONS[param]} of the {'scan as it came in' if desc == 'input' else 'harmonized scan'}.",
-        sources=[source],
+        sources=[bids_uri(scan.image, scan.dataset, scan.dataset_name)],
         skull_stripped=True,
         acquisition=job.scan.metadata,
         record=record,

@@ -17,12 +17,11 @@ from jaxtyping import Float
 from bids_shresnet.config import RAW, Config
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.bids import find_dwi
+from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
 from bids_shresnet.scans import Inventory, LeftOut, Scan, Scanner
 from bids_shresnet.steps import checks
-
-GRID_TOLERANCE = 1e-3  # mm, between affines of a scan and of its mask
 
 Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that the findings name
 

@@ -12,7 +12,7 @@ import numpy as np
 from bids_shresnet import __version__
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.representation import Representation, represent, restore, volumes_of
-from bids_shresnet.files.models import Model, read_model
+from bids_shresnet.files.models import CARD, Model, read_model
 from bids_shresnet.files.nifti import write_dwi, write_volume
 from bids_shresnet.files.outputs import output_path
 from bids_shresnet.files.provenance import bids_uri, sidecar
@@ -106,7 +106,7 @@ def harmonize(job: HarmonizeJob) -> bool:
     stem = job.output(".nii.gz")
     write_dwi(stem.with_name(stem.name.removesuffix(".nii.gz")), dwi, job.scan.image)
     record = _record(job, model, inputs, represented, result) | {"Networks": [fold["File"] for fold in folds]}
-    _write_sidecar(job, model, loaded, record)
+    _write_sidecar(job, model, record)
     return True
 
 
@@ -140,18 +140,15 @@ def _write_mask(job: HarmonizeJob, loaded: Loaded) -> None:
     write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
 
 
-def _write_sidecar(job: HarmonizeJob, model: Model, loaded: Loaded, record: Mapping[str, Any]) -> None:
-    target = model.card["TargetScanner"]["Label"]
-    local = model.folder.absolute().is_relative_to(job.root.absolute())
-    card = (
-        bids_uri(model.folder / "model.json", job.root) if local else (model.folder / "model.json").absolute().as_uri()
-    )
+def _write_sidecar(job: HarmonizeJob, model: Model, record: Mapping[str, Any]) -> None:
+    card = (model.folder / CARD).absolute()
+    local = card.is_relative_to(job.root.absolute())
     write_json(
         job.output(".json"),
         sidecar(
             job.output(".nii.gz"),
-            description=f"DWI as the scanner {target} would have measured it; b0 volumes as measured.",
-            sources=[_uri(job.scan), card],
+            description=f"DWI as the scanner {model.target} would have measured it; b0 volumes as measured.",
+            sources=[_uri(job.scan), bids_uri(card, job.root) if local else card.as_uri()],
             skull_stripped=bool(job.scan.metadata.get("SkullStripped", False)),
             acquisition=job.scan.metadata,
             record={"Harmonization": dict(record)},

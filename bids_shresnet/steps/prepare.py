@@ -106,9 +106,7 @@ def prepare(job: PrepareJob) -> bool:
     before = read_array_record(job.folder)
     if before is not None and before["inputs"] == record["inputs"]:
         return False
-    matched = match(job)
-    arrays = {name: getattr(matched, name) for name in ("patches", "signal", "matrix", "tissue")}
-    write_arrays(job.folder, arrays, record)
+    write_arrays(job.folder, vars(match(job)), record)
     return True
 
 
