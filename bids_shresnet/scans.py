@@ -9,7 +9,7 @@ Foreign conventions end in `files/` and in the `to_`/`from_` functions of `diffu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -181,18 +181,27 @@ class ShImage:
         Voxel indices to RAS+ mm.
     shells
         In ascending b; their coefficients are stacked in this order.
+    contrast
+        Natural logarithm of S0 relative to its surroundings, which S/S0 has lost: how much of a voxel is CSF, grey or
+        white matter; zero outside the mask.
     """
 
     coefficients: Float[np.ndarray, "x y z c"]
     mask: Bool[np.ndarray, "x y z"]
     affine: Float[np.ndarray, "4 4"]
-    shells: tuple[Shell, ...] = field(default=())
+    shells: tuple[Shell, ...]
+    contrast: Float[np.ndarray, "x y z"]
 
     def __post_init__(self) -> None:
         expected = sum(shell.coefficients for shell in self.shells)
         if self.coefficients.shape != (*self.mask.shape, expected):
             msg = f"expected coefficients of shape {(*self.mask.shape, expected)}, got {self.coefficients.shape}"
             raise ValueError(msg)
+
+    @property
+    def channels(self) -> Float[np.ndarray, "x y z n"]:
+        """What a method sees of a voxel: its coefficients and, last, its contrast."""
+        return np.concatenate([self.coefficients, self.contrast[..., None]], axis=3)
 
 
 @dataclass(frozen=True)
@@ -238,11 +247,14 @@ class Pair:
     ----------
     travelling
         One (source scan, target scan) a subject, by subject label.
+    repeats
+        One (further target scan, target scan) for each of them that was scanned twice on the target.
     """
 
     source: Scanner
     target: Scanner
     travelling: tuple[tuple[Scan, Scan], ...]
+    repeats: tuple[tuple[Scan, Scan], ...] = ()
 
     @property
     def name(self) -> str:
@@ -257,17 +269,56 @@ class Matched:
     Attributes
     ----------
     patches
-        Source coefficients of the 3x3x3 neighbours (C order) of the point that corresponds to a target voxel, at the
-        source's spacing, along its axes and in its head pose: just as the source scan looks at application.
+        Source channels (coefficients, then contrast) of the 3x3x3 neighbours (C order) of the point that corresponds to
+        a target voxel, at the source's spacing, along its axes and in its head pose: as the source scan looks at
+        application.
     signal
         The target's S/S0 there, as measured: neither interpolated nor smoothed; all shells' directions side by side.
+    bvals, bvecs
+        Of the signal, as the target measured it; the directions are turned into the source's head pose.
     matrix
-        From stacked coefficients to the signal in the target's directions, turned into the source's head pose.
+        From stacked coefficients to the signal in these directions.
+    noise
+        Variance of the noise in one value of the signal.
+    points
+        Where the patches' centres are in the source scan, RAS+ mm.
     tissue
         Values of `Tissue`; 0 and CSF occur where they border on grey or white matter.
     """
 
-    patches: Float[np.ndarray, "v 27 c"]
+    patches: Float[np.ndarray, "v 27 n"]
     signal: Float[np.ndarray, "v d"]
+    bvals: Float[np.ndarray, " d"]
+    bvecs: Float[np.ndarray, "d 3"]
     matrix: Float[np.ndarray, "d c"]
+    noise: Float[np.ndarray, " v"]
+    points: Float[np.ndarray, "v 3"]
     tissue: Integer[np.ndarray, " v"]
+
+
+@dataclass(frozen=True)
+class Unharmonized:
+    """What the two scanners measured at the matched places, without any method between them.
+
+    Attributes
+    ----------
+    coefficients
+        The source's, fitted without smoothing.
+    maps
+        FA and MD (mm2/s) of the source, on its own grid.
+    target
+        FA and MD of the target at the matched places.
+    """
+
+    coefficients: Float[np.ndarray, "v c"]
+    maps: Float[np.ndarray, "x y z 2"]
+    target: Float[np.ndarray, "v 2"]
+
+
+@dataclass(frozen=True)
+class Travelling:
+    """A travelling subject as the methods see it: the source scan, and what the two scans together teach."""
+
+    source: ShImage
+    matched: Matched
+    unharmonized: Unharmonized

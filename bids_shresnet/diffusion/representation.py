@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
+from scipy.linalg import block_diag
 
 from bids_shresnet.diffusion.attenuation import CAP, attenuation, mean_b0
+from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.gradients import SAME_TOLERANCE, find_shells
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, fit_matrix, stacked_orders
+from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix, fit_matrix, stacked_orders
 from bids_shresnet.diffusion.rish import rish
 from bids_shresnet.scans import Dwi, Shell, ShImage
 
@@ -75,9 +77,19 @@ def represent(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], shells: Sequence[Shell]
         relative.signal[:, indices] @ fit_matrix(table, shell.sh_order).T.astype(np.float32)
         for indices, table, shell in zip(volumes, tables, shells, strict=True)
     ]
-    image = ShImage(in_mask(np.concatenate(stacked, axis=1), mask), mask, dwi.affine, tuple(shells))
+    contrast = s0_contrast(mean_b0(dwi), mask, dwi.affine)
+    image = ShImage(in_mask(np.concatenate(stacked, axis=1), mask), mask, dwi.affine, tuple(shells), contrast)
     signal = relative.signal[:, np.concatenate(volumes)]
     return Representation(image, volumes, signal, tables, relative.clipped)
+
+
+def unsmoothed(representation: Representation) -> Float[np.ndarray, "v c"]:
+    """Coefficients of plain least squares, which shrink nothing and keep all noise; voxels of the mask."""
+    fits = [
+        np.linalg.pinv(basis(table, shell.sh_order))
+        for table, shell in zip(representation.tables, representation.image.shells, strict=True)
+    ]
+    return np.asarray(representation.signal @ block_diag(*fits).T.astype(np.float32))
 
 
 def restore(

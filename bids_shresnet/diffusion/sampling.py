@@ -1,4 +1,4 @@
-"""Coefficients of an image at any point, patch by patch, as the network will see them."""
+"""Values of an image at any point: patch by patch, as the network will see them, or a voxel at a time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from scipy.ndimage import map_coordinates
 
 from bids_shresnet.scans import ShImage
 
-LINEAR = 1  # a spline keeps the signal sharper but made networks that flatten white-matter FA; see ARCHITECTURE.md
+CUBIC = 3  # order of the spline: it keeps noise and sharpness nearly as they are at the voxels
 
 
-def sample_patches(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 27 c"]:
-    """Coefficients of the 3x3x3 neighbours of each point, at the image's own spacing and along its own axes.
+def sample_patches(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 27 n"]:
+    """Channels of the 3x3x3 neighbours of each point, at the image's own spacing and along its own axes.
 
     Parameters
     ----------
@@ -23,13 +23,29 @@ def sample_patches(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Float[np
     -------
     Half precision (4 digits, a tenth of the noise), neighbours in C order (x slowest), zero outside the image.
     """
-    to_voxels = np.linalg.inv(image.affine)
-    # rounded, or the arithmetic puts half of the outermost voxels a hair outside, where all is zero
-    centres = np.round(points @ to_voxels[:3, :3].T + to_voxels[:3, 3], 6)
     steps = np.stack(np.meshgrid(*(np.arange(-1, 2),) * 3, indexing="ij"), -1).reshape(27, 3)
-    where = (centres[:, None] + steps).reshape(-1, 3).T
-    out = np.empty((len(points), 27, image.coefficients.shape[3]), dtype=np.float16)
-    for channel in range(out.shape[2]):
-        values = map_coordinates(image.coefficients[..., channel], where, output=np.float32, order=LINEAR)
-        out[:, :, channel] = values.reshape(len(points), 27)
+    where = (_voxels(image.affine, points)[:, None] + steps).reshape(-1, 3)
+    channels = image.channels
+    return _interpolate(channels, where, np.float16).reshape(len(points), 27, channels.shape[3])
+
+
+def sample(
+    values: Float[np.ndarray, "x y z n"], affine: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "p 3"]
+) -> Float[np.ndarray, "p n"]:
+    """Values of an image at world positions (RAS+ mm), zero outside it."""
+    return _interpolate(values, _voxels(affine, points), np.float32)
+
+
+def _voxels(affine: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3"]:
+    to_voxels = np.linalg.inv(affine)
+    # rounded, or the arithmetic puts half of the outermost voxels a hair outside, where all is zero
+    return np.asarray(np.round(points @ to_voxels[:3, :3].T + to_voxels[:3, 3], 6))
+
+
+def _interpolate(
+    values: Float[np.ndarray, "x y z n"], where: Float[np.ndarray, "p 3"], kind: type[np.floating]
+) -> Float[np.ndarray, "p n"]:
+    out = np.empty((len(where), values.shape[3]), dtype=kind)
+    for channel in range(out.shape[1]):
+        out[:, channel] = map_coordinates(values[..., channel], where.T, output=np.float32, order=CUBIC)
     return out

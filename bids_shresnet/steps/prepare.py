@@ -14,15 +14,25 @@ from scipy import ndimage
 from bids_shresnet import __version__
 from bids_shresnet.diffusion.gradients import find_shells, match_shells, rotate
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_for
+from bids_shresnet.diffusion.noise import noise_variance
 from bids_shresnet.diffusion.registration import register
-from bids_shresnet.diffusion.representation import Representation, anisotropy, in_mask, represent, volumes_of
-from bids_shresnet.diffusion.sampling import sample_patches
+from bids_shresnet.diffusion.representation import (
+    Representation,
+    anisotropy,
+    in_mask,
+    represent,
+    unsmoothed,
+    volumes_of,
+)
+from bids_shresnet.diffusion.sampling import sample, sample_patches
+from bids_shresnet.diffusion.tensors import tensor_maps, tensor_values
 from bids_shresnet.diffusion.tissue import classify, diffusion_contrast, parenchyma
 from bids_shresnet.errors import BadInput, Finding
-from bids_shresnet.files.arrays import read_array_record, write_arrays
+from bids_shresnet.files.arrays import read_array_record
 from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, sha256
-from bids_shresnet.scans import Matched, Pair, Scan, Shell, Tissue
+from bids_shresnet.files.travelling import write_travelling
+from bids_shresnet.scans import Matched, Pair, Scan, Shell, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.loading import Loaded, load
 
 
@@ -100,17 +110,27 @@ def prepare_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob
     )
 
 
+def repeat_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob, ...]:
+    """The same for the target's own repeated scans, whose difference no harmonizer can go below."""
+    orders = [shell.sh_order for shell in shells.source]
+    same = tuple(Shell(shell.bvalue, order) for shell, order in zip(shells.target, orders, strict=True))
+    return tuple(
+        PrepareJob(again, target, PairShells(same, same), work / "repeats" / f"sub-{target.subject}")
+        for again, target in pair.repeats
+    )
+
+
 def prepare(job: PrepareJob) -> bool:
     """Register the subject's two scans and write what they teach; False if that was done before."""
     record = {"inputs": job.digest, "source": str(job.source.image), "target": str(job.target.image)}
     before = read_array_record(job.folder)
     if before is not None and before["inputs"] == record["inputs"]:
         return False
-    write_arrays(job.folder, vars(match(job)), record)
+    write_travelling(job.folder, match(job), record)
     return True
 
 
-def match(job: PrepareJob) -> Matched:
+def match(job: PrepareJob) -> Travelling:
     """Find the target's grey- and white-matter voxels in the source scan and take both scanners' signal there."""
     source, target = load(job.source), load(job.target)
     seen = represent(source.dwi, source.mask, job.shells.source)
@@ -124,13 +144,38 @@ def match(job: PrepareJob) -> Matched:
         source.dwi.affine,
         nib.affines.apply_affine(target.dwi.affine, np.argwhere(use)),
     )
-    tables = [rotate(table, found.rotation) for table in wanted.tables]
     inside = _in_mask(found.points, source)
-    return Matched(
-        patches=sample_patches(seen.image, found.points[inside]),
-        signal=wanted.signal[use[target.mask]][inside].astype(np.float16),
+    points, learned = found.points[inside], use[target.mask]
+    learned[learned] = inside
+    tables = [rotate(table, found.rotation) for table in wanted.tables]
+    matched = Matched(
+        patches=sample_patches(seen.image, points),
+        signal=wanted.signal[learned].astype(np.float16),
+        bvals=np.repeat([shell.bvalue for shell in job.shells.target], [len(table) for table in tables]),
+        bvecs=np.concatenate(tables),
         matrix=evaluation_matrix(tables, job.shells.source).astype(np.float32),
-        tissue=tissue[use][inside].astype(np.uint8),
+        noise=noise_variance(target.dwi, wanted, target.s0)[learned].astype(np.float32),
+        points=points.astype(np.float32),
+        tissue=tissue[target.mask][learned].astype(np.uint8),
+    )
+    return Travelling(seen.image, matched, _unharmonized(source, seen, target, learned, points))
+
+
+def _unharmonized(
+    source: Loaded,
+    seen: Representation,
+    target: Loaded,
+    learned: Bool[np.ndarray, " m"],
+    points: Float[np.ndarray, "p 3"],
+) -> Unharmonized:
+    """Both scans as they are, each fitted where it was measured."""
+    tensors, affine = tensor_maps(source.dwi, source.mask), source.dwi.affine
+    there = in_mask(learned, target.mask)
+    measured = tensor_values(target.dwi.data[there], np.where(target.dwi.b0s, 0, target.dwi.bvals), target.dwi.bvecs)
+    return Unharmonized(
+        coefficients=sample(in_mask(unsmoothed(seen), source.mask), affine, points),
+        maps=np.stack([tensors.fa, tensors.md], -1),
+        target=np.stack([measured.fa, measured.md], -1),
     )
 
 

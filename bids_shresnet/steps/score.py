@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bids_shresnet.diffusion.comparison import nmse
 from bids_shresnet.diffusion.tensors import tensor_maps
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.fsl import read_table
@@ -93,11 +94,6 @@ def _score_scan(dataset: Path, output: Path, truth: Path) -> list[Score]:
         for name, k in TISSUES.items()
         for q in QUANTITIES
     ]
-
-
-def nmse(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
-    """Normalized mean squared error of values."""
-    return float(np.square(truth - value).sum() / np.square(truth).sum())
 
 
 def _quantities(dwi: Dwi, where: Bool[np.ndarray, "x y z"]) -> dict[str, Float[np.ndarray, "voxel *n"]]:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jaxtyping import Float
 
+from bids_shresnet.diffusion.attenuation import mean_b0
+from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values
-from bids_shresnet.diffusion.representation import anisotropy, in_mask, represent, restore, volumes_of
+from bids_shresnet.diffusion.representation import anisotropy, in_mask, represent, restore, unsmoothed, volumes_of
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import series, sphere, turn
 
@@ -46,7 +48,7 @@ def axial_image(level: float, height: float, axis: Float[np.ndarray, " 3"]) -> S
     stacked = np.zeros((*GRID, 15 + 6), np.float32)
     stacked[MASK, 0] = stacked[MASK, 15] = np.sqrt(4 * np.pi) * level
     stacked[MASK, 1:6] = 4 * np.pi / 5 * height * basis(axis[None], 2)[0, 1:]
-    return ShImage(stacked, MASK, scan().affine, SHELLS)
+    return ShImage(stacked, MASK, scan().affine, SHELLS, np.zeros(GRID, np.float32))
 
 
 def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray, "v d"]:
@@ -199,3 +201,28 @@ def test_a_scan_of_one_shell_needs_no_more() -> None:
     seen = represent(series(relative, np.full(20, 1000.0), sphere(20)), np.ones((2, 2, 2), bool), SHELLS[:1])
     assert seen.image.coefficients.shape == (2, 2, 2, 15)
     assert seen.clipped == 0
+
+
+def test_coefficients_without_smoothing_are_the_least_squares_fit_of_each_shell() -> None:
+    seen = represent(scan(), MASK, SHELLS)
+    split = len(seen.tables[0])
+    parts = [
+        np.linalg.lstsq(basis(table, shell.sh_order), part.T.astype(float), rcond=None)[0].T
+        for table, shell, part in zip(seen.tables, SHELLS, np.split(seen.signal, [split], axis=1), strict=True)
+    ]
+    np.testing.assert_allclose(unsmoothed(seen), np.concatenate(parts, axis=1), rtol=1e-3, atol=1e-4)
+
+
+def test_without_smoothing_a_signal_that_the_harmonics_can_hold_comes_back() -> None:
+    axis = turn(10, 20, 30)[0]
+    relative = np.broadcast_to(0.5 + 0.1 * (3 * (sphere(30) @ axis) ** 2 - 1) / 2, (2, 2, 2, 30))
+    seen = represent(series(relative, np.full(30, 1000.0), sphere(30)), np.ones((2, 2, 2), bool), SHELLS[:1])
+    expected = axial_image(0.5, 0.1, axis).coefficients[MASK][:1, :15]
+    np.testing.assert_allclose(unsmoothed(seen), np.broadcast_to(expected, (8, 15)), atol=1e-5)
+
+
+def test_the_contrast_is_that_of_the_mean_b0() -> None:
+    dwi = scan()
+    image = represent(dwi, MASK, SHELLS).image
+    np.testing.assert_array_equal(image.contrast, s0_contrast(mean_b0(dwi), MASK, dwi.affine))
+    assert image.contrast[MASK].any()

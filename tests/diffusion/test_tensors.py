@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.tensors import tensor_maps
+from bids_shresnet.diffusion.tensors import relative_tensor, tensor_maps, tensor_values
 from bids_shresnet.scans import Dwi
 from tests.diffusion.heads import series, sphere, turn
 
@@ -99,3 +99,42 @@ def test_one_bad_voxel_does_not_spoil_the_others() -> None:
     )
     np.testing.assert_array_equal(maps.fa.ravel()[1:], expected.fa.ravel()[1:])
     assert maps.fa[0, 0, 0] == 0
+
+
+@settings(max_examples=25)
+@given(ANGLES)
+def test_the_principal_direction_is_the_axis_of_the_largest_diffusivity(angles: tuple[float, float, float]) -> None:
+    axes = turn(*angles)
+    plain = one_tensor((0.4e-3, 1.7e-3, 0.2e-3), axes)
+    found = tensor_values(plain.data.reshape(-1, 21), plain.bvals, plain.bvecs)
+    np.testing.assert_allclose(np.abs(found.direction @ axes[:, 1]), 1, atol=1e-4)
+
+
+def test_values_of_rows_are_those_of_the_maps() -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
+    noisy = plain.data * np.random.default_rng(0).uniform(0.9, 1.1, plain.data.shape).astype(np.float32)
+    maps = tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    found = tensor_values(noisy.reshape(-1, 21), plain.bvals, plain.bvecs)
+    np.testing.assert_array_equal(found.fa, maps.fa.ravel())
+    np.testing.assert_array_equal(found.md, maps.md.ravel())
+
+
+def test_relative_signal_has_the_tensor_of_the_scan_it_is_relative_to() -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
+    rows = plain.data.reshape(-1, 21)
+    found = relative_tensor(rows[:, 1:] / rows[:, :1], plain.bvals[1:], plain.bvecs[1:])
+    expected = tensor_values(rows, plain.bvals, plain.bvecs)
+    np.testing.assert_allclose(found.fa, expected.fa, rtol=1e-4)
+    np.testing.assert_allclose(found.md, expected.md, rtol=1e-4)
+    np.testing.assert_allclose(np.abs((found.direction * expected.direction).sum(1)), 1, atol=1e-5)
+
+
+def test_relative_signal_beyond_what_diffusion_can_do_is_taken_back() -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
+    relative = plain.data.reshape(-1, 21)[:, 1:] / 1000
+    wild, held = relative.copy(), relative.copy()
+    wild[:, 0], wild[:, 1] = 1.7, -0.3
+    held[:, 0], held[:, 1] = 1, 0
+    found, expected = (relative_tensor(part, plain.bvals[1:], plain.bvecs[1:]) for part in (wild, held))
+    np.testing.assert_array_equal(found.fa, expected.fa)
+    np.testing.assert_array_equal(found.md, expected.md)

@@ -7,14 +7,18 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.representation import represent
+from bids_shresnet.diffusion.noise import noise_variance
+from bids_shresnet.diffusion.representation import in_mask, represent, unsmoothed
+from bids_shresnet.diffusion.sampling import sample, sample_patches
+from bids_shresnet.diffusion.tensors import tensor_maps
 from bids_shresnet.errors import BadInput
-from bids_shresnet.files.arrays import open_arrays
-from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell, Tissue
+from bids_shresnet.files.travelling import open_travelling
+from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell, Tissue, Travelling
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.loading import load
 from bids_shresnet.steps.prepare import (
@@ -24,6 +28,7 @@ from bids_shresnet.steps.prepare import (
     pair_shells,
     prepare,
     prepare_jobs,
+    repeat_jobs,
     tissue_of,
     to_learn_from,
 )
@@ -87,8 +92,18 @@ def moved(source: Scan, tmp_path_factory: pytest.TempPathFactory) -> Scan:
 
 
 @pytest.fixture(scope="module")
-def matched(source: Scan, moved: Scan) -> Matched:
+def travelling(source: Scan, moved: Scan) -> Travelling:
     return match(PrepareJob(source, moved, SHELLS, Path("unused")))
+
+
+@pytest.fixture(scope="module")
+def matched(travelling: Travelling) -> Matched:
+    return travelling.matched
+
+
+def in_moved_pose(points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3"]:
+    """Where a point of the source lies in the moved scan."""
+    return np.asarray(points @ POSE.T + SHIFT)
 
 
 def test_directions_come_back_into_the_source_heads_pose(source: Scan, matched: Matched) -> None:
@@ -107,7 +122,7 @@ def test_places_of_a_moved_head_are_found_again(source: Scan, moved: Scan, match
     if len(matched.tissue) != use.sum():
         pytest.fail("a voxel was lost between equal heads")
     coefficients = represent(load(source).dwi, load(source).mask, SHELLS.source).image.coefficients[target.mask][use]
-    centre = matched.patches[:, 13].astype(float)
+    centre = matched.patches[:, 13, :-1].astype(float)
     error = ((centre - coefficients) ** 2).sum() / ((coefficients - coefficients.mean(0)) ** 2).sum()
     assert error < 0.1
 
@@ -119,6 +134,88 @@ def test_the_label_is_the_targets_signal_as_measured(moved: Scan, matched: Match
     tissue, use = labels[target.mask], to_learn_from(labels)[target.mask]
     np.testing.assert_array_equal(matched.signal, wanted.signal[use].astype(np.float16))
     np.testing.assert_array_equal(matched.tissue, tissue[use])
+
+
+def test_points_are_where_a_moved_head_has_the_targets_voxels(moved: Scan, matched: Matched) -> None:
+    """Half of them to a quarter of a voxel of 8 mm, nearly all to half a voxel; unmoved they are 8 mm and more away."""
+    target = load(moved)
+    use = to_learn_from(tissue_of(moved, target, represent(target.dwi, target.mask, SHELLS.target))) & target.mask
+    voxels = nib.affines.apply_affine(target.dwi.affine, np.argwhere(use))
+    apart = np.linalg.norm(in_moved_pose(matched.points) - voxels, axis=1)
+    assert np.median(apart) < 2
+    assert np.quantile(apart, 0.95) < 4
+    assert np.median(np.linalg.norm(matched.points - voxels, axis=1)) > 8
+
+
+def test_what_lies_outside_the_sources_brain_is_not_learned_from(
+    source: Scan, moved: Scan, matched: Matched, tmp_path: Path
+) -> None:
+    """A source mask without the top of the head: each row is still one place, where the target measured this signal."""
+    loaded = load(source)
+    top = np.flatnonzero(loaded.mask.any(axis=(0, 1)))[-4]
+    inside = loaded.mask & (np.arange(loaded.mask.shape[2]) < top)
+    nib.save(nib.Nifti1Image(inside.astype(np.uint8), loaded.dwi.affine), tmp_path / "mask.nii.gz")
+    found = match(PrepareJob(replace(source, mask=tmp_path / "mask.nii.gz"), moved, SHELLS, Path("unused"))).matched
+    voxels = np.rint(nib.affines.apply_affine(np.linalg.inv(loaded.dwi.affine), found.points)).astype(int)
+    assert inside[tuple(voxels.T)].all()
+    target = load(moved)
+    wanted = represent(target.dwi, target.mask, SHELLS.target)
+    places = np.rint(nib.affines.apply_affine(np.linalg.inv(target.dwi.affine), in_moved_pose(found.points)))
+    there = in_mask(wanted.signal.astype(np.float16), target.mask)[tuple(places.astype(int).T)]
+    assert 0.5 * len(matched.points) < len(found.points) < 0.97 * len(matched.points)
+    assert (there == found.signal).all(axis=1).mean() > 0.5
+
+
+def test_patches_are_those_of_the_source_image_at_the_points_with_contrast(travelling: Travelling) -> None:
+    image, matched = travelling.source, travelling.matched
+    assert matched.patches.shape[1:] == (27, image.coefficients.shape[3] + 1)
+    np.testing.assert_allclose(matched.patches, sample_patches(image, matched.points), atol=2e-3)
+
+
+def test_the_matrix_is_that_of_the_directions_and_b_values_are_the_targets(moved: Scan, matched: Matched) -> None:
+    expected = evaluation_matrix([matched.bvecs], SHELLS.source)
+    np.testing.assert_allclose(matched.matrix, expected, atol=1e-6)
+    np.testing.assert_array_equal(matched.bvals, np.full(len(matched.bvecs), SHELLS.target[0].bvalue))
+    assert len(matched.bvals) == sum(bvalue > 50 for bvalue in moved.bvals)
+
+
+def test_the_noise_is_that_of_the_target_scan_at_the_voxels_learned_from(moved: Scan, matched: Matched) -> None:
+    target = load(moved)
+    wanted = represent(target.dwi, target.mask, SHELLS.target)
+    use = to_learn_from(tissue_of(moved, target, wanted))[target.mask]
+    expected = noise_variance(target.dwi, wanted, target.s0)[use]
+    np.testing.assert_allclose(matched.noise, expected, rtol=1e-6)
+
+
+def test_the_source_is_the_whole_scan_as_it_will_be_harmonized(source: Scan, travelling: Travelling) -> None:
+    loaded = load(source)
+    expected = represent(loaded.dwi, loaded.mask, SHELLS.source).image
+    for name in ("coefficients", "mask", "affine", "contrast"):
+        np.testing.assert_array_equal(getattr(travelling.source, name), getattr(expected, name))
+
+
+def test_unharmonized_are_the_tensors_and_coefficients_of_both_scans_as_they_are(
+    source: Scan, moved: Scan, travelling: Travelling
+) -> None:
+    """Of a moved head target and source have the same FA, MD and, at the places found, nearly the same coefficients."""
+    loaded, target = load(source), load(moved)
+    tensors = tensor_maps(loaded.dwi, loaded.mask)
+    plain = travelling.unharmonized
+    np.testing.assert_allclose(plain.maps, np.stack([tensors.fa, tensors.md], -1))
+    use = to_learn_from(tissue_of(moved, target, represent(target.dwi, target.mask, SHELLS.target))) & target.mask
+    np.testing.assert_allclose(plain.target, plain.maps[use], rtol=1e-3, atol=1e-5)
+    seen = represent(loaded.dwi, loaded.mask, SHELLS.source)
+    expected = sample(in_mask(unsmoothed(seen), loaded.mask), loaded.dwi.affine, travelling.matched.points)
+    np.testing.assert_allclose(plain.coefficients, expected, atol=1e-3)
+
+
+def test_a_repeat_is_prepared_beside_its_subject_with_the_targets_b_values_and_the_pairs_orders() -> None:
+    travelling, again = (scan({0: 1, 1000: 30}), scan({0: 1, 1200: 12}, "01")), scan({0: 1, 1200: 12}, "01")
+    own = replace(pair(), travelling=(travelling,), repeats=((again, travelling[1]),))
+    shells = PairShells((Shell(1000.0, 4),), (Shell(1200.0, 2),))
+    (job,) = repeat_jobs(own, shells, Path("work"))
+    assert job == PrepareJob(again, travelling[1], PairShells(*[(Shell(1200.0, 4),)] * 2), Path("work/repeats/sub-01"))
+    assert repeat_jobs(replace(own, repeats=()), shells, Path("work")) == ()
 
 
 def test_grey_and_white_matter_and_what_touches_them_is_learnt_from() -> None:
@@ -140,17 +237,17 @@ def test_the_inputs_own_segmentation_decides_where_is_grey_and_white_matter(sour
 
 
 def test_a_subject_is_prepared_once_and_again_when_one_of_its_files_changes(
-    source: Scan, moved: Scan, matched: Matched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Scan, moved: Scan, travelling: Travelling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bids_shresnet.steps.prepare.match", lambda _: matched)  # its result is tested above
+    monkeypatch.setattr("bids_shresnet.steps.prepare.match", lambda _: travelling)  # its result is tested above
     bvec = Path(shutil.copy(source.bvec, tmp_path / "a.bvec"))
     own = Pair(Scanner("GE"), Scanner("Prisma"), ((replace(source, bvec=bvec), moved),))
     (job,) = prepare_jobs(own, SHELLS, tmp_path / "work")
     assert job.folder == tmp_path / "work" / "sub-04"
     assert prepare(job)
     assert not prepare(job)
-    found = Matched(**open_arrays(job.folder))
-    for name, array in vars(matched).items():
+    found = open_travelling(job.folder, SHELLS.source).matched
+    for name, array in vars(travelling.matched).items():
         np.testing.assert_array_equal(getattr(found, name), array)
     bvec.write_text(bvec.read_text() + "\n")
     assert prepare(job)
