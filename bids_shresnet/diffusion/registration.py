@@ -1,4 +1,4 @@
-"""Where each point of one head lies in another scan of it: ANTs, rigid then SyN, the same every time.
+"""Where each point of one head lies in another scan of it, or in another head: ANTs, linear then SyN, the same always.
 
 The only file that knows ANTs and ITK's LPS axes.
 """
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import ants
 import numpy as np
@@ -18,6 +19,7 @@ from jaxtyping import Float
 LPS = np.diag([-1.0, -1.0, 1.0])  # ITK's world axes in RAS
 SEED = 1
 METRIC, BINS = "MI", 32  # Mattes mutual information; local correlation is 10 % closer and takes five times as long
+ITERATIONS = (40, 20, 0)  # of SyN at a quarter, half and all of the resolution
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Correspondence:
     points
         World position (RAS+ mm) in the moving scan of each point that was asked for, (point, 3).
     rotation
-        How the head is turned from the fixed to the moving scan: a direction g there is R g here.
+        How the head is turned from the fixed to the moving scan: a direction g there is R g here. After an affine
+        stage the linear part of it, which also stretches.
     """
 
     points: Float[np.ndarray, "p 3"]
@@ -43,27 +46,33 @@ def register(
     moving_affine: Float[np.ndarray, "4 4"],
     points: Float[np.ndarray, "p 3"],
     *,
+    linear: Literal["Rigid", "Affine"] = "Rigid",
     deformable: bool = True,
+    iterations: tuple[int, int, int] = ITERATIONS,
 ) -> Correspondence:
-    """Register two scans of one head on one or more contrasts and carry points from the fixed to the moving one.
+    """Register two scans on one or more contrasts and carry points from the fixed to the moving one.
 
     Parameters
     ----------
     fixed, moving
-        Images of the same contrasts in the same order; the first drives the rigid stage, all drive SyN.
+        Images of the same contrasts in the same order; the first drives the linear stage, all drive SyN.
     fixed_affine, moving_affine
         Voxel indices to RAS+ mm.
     points
         World positions in the fixed scan (RAS+ mm).
+    linear
+        "Rigid" for two scans of one head, "Affine" for two heads.
     deformable
-        Whether SyN follows the rigid stage (what is left of EPI distortion differs between scanners).
+        Whether SyN follows the linear stage (what is left of EPI distortion differs between scanners).
+    iterations
+        Of SyN, from coarse to fine.
     """
     ants.config.set_ants_deterministic(on=True, seed_value=SEED)
     targets = [_to_ants(image, fixed_affine) for image in fixed]
     movers = [_to_ants(image, moving_affine) for image in moving]
     with tempfile.TemporaryDirectory() as folder:
-        rigid = ants.registration(targets[0], movers[0], type_of_transform="Rigid", outprefix=f"{folder}/rigid_")
-        transforms = rigid["fwdtransforms"]
+        placed = ants.registration(targets[0], movers[0], type_of_transform=linear, outprefix=f"{folder}/linear_")
+        transforms = placed["fwdtransforms"]
         rotation = _rotation(Path(transforms[0]))
         if deformable:
             extras = [[METRIC, target, mover, 1, BINS] for target, mover in zip(targets[1:], movers[1:], strict=True)]
@@ -75,6 +84,7 @@ def register(
                 multivariate_extras=extras or None,
                 syn_metric=METRIC,
                 syn_sampling=BINS,
+                reg_iterations=iterations,
                 outprefix=f"{folder}/syn_",
             )
             transforms = warped["fwdtransforms"]

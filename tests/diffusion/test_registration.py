@@ -107,6 +107,19 @@ def test_rotation_turns_the_fixed_heads_fibres_into_the_moving_heads() -> None:
     np.testing.assert_allclose(found.rotation @ found.rotation.T, np.eye(3), atol=1e-6)
 
 
+def test_affine_stage_finds_how_one_head_is_larger_than_another() -> None:
+    larger = np.diag([1.1, 0.94, 1.05, 1.0])
+    larger[:3, 3] = SHIFT
+    points = brain_points(STILL_HEAD)
+    one, other = see(STILL_HEAD, 1), see(STILL_HEAD, 2)
+    found = register(
+        one.contrasts, one.affine, other.contrasts, larger @ other.affine, points, linear="Affine", deformable=False
+    )
+    np.testing.assert_allclose(found.rotation, larger[:3, :3], atol=0.01)
+    truth = nib.affines.apply_affine(larger, points)
+    assert np.linalg.norm(found.points - truth, axis=1).mean() < 0.5
+
+
 def test_same_image_twice_is_the_identity() -> None:
     points = brain_points(STILL_HEAD)
     seen = see(STILL_HEAD, 1)

@@ -1,0 +1,98 @@
+"""Linear RISH harmonization, what SHResNet is to be better than: one gain a place, shell and order.
+
+After dMRIharmonization (Mirzaalian et al. 2016; Cetin Karayumak et al. 2019, doi 10.1016/j.neuroimage.2018.08.073) and
+its extension to several shells. Theirs: RISH features of both scanners' fits, each computed in the scan's own grid and
+only then brought into a template; the gain sqrt(target / source) of every order, 0 too; the template registered to
+the new scan, the gain carried there, S'_l = gain_l S_l.
+
+Ours: a template of the source scans alone instead of both scanners', in which the target's voxels have their places
+through the registration within a subject; a ratio of means over subjects instead of their mean of ratios, which a
+dark voxel of one subject would decide; gains held within `GAINS` instead of a median filter at the skull; smoothed
+like theirs by no more than what brings values into the template (0.8 voxels more made nearly all scores worse).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import block_diag
+
+from bids_shresnet.diffusion.gridding import Gridded
+from bids_shresnet.diffusion.harmonics import SMOOTHING, l_values, stacked_orders
+from bids_shresnet.diffusion.rish import EPSILON, MAX_GAIN, rish
+from bids_shresnet.diffusion.template import Placed, Template, brain_points, mean_over_heads
+from bids_shresnet.scans import Matched, Shell, ShImage, Travelling
+
+GAINS = (1 / MAX_GAIN, MAX_GAIN)
+
+
+@dataclass(frozen=True)
+class LinearRish:
+    """Gains on the template's grid.
+
+    Attributes
+    ----------
+    gains
+        Of every order of every shell, as `stacked_orders` counts them; 1 where not both scanners were.
+    """
+
+    template: Template
+    gains: Float[np.ndarray, "x y z o"]
+
+    def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
+        """Harmonized coefficients of the mask's voxels, in order of `np.argwhere`."""
+        return self.predict_at(image, self.template.locate(image, brain_points(image)))
+
+    def predict_at(self, image: ShImage, places: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v c"]:
+        """The same where it is known at which places in the template's world the mask's voxels are."""
+        out: Float[np.ndarray, "v c"] = image.coefficients[image.mask]
+        gains = self.template.look_up(self.gains, places)
+        for order, group in enumerate(stacked_orders(image.shells)):
+            out[:, group] *= gains[:, order, None]
+        return out
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that is to be stored."""
+        return {"gains": self.gains, **self.template.arrays()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> LinearRish:
+        """What `arrays` gave."""
+        return cls(Template.from_arrays(arrays), arrays["gains"])
+
+
+def fit(template: Template, training: Sequence[Travelling], places: Sequence[Placed]) -> LinearRish:
+    """The gains, from subjects whose places in the template are known."""
+    pairs = list(zip(training, places, strict=True))
+    source = mean_over_heads([_source_power(template, subject.source, p) for subject, p in pairs])
+    target = mean_over_heads([_target_power(template, subject, p) for subject, p in pairs])
+    ratio = target.grid / np.maximum(source.grid, EPSILON)
+    both = (source.reached & target.reached)[..., None] & (source.grid > EPSILON)
+    return LinearRish(template, np.where(both, np.clip(np.sqrt(ratio), *GAINS), 1).astype(np.float32))
+
+
+def target_coefficients(matched: Matched, shells: Sequence[Shell]) -> Float[np.ndarray, "v c"]:
+    """The target's signal fitted as the source's was, (M'M + lambda L)^-1 M', in the source head's pose."""
+    m = np.asarray(matched.matrix, dtype=np.float64)
+    orders = [l_values(shell.sh_order) for shell in shells]
+    laplacian = block_diag(*(np.diag((order * (order + 1.0)) ** 2) for order in orders))
+    fit_matrix = np.linalg.solve(m.T @ m + SMOOTHING * laplacian, m.T)
+    return np.asarray(matched.signal, dtype=np.float32) @ fit_matrix.T.astype(np.float32)
+
+
+def _source_power(template: Template, image: ShImage, places: Placed) -> Gridded:
+    """Of the scan's own voxels, noise and all, as the gain will meet them.
+
+    Between voxels interpolation has taken power away, which the gain would then put back once too often: it made
+    grey-matter FA worse than nothing (simulated heads: 2 % more error instead of 37 % less).
+    """
+    return template.gather(places.brain, rish(image.coefficients[image.mask], stacked_orders(image.shells)))
+
+
+def _target_power(template: Template, subject: Travelling, places: Placed) -> Gridded:
+    shells = subject.source.shells
+    power = rish(target_coefficients(subject.matched, shells), stacked_orders(shells))
+    return template.gather(places.matched, power)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jaxtyping import Float
+
+from bids_shresnet.diffusion.template import Template
+from bids_shresnet.methods.combat import Measured, SiteEffect, VoxelwiseCombat, fit_means, fit_voxelwise
+
+GRID = (6, 7, 5)
+AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, 3], [0, 0, 2, 1], [0, 0, 0, 1]])
+TEMPLATE = Template(np.ones((*GRID, 1), np.float32), AFFINE)
+VOXELS = np.argwhere(np.ones(GRID, bool))
+PLACES = VOXELS @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+
+
+def people(count: int, features: int) -> Float[np.ndarray, "n f"]:
+    """FA of each person and feature on the target, feature means between 0.2 and 0.6."""
+    rng = np.random.default_rng(1)
+    return np.asarray(rng.uniform(0.2, 0.6, features) + 0.04 * rng.standard_normal((count, features)))
+
+
+def on_source(target: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
+    """The same people on a scanner with an additive and a multiplicative effect about each feature's mean."""
+    mean = target.mean(axis=0)
+    return np.asarray(mean + 1.4 * (target - mean) - 0.05)
+
+
+def test_additive_and_multiplicative_effect_is_removed_from_means() -> None:
+    target = people(8, 2)
+    source = on_source(target)
+    effect = fit_means(source, target)
+    wanted, got = target, effect.remove(source)
+    np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=1e-12)
+    # neuroCombat's scale of the reference divides by n, that of the source by n - 1
+    np.testing.assert_allclose(got.std(axis=0) / wanted.std(axis=0), np.sqrt(7 / 8), rtol=1e-9)
+
+
+@pytest.mark.parametrize("features", [1, 2, 5])
+def test_scanners_that_agree_are_left_as_they_are_on_average(features: int) -> None:
+    target = people(6, features)
+    effect = fit_means(target, target)
+    np.testing.assert_allclose(effect.remove(target).mean(axis=0), target.mean(axis=0), atol=1e-12)
+
+
+def test_a_feature_without_scatter_is_left_as_it_is() -> None:
+    target = people(6, 3)
+    target[:, 1] = 0.3
+    effect = fit_means(on_source(target), target)
+    assert (effect.slope[1], effect.intercept[1]) == (1, 0)
+    assert effect.slope[0] != 1
+
+
+def test_one_subject_tells_nothing() -> None:
+    target = people(1, 3)
+    np.testing.assert_array_equal(fit_means(on_source(target), target).remove(target), target)
+
+
+def measured(maps: Float[np.ndarray, "n f"]) -> list[Measured]:
+    return [Measured(PLACES, scalar) for scalar in maps]
+
+
+def test_effect_on_a_map_is_removed_in_a_head_never_seen() -> None:
+    rng = np.random.default_rng(2)
+    everyone = (
+        0.4 + 0.04 * rng.standard_normal((9, 1)) * np.ones(len(VOXELS)) + 0.01 * rng.standard_normal((9, len(VOXELS)))
+    )
+    source = everyone * 0.8 + 0.02
+    combat = fit_voxelwise(TEMPLATE, measured(source[1:]), measured(everyone[1:]))
+    before = np.square(source[0] - everyone[0]).mean()
+    assert np.square(combat.remove(source[0], PLACES) - everyone[0]).mean() < 0.1 * before
+
+
+def test_places_that_a_subject_lacks_are_left_as_they_are() -> None:
+    target = people(5, len(VOXELS))
+    left = VOXELS[:, 0] < 3
+    seen = measured(target)
+    seen[0] = Measured(PLACES[left], target[0][left])
+    combat = fit_voxelwise(TEMPLATE, measured(on_source(target)), seen)
+    far = VOXELS[:, 0] > 4
+    values = np.linspace(0, 1, far.sum())
+    np.testing.assert_allclose(combat.remove(values, PLACES[far]), values, rtol=1e-6)
+    assert np.abs(combat.lines[1, ..., 1]).min() > 0
+
+
+def test_models_come_back_from_their_arrays_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    target = people(5, len(VOXELS))
+    combat = fit_voxelwise(TEMPLATE, measured(on_source(target)), measured(target))
+    again = VoxelwiseCombat.from_arrays(combat.arrays())
+    assert again.remove(target[0], PLACES).tobytes() == combat.remove(target[0], PLACES).tobytes()
+    effect = fit_means(on_source(target), target)
+    assert SiteEffect.from_arrays(effect.arrays()).remove(target).tobytes() == effect.remove(target).tobytes()
+    assert capfd.readouterr().out == ""
