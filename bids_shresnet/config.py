@@ -6,9 +6,10 @@ Nothing heavy is imported here, so that `--help` and `--version` answer at once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
 
@@ -19,6 +20,31 @@ AnalysisLevel = Literal["participant", "group"]
 LABEL = re.compile(r"[0-9A-Za-z+]+")
 
 
+Method = Literal[
+    "sh_projection",
+    "order_gain",
+    "linear_rish",
+    "patch_linear",
+    "golkov",
+    "cdmri2017",
+    "shresnet_uncalibrated",
+    "shresnet_projected",
+    "shresnet",
+]
+METHODS: tuple[Method, ...] = get_args(Method)
+METHOD_NAMES: Mapping[str, str] = {  # for readers, in the order of tables
+    "sh_projection": "SH projection only",
+    "order_gain": "gain per SH order",
+    "linear_rish": "linear RISH",
+    "patch_linear": "linear on patches",
+    "golkov": "q-space network (Golkov)",
+    "cdmri2017": "CDMRI 2017 network",
+    "shresnet_uncalibrated": "SHResNet, not calibrated",
+    "shresnet_projected": "SHResNet, RISH projection",
+    "shresnet": "SHResNet",
+}
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """The network: SHResNet (Koppers et al. 2018)."""
@@ -27,36 +53,49 @@ class NetworkConfig:
     """Number of ResBlocks; the paper's best is 2."""
     hidden: int | None = None
     """Channels inside a functional unit; by default as many as there are coefficients."""
+    contrast: bool = True
+    """Show the network S0 as well, relative to its surroundings: it tells tissues apart that look alike in S/S0."""
+    skip: bool = True
+    """Start from the linear regression of the patch, and let the network learn what that cannot do."""
+    calibrate: bool = True
+    """Give the predicted order 2 the amplitude that the target's signal has. A prediction alone flattens anisotropy."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The schedule: Adam for a start, then SGD until the validation subject sees no more progress."""
+    """The schedule: how long, in which steps, and how the step size changes."""
 
     folds: int = 10
     """Networks per scanner pair, trained on different subjects; one a subject if there are fewer."""
+    schedule: Literal["annealed", "two-stage"] = "annealed"
+    """annealed: Adam whose step size rises and then falls to nothing over `max-epochs`. two-stage: the paper's, Adam
+    for a start, then SGD until the validation subject sees no more progress."""
     voxels_per_epoch: int = 80_000
-    """Grey- and white-matter voxels drawn for one epoch."""
+    """Voxels drawn for one epoch; 0 draws all."""
     max_epochs: int = 10
     """End of training if early stopping has not ended it."""
     adam_epochs: int = 5
-    """Epochs of the first stage."""
+    """two-stage: epochs of the first stage."""
     adam_learning_rate: float = 1e-3
-    """Step size of Adam."""
+    """Step size of Adam; its highest where it is annealed."""
     adam_batch: int = 256
-    """Voxels a step in the first stage."""
+    """Voxels a step of Adam."""
     sgd_learning_rate: float = 1e-3
-    """First step size of SGD."""
+    """two-stage: first step size of SGD."""
     sgd_momentum: float = 0.9
-    """Momentum of SGD."""
+    """two-stage: momentum of SGD."""
     sgd_batch: int = 128
-    """Voxels a step in the second stage."""
+    """two-stage: voxels a step of SGD."""
     decay: float = 0.9
-    """Factor on SGD's step size after `decay-patience` epochs without progress."""
+    """two-stage: factor on SGD's step size after `decay-patience` epochs without progress."""
     decay_patience: int = 5
-    """Epochs without progress of the validation loss before the step size falls."""
+    """two-stage: epochs without progress of the validation loss before the step size falls."""
     stop_patience: int = 10
     """Epochs without progress of the validation loss before training ends."""
+
+
+PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
+PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
 
 
 def _aliases(*names: str) -> object:
@@ -77,7 +116,8 @@ class Config:
     output_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT_DIR")]
     """Where `derivatives/shresnet` is written."""
     analysis_level: tyro.conf.Positional[AnalysisLevel]
-    """participant: find pairs, train or load models, harmonize. group: train every pair, harmonize nothing."""
+    """participant: find pairs, train or load models, harmonize. group: train every pair and prove
+    it on held-out subjects, harmonize nothing."""
 
     participant_label: Annotated[tuple[str, ...], _aliases("--participant_label", "--subject-label")] = ()
     """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every travelling subject."""
@@ -99,8 +139,21 @@ class Config:
 
     models: Path | None = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..` of it."""
-    rish_projection: bool = True
-    """Keep the measured orientation; take only the power of each order from the network (paper, Eq. 1)."""
+    method: Method = "shresnet"
+    """Harmonizer to apply. `group` compares all of `methods`, whichever is applied."""
+    methods: tuple[Method, ...] = METHODS
+    """group: what to compare in the cross-validation, besides doing nothing and ComBat (by voxel, with
+    linear_rish, whose template it needs)."""
+    paper: bool = False
+    """Do exactly as the paper did: its network, its two-stage schedule on all voxels, RISH projection, nothing else."""
+    proof: bool = True
+    """group: cross-validate. Without it models are only trained."""
+    resblocks: tuple[int, ...] = ()
+    """group: also train networks with these numbers of ResBlocks and compare them, as in the paper's Table 1."""
+    require_proof: bool = False
+    """participant: refuse to harmonize with a model that is not proven to be better than doing nothing."""
+    abstain: bool = False
+    """Leave voxels as they were that are unlike anything in the training data (desc-novelty_dwimap above 1)."""
     output_directions: Literal["source", "target"] = "source"
     """Gradient table of the harmonized DWI."""
     sh_order: int | None = None
@@ -132,6 +185,15 @@ class Config:
         if self.bids_dir.resolve() == self.output_dir.resolve():
             msg = f"the output folder {self.output_dir} is the dataset itself; name another one"
             raise UsageError(msg)
+        if self.abstain and self.output_directions == "target":
+            msg = "--abstain leaves voxels as they were measured, which --output-directions target cannot"
+            raise UsageError(msg)
+        if self.paper:
+            object.__setattr__(self, "network", replace(PAPER_NETWORK, resblocks=self.network.resblocks))
+            object.__setattr__(self, "training", replace(PAPER_TRAINING, folds=self.training.folds))
+            object.__setattr__(self, "method", "shresnet_projected")
+        if self.method not in self.methods:
+            object.__setattr__(self, "methods", (self.method, *self.methods))
         if self.sh_order is not None and (self.sh_order < 2 or self.sh_order % 2):
             msg = f"--sh-order {self.sh_order}: only even orders from 2 up describe a diffusion signal"
             raise UsageError(msg)

@@ -47,7 +47,12 @@ sys.exit(99 if heavy else code)
         (["--random_seed", "7"], "random_seed", 7),
         (["--skip-bids-validation"], "skip_bids_validation", True),
         (["--skip_bids_validation"], "skip_bids_validation", True),
-        (["--no-rish-projection"], "rish_projection", False),
+        (["--method", "shresnet_projected"], "method", "shresnet_projected"),
+        (["--methods", "shresnet", "golkov"], "methods", ("shresnet", "golkov")),
+        (["--resblocks", "1", "2", "4"], "resblocks", (1, 2, 4)),
+        (["--no-proof"], "proof", False),
+        (["--require-proof"], "require_proof", True),
+        (["--abstain"], "abstain", True),
         (["--output-directions", "target"], "output_directions", "target"),
         (["--sh-order", "6"], "sh_order", 6),
         (["--dry-run"], "dry_run", True),
@@ -70,6 +75,10 @@ def test_a_flag_sets_its_field_and_no_other(arguments: list[str], field: str, va
         (["--training.adam-learning-rate", "0.01"], "training", "adam_learning_rate", 0.01),
         (["--network.resblocks", "3"], "network", "resblocks", 3),
         (["--network.hidden", "20"], "network", "hidden", 20),
+        (["--network.no-contrast"], "network", "contrast", False),
+        (["--network.no-skip"], "network", "skip", False),
+        (["--network.no-calibrate"], "network", "calibrate", False),
+        (["--training.schedule", "two-stage"], "training", "schedule", "two-stage"),
     ],
 )
 def test_settings_of_network_and_training_are_flags_too(
@@ -127,13 +136,22 @@ def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
         "01",
         "--nprocs",
         "2",
-        "--no-rish-projection",
+        "--no-proof",
+        "--method",
+        "golkov",
         "--training.folds",
         "4",
         "-d",
         "a=/b",
     ]
     first = parse([*REQUIRED, *arguments])
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(to_record(first)))
+    assert parse(["--config-file", str(file)]) == first
+
+
+def test_a_recorded_run_as_in_the_paper_runs_again_as_it_was(tmp_path: Path) -> None:
+    first = parse([*REQUIRED, "--paper", "--network.resblocks", "3", "--methods", "order_gain"])
     file = tmp_path / "config.json"
     file.write_text(json.dumps(to_record(first)))
     assert parse(["--config-file", str(file)]) == first

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import METHODS, Config, NetworkConfig, TrainingConfig
 from bids_shresnet.errors import UsageError
 
 LABELS = st.lists(st.text("abXY019+", min_size=1, max_size=4), max_size=4)
@@ -45,3 +45,54 @@ def test_the_output_is_never_the_dataset_itself(output: str, tmp_path: Path, mon
     with pytest.raises(UsageError, match="is the dataset itself"):
         Config(Path("data"), Path(output), "group")
     assert Config(Path("data"), Path("data/derivatives"), "group").output_dir == Path("data/derivatives")
+
+
+def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection() -> None:
+    """Koppers et al. 2018: 2 ResBlocks, Adam for 5 epochs of 256, then SGD of 128 with decay 0.9 and patience 5."""
+    found = config(paper=True)
+    assert found.network == NetworkConfig(resblocks=2, hidden=None, contrast=False, skip=False, calibrate=False)
+    assert found.training == TrainingConfig(
+        folds=10,
+        schedule="two-stage",
+        voxels_per_epoch=0,
+        max_epochs=200,
+        adam_epochs=5,
+        adam_learning_rate=1e-3,
+        adam_batch=256,
+        sgd_learning_rate=1e-3,
+        sgd_momentum=0.9,
+        sgd_batch=128,
+        decay=0.9,
+        decay_patience=5,
+        stop_patience=10,
+    )
+    assert found.method == "shresnet_projected"
+    assert found.methods == METHODS
+
+
+def test_the_paper_leaves_folds_and_blocks_to_the_user_and_nothing_else() -> None:
+    asked = config(
+        paper=True,
+        network=NetworkConfig(resblocks=4, hidden=99),
+        training=TrainingConfig(folds=3, max_epochs=7, adam_batch=1),
+        method="golkov",
+    )
+    plain = config(paper=True)
+    assert (asked.network.resblocks, asked.training.folds) == (4, 3)
+    assert asked.network.hidden is None
+    assert (asked.training.max_epochs, asked.training.adam_batch) == (200, 256)
+    assert asked.method == plain.method
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_method_to_apply_is_always_compared(method: str) -> None:
+    assert config(method=method).methods == METHODS
+    found = config(method=method, methods=("order_gain",)).methods
+    assert set(found) == {method, "order_gain"}
+    assert len(found) == len(set(found))
+
+
+def test_what_was_not_measured_in_the_targets_directions_cannot_be_left_as_it_was() -> None:
+    with pytest.raises(UsageError, match="--abstain"):
+        config(abstain=True, output_directions="target")
+    assert config(abstain=True).abstain

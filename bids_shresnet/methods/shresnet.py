@@ -1,97 +1,170 @@
-"""The harmonizer of this app: SHResNet, fitted on travelling subjects, applied to any scan of the source scanner."""
+"""The harmonizer of this app: SHResNet, fitted on travelling subjects, with calibrated amplitudes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from bids_shresnet.config import NetworkConfig, TrainingConfig
+from bids_shresnet.config import NetworkConfig
 from bids_shresnet.diffusion.harmonics import stacked_orders
-from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.rish import project
-from bids_shresnet.network.fitting import Epoch, History, Samples, fit
-from bids_shresnet.network.patches import run
+from bids_shresnet.methods.draws import draw_rows, gather, length_labels
+from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
+from bids_shresnet.methods.regression import ridge
+from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, fit_amplitudes
+from bids_shresnet.network.fitting import History, fit
+from bids_shresnet.network.patches import CHUNK, as_patches, cut, rows_of
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build
-from bids_shresnet.scans import Matched, Shell, ShImage
+from bids_shresnet.scans import ShImage, Travelling
 
 VALIDATION_VOXELS = 30_000  # enough to tell losses apart by 0.1 %
+CALIBRATION_VOXELS = 400_000
 
 
 @dataclass(frozen=True)
-class Harmonized:
-    """A harmonized image, and the share of (voxel, order) pairs where the RISH projection was held back."""
+class Shresnet:
+    """A trained network and, unless it is left out, its amplitude head.
 
-    image: ShImage
-    guarded: float
+    Attributes
+    ----------
+    calibrated
+        Whether the head is used.
+    projected
+        Whether the scan's own orientations are kept (the paper's Eq. 1).
+    """
+
+    network: SHResNet
+    head: AmplitudeHead | None = None
+    calibrated: bool = True
+    projected: bool = False
+
+    def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
+        """Predict the mask's voxels, chunk by chunk."""
+        device = next(self.network.parameters()).device
+        volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
+        voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
+        with torch.inference_mode():
+            parts = [self._harmonized(cut(volume, chunk)) for chunk in voxels.split(CHUNK)]
+        predicted: Float[np.ndarray, "v c"] = torch.cat(parts).cpu().numpy()
+        if self.projected:
+            orders = stacked_orders(image.shells)
+            predicted = project(image.coefficients[image.mask], predicted, orders).coefficients
+        return predicted
+
+    def _harmonized(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
+        predicted: Tensor = self.network(patches)
+        if self.head is None or not self.calibrated:
+            return predicted
+        calibrated: Tensor = self.head(rows_of(patches), predicted)
+        return calibrated
+
+    def arrays(self) -> Arrays:
+        """Weights of the network and of the head."""
+        parts: dict[str, nn.Module] = {"network": self.network} | ({"head": self.head} if self.head else {})
+        return {
+            f"{part}.{name}": value.cpu().numpy()
+            for part, module in parts.items()
+            for name, value in module.state_dict().items()
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What both are built from."""
+        return {"architecture": self.network.architecture.to_record(), "head": self.head.hidden if self.head else None}
 
 
-def architecture_for(shells: Sequence[Shell], config: NetworkConfig) -> Architecture:
+def architecture_for(outputs: tuple[int, ...], config: NetworkConfig) -> Architecture:
     """One functional unit an order and shell."""
-    outputs = tuple(len(group) for group in stacked_orders(shells))
-    return Architecture(outputs, config.resblocks, config.hidden or sum(outputs))
+    hidden = config.hidden or sum(outputs)
+    return Architecture(outputs, config.resblocks, hidden, contrast=config.contrast, skip=config.skip)
 
 
-def fit_network(
-    training: Sequence[Matched],
-    validation: Matched,
-    architecture: Architecture,
-    config: TrainingConfig,
-    *,
-    seed: int,
-    device: str = "cpu",
-    on_epoch: Callable[[Epoch], None] = lambda _: None,
-) -> tuple[SHResNet, History]:
-    """Train one network; the same seed and thread count give the same weights."""
-    network = build(architecture, seed=seed).to(device)
-    rows = np.random.default_rng([seed, 0]).permutation(len(validation.tissue))[:VALIDATION_VOXELS]
-    history = fit(
+def fit_shresnet(lesson: Lesson) -> Fitted:
+    """Train one network and its amplitude head; the same seed and thread count give the same weights."""
+    network = build(architecture_for(lesson.outputs, lesson.network), seed=lesson.seed)
+    if network.skip is not None:
+        start_linear(network, lesson.training)
+    history = train(network.to(lesson.device), lesson)
+    network.cpu().eval()
+    if not lesson.network.calibrate:
+        return Fitted(Shresnet(network), history.epochs, history.best)
+    head, notes = calibrate(network, lesson)
+    return Fitted(Shresnet(network, head), history.epochs, history.best, notes)
+
+
+def fit_cdmri2017(lesson: Lesson) -> Fitted:
+    """The authors' entry to the CDMRI 2017 challenge: one ResBlock, no projection, and nothing of ours."""
+    plain = NetworkConfig(resblocks=1, contrast=False, skip=False, calibrate=False)
+    return fit_shresnet(replace(lesson, network=plain))
+
+
+def start_linear(network: SHResNet, training: Sequence[Travelling]) -> None:
+    """Set the linear skip to the regression, from which training then goes on."""
+    weights, offset = ridge(training, network.architecture.inputs)
+    assert network.skip is not None
+    with torch.no_grad():
+        network.skip.weight.copy_(torch.from_numpy(weights.T.copy()))
+        network.skip.bias.copy_(torch.from_numpy(offset))
+
+
+def train(network: nn.Module, lesson: Lesson) -> History:
+    """Train a network on patches, stopping by the validation subject."""
+    subjects, validation = [subject.matched for subject in lesson.training], lesson.validation.matched
+    rows = np.random.default_rng([lesson.seed, 0]).permutation(len(validation.tissue))[:VALIDATION_VOXELS]
+    voxels = lesson.schedule.voxels_per_epoch
+    return fit(
         network,
-        lambda epoch: _gather(training, _draw(training, config.voxels_per_epoch, seed=[seed, 1, epoch])),
-        _gather([validation], [np.sort(rows)]),
-        config,
-        seed=seed,
-        on_epoch=on_epoch,
+        lambda epoch: gather(subjects, draw_rows(subjects, voxels, seed=[lesson.seed, 1, epoch])),
+        gather([validation], [np.sort(rows)]),
+        lesson.schedule,
+        seed=lesson.seed,
+        on_epoch=lesson.on_epoch,
     )
-    return network.cpu(), history
 
 
-def apply(networks: Sequence[SHResNet], image: ShImage, *, rish_projection: bool) -> Harmonized:
-    """Predict every voxel of the mask with the mean of the networks, then keep the scan's own orientation."""
-    device = next(networks[0].parameters()).device
-    volume = torch.from_numpy(image.coefficients).to(device)
-    voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-    predicted = torch.stack([run(network, volume, voxels) for network in networks]).mean(0).cpu().numpy()
-    guarded = 0.0
-    if rish_projection:
-        projection = project(image.coefficients[image.mask], predicted, stacked_orders(image.shells))
-        predicted, guarded = projection.coefficients, projection.guarded
-    return Harmonized(replace(image, coefficients=in_mask(predicted, image.mask)), guarded)
+def calibrate(network: SHResNet, lesson: Lesson) -> tuple[AmplitudeHead | None, Mapping[str, Any]]:
+    """Learn the target's amplitudes, unless its noise is not known (one b0 and no directions to spare)."""
+    subjects = [subject.matched for subject in lesson.training]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(lesson.seed)
+        head = AmplitudeHead(lesson.outputs)
+    features, squared, noise = [], [], []
+    drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[lesson.seed, 2])
+    for matched, rows in zip(subjects, drawn, strict=True):
+        lengths = length_labels(matched, rows, [group.numpy() for group in head.groups], head.calibrated)
+        usable = np.isfinite(lengths[1]).all(1) & (lengths[1] > 0).all(1) & (lengths[0] > 0).all(1)
+        features.append(_features(network, head, torch.from_numpy(matched.patches[rows[usable]]).float()))
+        squared.append(torch.from_numpy(lengths[0][usable]).float())
+        noise.append(torch.from_numpy(lengths[1][usable]).float())
+    if not sum(len(part) for part in features):
+        return None, {"calibration": "none: the target's noise is not known"}
+    loss = fit_amplitudes(head, torch.cat(features), Lengths(torch.cat(squared), torch.cat(noise)), seed=lesson.seed)
+    return head.eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
 
 
-def _draw(training: Sequence[Matched], count: int, *, seed: list[int]) -> list[Integer[np.ndarray, " _"]]:
-    """Which voxels of each subject form an epoch: drawn from all subjects together, each at most once."""
-    ends = np.cumsum([len(subject.tissue) for subject in training])
-    drawn = np.sort(np.random.default_rng(seed).permutation(ends[-1])[:count])
-    parts = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
-    return [part - (end - len(subject.tissue)) for part, end, subject in zip(parts, ends, training, strict=True)]
+def _features(network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v f"]:
+    """What the head sees of training patches."""
+    with torch.inference_mode():
+        parts = [head.features(part, network(as_patches(part))) for part in rows.split(CHUNK)]
+    return torch.cat(parts).clone()
 
 
-def _gather(subjects: Sequence[Matched], rows: Sequence[Integer[np.ndarray, " _"]]) -> Samples:
-    """Read the voxels (in ascending order, kind to the disk) and pad to the largest number of directions."""
-    directions = max(subject.matrix.shape[0] for subject in subjects)
+def load_shresnet(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu") -> Shresnet:
+    """From `arrays` and `record`."""
+    network = SHResNet(Architecture.from_record(record["architecture"]))
+    network.load_state_dict(_part(arrays, "network."))
+    head = None
+    if record["head"] is not None:
+        head = AmplitudeHead(network.architecture.outputs, record["head"])
+        head.load_state_dict(_part(arrays, "head."))
+        head.to(device).eval()
+    return Shresnet(network.to(device).eval(), head)
 
-    def padded(array: Float[np.ndarray, "a d"], axis: int) -> Float[np.ndarray, "b e"]:
-        missing = [(0, directions - array.shape[axis]) if k == axis else (0, 0) for k in range(array.ndim)]
-        return np.pad(array, missing)
 
-    pairs = list(zip(subjects, rows, strict=True))
-    return Samples(
-        patches=torch.from_numpy(np.concatenate([s.patches[r] for s, r in pairs])),
-        signal=torch.from_numpy(np.concatenate([padded(s.signal[r], 1) for s, r in pairs])),
-        subject=torch.from_numpy(np.concatenate([np.full(len(r), i) for i, (_, r) in enumerate(pairs)])),
-        matrices=torch.from_numpy(np.stack([padded(s.matrix, 0) for s in subjects]).astype(np.float32)),
-    )
+def _part(arrays: Arrays, prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): torch.tensor(value) for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,36 +1,33 @@
-"""A trained network as bytes: weights in safetensors, and in its header the record that tells what it is."""
+"""What was learned as bytes: arrays in safetensors, and in the header the record that tells what they are."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from jaxtyping import Shaped
 from safetensors import safe_open
-from safetensors.torch import save
-from torch import Tensor
-
-from bids_shresnet.network.shresnet import Architecture, SHResNet
+from safetensors.numpy import save
 
 RECORD = "record"
 
 
-def to_bytes(network: SHResNet, record: dict[str, Any]) -> bytes:
-    """Weights with a record of plain JSON; the architecture is added to it."""
-    header = {**record, "architecture": network.architecture.to_record()}
-    weights: dict[str, Tensor] = {name: value.contiguous() for name, value in network.state_dict().items()}
-    return save(weights, metadata={RECORD: json.dumps(header, sort_keys=True)})
+def to_bytes(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]) -> bytes:
+    """Arrays with a record of plain JSON."""
+    stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    return bytes(save(stored, metadata={RECORD: json.dumps(record, sort_keys=True)}))
 
 
 def read_record(path: str) -> dict[str, Any]:
-    """The record alone: a few hundred bytes, whatever the network's size."""
-    with safe_open(path, framework="pt") as file:
+    """The record alone: a few hundred bytes, however many arrays there are."""
+    with safe_open(path, framework="numpy") as file:
         record: dict[str, Any] = json.loads(file.metadata()[RECORD])
     return record
 
 
-def load(path: str, *, device: str = "cpu") -> SHResNet:
-    """The network, ready to predict."""
-    network = SHResNet(Architecture.from_record(read_record(path)["architecture"]))
-    with safe_open(path, framework="pt") as file:
-        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
-    return network.to(device).eval()
+def read_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """All arrays."""
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

@@ -1,4 +1,4 @@
-"""One loop: the paper's two stages, Adam for a start, then SGD until the validation subject sees no more progress."""
+"""One loop, two schedules: Adam with a step that rises and falls, or the paper's Adam for a start and then SGD."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from bids_shresnet.config import TrainingConfig
 from bids_shresnet.errors import ShresnetError
 from bids_shresnet.network.patches import CHUNK, as_patches
+
+RISING = 0.1 + 1e-6  # part of the training; of ten steps exactly a tenth, torch (2.x) would divide by zero
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Samples:
     Attributes
     ----------
     patches
-        Source coefficients of 3x3x3 neighbours, (voxel, 27, coefficient).
+        Source channels of 3x3x3 neighbours, (voxel, 27, channel).
     signal
         Target's S/S0 in its own directions, (voxel, direction).
     subject
@@ -32,7 +34,7 @@ class Samples:
         fill up where a subject has fewer directions (its signal is zero there too, so that they cost nothing).
     """
 
-    patches: Float[Tensor, "v 27 c"]
+    patches: Float[Tensor, "v 27 n"]
     signal: Float[Tensor, "v d"]
     subject: Int[Tensor, " v"]
     matrices: Float[Tensor, "s d c"]
@@ -83,7 +85,8 @@ def squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
 
 
 def validation_error(network: nn.Module, samples: Samples) -> float:
-    """The same over many voxels, without gradients."""
+    """The same over many voxels, without gradients and without dropout."""
+    network.eval()
     with torch.inference_mode():
         total = sum(
             squared_error(network, piece).item() * len(piece)
@@ -110,7 +113,7 @@ def fit(
     validation
         Voxels of a subject that is not trained on.
     seed
-        Of the order of the voxels.
+        Of the order of the voxels, and of dropout.
 
     Raises
     ------
@@ -118,23 +121,21 @@ def fit(
         If no epoch ends with a finite loss.
     """
     generator = torch.Generator().manual_seed(seed)
-    sgd = torch.optim.SGD(network.parameters(), config.sgd_learning_rate, momentum=config.sgd_momentum)
-    adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
-    # Unlike the default, any progress counts, and the step falls at the fifth epoch without it, not the sixth
-    plateau = ReduceLROnPlateau(sgd, factor=config.decay, patience=config.decay_patience - 1, threshold=0)
+    schedule = (Annealed if config.schedule == "annealed" else TwoStages)(network, config)
     epochs: list[Epoch] = []
     best, best_loss, best_weights = -1, float("inf"), _copy(network)
     for number in range(config.max_epochs):
-        first = number < config.adam_epochs
-        optimizer, batch = (adam, config.adam_batch) if first else (sgd, config.sgd_batch)
-        rate = float(optimizer.param_groups[0]["lr"])
-        training = _train_epoch(network, optimizer, draw(number), batch, generator)
+        samples = draw(number)
+        stage = schedule.stage(number, len(samples))
+        rate = stage.rate
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + number)
+            training = _train_epoch(network, stage, samples, generator)
         loss = validation_error(network, validation)
-        if not first:
-            plateau.step(loss)
+        schedule.end_of_epoch(number, loss)
         if loss < best_loss:
             best, best_loss, best_weights = number, loss, _copy(network)
-        epochs.append(Epoch(number, "adam" if first else "sgd", rate, training, loss))
+        epochs.append(Epoch(number, stage.name, rate, training, loss))
         on_epoch(epochs[-1])
         if number - best >= config.stop_patience:
             break
@@ -145,15 +146,73 @@ def fit(
     return History(tuple(epochs), best)
 
 
-def _train_epoch(
-    network: nn.Module, optimizer: torch.optim.Optimizer, samples: Samples, batch: int, generator: torch.Generator
-) -> float:
+@dataclass(frozen=True)
+class Stage:
+    """How an epoch is trained: its optimizer, voxels a step, step size at its start, and what follows every step."""
+
+    name: str
+    optimizer: torch.optim.Optimizer
+    batch: int
+    after_step: Callable[[], None] = lambda: None
+
+    @property
+    def rate(self) -> float:
+        """Step size now."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+class Annealed:
+    """Adam whose step size rises for a tenth of the training and then falls along a cosine to next to nothing."""
+
+    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+        self.config = config
+        self.adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
+        self.cycle: OneCycleLR | None = None
+
+    def stage(self, _: int, voxels: int) -> Stage:
+        """Of the epoch that begins; the first one tells how many steps there will be."""
+        batch = self.config.adam_batch
+        if self.cycle is None:
+            steps = self.config.max_epochs * -(-voxels // batch)
+            highest = self.config.adam_learning_rate
+            self.cycle = OneCycleLR(self.adam, highest, total_steps=steps, pct_start=RISING)
+        return Stage("adam", self.adam, batch, self.cycle.step)
+
+    def end_of_epoch(self, number: int, loss: float) -> None:
+        """Nothing depends on the validation subject but which epoch is kept."""
+
+
+class TwoStages:
+    """The paper's: Adam for the first epochs, then SGD, slower whenever the validation subject sees no progress."""
+
+    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+        self.config = config
+        self.adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
+        self.sgd = torch.optim.SGD(network.parameters(), config.sgd_learning_rate, momentum=config.sgd_momentum)
+        # Unlike the default, any progress counts, and the step falls at the fifth epoch without it, not the sixth
+        self.plateau = ReduceLROnPlateau(self.sgd, factor=config.decay, patience=config.decay_patience - 1, threshold=0)
+
+    def stage(self, number: int, _: int) -> Stage:
+        """Of the epoch that begins."""
+        if number < self.config.adam_epochs:
+            return Stage("adam", self.adam, self.config.adam_batch)
+        return Stage("sgd", self.sgd, self.config.sgd_batch)
+
+    def end_of_epoch(self, number: int, loss: float) -> None:
+        """Watch the validation subject, but only in the second stage."""
+        if number >= self.config.adam_epochs:
+            self.plateau.step(loss)
+
+
+def _train_epoch(network: nn.Module, stage: Stage, samples: Samples, generator: torch.Generator) -> float:
     total = 0.0
-    for piece in samples.batches(torch.randperm(len(samples), generator=generator), batch):
-        optimizer.zero_grad()
+    network.train()
+    for piece in samples.batches(torch.randperm(len(samples), generator=generator), stage.batch):
+        stage.optimizer.zero_grad()
         loss = squared_error(network, piece)
         loss.backward()
-        optimizer.step()
+        stage.optimizer.step()
+        stage.after_step()
         total += loss.item() * len(piece)
     return total / len(samples)
 

@@ -1,8 +1,6 @@
-"""3x3x3 patches of a volume of coefficients: cut, run through networks, put back."""
+"""3x3x3 patches of a volume of channels."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,23 +13,18 @@ CHUNK = 8192  # patches at a time: 13 MB of input, large enough to keep a core b
 OFFSETS = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)
 
 
-def cut(volume: Float[Tensor, "x y z c"], voxels: Int[Tensor, "v 3"]) -> Float[Tensor, "v c 3 3 3"]:
+def cut(volume: Float[Tensor, "x y z n"], voxels: Int[Tensor, "v 3"]) -> Float[Tensor, "v n 3 3 3"]:
     """Patches around voxels; what lies outside the volume is zero."""
     padded = pad(volume, (0, 0, 1, 1, 1, 1, 1, 1))
     i, j, k = (voxels[:, None] + OFFSETS.to(voxels) + 1).unbind(-1)
     return as_patches(padded[i, j, k])
 
 
-def as_patches(rows: Float[Tensor, "v 27 c"]) -> Float[Tensor, "v c 3 3 3"]:
+def as_patches(rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v n 3 3 3"]:
     """Rows of 27 neighbours as the network takes them; the memory stays as it is (channels last)."""
-    return rows.reshape(len(rows), 3, 3, 3, -1).permute(0, 4, 1, 2, 3)
+    return rows.reshape(len(rows), 3, 3, 3, rows.shape[2]).permute(0, 4, 1, 2, 3)
 
 
-def run(
-    network: Callable[[Float[Tensor, "b c 3 3 3"]], Float[Tensor, "b c"]],
-    volume: Float[Tensor, "x y z c"],
-    voxels: Int[Tensor, "v 3"],
-) -> Float[Tensor, "v c"]:
-    """Apply the network to the patch of each voxel."""
-    with torch.inference_mode():
-        return torch.cat([network(cut(volume, chunk)) for chunk in voxels.split(CHUNK)])
+def rows_of(patches: Float[Tensor, "v n 3 3 3"]) -> Float[Tensor, "v 27 n"]:
+    """The inverse of `as_patches`."""
+    return patches.permute(0, 2, 3, 4, 1).flatten(1, 3)

@@ -32,16 +32,27 @@ class Architecture:
         Number of ResBlocks.
     hidden
         Channels inside a functional unit; the paper keeps the number of coefficients.
+    contrast
+        Whether the network also sees the contrast of S0, the last channel of a patch.
+    skip
+        Whether a linear map of the whole patch is added to the output. The network then learns what it cannot do.
     """
 
     outputs: tuple[int, ...] = (1, 5, 9)
     resblocks: int = 2
     hidden: int = 15
+    contrast: bool = False
+    skip: bool = False
 
     @property
     def channels(self) -> int:
         """Coefficients of a voxel, all orders and shells."""
         return sum(self.outputs)
+
+    @property
+    def inputs(self) -> int:
+        """Channels of a patch that the network looks at."""
+        return self.channels + self.contrast
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -87,26 +98,32 @@ class ResBlock(nn.Module):
 
 
 class SHResNet(nn.Module):
-    """Coefficients of a 3x3x3 patch on the source scanner -> coefficients of its centre on the target scanner."""
+    """Channels of a 3x3x3 patch on the source scanner -> coefficients of its centre on the target scanner."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         channels = architecture.channels
-        self.pre = convolution(channels, channels)
+        self.pre = convolution(architecture.inputs, channels)
         self.blocks = nn.Sequential(*(ResBlock(architecture) for _ in range(architecture.resblocks)))
         self.post = convolution(channels, channels)
         self.final = convolution(channels, channels, padding=0)  # 3x3x3 -> 1
+        self.skip = nn.Linear(TAPS * architecture.inputs, channels) if architecture.skip else None
+        if self.skip is not None:  # what it is set to (methods/shresnet.py) is where training starts
+            nn.init.zeros_(self.skip.weight)
+            nn.init.zeros_(self.skip.bias)
+            nn.init.zeros_(self.final.weight)
         for parameter in self.parameters():
             if parameter.ndim == KERNEL_AXES:  # twice as fast on a CPU as the default layout
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
-    def forward(self, patches: Float[Tensor, "b c 3 3 3"]) -> Float[Tensor, "b c"]:
-        """Predict the centre voxel."""
-        before = self.pre(patches)
+    def forward(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
+        """Predict the centre voxel; channels beyond those it looks at are ignored."""
+        seen = patches[:, : self.architecture.inputs]
+        before = self.pre(seen)
         after = self.post(self.blocks(before)) - before
-        centre: Tensor = self.final(after)
-        return centre.flatten(1)
+        centre: Tensor = self.final(after).flatten(1)
+        return centre if self.skip is None else centre + self.skip(seen.permute(0, 2, 3, 4, 1).flatten(1))
 
 
 def build(architecture: Architecture, *, seed: int) -> SHResNet:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_shresnet.config import Config, NetworkConfig, TrainingConfig
+from bids_shresnet.config import METHODS, Config, NetworkConfig, TrainingConfig
 from bids_shresnet.errors import UsageError
 from bids_shresnet.files.records import from_record, to_record
 
@@ -29,13 +29,24 @@ SETTINGS = st.fixed_dictionaries(
         "work_dir": st.none() | PATHS,
         "sh_order": st.none() | st.sampled_from([2, 4, 6, 8]),
         "nprocs": st.none() | NUMBERS,
-        "rish_projection": st.booleans(),
+        "method": st.sampled_from(METHODS),
+        "methods": st.lists(st.sampled_from(METHODS), unique=True).map(tuple),
+        "paper": st.booleans(),
+        "proof": st.booleans(),
+        "resblocks": st.lists(st.integers(0, 9), max_size=3).map(tuple),
         "output_directions": st.sampled_from(["source", "target"]),
         "verbose": st.integers(0, 3),
     }
 )
-NETWORK = st.fixed_dictionaries({"resblocks": NUMBERS, "hidden": st.none() | NUMBERS})
-TRAINING = st.fixed_dictionaries({"folds": NUMBERS, "adam_learning_rate": RATES, "decay": RATES})
+NETWORK = st.fixed_dictionaries({"resblocks": NUMBERS, "hidden": st.none() | NUMBERS, "skip": st.booleans()})
+TRAINING = st.fixed_dictionaries(
+    {
+        "folds": NUMBERS,
+        "schedule": st.sampled_from(["annealed", "two-stage"]),
+        "adam_learning_rate": RATES,
+        "decay": RATES,
+    }
+)
 MINIMAL = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
 
 

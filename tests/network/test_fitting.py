@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ from bids_shresnet.network.shresnet import Architecture, SHResNet, build
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=6)
 CHANNELS = SMALL.channels
+PLAIN_SGD = TrainingConfig(schedule="two-stage", sgd_momentum=0.0)
 
 
 def samples(voxels: int, *, directions: tuple[int, ...] = (8,), seed: int = 0) -> Samples:
@@ -28,7 +30,7 @@ def samples(voxels: int, *, directions: tuple[int, ...] = (8,), seed: int = 0) -
         matrices[number, :count] = torch.randn(count, CHANNELS, generator=generator)
         mine = subject == number
         signal[mine, :count] = torch.rand(int(mine.sum()), count, generator=generator)
-    patches = torch.randn(voxels, 27, CHANNELS, generator=generator).half()
+    patches = torch.randn(voxels, 27, CHANNELS + 1, generator=generator).half()  # the last is the contrast
     return Samples(patches, signal.half(), subject, matrices)
 
 
@@ -59,7 +61,7 @@ def blind() -> Samples:
 
 def test_the_loss_is_the_mean_over_the_directions_a_subject_has() -> None:
     data, network = samples(40, directions=(8, 3, 5)), build(SMALL, seed=0)
-    predicted = network(data.patches.float().reshape(-1, 3, 3, 3, CHANNELS).permute(0, 4, 1, 2, 3))
+    predicted = network(data.patches.float().reshape(-1, 3, 3, 3, CHANNELS + 1).permute(0, 4, 1, 2, 3))
     errors = []
     for voxel, number in enumerate(data.subject.tolist()):
         for direction in range((8, 3, 5)[number]):
@@ -95,21 +97,22 @@ def test_batches_are_all_rows_once_in_the_given_order() -> None:
 def test_one_batch_can_be_learnt_by_heart() -> None:
     data, network = samples(8, directions=(6,)), build(SMALL, seed=0)
     before = validation_error(network, data)
-    config = TrainingConfig(max_epochs=300, adam_epochs=300, stop_patience=300, adam_learning_rate=3e-3)
+    config = TrainingConfig(max_epochs=300, stop_patience=300, adam_learning_rate=3e-3)
     history = fit(network, lambda _: data, data, config, seed=0)
     assert validation_error(network, data) < 0.05 * before
     assert validation_error(network, data) == pytest.approx(history.best_loss)
 
 
-def trained(seed: int) -> SHResNet:
+def trained(seed: int, schedule: str) -> SHResNet:
     data, network = samples(60), build(SMALL, seed=0)
-    config = TrainingConfig(max_epochs=3, adam_epochs=2, adam_batch=16, sgd_batch=16)
+    config = TrainingConfig(schedule=schedule, max_epochs=3, adam_epochs=2, adam_batch=16, sgd_batch=16)
     fit(network, lambda _: data, samples(10, seed=1), config, seed=seed)
     return network
 
 
-def test_the_seed_decides_the_trained_weights() -> None:
-    one, same, other = (trained(seed).state_dict() for seed in (5, 5, 6))
+@pytest.mark.parametrize("schedule", ["annealed", "two-stage"])
+def test_the_seed_decides_the_trained_weights(schedule: str) -> None:
+    one, same, other = (trained(seed, schedule).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
@@ -117,7 +120,13 @@ def test_the_seed_decides_the_trained_weights() -> None:
 def test_without_progress_the_paper_schedule_runs_its_course() -> None:
     """Five epochs of Adam, then SGD, x0.9 after each 4 epochs without progress, end after 12."""
     config = TrainingConfig(
-        max_epochs=100, adam_epochs=5, decay_patience=4, stop_patience=12, adam_learning_rate=0.5, sgd_learning_rate=2.0
+        schedule="two-stage",
+        max_epochs=100,
+        adam_epochs=5,
+        decay_patience=4,
+        stop_patience=12,
+        adam_learning_rate=0.5,
+        sgd_learning_rate=2.0,
     )
     history = fit(Constant(), lambda _: blind(), blind(), config, seed=0)
     assert history.best == 0
@@ -130,13 +139,40 @@ def test_without_progress_the_paper_schedule_runs_its_course() -> None:
 
 @pytest.mark.parametrize(("limit", "expected"), [(1, 1), (3, 3), (50, 50)])
 def test_with_progress_every_epoch_training_ends_at_the_last(limit: int, expected: int) -> None:
-    config = TrainingConfig(max_epochs=limit, adam_epochs=2, sgd_learning_rate=0.01, sgd_momentum=0.0)
+    config = replace(PLAIN_SGD, max_epochs=limit, adam_epochs=2, sgd_learning_rate=0.01)
     history = fit(Constant(), lambda _: one(1.0), one(1.0), config, seed=0)
     losses = [epoch.validation_loss for epoch in history.epochs]
     assert losses == sorted(losses, reverse=True)
     assert len(history.epochs) == expected
     assert history.best == expected - 1
     assert {epoch.learning_rate for epoch in history.epochs[2:]} <= {0.01}
+
+
+@pytest.mark.parametrize(("epochs", "voxels", "batch"), [(10, 40, 4), (3, 41, 20), (1, 40, 4)])
+def test_the_annealed_step_rises_for_a_tenth_and_falls_to_next_to_nothing_along_cosines(
+    epochs: int, voxels: int, batch: int
+) -> None:
+    """From 1/25 of the highest, up to it, and down to 1/10000 of where it began (Smith & Topin 2018)."""
+    used: list[float] = []
+
+    class Watching(torch.optim.Adam):
+        def step(self, *arguments: object) -> None:
+            used.append(self.param_groups[0]["lr"])
+            super().step(*arguments)
+
+    network, data = Constant(), samples(voxels)
+    config = TrainingConfig(max_epochs=epochs, adam_batch=batch, adam_learning_rate=0.04, stop_patience=99)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "Adam", Watching)
+        history = fit(network, lambda _: data, samples(4), config, seed=0)
+    steps = epochs * -(-voxels // batch)
+    turn = 0.1 * steps - 1
+    number, lowest, highest = np.arange(steps), 0.04 / 25, 0.04
+    up = lowest + (highest - lowest) * (1 - np.cos(np.pi * number / max(turn, 1))) / 2
+    down = highest + (lowest / 1e4 - highest) * (1 - np.cos(np.pi * (number - turn) / (steps - 1 - turn))) / 2
+    np.testing.assert_allclose(used, np.where(number <= turn, up, down), rtol=1e-3, atol=1e-8)
+    assert {epoch.stage for epoch in history.epochs} == {"adam"}
+    assert [epoch.learning_rate for epoch in history.epochs] == used[:: steps // epochs]
 
 
 def drifting(goal: float) -> Callable[[int], Samples]:
@@ -151,7 +187,7 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     def watch(epoch: Epoch) -> None:
         seen.append(((network.value[0].item() - 0.3) ** 2, network.value[0].item()))
 
-    config = TrainingConfig(max_epochs=40, adam_epochs=0, sgd_learning_rate=0.05, sgd_momentum=0.0, stop_patience=6)
+    config = replace(PLAIN_SGD, max_epochs=40, adam_epochs=0, sgd_learning_rate=0.05, stop_patience=6)
     history = fit(network, drifting(1.0), one(0.3), config, seed=0, on_epoch=watch)
     losses = [loss for loss, _ in seen]
     assert [epoch.validation_loss for epoch in history.epochs] == pytest.approx(losses)
@@ -183,7 +219,7 @@ def test_every_voxel_of_a_draw_is_used_once_an_epoch() -> None:
             return super().forward(patches)
 
     data = samples(50)
-    data = replace(data, patches=torch.arange(50.0)[:, None, None].expand(50, 27, CHANNELS))
+    data = replace(data, patches=torch.arange(50.0)[:, None, None].expand(50, 27, CHANNELS + 1))
     fit(Watching(), lambda _: data, samples(4), TrainingConfig(max_epochs=2, adam_batch=20), seed=0)
     assert [len(batch) for batch in batches] == [20, 20, 10] * 2
     epochs = torch.cat(batches[:3]), torch.cat(batches[3:])

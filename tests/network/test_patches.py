@@ -3,13 +3,11 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import pytest
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bids_shresnet.network import patches
-from bids_shresnet.network.patches import as_patches, cut, run
+from bids_shresnet.network.patches import OFFSETS, as_patches, cut, rows_of
 
 
 def volume_and_voxels() -> tuple[Float[Tensor, "x y z c"], Int[Tensor, "v 3"]]:
@@ -36,22 +34,6 @@ def test_a_patch_holds_the_neighbours_of_its_voxel_and_zeros_outside() -> None:
     np.testing.assert_array_equal(cut(volume, voxels), expected)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 59, 60, 61])
-def test_inference_equals_a_loop_over_voxels_wherever_chunks_end(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patches, "CHUNK", chunk)
-    volume, voxels = volume_and_voxels()
-    weights = torch.randn(2, 3, 3, 3, generator=torch.Generator().manual_seed(1))
-    sizes = []
-
-    def network(batch: Float[Tensor, "b c 3 3 3"]) -> Float[Tensor, "b c"]:
-        sizes.append(len(batch))
-        return (batch * weights).sum((2, 3, 4))
-
-    expected = [(neighbourhood(volume, voxel) * weights.numpy()).sum((1, 2, 3)) for voxel in voxels]
-    np.testing.assert_allclose(run(network, volume, voxels), np.stack(expected), atol=1e-5)
-    assert max(sizes) <= chunk
-
-
 def test_rows_of_neighbours_keep_their_places() -> None:
     """Row r of 27 is the neighbour at (r // 9, r // 3 % 3, r % 3): x slowest."""
     rows = torch.arange(2 * 27 * 4, dtype=torch.float32).reshape(2, 27, 4)
@@ -59,3 +41,22 @@ def test_rows_of_neighbours_keep_their_places() -> None:
     for row in range(27):
         assert torch.equal(found[:, :, row // 9, row // 3 % 3, row % 3], rows[:, row])
     assert found.data_ptr() == rows.data_ptr()
+
+
+def test_rows_and_patches_are_each_others_inverse() -> None:
+    volume, voxels = volume_and_voxels()
+    patches = cut(volume, voxels)
+    assert torch.equal(as_patches(rows_of(patches)), patches)
+    rows = torch.arange(2.0 * 27 * 4).reshape(2, 27, 4)
+    assert torch.equal(rows_of(as_patches(rows)), rows)
+
+
+def test_steps_to_neighbours_are_in_the_order_of_a_patch_in_memory() -> None:
+    grid = torch.stack(torch.meshgrid(*(torch.arange(3),) * 3, indexing="ij"), -1).float()
+    (patch,) = rows_of(cut(grid, torch.tensor([[1, 1, 1]])))
+    assert torch.equal(patch, OFFSETS + 1.0)
+
+
+def test_no_rows_are_no_patches() -> None:
+    assert as_patches(torch.zeros(0, 27, 4)).shape == (0, 4, 3, 3, 3)
+    assert rows_of(torch.zeros(0, 4, 3, 3, 3)).shape == (0, 27, 4)

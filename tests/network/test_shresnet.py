@@ -13,7 +13,15 @@ from torch.nn.functional import conv3d
 from bids_shresnet.network.shresnet import Architecture, ResBlock, SHResNet, build
 
 OUTPUTS = st.lists(st.sampled_from([1, 5, 9]), min_size=1, max_size=4).map(tuple)
-SHAPES = st.fixed_dictionaries({"outputs": OUTPUTS, "resblocks": st.integers(0, 3), "hidden": st.integers(1, 6)})
+SHAPES = st.fixed_dictionaries(
+    {
+        "outputs": OUTPUTS,
+        "resblocks": st.integers(0, 3),
+        "hidden": st.integers(1, 6),
+        "contrast": st.booleans(),
+        "skip": st.booleans(),
+    }
+)
 
 
 def filled(network: nn.Module, seed: int = 0) -> None:
@@ -46,7 +54,10 @@ def test_parameters_are_those_of_the_layers_counted_one_by_one(shape: dict[str, 
     width, channels = architecture.hidden, architecture.channels
     unit = layer(channels, width) + layer(width, width)
     block = sum(unit + layer(width, outputs) for outputs in architecture.outputs)
-    assert parameters(SHResNet(architecture)) == 3 * layer(channels, channels) + architecture.resblocks * block
+    seen = channels + architecture.contrast
+    around = layer(seen, channels) + 2 * layer(channels, channels) + architecture.resblocks * block
+    skip = (27 * seen + 1) * channels if architecture.skip else 0
+    assert parameters(SHResNet(architecture)) == around + skip
 
 
 @given(shape=SHAPES)
@@ -110,3 +121,43 @@ def test_layers_start_with_hes_spread_over_what_one_unit_puts_out(layer: str) ->
 def test_a_record_rebuilds_its_architecture(shape: dict[str, Any]) -> None:
     architecture = Architecture(**shape)
     assert Architecture.from_record(architecture.to_record()) == architecture
+
+
+@given(shape=SHAPES)
+@settings(max_examples=20)
+def test_channels_that_a_network_does_not_look_at_change_nothing(shape: dict[str, Any]) -> None:
+    architecture = Architecture(**shape)
+    network, x = SHResNet(architecture), patches(architecture.channels + 2)
+    filled(network)
+    other = x.clone()
+    other[:, architecture.inputs :] += 1
+    assert torch.equal(network(other), network(x))
+
+
+@pytest.mark.parametrize("contrast", [True, False])
+def test_the_contrast_is_the_channel_after_the_coefficients(contrast: bool) -> None:
+    network, x = SHResNet(Architecture((1, 5), contrast=contrast)), patches(7)
+    filled(network)
+    other = x.clone()
+    other[:, 6] += 1
+    assert torch.equal(network(other), network(x)) != contrast
+
+
+def test_with_a_skip_a_network_starts_as_the_linear_map_it_is_given() -> None:
+    """Row o of the weights and a patch in C order, channels fastest: their scalar product, and the offset."""
+    network = build(Architecture((1, 5), contrast=True, skip=True), seed=0)
+    x, generator = patches(7), torch.Generator().manual_seed(2)
+    assert torch.equal(network(x), torch.zeros(len(x), 6))
+    nn.init.normal_(network.skip.weight, generator=generator)
+    nn.init.normal_(network.skip.bias, generator=generator)
+    weights = network.skip.weight.reshape(6, 3, 3, 3, 7)
+    torch.testing.assert_close(network(x), torch.einsum("oxyzc,bcxyz->bo", weights, x) + network.skip.bias)
+
+
+def test_what_the_blocks_say_is_added_to_the_skip() -> None:
+    plain, both = SHResNet(Architecture((1, 5))), SHResNet(Architecture((1, 5), skip=True))
+    filled(both)
+    plain.load_state_dict({name: value for name, value in both.state_dict().items() if not name.startswith("skip")})
+    x = patches(6)
+    linear = both.skip(x.permute(0, 2, 3, 4, 1).flatten(1))
+    torch.testing.assert_close(both(x), plain(x) + linear)

@@ -1,0 +1,55 @@
+"""Golkov's voxel-wise network (q-DL) as a baseline, trained as SHResNet is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
+from bids_shresnet.methods.shresnet import train
+from bids_shresnet.network.golkov import Golkov, GolkovArchitecture, build_golkov
+from bids_shresnet.network.patches import CHUNK, cut
+from bids_shresnet.scans import ShImage
+
+
+@dataclass(frozen=True)
+class GolkovHarmonizer:
+    """A trained network."""
+
+    network: Golkov
+
+    def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
+        """Predict the mask's voxels."""
+        device = next(self.network.parameters()).device
+        volume = torch.tensor(image.coefficients, device=device)
+        voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
+        with torch.inference_mode():
+            parts = [self.network(cut(volume, chunk)) for chunk in voxels.split(CHUNK)]
+        return np.asarray(torch.cat(parts).cpu().numpy())
+
+    def arrays(self) -> Arrays:
+        """Weights."""
+        return {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
+
+    def record(self) -> dict[str, Any]:
+        """What it is built from."""
+        return {"architecture": self.network.architecture.to_record()}
+
+
+def fit_golkov(lesson: Lesson) -> Fitted:
+    """Train one network by the same schedule."""
+    network = build_golkov(GolkovArchitecture(sum(lesson.outputs)), seed=lesson.seed)
+    history = train(network.to(lesson.device), lesson)
+    return Fitted(GolkovHarmonizer(network.cpu().eval()), history.epochs, history.best)
+
+
+def load_golkov(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu") -> GolkovHarmonizer:
+    """From `arrays` and `record`."""
+    network = Golkov(GolkovArchitecture(**record["architecture"]))
+    network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
+    return GolkovHarmonizer(network.to(device).eval())

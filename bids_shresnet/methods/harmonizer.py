@@ -1,0 +1,92 @@
+"""What every method is: something fitted on travelling subjects that predicts the target's coefficients of a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from bids_shresnet.config import NetworkConfig, TrainingConfig
+from bids_shresnet.diffusion.harmonics import stacked_orders
+from bids_shresnet.network.fitting import Epoch
+from bids_shresnet.scans import Shell, ShImage, Travelling
+
+Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
+
+
+@runtime_checkable
+class Harmonizer(Protocol):
+    """A fitted method."""
+
+    def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
+        """Coefficients of the mask's voxels as the target would have measured them."""
+
+    def arrays(self) -> Arrays:
+        """All that was learned."""
+
+    def record(self) -> dict[str, Any]:
+        """All else that is needed to build it anew, as plain JSON."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a method is fitted on.
+
+    Attributes
+    ----------
+    training
+        Subjects to learn from.
+    validation
+        Subject that decides when to stop.
+    """
+
+    training: Sequence[Travelling]
+    validation: Travelling
+    shells: tuple[Shell, ...]
+    network: NetworkConfig
+    schedule: TrainingConfig
+    seed: int
+    device: str = "cpu"
+    on_epoch: Callable[[Epoch], None] = lambda _: None
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Number of coefficients of every order and shell."""
+        return tuple(len(group) for group in stacked_orders(self.shells))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted harmonizer and, if it was trained in epochs, how that went."""
+
+    harmonizer: Harmonizer
+    epochs: tuple[Epoch, ...] = ()
+    best: int = -1
+    notes: Mapping[str, Any] | None = None
+
+
+def combine(predictions: Sequence[Float[np.ndarray, "v c"]], shells: Sequence[Shell]) -> Float[np.ndarray, "v c"]:
+    """The mean of several harmonizers, with the mean of their amplitudes.
+
+    A mean of vectors is shorter than they are on average, where they disagree; every order gets its length back.
+    """
+    mean = np.mean(predictions, axis=0)
+    if len(predictions) == 1:
+        return np.asarray(mean)
+    tiny = np.finfo(np.float32).tiny
+    for group in stacked_orders(shells)[1:]:
+        if len(group) > 1:
+            length = np.mean([np.linalg.norm(part[:, group], axis=1) for part in predictions], axis=0)
+            mean[:, group] *= (length / np.maximum(np.linalg.norm(mean[:, group], axis=1), tiny))[:, None]
+    return np.asarray(mean)
+
+
+def spread(
+    predictions: Sequence[Float[np.ndarray, "v c"]], matrix: Float[np.ndarray, "d c"]
+) -> Float[np.ndarray, " v"]:
+    """Standard deviation of the predicted S/S0 over the harmonizers, root mean square over the directions."""
+    signals = np.stack([part @ matrix.T for part in predictions])
+    return np.asarray(np.sqrt(signals.var(axis=0, ddof=1).mean(axis=1)))

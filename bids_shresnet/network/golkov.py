@@ -1,0 +1,50 @@
+"""The voxel-wise network of Golkov et al. 2016 (q-DL), with coefficients in and out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class GolkovArchitecture:
+    """All that is needed to build the network anew; the defaults are the paper's."""
+
+    channels: int
+    hidden: int = 150
+    layers: int = 3
+    dropout: float = 0.1
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self)
+
+
+class Golkov(nn.Module):
+    """Coefficients of a voxel on the source scanner -> on the target scanner; of a patch it sees the centre."""
+
+    def __init__(self, architecture: GolkovArchitecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        widths = [architecture.channels, *[architecture.hidden] * architecture.layers]
+        parts: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            parts += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(architecture.dropout)]
+        self.layers = nn.Sequential(*parts, nn.Linear(widths[-1], architecture.channels))
+
+    def forward(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
+        """Predict the centre voxel from itself."""
+        centre: Tensor = self.layers(patches[:, : self.architecture.channels, 1, 1, 1])
+        return centre
+
+
+def build_golkov(architecture: GolkovArchitecture, *, seed: int) -> Golkov:
+    """A new network whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Golkov(architecture)
