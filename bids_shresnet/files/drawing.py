@@ -1,0 +1,109 @@
+"""What all figures share: names and looks of the methods, and a figure turned into bytes that are always the same.
+
+Matplotlib's figures are used as objects, without pyplot, whose list of open figures is a state of the whole process.
+Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; a method also has its own hatch, so
+that a grey print shows the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bids_shresnet.config import METHOD_NAMES
+from bids_shresnet.statistics import DEFAULT, NOTHING
+
+# Names for readers, in the order in which methods are always shown; unknown ones follow under their own names
+METHODS: Mapping[str, str] = {
+    NOTHING: "nothing done",
+    "combat_mean": "ComBat, tissue means",
+    "combat_voxel": "ComBat, voxels",
+    **METHOD_NAMES,
+}
+TISSUE_NAMES = {"WM": "White matter", "GM": "Grey matter"}
+DPI = 150
+STYLE: Mapping[str, Any] = {
+    "svg.fonttype": "none",  # text stays text, so that it can be searched and edited
+    "svg.hashsalt": "bids_shresnet",  # ids are drawn at random without one
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9.0,
+}
+WHITE, SKY, ORANGE, GREEN = "#ffffff", "#56b4e9", "#e69f00", "#009e73"
+DARK, FAINT = "#222222", "#999999"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure.
+
+    Attributes
+    ----------
+    name
+        Of its files, without extension.
+    caption
+        What is shown, for a reader who sees only the figure.
+    alt
+        The same in a line, for a reader who does not see it.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    png: bytes
+    svg: bytes
+
+
+def draw(figure: Figure, name: str, caption: str, alt: str) -> Drawing:
+    """Turn a figure into bytes; the same figure gives the same bytes."""
+    return Drawing(name, caption, alt, png=_bytes(figure, "png", {}), svg=_bytes(figure, "svg", {"Date": None}))
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Settings of all figures, and matplotlib's own for the rest: a user's matplotlibrc changes nothing."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        for name, value in STYLE.items():
+            mpl.rcParams[name] = value  # type: ignore[index]  # names are literals to its types
+        yield
+
+
+def ordered(methods: Iterable[str]) -> tuple[str, ...]:
+    """Each method once, in the order in which all figures and tables show them."""
+    unique = dict.fromkeys(methods)
+    return (*(name for name in METHODS if name in unique), *(name for name in unique if name not in METHODS))
+
+
+def label(method: str) -> str:
+    """Name of a method for readers."""
+    return METHODS.get(method, method)
+
+
+def look(method: str) -> dict[str, Any]:
+    """Face, edge and hatch of a method's box: nothing, the default, its relatives, and other methods."""
+    if method == NOTHING:
+        return {"facecolor": WHITE, "hatch": ""}
+    if method == DEFAULT:
+        return {"facecolor": ORANGE, "hatch": "////", "linewidth": 1.8}
+    return {"facecolor": GREEN, "hatch": ".."} if method.startswith(DEFAULT) else {"facecolor": SKY, "hatch": ""}
+
+
+def tidy(axes: Axes, grid: str) -> None:
+    """Leave what is read: two spines and a faint grid along the axis with numbers ("x" or "y")."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x" if grid == "x" else "y", color=FAINT, alpha=0.3, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _bytes(figure: Figure, kind: str, metadata: Mapping[str, Any]) -> bytes:
+    """Write in one format; text in an SVG stays text, and its ids do not change from run to run."""
+    with BytesIO() as file, style():
+        figure.savefig(file, format=kind, dpi=DPI, metadata=dict(metadata))
+        return file.getvalue()

@@ -1,0 +1,187 @@
+"""The report on a group: one HTML file that needs nothing else, with what is proven, what is not, and the numbers."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import isnan
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bids_shresnet.files.drawing import TISSUE_NAMES, Drawing, label, ordered
+from bids_shresnet.files.storage import MISSING
+from bids_shresnet.files.sweep import SweepRow
+from bids_shresnet.statistics import DEFAULT, NOTHING, QUANTITIES, TISSUES, Bias, Comparison, HeldOut
+from bids_shresnet.verdicts import ALPHA, Verdict, subjects_needed, verdicts
+
+MINUS = "\N{MINUS SIGN}"
+PLACES = tuple(product(QUANTITIES, TISSUES))
+TEMPLATE = "group.html.jinja"
+ANSWERS = {"yes": "proven", "no": "not proven", "not enough subjects": "too few subjects"}
+
+
+@dataclass(frozen=True)
+class Split:
+    """The subjects of one fold, labels without `sub-`."""
+
+    fold: int
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PairProof:
+    """All that the report says about one pair of scanners.
+
+    Attributes
+    ----------
+    name
+        `from-<source>_to-<target>`.
+    comparisons
+        Of `method` with each reference, as one call of `compare` returns them (p is adjusted within it); comparisons
+        of other methods, which figures need, are not shown.
+    biases, rows
+        Of all methods.
+    figures
+        In the order of the page.
+    notes
+        What else limits these results, a sentence each.
+    sweep
+        Validation error by number of ResBlocks, where it was tried.
+    """
+
+    name: str
+    source: str
+    target: str
+    comparisons: tuple[Comparison, ...]
+    biases: tuple[Bias, ...]
+    rows: tuple[HeldOut, ...]
+    figures: tuple[Drawing, ...] = ()
+    splits: tuple[Split, ...] = ()
+    notes: tuple[str, ...] = ()
+    sweep: tuple[SweepRow, ...] = ()
+    method: str = DEFAULT
+
+    @property
+    def n(self) -> int:
+        """Subjects that were held out."""
+        return len({row.subject for row in self.rows})
+
+    @property
+    def own(self) -> tuple[Comparison, ...]:
+        """Comparisons of `method`, references in their usual order."""
+        mine = [one for one in self.comparisons if one.method == self.method]
+        references = ordered(one.reference for one in mine)
+        return tuple(sorted(mine, key=lambda one: references.index(one.reference)))
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Against `NOTHING` first."""
+        return verdicts(self.own)
+
+    @property
+    def primary(self) -> Verdict | None:
+        """Against `NOTHING`, if it is compared with that."""
+        return next((one for one in self.verdicts if one.reference == NOTHING), None)
+
+    @property
+    def bias_table(self) -> dict[str, list[Bias | None]]:
+        """Biases by method in their usual order, one a place of `PLACES`."""
+        found = {(bias.method, bias.quantity, bias.tissue): bias for bias in self.biases}
+        methods = ordered(bias.method for bias in self.biases)
+        return {method: [found.get((method, *place)) for place in PLACES] for method in methods}
+
+    @property
+    def tables(self) -> tuple[tuple[str, tuple[Comparison, ...]], ...]:
+        """Comparisons by place, with the title of each."""
+        tables = [(_title(*place), tuple(_in_place(self.own, *place))) for place in PLACES]
+        return tuple((title, table) for title, table in tables if table)
+
+
+def group_report(proofs: Sequence[PairProof], about: Mapping[str, str]) -> str:
+    """Return the page. `about` is shown as it is: what made it (versions, command), by name."""
+    environment = Environment(
+        loader=PackageLoader("bids_shresnet", "files"),
+        autoescape=True,  # for every name: the template does not end in .html, by which jinja2 would decide
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"label": label, "percent": percent, "number": number, "p": p_value, "span": span}
+    environment.filters["base64"] = _base64
+    facts = {
+        "answers": ANSWERS,
+        "alpha": ALPHA,
+        "needed": subjects_needed(),
+        "sentence": sentence,
+        "missing": MISSING,
+        "places": PLACES,
+    }
+    return environment.get_template(TEMPLATE).render(proofs=proofs, about=about, **facts)
+
+
+def sentence(proof: PairProof) -> str:
+    """Say whether harmonizing is proven to help, against what, on how many subjects, or what stands in the way."""
+    found, claim = proof.primary, f"that harmonizing with {label(proof.method)} is better than doing nothing"
+    if found is None:
+        return f"Nothing can be said: {label(proof.method)} is not compared with doing nothing on these data."
+    lower = f"the error is lower, on average and in most subjects, in {found.better} of {found.judged} comparisons"
+    on = f"On {found.n} held-out {'subject' if found.n == 1 else 'subjects'}"
+    if found.answer == "yes":
+        return f"It is proven {claim}. {on} {lower}, each with p ≤ {p_value(found.p)}. {_others(proof)}".strip()
+    if found.answer == "no":
+        return f"It is not proven {claim}. {on} {lower}; most in the way is {_place(found.weakest)}."
+    floor = f"no p below {p_value(found.p_floor)} is possible, whatever the data; {subjects_needed()} are needed"
+    return f"It cannot be proven {claim}. {on} {floor}. As far as they go, {lower}, which may be chance."
+
+
+def percent(value: float) -> str:
+    """One decimal, with a sign; n/a for NaN."""
+    return f"{100 * value:+.1f} %".replace("-", MINUS) if not isnan(value) else MISSING
+
+
+def number(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:#.3g}" if not isnan(value) else MISSING
+
+
+def span(ends: tuple[float, float]) -> str:
+    """Both ends of an interval of percentages."""
+    return MISSING if isnan(ends[0]) else f"{percent(ends[0]).removesuffix(' %')} to {percent(ends[1])}"
+
+
+def p_value(p: float) -> str:
+    """Two significant digits; the smallest are a bound."""
+    return "< 0.0001" if p < 1e-4 else f"{p:#.2g}"
+
+
+def _others(proof: PairProof) -> str:
+    """Name the other methods that are beaten, and those that are not."""
+    others = [one for one in proof.verdicts if one.reference != NOTHING]
+    beaten = "; ".join(label(one.reference) for one in others if one.answer == "yes")
+    rest = "; ".join(label(one.reference) for one in others if one.answer != "yes")
+    found = {"It is also proven better than": beaten, "It is not proven better than": rest}
+    return " ".join(f"{claim}: {names}." for claim, names in found.items() if names)
+
+
+def _place(one: Comparison) -> str:
+    """Where, and how much better or worse."""
+    change = f"{abs(100 * one.decrease):.1f} % {'lower' if one.decrease > 0 else 'higher'} on average"
+    share = f"lower in {round(one.improved * one.n)} of {one.n} subjects"
+    where = f"{one.quantity} in {TISSUE_NAMES[one.tissue].lower()}"
+    return f"{where} (error {change}, {share}, p = {p_value(one.p)})"
+
+
+def _title(quantity: str, tissue: str) -> str:
+    return f"{quantity}, {TISSUE_NAMES[tissue].lower()}"
+
+
+def _in_place(comparisons: Iterable[Comparison], quantity: str, tissue: str) -> Iterable[Comparison]:
+    return (one for one in comparisons if (one.tissue, one.quantity) == (tissue, quantity))
+
+
+def _base64(content: bytes) -> str:
+    return b64encode(content).decode("ascii")
