@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import traceback
 from collections import Counter
@@ -53,6 +52,7 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     from bids_shresnet.files.outputs import generated_by, output_root, prepare_root
     from bids_shresnet.files.provenance import finish_run, start_run
     from bids_shresnet.files.records import to_record
+    from bids_shresnet.learning import trained
 
     root = output_root(config.output_dir)
     models = find_models(config.models) if config.models else ()
@@ -66,7 +66,10 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     try:
         models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
         if config.analysis_level == "participant":
+            warn_of_unproven(models, config)
             outcomes = harmonized(plan, models, config, root, workers)
+        elif config.proof:
+            report(models, root, this_run.command)
         say_the_end([outcome.row for outcome in outcomes], models, root)
     finally:
         written = [outcome.written for outcome in outcomes if outcome.written is not None]
@@ -126,40 +129,24 @@ def stop_at_errors(inventory: Inventory) -> None:
         raise BadInput(errors)
 
 
-def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
-    """The pair's model: the one that is there, else prepared and trained now, fold by fold."""
-    from bids_shresnet.files.models import CARD, read_model
-    from bids_shresnet.files.storage import one_job_at_a_time
-    from bids_shresnet.steps.prepare import pair_shells, prepare, prepare_jobs
-    from bids_shresnet.steps.train import fold_jobs, other_settings, train_fold, write_model
+def report(models: Sequence[Model], root: Path, command: str) -> None:
+    """Tables, figures and group.html from what lies in the models' folders."""
+    from bids_shresnet.steps.prove import read_evidence, write_group
 
-    folder = root / "models" / pair.name
-    with one_job_at_a_time(folder):
-        if (folder / CARD).exists():
-            model = read_model(folder)
-            logger.info("%s: trained before, loaded from %s", pair.name, folder)
-            if other := other_settings(model, config):
-                logger.warning("%s was trained with %s; delete its folder to train anew", pair.name, other)
-            return model
-        shells = pair_shells(pair, config.sh_order)
-        work = (config.work_dir or root / ".work") / pair.name
-        prepared = prepare_jobs(pair, shells, work)
-        for count, (job, _) in enumerate(workers.run(prepare, prepared), 1):
-            logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(prepared))
-        folds = fold_jobs(folder, prepared, shells.source, config)
-        for count, (fold, _) in enumerate(workers.run(train_fold, folds), 1):
-            logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
-        model = write_model(pair, folds, config.bids_dir, shells.target)
-        if config.work_dir is None:
-            forget(work)
-    return model
+    for line in write_group(root, [read_evidence(model) for model in models if model.proof], command):
+        logger.info("%s", line)
 
 
-def forget(work: Path) -> None:
-    """Remove a pair's work, and the work folder once no pair uses it."""
-    shutil.rmtree(work)
-    if not any(work.parent.iterdir()):
-        work.parent.rmdir()
+def warn_of_unproven(models: Sequence[Model], config: Config) -> None:
+    """Say which models are not proven to be better than doing nothing; refuse them if asked to."""
+    from bids_shresnet.steps.prediction import method_for
+    from bids_shresnet.steps.prove import doubts
+
+    found = [doubt for model in models for doubt in doubts(model, method_for(model, config.method))]
+    if found and config.require_proof:
+        raise BadInput(found)
+    for doubt in found:
+        logger.warning("%s: %s. %s", doubt.file, doubt.value, doubt.remedy)
 
 
 def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers) -> list[Outcome]:

@@ -6,8 +6,8 @@ set -- --training.max-epochs 3 --training.voxels-per-epoch 10000 # to see it wor
 
 bids-shresnet-phantom "$out/phantom"
 
-# once: a model folder for each pair of scanners
-bids-shresnet "$out/phantom/bids" "$out" group "$@"
+# once: a model folder for each pair of scanners, and group.html, which says whether it helps (here: too few subjects)
+bids-shresnet "$out/phantom/bids" "$out" group --methods patch_linear "$@"
 
 # a job for each subject: loads the models and harmonizes; sub-05 was never on the target scanner
 bids-shresnet "$out/phantom/bids" "$out" participant --participant-label 05 "$@"

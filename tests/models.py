@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from bids_shresnet.diffusion.mixture import Mixture
+from bids_shresnet.diffusion.novelty import Novelty
 from bids_shresnet.files.models import Model, dataset_record, read_model
 from bids_shresnet.files.storage import sha256, write_bytes, write_json
+from bids_shresnet.methods.shresnet import Shresnet
 from bids_shresnet.network.checkpoint import to_bytes
 from bids_shresnet.network.shresnet import Architecture, SHResNet
 from tests.datasets import spiral
 
 SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th
+FEATURES = 6  # of a voxel with one shell, by which novelty is judged
 
 
 def constant_network(signal: float) -> SHResNet:
@@ -23,7 +27,13 @@ def constant_network(signal: float) -> SHResNet:
     network = SHResNet(Architecture((1, 5), resblocks=1, hidden=2))
     torch.nn.init.zeros_(network.final.weight)
     network.final.bias.data[0] = signal * np.sqrt(4 * np.pi)  # Y_00 = 1 / sqrt(4 pi)
-    return network
+    return network.eval()
+
+
+def judging(*, usual: float) -> Novelty:
+    """A guard to which any voxel that has features at all is as unusual as `1 / usual`, roughly."""
+    mixture = Mixture(np.ones(1), np.full((1, FEATURES), 1e6), np.eye(FEATURES)[None] * 1e12)
+    return Novelty(mixture, usual * np.sqrt(FEATURES))
 
 
 def constant_model(
@@ -34,14 +44,17 @@ def constant_model(
     source: str = "GE",
     target: str = "Prisma",
     target_bvalue: float = 1000.0,
+    usual: float = 100.0,
     **changes: Any,
 ) -> Model:
     """Write a model of three travelling subjects; the network of fold n predicts the n-th signal everywhere."""
-    folds = [_write_fold(folder, number, signal) for number, signal in enumerate(signals, 1)]
+    folds = [_write_fold(folder, number, signal, usual) for number, signal in enumerate(signals, 1)]
     shell = {"SourceBValue": 1000.0, "TargetBValue": target_bvalue, "SHOrder": 2}
     card = {
         "Name": f"from-{source}_to-{target}",
-        "Method": "constant",
+        "Method": "shresnet",
+        "MethodName": "SHResNet",
+        "FittedAs": "shresnet",
         "SourceScanner": {"Label": source},
         "TargetScanner": {"Label": target},
         "SHBasis": "real_sh_descoteaux, legacy=False",
@@ -54,9 +67,17 @@ def constant_model(
     return read_model(folder)
 
 
-def _write_fold(folder: Path, number: int, signal: float) -> Mapping[str, Any]:
-    file = folder / f"fold-{number:02d}.safetensors"
-    write_bytes(file, to_bytes(constant_network(signal), {"inputs": ""}))
+def _write_fold(folder: Path, number: int, signal: float, usual: float) -> Mapping[str, Any]:
+    file, guard = (folder / f"{name}-{number:02d}.safetensors" for name in ("fold", "novelty"))
+    harmonizer = Shresnet(constant_network(signal))
+    write_bytes(file, to_bytes(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}))
+    write_bytes(guard, to_bytes(judging(usual=usual).arrays(), {"inputs": ""}))
     test, others = SUBJECTS[number - 1], [subject for subject in SUBJECTS if subject != SUBJECTS[number - 1]]
-    splits = {"Test": [test], "Validation": others[:1], "Training": others[1:]}
-    return {"File": file.name, "SHA256": sha256(file), **splits}
+    return {
+        "File": file.name,
+        "SHA256": sha256(file),
+        "Novelty": {"File": guard.name, "SHA256": sha256(guard)},
+        "Test": [test],
+        "Validation": others[:1],
+        "Training": others[1:],
+    }

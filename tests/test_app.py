@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +17,8 @@ import pytest
 from bids.layout import BIDSLayout
 
 from bids_shresnet.app import main
-from bids_shresnet.files.storage import read_json, sha256
+from bids_shresnet.files.storage import read_json, sha256, write_json
+from bids_shresnet.files.tables import read_tsv
 
 VALIDATOR = Path(sys.executable).parent / "bids-validator-deno"
 TRAINING = ("--training.max-epochs", "2", "--training.adam-epochs", "1", "--training.voxels-per-epoch", "1000")
@@ -28,6 +30,7 @@ OUTPUTS = (  # of every source scan
     *(f"desc-harmonized_dwi{extension}" for extension in (".nii.gz", ".bval", ".bvec", ".json")),
     *(f"desc-brain_mask{extension}" for extension in (".nii.gz", ".json")),
     *(f"desc-harmonization_qc{extension}" for extension in (".tsv", ".json")),
+    *(f"desc-novelty_dwimap{extension}" for extension in (".nii.gz", ".json")),
     *(
         f"model-tensor_param-{param}_desc-{desc}_dwimap{extension}"
         for param in ("fa", "md")
@@ -35,6 +38,9 @@ OUTPUTS = (  # of every source scan
         for extension in (".nii.gz", ".json")
     ),
 )
+UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in (".nii.gz", ".json"))  # of several folds
+COMPARED = ("sh_projection", "order_gain", "linear_rish", "shresnet_uncalibrated", "shresnet")
+GROUP = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,14 @@ def results(root: Path) -> dict[str, str]:
     return {name: value for name, value in digests(root).items() if name.startswith(("sub-", "models/from-"))}
 
 
+def latest(root: Path) -> Path:
+    """Folder of the latest run."""
+    return max((root / "logs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+
+
 def status(root: Path) -> dict[str, str]:
     """What became of each scan in the latest run."""
-    latest = max((root / "logs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
-    with (latest / "status.tsv").open(newline="") as file:
+    with (latest(root) / "status.tsv").open(newline="") as file:
         return {row["file"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
 
 
@@ -95,9 +105,9 @@ def test_a_run_succeeds_and_writes_all_that_is_promised_and_no_more(finished: Fi
     assert finished.code == 0
     expected = {
         str(finished.output(subject, name).relative_to(finished.root)) for subject in SUBJECTS for name in OUTPUTS
-    }
+    } | {str(finished.output(APPLY_ONLY, name).relative_to(finished.root)) for name in UNCERTAINTY}
     assert {name for name in digests(finished.root) if name.startswith("sub-")} == expected
-    folds = {f"models/{MODEL}/fold-0{number}.safetensors" for number in (1, 2, 3)}
+    folds = {f"models/{MODEL}/{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}
     models = {f"models/{MODEL}/{name}" for name in ("model.json", "training.tsv")} | folds
     assert {name for name in digests(finished.root) if name.startswith("models/from-")} == models
     for name in ("dataset_description.json", ".bidsignore", "descriptions.tsv", "logs", "prov"):
@@ -171,12 +181,22 @@ def test_pybids_finds_the_harmonized_dwi_with_their_tables(finished: Finished) -
         assert file.get_metadata()["Harmonization"]["Model"] == MODEL
 
 
+def validated(root: Path) -> dict[str, Any]:
+    """What the validator says of an output."""
+    command = [VALIDATOR, root, "--format", "json"]
+    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout))
+
+
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
 def test_the_validator_finds_no_error_in_the_output(finished: Finished) -> None:
-    command = [VALIDATOR, finished.root, "--format", "json"]
-    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    report = validated(finished.root)
     assert [issue for issue in report["issues"]["issues"] if issue["severity"] == "error"] == []
     assert sorted(report["summary"]["subjects"]) == list(SUBJECTS)
+
+
+def test_a_model_that_was_never_cross_validated_is_warned_of(finished: Finished) -> None:
+    assert f"{MODEL}: it was never cross-validated" in (latest(finished.root) / "run.log").read_text()
+    assert read_json(finished.output("01", "desc-harmonized_dwi.json"))["Harmonization"]["Proof"] == {}
 
 
 # --- runs after it ----------------------------------------------------------------------------------------------
@@ -241,8 +261,9 @@ def test_group_trains_and_participant_then_loads(
 ) -> None:
     """Together they leave what `participant` alone does; the work folder given by the user is kept."""
     out, root, work = tmp_path / "out", tmp_path / "out/derivatives/shresnet", tmp_path / "work"
-    assert run(finished.bids, out, "--work-dir", str(work), level="group") == 0
+    assert run(finished.bids, out, "--no-proof", "--work-dir", str(work), level="group") == 0
     assert not list(root.glob("sub-*"))
+    assert not list(root.glob("group*"))
     assert (work / MODEL).is_dir()
     models = {name: value for name, value in results(finished.root).items() if name.startswith("models")}
     assert results(root) == models
@@ -254,6 +275,15 @@ def test_group_trains_and_participant_then_loads(
     assert results(root) == models | scans
 
 
+def test_a_method_without_epochs_is_fitted_and_applied_like_the_network(finished: Finished, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(finished.bids, out, "--method", "order_gain", "--participant-label", "03") == 0
+    card = read_json(out / "derivatives/shresnet/models" / MODEL / "model.json")
+    assert (card["Method"], card["FittedAs"]) == ("order_gain", "order_gain")
+    used = read_json(next(out.rglob("sub-03*_desc-harmonized_dwi.json")))["Harmonization"]
+    assert (used["Method"], used["Networks"]) == ("order_gain", ["fold-03.safetensors"])
+
+
 def test_a_dry_run_shows_pairs_and_scans_and_writes_nothing(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,6 +292,147 @@ def test_a_dry_run_shows_pairs_and_scans_and_writes_nothing(
     shown = capsys.readouterr().out
     assert MODEL in shown
     assert all(f"sub-{subject}_ses-ge" in shown for subject in SUBJECTS)
+
+
+# --- what a group proves ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def proven(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root that a group run left, with some of the methods and a small sweep."""
+    out = tmp_path_factory.mktemp("group")
+    assert run(phantom / "bids", out, "--methods", *COMPARED, "--resblocks", "0", level="group") == 0
+    return out / "derivatives/shresnet"
+
+
+@pytest.fixture
+def proven_copy(proven: Path, tmp_path: Path) -> Path:
+    """Output folder of its own with all that the group run left."""
+    shutil.copytree(proven, tmp_path / "proven/derivatives/shresnet")
+    return tmp_path / "proven"
+
+
+def held_out(root: Path) -> list[dict[str, str]]:
+    return read_tsv(root / "models" / MODEL / "heldout.tsv")
+
+
+def test_a_group_leaves_models_their_tables_a_report_with_figures_and_nothing_else(proven: Path) -> None:
+    files = {name for name in digests(proven) if not name.startswith(("logs/", "prov/")) and "/." not in name}
+    fold_files = {f"{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}
+    tables = {"model.json", "training.tsv", "heldout.tsv", "orientation.tsv", "resblocks.tsv"}
+    models = {f"models/{MODEL}/{name}" for name in fold_files | tables}
+    figures = {name for name in files if name.startswith("figures/")}
+    assert models | set(GROUP) <= files
+    rest = {name for name in files - models - figures - set(GROUP) if not name.startswith("models/.")}
+    assert rest == {"dataset_description.json", "descriptions.tsv", "descriptions.json", ".bidsignore", "README.md"}
+    assert {name.rsplit(".", 1)[1] for name in figures} == {"png", "svg"}
+    assert not (proven / ".work").exists()
+
+
+@pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
+def test_the_validator_finds_no_error_in_what_a_group_leaves(proven: Path) -> None:
+    issues = validated(proven)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+
+
+def test_proving_trains_the_same_networks(proven: Path, finished: Finished) -> None:
+    for number in (1, 2, 3):
+        for name in (f"fold-0{number}.safetensors", f"novelty-0{number}.safetensors"):
+            assert sha256(proven / "models" / MODEL / name) == sha256(finished.root / "models" / MODEL / name)
+
+
+def test_every_travelling_subject_is_judged_once_by_the_fold_that_never_saw_it(proven: Path) -> None:
+    rows = held_out(proven)
+    folds = read_json(proven / "models" / MODEL / "model.json")["Folds"]
+    assert {(row["subject"], row["fold"]) for row in rows} == {
+        (subject, str(number)) for number, fold in enumerate(folds, 1) for subject in fold["Test"]
+    }
+    places = [(row["subject"], row["method"], row["tissue"], row["quantity"]) for row in rows]
+    assert len(places) == len(set(places))
+    methods = {row["method"] for row in rows}
+    assert methods == {"nothing", *COMPARED}  # ComBat needs two subjects to learn from, and here is one
+
+
+def test_three_subjects_cannot_prove_anything_and_that_is_said_everywhere(proven: Path) -> None:
+    proof = read_json(proven / "models" / MODEL / "model.json")["Proof"]
+    assert proof["Subjects"] == 3
+    answers = {name: found["Answer"] for name, found in proof["BetterThan"].items()}
+    assert answers == dict.fromkeys(("nothing", "linear_rish"), "not enough subjects")
+    assert proof["BetterThan"]["nothing"]["SmallestPossibleP"] == 0.25
+    said = "It cannot be proven that harmonizing with"
+    assert said in (latest(proven) / "run.log").read_text()
+    assert said in (proven / "group.html").read_text()
+
+
+def test_the_groups_table_is_that_of_its_models(proven: Path) -> None:
+    rows = [{"pair": MODEL, **row} for row in held_out(proven)]
+    assert read_tsv(proven / "group_harmonization.tsv") == rows
+
+
+def test_a_second_group_run_does_nothing_heavy(
+    finished: Finished, proven_copy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = proven_copy / "derivatives/shresnet"
+    before = {path: path.stat().st_mtime_ns for path in (root / "models").rglob("*.*")}
+    tables = [sha256(root / name) for name in GROUP[1:]]
+    monkeypatch.setattr("bids_shresnet.parallel.Workers.run", None)  # no job is needed
+    assert run(finished.bids, proven_copy, "--methods", *COMPARED, level="group") == 0
+    said = capsys.readouterr().err
+    assert "trained before" in said
+    assert "It cannot be proven" in said
+    assert {path: path.stat().st_mtime_ns for path in (root / "models").rglob("*.*")} == before
+    assert [sha256(root / name) for name in GROUP[1:]] == tables
+
+
+def test_a_proof_that_was_interrupted_is_finished_with_the_same_result(
+    finished: Finished, proven: Path, proven_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model without its proof is proven now, and not trained again."""
+    model = proven_copy / "derivatives/shresnet/models" / MODEL
+    card = read_json(model / "model.json")
+    write_json(model / "model.json", {key: value for key, value in card.items() if key != "Proof"})
+    (model / "heldout.tsv").unlink()
+    assert run(finished.bids, proven_copy, "--methods", *COMPARED, "--resblocks", "0", level="group") == 0
+    said = capsys.readouterr().err
+    assert "is evaluated" in said
+    assert "is trained" not in said
+    assert results(proven_copy / "derivatives/shresnet") == results(proven)
+
+
+def test_participant_repeats_the_proof_and_what_was_found_on_the_subject(
+    finished: Finished, proven_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(finished.bids, proven_copy, "--participant-label", "03", "04") == 0
+    assert "not proven to be better than doing nothing (not enough subjects" in capsys.readouterr().err
+    root = proven_copy / "derivatives/shresnet"
+    images = {name: value for name, value in results(root).items() if name.endswith("_dwi.nii.gz")}
+    assert images == {name: value for name, value in results(finished.root).items() if name in images}
+    records = [
+        read_json(next(root.rglob(f"sub-{name}*_desc-harmonized_dwi.json")))["Harmonization"] for name in ("03", "04")
+    ]
+    assert [record["Proof"]["BetterThan"]["nothing"]["Answer"] for record in records] == ["not enough subjects"] * 2
+    expected = {
+        (row["method"], f"{row['tissue']} {row['quantity']}"): float(row["nmse"])
+        for row in held_out(root)
+        if row["subject"] == "03" and row["method"] in ("nothing", "shresnet")
+    }
+    found = {
+        (method, place): errors["NMSE"]
+        for method, places in records[0]["HeldOutErrors"].items()
+        for place, errors in places.items()
+    }
+    assert found == expected
+    assert "HeldOutErrors" not in records[1]
+
+
+def test_what_is_not_proven_is_refused_where_proof_is_required(
+    finished: Finished, copied: Path, proven_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for out, reason in ((copied, "never cross-validated"), (proven_copy, "not enough subjects")):
+        shutil.rmtree(out / "derivatives/shresnet/sub-01", ignore_errors=True)
+        assert run(finished.bids, out, "--require-proof", "--participant-label", "01") == 65
+        assert reason in capsys.readouterr().err
+        assert not list((out / "derivatives/shresnet").glob("sub-01"))
 
 
 # --- what cannot be done ----------------------------------------------------------------------------------------

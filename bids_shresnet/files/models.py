@@ -15,9 +15,11 @@ from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.storage import read_json, sha256
+from bids_shresnet.files.tables import read_tsv
 from bids_shresnet.scans import Shell
 
 CARD = "model.json"
+HELD_OUT, ORIENTATION, SWEEP = "heldout.tsv", "orientation.tsv", "resblocks.tsv"  # what `group` adds
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,22 @@ class Model:
         """The target's gradient table, one unit vector (world axes) a row, shell by shell."""
         return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card["Shells"])
 
+    @property
+    def proof(self) -> Mapping[str, Any]:
+        """What the cross-validation found; empty where there was none."""
+        return dict(self.card.get("Proof", {}))
+
+    def held_out_errors(self, subject: str) -> dict[str, dict[str, dict[str, float]]]:
+        """What the cross-validation found on a travelling subject: method, then place, then NMSE and bias."""
+        table = self.folder / HELD_OUT
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for row in read_tsv(table) if table.exists() else []:
+            if row["subject"] == subject:
+                place = f"{row['tissue']} {row['quantity']}"
+                errors = {"NMSE": float(row["nmse"]), "Bias": float(row["bias"])}
+                found.setdefault(row["method"], {})[place] = errors
+        return found
+
     def folds_for(self, subject: str | None) -> tuple[Mapping[str, Any], ...]:
         """The fold that never saw a travelling subject; all folds for anybody else (None, or not among them)."""
         folds = tuple(self.card["Folds"])
@@ -100,7 +118,8 @@ def read_model(folder: Path) -> Model:
         msg = f"{folder} holds no {CARD}: it is no model, or its training was not finished (run `group` again)"
         raise InputMissing(msg)
     model = Model(folder, read_json(path), sha256(path))
-    damaged = [fold for fold in model.card["Folds"] if not _intact(folder / fold["File"], fold["SHA256"])]
+    files = [part for fold in model.card["Folds"] for part in (fold, fold["Novelty"])]
+    damaged = [part for part in files if not _intact(folder / part["File"], part["SHA256"])]
     if damaged:
         remedy = "Copy the model folder again, or delete it and train anew."
         raise BadInput([Finding("error", str(folder / f["File"]), f"not what {CARD} says", remedy) for f in damaged])

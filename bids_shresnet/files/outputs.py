@@ -31,6 +31,8 @@ DESCRIPTIONS = {
     "harmonized": "Signal of the source scanner as the target scanner would have measured it, or maps of this signal.",
     "input": "Maps of the scan as it came, for comparison with the harmonized ones.",
     "brain": "Voxels that were harmonized.",
+    "uncertainty": "Where the networks of the model disagree.",
+    "novelty": "Where the scan is unlike anything that the model was trained on.",
     "harmonization": "Numbers by which to judge the harmonization of one scan.",
 }
 # Valid outputs that the validator's schema does not know yet: BEP016 maps, gradient tables of derivatives, reports and

@@ -1,4 +1,4 @@
-"""The tables of a dataset (.tsv), as far as they name scanners."""
+"""Reading tables (.tsv): those of a dataset, as far as they name scanners, and our own."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
     """Non-empty cells of a column, by the value of the key column; none where there is no such table or column."""
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = read_tsv(table)
     cells: dict[str, set[str]] = {}
     for row in rows:
         name, cell = ((row.get(heading) or "").strip() for heading in (key, column))
         if name and cell not in ("", MISSING):
             cells.setdefault(name, set()).add(cell)
     return cells
+
+
+def read_tsv(table: Path) -> list[dict[str, str]]:
+    """All rows of a table, as text by heading."""
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))

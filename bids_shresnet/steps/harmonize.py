@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from bids_shresnet import __version__
-from bids_shresnet.config import Config
+from bids_shresnet.config import METHOD_NAMES, Config, Method
 from bids_shresnet.diffusion.representation import Representation, represent, restore, volumes_of
 from bids_shresnet.files.models import CARD, Model, read_model
 from bids_shresnet.files.nifti import write_dwi, write_volume
 from bids_shresnet.files.outputs import output_path
 from bids_shresnet.files.provenance import bids_uri, sidecar
 from bids_shresnet.files.storage import digest, read_json, sha256, write_json
-from bids_shresnet.methods.shresnet import Harmonized, apply
-from bids_shresnet.network.checkpoint import load as load_network
 from bids_shresnet.scans import LeftOut, Scan
+from bids_shresnet.statistics import NOTHING
 from bids_shresnet.steps.loading import Loaded, load
+from bids_shresnet.steps.prediction import ask, method_for
 
+USUAL = 0.05  # share of a brain that may be beyond the guard's threshold before it is worth a warning
+MAPS = {
+    "uncertainty": "Standard deviation of the predicted S/S0 over the model's networks (root mean square over "
+    "directions): where they disagree, what they say is not well known. Noise of the scan is not part of it.",
+    "novelty": "Distance of the scan from what the model was trained on, in units of the distance that 2 % of healthy "
+    "brain are beyond: above 1 the tissue is unlike anything it has seen. 0: no signal to judge by.",
+}
 SHELL = ("SourceBValue", "TargetBValue", "SHOrder")  # of the model's shells, what a sidecar repeats
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class HarmonizeJob:
         The output dataset.
     travelling
         Whether the scan belongs to a subject that the model was trained with; the fold that never saw it is used then.
+    method
+        How what the model has learned is applied.
     """
 
     scan: Scan
@@ -44,8 +57,9 @@ class HarmonizeJob:
     root: Path
     desc: str
     travelling: bool
-    rish_projection: bool
+    method: Method
     output_directions: Literal["source", "target"]
+    abstain: bool
     device: str
 
     def output(self, extension: str) -> Path:
@@ -73,8 +87,9 @@ def jobs_for(
                     root=root,
                     desc="harmonized" if len(fitting) == 1 else f"harmonizedTo{model.target}",
                     travelling=model.trained_with(scan.subject, config.bids_dir),
-                    rish_projection=config.rish_projection,
+                    method=method_for(model, config.method),
                     output_directions=config.output_directions,
+                    abstain=config.abstain,
                     device=config.device,
                 )
             )
@@ -82,7 +97,7 @@ def jobs_for(
 
 
 def harmonize(job: HarmonizeJob) -> bool:
-    """Write the harmonized DWI and the mask; False if they are there, made from the same inputs, model and options.
+    """Write the harmonized DWI, the mask and the uncertainty; False if they are there, made from the same.
 
     The sidecar is written last: where it is, all the rest is.
 
@@ -96,16 +111,29 @@ def harmonize(job: HarmonizeJob) -> bool:
     if is_current(job, inputs):
         return False
     folds = model.folds_for(job.scan.subject if job.travelling else None)
-    networks = [load_network(str(model.folder / fold["File"]), device=job.device) for fold in folds]
     loaded = load(job.scan)
     represented = represent(loaded.dwi, loaded.mask, model.source_shells)
-    result = apply(networks, represented.image, rish_projection=job.rish_projection)
+    result = ask(model, folds, represented, job.method, job.device)
     directions = model.target_directions if job.output_directions == "target" else None
-    dwi = restore(loaded.dwi, represented, result.image, model.target_bvalues, directions)
+    known = result.image.mask & ~result.unknown if job.abstain else result.image.mask
+    image = replace(result.image, mask=known)
+    dwi = restore(loaded.dwi, represented, image, model.target_bvalues, directions)
     _write_mask(job, loaded)
+    if result.uncertainty is not None:
+        _write_map(job, "uncertainty", result.uncertainty, loaded)
+    _write_map(job, "novelty", result.novelty, loaded)
     stem = job.output(".nii.gz")
     write_dwi(stem.with_name(stem.name.removesuffix(".nii.gz")), dwi, job.scan.image)
-    record = _record(job, model, inputs, represented, result) | {"Networks": [fold["File"] for fold in folds]}
+    record = _record(job, model, inputs, represented) | {
+        "Networks": [fold["File"] for fold in folds],
+        "Novelty": {"MarkedFraction": round(result.unknown_share, 6), "LeftAsMeasured": job.abstain},
+    }
+    if result.unknown_share > USUAL:
+        logger.warning(
+            "%s: %.0f %% of the brain are unlike anything the model was trained on (see desc-novelty_dwimap); for a "
+            "healthy scan of this scanner 2 %% are usual",
+            *(job.scan.image.name, 100 * result.unknown_share),
+        )
     _write_sidecar(job, model, record)
     return True
 
@@ -121,7 +149,7 @@ def digest_of(job: HarmonizeJob, model: Model) -> str:
     """Of all that the output depends on."""
     scan = job.scan
     files = [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask) if path is not None]
-    return digest([__version__, files, model.digest, job.travelling, job.rish_projection, job.output_directions])
+    return digest([__version__, files, model.digest, job.travelling, job.method, job.output_directions, job.abstain])
 
 
 def _write_mask(job: HarmonizeJob, loaded: Loaded) -> None:
@@ -136,6 +164,22 @@ def _write_mask(job: HarmonizeJob, loaded: Loaded) -> None:
         skull_stripped=False,
         acquisition={},
         record={"Type": "Brain", "Method": f"copied from {given.name}" if given else made},
+    )
+    write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
+
+
+def _write_map(job: HarmonizeJob, name: str, values: Float[np.ndarray, "x y z"], loaded: Loaded) -> None:
+    """Write one of the maps that say how far the harmonized signal can be trusted."""
+    desc = job.desc.replace("harmonized", name)
+    image = output_path(job.root, job.scan, desc=desc, suffix="dwimap", extension=".nii.gz")
+    write_volume(image, values, loaded.dwi.affine, job.scan.image)
+    record = sidecar(
+        image,
+        description=MAPS[name],
+        sources=[_uri(job.scan)],
+        skull_stripped=True,
+        acquisition={},
+        record={"Units": "arbitrary"},
     )
     write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
 
@@ -156,11 +200,13 @@ def _write_sidecar(job: HarmonizeJob, model: Model, record: Mapping[str, Any]) -
     )
 
 
-def _record(
-    job: HarmonizeJob, model: Model, inputs: str, represented: Representation, result: Harmonized
-) -> dict[str, Any]:
+def _record(job: HarmonizeJob, model: Model, inputs: str, represented: Representation) -> dict[str, Any]:
+    errors = model.held_out_errors(job.scan.subject) if job.travelling else {}
+    shown = {name: errors[name] for name in (NOTHING, job.method) if name in errors}
     return {
-        "Method": model.card["Method"],
+        **({"HeldOutErrors": shown} if shown else {}),
+        "Method": job.method,
+        "MethodName": METHOD_NAMES[job.method],
         "Model": model.name,
         "ModelSHA256": model.digest,
         "SourceScanner": model.card["SourceScanner"],
@@ -168,11 +214,10 @@ def _record(
         "SubjectInTraining": job.travelling,
         "SHBasis": model.card["SHBasis"],
         "Shells": [{key: shell[key] for key in SHELL} for shell in model.card["Shells"]],
-        "RISHProjection": job.rish_projection,
+        "Proof": {key: value for key, value in model.proof.items() if key != "Uncertainty"},
         "Directions": job.output_directions,
         "VolumesUsed": int(sum(len(volumes) for volumes in represented.volumes)),
         "ClippedSignal": round(represented.clipped, 6),
-        "GuardedProjection": round(result.guarded, 6),
         "InputsDigest": inputs,
     }
 

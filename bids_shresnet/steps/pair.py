@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import BadInput, Finding, InputMissing, NothingSelected, UsageError
@@ -34,7 +34,7 @@ def form_pairs(inventory: Inventory, target: str | None) -> tuple[Pair, ...]:
     """
     chosen = _one_scan_each(inventory)
     goal = _named(target, inventory.scanners) if target else _most_useful(inventory, chosen)
-    candidates = _pairs_to(goal, inventory.scanners, chosen) if goal else []
+    candidates = _pairs_to(goal, inventory, chosen) if goal else []
     pairs = tuple(pair for pair in candidates if len(pair.travelling) >= MIN_TRAVELLING)
     if not pairs:
         raise BadInput(_why_no_pair(inventory.scanners, goal, chosen))
@@ -85,15 +85,26 @@ def _shared(chosen: Chosen, one: str, other: str) -> list[str]:
     return sorted(subject for label, subject in chosen if label == one and (other, subject) in chosen)
 
 
-def _pairs_to(goal: Scanner, scanners: Mapping[str, Scanner], chosen: Chosen) -> list[Pair]:
+def _pairs_to(goal: Scanner, inventory: Inventory, chosen: Chosen) -> list[Pair]:
     """All pairs with at least one travelling subject."""
     pairs = []
-    for label, source in scanners.items():
+    for label, source in inventory.scanners.items():
         subjects = [] if label == goal.label else _shared(chosen, label, goal.label)
         if subjects:
             travelling = tuple((chosen[label, subject], chosen[goal.label, subject]) for subject in subjects)
-            pairs.append(Pair(source, goal, travelling))
+            pairs.append(Pair(source, goal, travelling, _repeats([there for _, there in travelling], inventory)))
     return pairs
+
+
+def _repeats(scans: Sequence[Scan], inventory: Inventory) -> tuple[tuple[Scan, Scan], ...]:
+    """For each scan, the first other one of the same subject on the same scanner with as many directions."""
+    pairs = []
+    for scan in scans:
+        same = [one for one in inventory.scans_on(scan.scanner_label) if one.subject == scan.subject]
+        others = [one for one in same if one.image != scan.image and one.directions == scan.directions]
+        if others:
+            pairs.append((min(others, key=lambda one: one.name), scan))
+    return tuple(pairs)
 
 
 def _named(target: str, scanners: Mapping[str, Scanner]) -> Scanner:

@@ -1,64 +1,39 @@
-"""Train: prepared travelling subjects -> a model folder with one network a fold."""
+"""Train: prepared travelling subjects -> a model folder with one fitted harmonizer a fold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from tqdm import tqdm
 
-from bids_shresnet.config import Config, NetworkConfig, TrainingConfig
+from bids_shresnet.config import METHOD_NAMES, Config, Method, NetworkConfig, TrainingConfig
 from bids_shresnet.diffusion.harmonics import BASIS, SMOOTHING
+from bids_shresnet.diffusion.novelty import fit_novelty
 from bids_shresnet.diffusion.representation import volumes_of
-from bids_shresnet.errors import UsageError
-from bids_shresnet.files.arrays import open_arrays
-from bids_shresnet.files.models import CARD, Model, dataset_record, read_model
+from bids_shresnet.files.models import CARD, SWEEP, Model, dataset_record, read_model
 from bids_shresnet.files.nifti import read_dwi
 from bids_shresnet.files.provenance import software
 from bids_shresnet.files.storage import digest, sha256, write_bytes, write_json, write_tsv
-from bids_shresnet.methods.shresnet import architecture_for, fit_network
+from bids_shresnet.files.travelling import open_travelling
+from bids_shresnet.methods.harmonizer import Lesson
+from bids_shresnet.methods.registry import RECIPES
 from bids_shresnet.network.checkpoint import read_record, to_bytes
 from bids_shresnet.network.fitting import Epoch
-from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell
-
-FEWEST_SUBJECTS = 3  # one to train on, one to stop by, one to be held out
-FEWEST_SEEN = 2  # of them by a fold: one to train on, one to stop by
-
-
-@runtime_checkable
-class PreparedSubject(Protocol):
-    """What the prepare step leaves of a travelling subject."""
-
-    @property
-    def source(self) -> Scan:
-        """Scan on the source scanner."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the arrays lie."""
-
-    @property
-    def digest(self) -> str:
-        """Of the scans and settings it was made from."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which subjects a fold trains on, stops by and never sees."""
-
-    training: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+from bids_shresnet.scans import Pair, Scanner, Shell
+from bids_shresnet.steps.splits import PreparedSubject, Split, split_subjects
 
 
 @dataclass(frozen=True)
 class FoldJob:
-    """One network to train.
+    """One harmonizer to fit.
 
     Attributes
     ----------
+    method
+        One that has a fit of its own.
     number
         From 1.
     folder
@@ -66,9 +41,12 @@ class FoldJob:
     prepared
         Folder with the arrays of each subject.
     inputs
-        Digest of each subject's scans, which the network is bound to.
+        Digest of each subject's scans, which the harmonizer is bound to.
+    guarded
+        Whether the guard against unlikely voxels is fitted as well.
     """
 
+    method: Method
     number: int
     split: Split
     folder: Path
@@ -79,6 +57,7 @@ class FoldJob:
     training: TrainingConfig
     seed: int
     device: str
+    guarded: bool = False
 
     @property
     def file(self) -> Path:
@@ -86,77 +65,113 @@ class FoldJob:
         return self.folder / f"fold-{self.number:02d}.safetensors"
 
     @property
+    def guard(self) -> Path:
+        """What its training subjects' scans look like, to tell what is unlike them."""
+        return self.folder / f"novelty-{self.number:02d}.safetensors"
+
+    @property
     def digest(self) -> str:
         """Of all that the weights depend on."""
         subjects = {subject: self.inputs[subject] for subject in (*self.split.training, *self.split.validation)}
         shells = [asdict(shell) for shell in self.shells]
-        return digest([subjects, shells, asdict(self.network), asdict(self.training), self.seed, asdict(self.split)])
+        settings = [self.method, asdict(self.network), asdict(self.training), self.seed]
+        return digest([subjects, shells, settings, asdict(self.split)])
 
 
 def fold_jobs(
-    folder: Path, prepared: Sequence[PreparedSubject], shells: tuple[Shell, ...], config: Config
+    folder: Path,
+    prepared: Sequence[PreparedSubject],
+    shells: tuple[Shell, ...],
+    config: Config,
+    method: Method | None = None,
 ) -> tuple[FoldJob, ...]:
-    """One job a fold of the cross-validation over the prepared subjects."""
+    """One job a fold of the cross-validation over the prepared subjects; by default of the method to apply."""
     subjects = {item.source.subject: item for item in prepared}
     splits = split_subjects(list(subjects), config.training.folds)
     folders = {subject: item.folder for subject, item in subjects.items()}
     inputs = {subject: item.digest for subject, item in subjects.items()}
     settings = (shells, config.network, config.training, config.random_seed, config.device)
-    return tuple(FoldJob(number, split, folder, folders, inputs, *settings) for number, split in enumerate(splits, 1))
+    fitted = RECIPES[method or config.method].fitted_as
+    return tuple(
+        FoldJob(fitted, number, split, folder, folders, inputs, *settings, guarded=method is None)
+        for number, split in enumerate(splits, 1)
+    )
 
 
-def split_subjects(subjects: Sequence[str], folds: int) -> tuple[Split, ...]:
-    """Subject-wise cross-validation: every subject is held out once, the next one decides when to stop.
+def baseline_jobs(work: Path, prepared: Sequence[PreparedSubject], model: Model, config: Config) -> tuple[FoldJob, ...]:
+    """Jobs for the methods that the model is compared with, on its own folds; what it has learned itself is there."""
+    fitted = dict.fromkeys(RECIPES[name].fitted_as for name in config.methods)
+    return tuple(
+        job
+        for method in fitted
+        if method != model.card["FittedAs"]
+        for job in fold_jobs(work / method, prepared, model.source_shells, config, method)
+    )
 
-    Raises
-    ------
-    ValueError
-        With fewer than three subjects.
-    UsageError
-        If the folds are so few that a fold has no subject left to train on.
-    """
-    count = len(subjects)
-    if count < FEWEST_SUBJECTS:
-        msg = f"{count} travelling subjects; at least {FEWEST_SUBJECTS} are needed to train, to stop and to hold out"
-        raise ValueError(msg)
-    groups = [tuple(subjects[start :: min(folds, count)]) for start in range(min(folds, count))]
-    if not groups or count - len(groups[0]) < FEWEST_SEEN:  # the first group is the largest
-        msg = f"--training.folds {folds}: a fold of {count} subjects has none left to train on; ask for {count} folds"
-        raise UsageError(msg)
-    splits = []
-    for number, test in enumerate(groups):
-        validation = groups[(number + 1) % len(groups)][0]
-        rest = tuple(subject for subject in subjects if subject not in test and subject != validation)
-        splits.append(Split(rest, (validation,), test))
-    return tuple(splits)
+
+def sweep_jobs(work: Path, prepared: Sequence[PreparedSubject], model: Model, config: Config) -> tuple[FoldJob, ...]:
+    """Networks with other numbers of ResBlocks on the same folds, as in the paper's Table 1."""
+    jobs: list[FoldJob] = []
+    for count in dict.fromkeys(config.resblocks):
+        other = replace(config, network=replace(config.network, resblocks=count, calibrate=False))
+        jobs += fold_jobs(work / f"resblocks-{count}", prepared, model.source_shells, other, "shresnet")
+    return tuple(jobs)
+
+
+def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
+    """Write the validation error of every network of a sweep into the model's folder."""
+    records = [(job, read_record(str(job.file))) for job in jobs]
+    rows = [
+        {
+            "resblocks": job.network.resblocks,
+            "fold": job.number,
+            "validation_loss": record["epochs"][record["best"]]["validation_loss"],
+        }
+        for job, record in records
+    ]
+    write_tsv(folder / SWEEP, rows)
 
 
 def train_fold(job: FoldJob) -> bool:
-    """Train one network and write it; False if that was done before."""
-    if job.file.exists() and read_record(str(job.file))["inputs"] == job.digest:
+    """Fit one harmonizer, and the guard if it has one, and write them; False if that was done before."""
+    complete = job.file.exists() and (job.guard.exists() or not job.guarded)
+    if complete and read_record(str(job.file))["inputs"] == job.digest:
         return False
-    subjects = {subject: Matched(**open_arrays(folder)) for subject, folder in job.prepared.items()}
+    seen = (*job.split.training, *job.split.validation)
+    subjects = {subject: open_travelling(job.prepared[subject], job.shells) for subject in seen}
     with _bar(job) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
             bar.update()
             bar.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
 
-        network, history = fit_network(
-            [subjects[subject] for subject in job.split.training],
-            subjects[job.split.validation[0]],
-            architecture_for(job.shells, job.network),
-            job.training,
+        lesson = Lesson(
+            training=[subjects[subject] for subject in job.split.training],
+            validation=subjects[job.split.validation[0]],
+            shells=job.shells,
+            network=job.network,
+            schedule=job.training,
             seed=job.seed + job.number,
             device=job.device,
             on_epoch=on_epoch,
         )
-    record = {"inputs": job.digest, "best": history.best, "epochs": [asdict(epoch) for epoch in history.epochs]}
-    write_bytes(job.file, to_bytes(network, record))
+        fitted = RECIPES[job.method].fit(lesson)
+    record = {
+        "inputs": job.digest,
+        "method": job.method,
+        "harmonizer": fitted.harmonizer.record(),
+        "best": fitted.best,
+        "epochs": [asdict(epoch) for epoch in fitted.epochs],
+        "notes": dict(fitted.notes or {}),
+    }
+    if job.guarded:
+        novelty = fit_novelty((subjects[subject].source for subject in seen), seed=job.seed)
+        write_bytes(job.guard, to_bytes(novelty.arrays(), {"inputs": job.digest}))
+    write_bytes(job.file, to_bytes(fitted.harmonizer.arrays(), record))
     return True
 
 
-def write_model(pair: Pair, jobs: Sequence[FoldJob], dataset: Path, target: Sequence[Shell]) -> Model:
+def write_model(pair: Pair, jobs: Sequence[FoldJob], method: Method, dataset: Path, target: Sequence[Shell]) -> Model:
     """Write training.tsv and, last, model.json: from then on the folder is a model."""
     folder = jobs[0].folder
     records = {job.number: read_record(str(job.file)) for job in jobs}
@@ -165,13 +180,16 @@ def write_model(pair: Pair, jobs: Sequence[FoldJob], dataset: Path, target: Sequ
     card = {
         "Name": pair.name,
         "Description": f"Turns the diffusion signal of {pair.source.label} into that of {pair.target.label}.",
-        "Method": "SHResNet (Koppers et al. 2018)",
+        "Method": method,
+        "MethodName": METHOD_NAMES[method],
+        "FittedAs": jobs[0].method,
         "SourceScanner": _scanner(pair.source),
         "TargetScanner": _scanner(pair.target),
         "SHBasis": BASIS,
         "SHSmoothing": SMOOTHING,
         "Shells": _shells(pair, jobs[0].shells, target),
-        "Network": records[jobs[0].number]["architecture"],
+        "Network": asdict(jobs[0].network),
+        "Harmonizer": records[jobs[0].number]["harmonizer"],
         "Training": asdict(jobs[0].training),
         "Seed": jobs[0].seed,
         "Dataset": dataset_record(dataset),
@@ -185,23 +203,27 @@ def write_model(pair: Pair, jobs: Sequence[FoldJob], dataset: Path, target: Sequ
 
 def other_settings(model: Model, config: Config) -> str:
     """Settings of a trained model that are not those of the command line, as text; empty if there are none."""
-    asked = {**asdict(config.training), "resblocks": config.network.resblocks, "random_seed": config.random_seed}
+    asked = {**asdict(config.training), **asdict(config.network), "random_seed": config.random_seed}
     card = model.card
-    had = {**card["Training"], "resblocks": card["Network"]["resblocks"], "random_seed": card["Seed"]}
-    return ", ".join(f"{name} {had[name]}" for name, value in asked.items() if had[name] != value)
+    had = {**card["Training"], **card["Network"], "random_seed": card["Seed"]}
+    if RECIPES[config.method].fitted_as != card["FittedAs"]:
+        asked, had = asked | {"method": config.method}, had | {"method": card["FittedAs"]}
+    return ", ".join(f"{name} {had.get(name)}" for name, value in asked.items() if had.get(name) != value)
 
 
 def _fold(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
-    best = record["epochs"][record["best"]]
+    best = record["epochs"][record["best"]] if record["epochs"] else None
+    losses = {"TrainingLoss": best["training_loss"], "ValidationLoss": best["validation_loss"]} if best else {}
     return {
         "File": job.file.name,
         "SHA256": sha256(job.file),
+        "Novelty": {"File": job.guard.name, "SHA256": sha256(job.guard)},
         "Training": list(job.split.training),
         "Validation": list(job.split.validation),
         "Test": list(job.split.test),
         "BestEpoch": record["best"],
-        "TrainingLoss": best["training_loss"],
-        "ValidationLoss": best["validation_loss"],
+        **losses,
+        **({"Notes": record["notes"]} if record["notes"] else {}),
     }
 
 
@@ -231,7 +253,7 @@ def _scanner(scanner: Scanner) -> dict[str, str]:
 
 def _bar(job: FoldJob) -> tqdm[None]:
     """A progress bar, silent where nobody looks; each fold has its line."""
-    title = f"{job.folder.name} fold {job.number}"
+    title = f"{job.method} fold {job.number}"
     return tqdm(
         total=job.training.max_epochs, desc=title, position=job.number - 1, leave=False, disable=None, unit="epoch"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.files.models import dataset_record, find_models, read_model
-from bids_shresnet.files.storage import read_json, sha256, write_json
+from bids_shresnet.files.storage import read_json, sha256, write_json, write_tsv
 from bids_shresnet.scans import Shell
 from tests.datasets import DESCRIPTION, spiral, write_tree
 from tests.models import SUBJECTS, constant_model
@@ -77,6 +77,37 @@ def test_networks_other_than_the_card_names_are_refused_by_file(folder: Path, da
         read_model(folder)
     bad = [first, second] if damage == "swapped" else [first]
     assert [finding.file for finding in caught.value.findings] == [str(path) for path in bad]
+
+
+def test_a_guard_other_than_the_card_names_is_refused_too(folder: Path) -> None:
+    guard = folder / "novelty-02.safetensors"
+    guard.write_bytes(guard.read_bytes() + b"\0")
+    with pytest.raises(BadInput) as caught:
+        read_model(folder)
+    assert [finding.file for finding in caught.value.findings] == [str(guard)]
+
+
+def test_a_model_knows_its_proof_if_there_is_one(folder: Path) -> None:
+    assert read_model(folder).proof == {}
+    proof = {"Method": "shresnet", "Subjects": 3, "BetterThan": {}}
+    write_json(folder / "model.json", read_json(folder / "model.json") | {"Proof": proof})
+    assert read_model(folder).proof == proof
+
+
+def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Path) -> None:
+    assert read_model(folder).held_out_errors("01") == {}
+    names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
+    rows = [
+        ("01", 1, "nothing", "WM", "FA", 0.25, -0.5),
+        ("01", 1, "shresnet", "WM", "FA", 0.125, 0.0),
+        ("01", 1, "shresnet", "GM", "MD", 0.5, 0.25),
+        ("02", 2, "shresnet", "WM", "FA", 9.0, 9.0),
+    ]
+    write_tsv(folder / "heldout.tsv", [dict(zip(names, row, strict=True)) for row in rows])
+    assert read_model(folder).held_out_errors("01") == {
+        "nothing": {"WM FA": {"NMSE": 0.25, "Bias": -0.5}},
+        "shresnet": {"WM FA": {"NMSE": 0.125, "Bias": 0.0}, "GM MD": {"NMSE": 0.5, "Bias": 0.25}},
+    }
 
 
 def test_a_folder_without_a_card_is_no_model(folder: Path) -> None:

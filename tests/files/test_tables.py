@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bids_shresnet.files.tables import read_scanner_column
+from bids_shresnet.files.storage import write_tsv
+from bids_shresnet.files.tables import read_scanner_column, read_tsv
 from tests.datasets import write_tree
 
 
@@ -15,3 +16,9 @@ def test_cells_are_read_from_all_three_tables(tmp_path: Path) -> None:
     }
     cells = read_scanner_column(write_tree(tmp_path, tree), "site")
     assert cells == {"sub-01": {"P"}, "sub-01_ses-a": {"S"}, "sub-01_ses-a_dwi.nii.gz": {"F"}}
+
+
+def test_a_table_comes_back_as_the_text_that_was_written(tmp_path: Path) -> None:
+    rows = [{"name": "a b", "number": "0.5"}, {"name": "", "number": "1"}]
+    write_tsv(tmp_path / "table.tsv", rows)
+    assert read_tsv(tmp_path / "table.tsv") == [rows[0], {"name": "n/a", "number": "1"}]

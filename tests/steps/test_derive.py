@@ -38,7 +38,7 @@ def harmonized(scan: Scan, root: Path, *targets: str) -> tuple[HarmonizeJob, ...
         )
         for name in targets
     ]
-    config = Config(scan.dataset, root, "participant", rish_projection=False)
+    config = Config(scan.dataset, root, "participant")
     jobs, _ = jobs_for([scan], models, config, root)
     for job in jobs:
         harmonize(job)

@@ -11,10 +11,11 @@ import pytest
 
 from bids_shresnet.config import Config
 from bids_shresnet.files.models import Model
-from bids_shresnet.files.storage import read_json
+from bids_shresnet.files.storage import read_json, write_tsv
 from bids_shresnet.scans import Scan
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.harmonize import HarmonizeJob, harmonize, jobs_for
+from bids_shresnet.steps.prediction import method_for
 from tests.datasets import spiral
 from tests.models import constant_model
 
@@ -40,9 +41,13 @@ def make_model(folder: Path, scan: Scan, **changes: object) -> Model:
 
 
 def job_for(scan: Scan, model: Model, root: Path, **settings: object) -> HarmonizeJob:
-    config = Config(scan.dataset, root, "participant", rish_projection=False)
+    config = Config(scan.dataset, root, "participant")
     (job,), _ = jobs_for([scan], [model], config, root)
     return replace(job, **settings)
+
+
+def map_of(job: HarmonizeJob, name: str) -> Path:
+    return next(iter(job.root.rglob(f"*_desc-{name}_dwimap.nii.gz")), Path("none"))
 
 
 def signals(job: HarmonizeJob) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,6 +85,101 @@ def test_the_sidecar_says_which_networks_and_whether_the_subject_was_trained_wit
     assert {record["ModelSHA256"] for record in records.values()} == {model.digest}
 
 
+def test_the_sidecar_repeats_method_proof_and_what_was_found_on_the_held_out_subject(
+    scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    proof = {"Method": "shresnet", "Subjects": 3, "BetterThan": {"nothing": {"Answer": "no"}}}
+    model = make_model(tmp_path / "model", scans["01"], Proof=proof | {"Uncertainty": {"Groups": []}})
+    names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
+    rows = [("01", 1, method, "WM", "FA", 0.5, 0.25) for method in ("nothing", "shresnet", "golkov")]
+    write_tsv(model.folder / "heldout.tsv", [dict(zip(names, row, strict=True)) for row in rows])
+    records = {}
+    for subject in ("01", "04"):
+        job = job_for(scans[subject], model, tmp_path / "out")
+        harmonize(job)
+        records[subject] = read_json(job.output(".json"))["Harmonization"]
+        assert (records[subject]["Method"], records[subject]["MethodName"]) == ("shresnet", "SHResNet")
+        assert records[subject]["Proof"] == proof
+    found = {"WM FA": {"NMSE": 0.5, "Bias": 0.25}}
+    assert records["01"]["HeldOutErrors"] == {"nothing": found, "shresnet": found}
+    assert "HeldOutErrors" not in records["04"]
+
+
+def test_the_uncertainty_is_the_standard_deviation_of_the_folds_where_several_are_asked(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    job = job_for(scans["04"], model, tmp_path / "out")
+    harmonize(job)
+    mask = nib.load(next(job.root.rglob("*_mask.nii.gz"))).get_fdata() > 0
+    apart = nib.load(map_of(job, "uncertainty")).get_fdata()
+    np.testing.assert_allclose(apart[mask], np.std([0.4, 0.5, 0.9], ddof=1), rtol=1e-3)
+    np.testing.assert_array_equal(apart[~mask], 0)
+    alone = job_for(scans["01"], model, tmp_path / "alone")
+    harmonize(alone)
+    assert not map_of(alone, "uncertainty").exists()
+
+
+def test_maps_of_several_targets_do_not_overwrite_each_other(scans: dict[str, Scan], tmp_path: Path) -> None:
+    models = [make_model(tmp_path / name, scans["01"], target=name) for name in ("Prisma", "Skyra")]
+    jobs, _ = jobs_for([scans["04"]], models, Config(scans["04"].dataset, tmp_path, "participant"), tmp_path / "out")
+    for job in jobs:
+        harmonize(job)
+    found = sorted(path.name.split("_desc-")[1] for path in (tmp_path / "out").rglob("*_dwimap.nii.gz"))
+    assert found == [
+        f"{name}To{target}_dwimap.nii.gz" for name in ("novelty", "uncertainty") for target in ("Prisma", "Skyra")
+    ]
+
+
+@pytest.mark.parametrize("subject", ["01", "04"])
+def test_voxels_unlike_the_training_data_are_marked_and_left_as_measured_if_asked_for(
+    subject: str, scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    """To one model nothing is unusual, to the other everything that it can judge."""
+    for name, usual in (("known", 100.0), ("unknown", 0.01)):
+        model = make_model(tmp_path / name, scans["01"], usual=usual)
+        job = job_for(scans[subject], model, tmp_path / f"out-{name}", abstain=True)
+        harmonize(job)
+        novelty = nib.load(map_of(job, "novelty")).get_fdata()
+        before, after = (nib.load(path).get_fdata() for path in (job.scan.image, job.output(".nii.gz")))
+        record = read_json(job.output(".json"))["Harmonization"]["Novelty"]
+        judged, b0s = novelty > 0, np.loadtxt(job.scan.bval) < 50
+        assert judged.sum() > 100
+        changed = (after != before)[..., ~b0s].any(axis=3)
+        if name == "known":
+            assert novelty.max() < 1
+            assert changed[judged].all()
+        else:
+            assert novelty[judged].min() > 1
+            assert not changed[judged].any()
+        assert record == {"MarkedFraction": float(name == "unknown"), "LeftAsMeasured": True}
+
+
+def test_a_scan_full_of_the_unknown_is_warned_of_and_harmonized_all_the_same(
+    scans: dict[str, Scan], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_for(scans["04"], make_model(tmp_path / "model", scans["01"], usual=0.01), tmp_path / "out")
+    harmonize(job)
+    assert "unlike anything the model was trained on" in caplog.text
+    inside, _, _ = signals(job)
+    np.testing.assert_allclose(inside, 0.6, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "own", "asked", "used"),
+    [
+        ("shresnet", "shresnet", "shresnet_projected", "shresnet_projected"),
+        ("shresnet", "shresnet_projected", "shresnet", "shresnet"),
+        ("shresnet", "shresnet_projected", "golkov", "shresnet_projected"),
+        ("order_gain", "order_gain", "shresnet", "order_gain"),
+    ],
+)
+def test_what_a_model_has_learned_is_applied_as_asked_or_else_in_its_own_way(
+    fitted: str, own: str, asked: str, used: str
+) -> None:
+    card = {"FittedAs": fitted, "Method": own}
+    assert method_for(Model(Path("model"), card, ""), asked) == used
+
+
 def test_the_b_value_becomes_the_targets_and_nothing_else_of_the_table_changes(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
@@ -114,7 +214,8 @@ def test_a_scan_is_written_once_and_again_only_if_something_it_depends_on_change
     assert not harmonize(job)
     job.output(".json").unlink()
     assert harmonize(job)
-    assert harmonize(replace(job, rish_projection=True))
+    assert harmonize(replace(job, method="shresnet_projected"))
+    assert harmonize(replace(job, abstain=True))
     assert harmonize(replace(job, travelling=True))
     job = job_for(scans["04"], make_model(job.model, scans["04"], Seed=2), job.root)
     assert harmonize(job)

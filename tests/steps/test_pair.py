@@ -55,6 +55,25 @@ def test_a_subject_is_represented_by_the_scan_with_most_directions_then_by_name(
     assert [source.name for source, _ in pair.travelling] == ["sub-01_ses-ge", "sub-02_ses-ge_acq-b", "sub-03_ses-ge"]
 
 
+def test_a_second_target_scan_of_as_many_directions_is_a_repeat(tmp_path: Path) -> None:
+    """Of several the first by name; a scan of other directions, or of the source scanner, is none."""
+    root = heads(tmp_path / "data", ["01", "02", "03"])
+    more = {
+        "sub-01/ses-siemens/dwi/sub-01_ses-siemens_run-2_dwi": PRISMA,
+        "sub-02/ses-siemens/dwi/sub-02_ses-siemens_run-3_dwi": PRISMA,
+        "sub-02/ses-siemens/dwi/sub-02_ses-siemens_run-2_dwi": PRISMA,
+        "sub-03/ses-ge/dwi/sub-03_ses-ge_run-2_dwi": GE,
+    }
+    write_tree(root, {name: Series(sidecar=scanner) for name, scanner in more.items()})
+    write_tree(root, {"sub-03/ses-siemens/dwi/sub-03_ses-siemens_run-2_dwi": Series({0: 1, 1000: 5}, PRISMA)})
+    (pair,) = form_pairs(find(root), "Prisma")
+    chosen = {there.subject: there for _, there in pair.travelling}
+    assert [(again.name, first) for again, first in pair.repeats] == [
+        ("sub-01_ses-siemens_run-2", chosen["01"]),
+        ("sub-02_ses-siemens_run-2", chosen["02"]),
+    ]
+
+
 def test_pairs_with_too_few_travelling_subjects_are_not_formed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,135 @@
+"""From a pair of scanners to its model: prepare, train, and in `group` prove, each step resumed where it was left."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_shresnet.config import Config
+from bids_shresnet.files.models import CARD, Model, read_model
+from bids_shresnet.files.storage import one_job_at_a_time
+from bids_shresnet.parallel import Workers
+from bids_shresnet.scans import Pair
+from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
+from bids_shresnet.steps.prediction import method_for
+from bids_shresnet.steps.prepare import PairShells, PrepareJob, pair_shells, prepare, prepare_jobs, repeat_jobs
+from bids_shresnet.steps.prove import Evidence, write_proof
+from bids_shresnet.steps.train import (
+    baseline_jobs,
+    fold_jobs,
+    other_settings,
+    sweep_jobs,
+    train_fold,
+    write_model,
+    write_sweep,
+)
+from bids_shresnet.steps.uncertainty import calibrate_spread, to_record
+
+logger = logging.getLogger(__name__)
+
+
+def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
+    """The pair's model: the one that is there, else prepared and trained now, fold by fold; `group` also proves it."""
+    folder = root / "models" / pair.name
+    proving = config.analysis_level == "group" and config.proof
+    with one_job_at_a_time(folder):
+        model = known_model(folder, config)
+        if model is not None and (model.proof or not proving):
+            return model
+        shells = pair_shells(pair, config.sh_order)
+        work = (config.work_dir or root / ".work") / pair.name
+        prepared = prepared_subjects(pair, shells, work, workers)
+        if model is None:
+            model = fitted_model(pair, prepared, shells, folder, config, workers)
+        if proving:
+            repeats = prepared_repeats(pair, shells, work, workers)
+            model = proven_model(model, prepared, repeats, work, config, workers)
+        if config.work_dir is None:
+            forget(work)
+    return model
+
+
+def known_model(folder: Path, config: Config) -> Model | None:
+    """The model that was trained before."""
+    if not (folder / CARD).exists():
+        return None
+    model = read_model(folder)
+    logger.info("%s: trained before, loaded from %s", model.name, folder)
+    if other := other_settings(model, config):
+        logger.warning("%s was trained with %s; delete its folder to train anew", model.name, other)
+    return model
+
+
+def prepared_subjects(pair: Pair, shells: PairShells, work: Path, workers: Workers) -> tuple[PrepareJob, ...]:
+    """What the travelling subjects teach, registered and sampled."""
+    jobs = prepare_jobs(pair, shells, work)
+    for count, (job, _) in enumerate(workers.run(prepare, jobs), 1):
+        logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(jobs))
+    return jobs
+
+
+def fitted_model(
+    pair: Pair,
+    prepared: Sequence[PrepareJob],
+    shells: PairShells,
+    folder: Path,
+    config: Config,
+    workers: Workers,
+) -> Model:
+    """One harmonizer a fold."""
+    folds = fold_jobs(folder, prepared, shells.source, config)
+    for count, (fold, _) in enumerate(workers.run(train_fold, folds), 1):
+        logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
+    return write_model(pair, folds, config.method, config.bids_dir, shells.target)
+
+
+def prepared_repeats(pair: Pair, shells: PairShells, work: Path, workers: Workers) -> tuple[PrepareJob, ...]:
+    """The target scanner against itself, where subjects were scanned on it twice."""
+    jobs = repeat_jobs(pair, shells, work)
+    for _ in workers.run(prepare, jobs):
+        pass
+    return jobs
+
+
+def proven_model(
+    model: Model,
+    prepared: Sequence[PrepareJob],
+    repeats: Sequence[PrepareJob],
+    work: Path,
+    config: Config,
+    workers: Workers,
+) -> Model:
+    """Fit the other methods on the same folds and try all of them on the subjects that these never saw."""
+    baselines = baseline_jobs(work, prepared, model, config)
+    for count, (fold, _) in enumerate(workers.run(train_fold, baselines), 1):
+        logger.info(
+            "%s: %s, fold %d, is fitted (%d of %d)", *(model.name, fold.method, fold.number, count), len(baselines)
+        )
+    trials = evaluate_jobs(work, prepared, repeats, model, baselines, config)
+    for count, (trial, _) in enumerate(workers.run(evaluate, trials), 1):
+        logger.info("%s: fold %d is evaluated (%d of %d)", model.name, trial.number, count, len(trials))
+    train_sweep(model, prepared, work, config, workers)
+    results = read_results(trials)
+    orientations = tuple(vars(item) for item in results.orientations)
+    found = calibrate_spread(model, prepared, seed=config.random_seed, device=config.device)
+    uncertainty = to_record(found) if found else None
+    return write_proof(Evidence(model, method_for(model, config.method), results.rows, orientations, uncertainty))
+
+
+def train_sweep(model: Model, prepared: Sequence[PrepareJob], work: Path, config: Config, workers: Workers) -> None:
+    """Networks with other numbers of ResBlocks, where that was asked for."""
+    jobs = sweep_jobs(work, prepared, model, config)
+    for count, (fold, _) in enumerate(workers.run(train_fold, jobs), 1):
+        what = f"{fold.network.resblocks} ResBlocks, fold {fold.number}"
+        logger.info("%s: %s, is tried (%d of %d)", model.name, what, count, len(jobs))
+    if jobs:
+        write_sweep(model.folder, jobs)
+
+
+def forget(work: Path) -> None:
+    """Remove a pair's work, and the work folder once no pair uses it."""
+    shutil.rmtree(work)
+    if not any(work.parent.iterdir()):
+        work.parent.rmdir()

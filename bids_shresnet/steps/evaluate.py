@@ -1,0 +1,298 @@
+"""Evaluate: the methods of one fold on the subjects that it never saw -> errors, biases and angles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet import __version__
+from bids_shresnet.config import Config, Method
+from bids_shresnet.diffusion.comparison import ORIENTED, Looks, angle, angular_correlation, as_measured, look, nmse
+from bids_shresnet.diffusion.representation import in_mask
+from bids_shresnet.diffusion.sampling import sample
+from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
+from bids_shresnet.files.arrays import RECORD
+from bids_shresnet.files.models import Model
+from bids_shresnet.files.storage import digest, read_json, sha256, write_json
+from bids_shresnet.files.travelling import open_travelling
+from bids_shresnet.methods.combat import fit_means
+from bids_shresnet.methods.harmonizer import Harmonizer
+from bids_shresnet.methods.in_template import InTemplate
+from bids_shresnet.methods.registry import RECIPES
+from bids_shresnet.methods.regression import labels
+from bids_shresnet.network.checkpoint import read_arrays, read_record
+from bids_shresnet.scans import Shell, Tissue, Travelling
+from bids_shresnet.statistics import NOTHING, HeldOut
+from bids_shresnet.steps.splits import PreparedSubject, Split
+
+TISSUES = {"WM": Tissue.WM, "GM": Tissue.GM}
+RESCAN = "rescan"  # the target scanner against itself: what no harmonizer can go below
+FEWEST_VOXELS = 20  # of a tissue, to say anything about it
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How well directions are kept in white matter.
+
+    Attributes
+    ----------
+    angle
+        Mean angle between the principal directions of prediction and measurement, degrees.
+    correlation
+        Mean angular correlation of the signal (orders above 0) with the measured one.
+    """
+
+    subject: str
+    fold: int
+    method: str
+    angle: float
+    correlation: float
+
+
+@runtime_checkable
+class FittedFold(Protocol):
+    """A baseline that was fitted on one fold."""
+
+    @property
+    def method(self) -> Method:
+        """Which."""
+
+    @property
+    def number(self) -> int:
+        """Of the fold."""
+
+    @property
+    def file(self) -> Path:
+        """Where it is."""
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """One fold.
+
+    Attributes
+    ----------
+    prepared
+        Folder with the arrays of each subject.
+    repeats
+        The same for pairs of the target scanner's scans, where subjects were scanned twice.
+    fitted
+        File of every method that has a fit of its own.
+    file
+        Where the results go.
+    """
+
+    number: int
+    split: Split
+    prepared: Mapping[str, Path]
+    repeats: Mapping[str, Path]
+    shells: tuple[Shell, ...]
+    methods: tuple[Method, ...]
+    fitted: Mapping[Method, Path]
+    file: Path
+    seed: int
+    device: str
+
+    @property
+    def digest(self) -> str:
+        """Of all that the results depend on."""
+        files = {name: sha256(path) for name, path in self.fitted.items()}
+        subjects = [sha256(self.prepared[name] / RECORD) for name in (*self.split.training, *self.split.test)]
+        repeats = {name: sha256(self.repeats[name] / RECORD) for name in self.split.test if name in self.repeats}
+        return digest([__version__, asdict(self.split), list(self.methods), files, subjects, repeats, self.seed])
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was found on held-out subjects."""
+
+    rows: tuple[HeldOut, ...]
+    orientations: tuple[Orientation, ...]
+
+
+def evaluate_jobs(
+    work: Path,
+    prepared: Sequence[PreparedSubject],
+    repeats: Sequence[PreparedSubject],
+    model: Model,
+    baselines: Sequence[FittedFold],
+    config: Config,
+) -> tuple[EvaluateJob, ...]:
+    """One job a fold of the model."""
+    folders, again = ({item.source.subject: item.folder for item in items} for items in (prepared, repeats))
+    own: Method = model.card["FittedAs"]
+    jobs = []
+    for number, fold in enumerate(model.card["Folds"], 1):
+        fitted = {job.method: job.file for job in baselines if job.number == number} | {
+            own: model.folder / fold["File"]
+        }
+        split = Split(tuple(fold["Training"]), tuple(fold["Validation"]), tuple(fold["Test"]))
+        file = work / f"evaluation-{number:02d}.json"
+        settings = (model.source_shells, config.methods, fitted, file, config.random_seed, config.device)
+        jobs.append(EvaluateJob(number, split, folders, again, *settings))
+    return tuple(jobs)
+
+
+def evaluate(job: EvaluateJob) -> bool:
+    """Try every method on the fold's held-out subjects; False if that was done before."""
+    if job.file.exists() and read_json(job.file)["inputs"] == job.digest:
+        return False
+    rows: list[HeldOut] = []
+    orientations: list[Orientation] = []
+    for subject in job.split.test:
+        trial = Trial(job, subject, _grey_and_white(open_travelling(job.prepared[subject], job.shells)))
+        for method, looks in trial.candidates():
+            rows += trial.errors(method, looks)
+            orientations += trial.orientation(method, looks)
+        rows += trial.scalar_errors()
+    record = {"rows": [asdict(row) for row in rows], "orientations": [asdict(item) for item in orientations]}
+    write_json(job.file, {"inputs": job.digest, **record})
+    return True
+
+
+def read_results(jobs: Sequence[EvaluateJob]) -> Results:
+    """The results of all folds."""
+    records: list[Any] = [read_json(job.file) for job in jobs]
+    rows = tuple(HeldOut(**row) for record in records for row in record["rows"])
+    return Results(rows, tuple(Orientation(**item) for record in records for item in record["orientations"]))
+
+
+class Trial:
+    """All methods on one held-out subject."""
+
+    def __init__(self, job: EvaluateJob, subject: str, travelling: Travelling) -> None:
+        self.job, self.subject, self.travelling = job, subject, travelling
+        self.matched = travelling.matched
+        measured = np.asarray(self.matched.signal, dtype=np.float32)
+        self.measured = Looks(measured, relative_tensor(measured, self.matched.bvals, self.matched.bvecs))
+        self.coefficients = labels(self.matched)
+        self.combat: dict[str, Float[np.ndarray, " p"]] = {}
+
+    def candidates(self) -> Iterator[tuple[str, Looks]]:
+        """Doing nothing, then every method: its name, and how its prediction looks where the target measured."""
+        yield NOTHING, self._untouched(self.travelling)
+        if self.subject in self.job.repeats:
+            again = _grey_and_white(open_travelling(self.job.repeats[self.subject], self.job.shells))
+            yield from self._rescan(again)
+        for method in self.job.methods:
+            looks = look(self._predicted(method, self._load(method)), self.matched)
+            denoised = RECIPES[method].denoises
+            yield method, as_measured(looks, self.matched, seed=self.job.seed) if denoised else looks
+
+    def errors(self, method: str, looks: Looks) -> Iterator[HeldOut]:
+        """Error and bias of every tissue and quantity."""
+        for tissue, inside in self._tissues():
+            for quantity, measured in self.measured.quantities().items():
+                error = nmse(measured[inside], looks.quantities()[quantity][inside])
+                mean = looks.quantities()[quantity][inside].mean() / measured[inside].mean()
+                yield HeldOut(self.subject, self.job.number, method, tissue, quantity, error, float(mean) - 1)
+
+    def orientation(self, method: str, looks: Looks) -> Iterator[Orientation]:
+        """Directions, in white matter of one main direction; nothing where there is next to none."""
+        where = (self.matched.tissue == Tissue.WM) & (self.measured.tensor.fa > ORIENTED)
+        if where.sum() < FEWEST_VOXELS:
+            return
+        apart = angle(self.measured.tensor.direction[where], looks.tensor.direction[where])
+        inverse = np.linalg.pinv(self.matched.matrix.astype(np.float64)).T.astype(np.float32)
+        keep = np.concatenate([np.arange(shell.coefficients) > 0 for shell in self.job.shells])
+        pair = [(part[where] @ inverse)[:, keep] for part in (looks.signal, self.measured.signal)]
+        yield Orientation(self.subject, self.job.number, method, apart, angular_correlation(*pair))
+
+    def scalar_errors(self) -> Iterator[HeldOut]:
+        """ComBat, which knows FA and MD only: voxel by voxel in a template, and the mean of each tissue."""
+        measured = self.measured.quantities()
+        for quantity, values in self.combat.items():
+            for tissue, inside in self._tissues():
+                wanted, got = measured[quantity][inside], values[inside]
+                bias = float(got.mean() / wanted.mean()) - 1
+                yield self._row("combat_voxel", tissue, quantity, nmse(wanted, got), bias)
+        for tissue, quantity, bias in self._combat_of_means():
+            yield self._row("combat_mean", tissue, quantity, bias**2, bias)
+
+    def _row(self, method: str, tissue: str, quantity: str, error: float, bias: float) -> HeldOut:
+        return HeldOut(self.subject, self.job.number, method, tissue, quantity, error, bias)
+
+    def _tissues(self) -> Iterator[tuple[str, Bool[np.ndarray, " v"]]]:
+        for name, tissue in TISSUES.items():
+            inside = self.matched.tissue == tissue
+            if inside.sum() >= FEWEST_VOXELS:
+                yield name, inside
+
+    def _untouched(self, travelling: Travelling) -> Looks:
+        """The source's own FA and MD; its signal in the target's directions, fitted without smoothing."""
+        looks = look(travelling.unharmonized.coefficients, travelling.matched)
+        fa, md = _source_values(travelling).T
+        return Looks(looks.signal, TensorValues(fa, md, looks.tensor.direction))
+
+    def _rescan(self, again: Travelling) -> Iterator[tuple[str, Looks]]:
+        """The target's second scan, judged where it was matched with the first."""
+        here, self.matched = self.matched, again.matched
+        before = self.measured
+        measured = np.asarray(again.matched.signal, dtype=np.float32)
+        self.measured = Looks(measured, relative_tensor(measured, again.matched.bvals, again.matched.bvecs))
+        yield RESCAN, self._untouched(again)
+        self.matched, self.measured = here, before
+
+    def _load(self, method: Method) -> Harmonizer:
+        recipe = RECIPES[method]
+        path = str(self.job.fitted[recipe.fitted_as])
+        return recipe.load(read_arrays(path), read_record(path)["harmonizer"], self.job.device)
+
+    def _predicted(self, method: Method, harmonizer: Harmonizer) -> Float[np.ndarray, "p c"]:
+        """The whole scan harmonized as a user gets it, then looked up at the target's voxels."""
+        image = self.travelling.source
+        if isinstance(harmonizer, InTemplate):
+            predicted, self.combat = harmonizer.predict_both(self.travelling)
+        else:
+            predicted = harmonizer.predict(image)
+        return sample(in_mask(predicted.astype(np.float32), image.mask), image.affine, self.matched.points)
+
+    def _combat_of_means(self) -> Iterator[tuple[str, str, float]]:
+        """The bias that is left of a tissue's mean."""
+        training = [open_travelling(self.job.prepared[name], self.job.shells) for name in self.job.split.training]
+        for column, quantity in enumerate(("FA", "MD")):
+            both = [_tissue_means(subject, column) for subject in training]
+            sides = [pair for pair in both if np.isfinite(pair).all()]
+            if len(sides) < 2:  # from one subject nobody can tell a scanner's scale
+                continue
+            effect = fit_means(*(np.stack([side[k] for side in sides]) for k in (0, 1)))
+            own, wanted = _tissue_means(self.travelling, column)
+            found = effect.remove(own[None])[0] / wanted - 1
+            for tissue, bias in zip(TISSUES, found, strict=True):
+                if np.isfinite(bias):
+                    yield tissue, quantity, float(bias)
+
+
+def _source_values(subject: Travelling) -> Float[np.ndarray, "v 2"]:
+    """FA and MD of the source scan at the matched places."""
+    return sample(subject.unharmonized.maps, subject.source.affine, subject.matched.points)
+
+
+def _tissue_means(subject: Travelling, column: int) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """Mean over each tissue of what source and target measured."""
+    groups = [subject.matched.tissue == tissue for tissue in TISSUES.values()]
+    both = (_source_values(subject)[:, column], subject.unharmonized.target[:, column])
+    source, target = (np.array([_mean(values[group]) for group in groups]) for values in both)
+    return source, target
+
+
+def _grey_and_white(subject: Travelling) -> Travelling:
+    """Only what the proof is about, in memory."""
+    rows = np.isin(subject.matched.tissue, list(TISSUES.values()))
+    each = {"patches", "signal", "noise", "points", "tissue"}
+    matched = {name: getattr(subject.matched, name)[rows] for name in each - {"patches"}}
+    unread = np.broadcast_to(np.float16(0), (int(rows.sum()), *subject.matched.patches.shape[1:]))
+    few = replace(subject.matched, **matched, patches=unread)
+    before = subject.unharmonized
+    plain = replace(before, coefficients=before.coefficients[rows], target=before.target[rows])
+    return replace(subject, matched=few, unharmonized=plain)
+
+
+def _mean(values: Float[np.ndarray, " v"]) -> float:
+    """The mean, NaN of nothing."""
+    return float(values.mean()) if values.size else float("nan")
