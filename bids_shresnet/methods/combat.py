@@ -40,15 +40,6 @@ class SiteEffect:
         """Source values as the target would have measured them."""
         return np.asarray(values * self.slope + self.intercept)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that is to be stored."""
-        return {"slope": self.slope, "intercept": self.intercept}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SiteEffect:
-        """What `arrays` gave."""
-        return cls(arrays["slope"], arrays["intercept"])
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -77,15 +68,6 @@ class VoxelwiseCombat:
         """
         slope, intercept = self.template.look_up(self.lines, places).T
         return np.asarray(values * slope + intercept)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that is to be stored."""
-        return {"lines": self.lines, **self.template.arrays()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> VoxelwiseCombat:
-        """What `arrays` gave."""
-        return cls(Template.from_arrays(arrays), arrays["lines"])
 
 
 def fit_means(source: Float[np.ndarray, "n f"], target: Float[np.ndarray, "n f"]) -> SiteEffect:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.sampling import sample
-from bids_shresnet.diffusion.template import Template, build_template
+from bids_shresnet.diffusion.template import build_template
 from bids_shresnet.methods.combat import Measured, VoxelwiseCombat, fit_voxelwise
 from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
 from bids_shresnet.methods.linear_rish import LinearRish, fit
@@ -69,4 +69,4 @@ def fit_in_template(lesson: Lesson) -> Fitted:
 def load_in_template(arrays: Arrays, _: Mapping[str, Any], device: str = "cpu") -> InTemplate:
     """From `arrays`."""
     combat = {name: arrays[f"combat_{name}"] for name in MAPS if f"combat_{name}" in arrays}
-    return InTemplate(LinearRish(Template.from_arrays(arrays), arrays["gains"]), combat)
+    return InTemplate(LinearRish.from_arrays(arrays), combat)

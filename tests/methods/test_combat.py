@@ -5,7 +5,7 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.template import Template
-from bids_shresnet.methods.combat import Measured, SiteEffect, VoxelwiseCombat, fit_means, fit_voxelwise
+from bids_shresnet.methods.combat import Measured, fit_means, fit_voxelwise
 
 GRID = (6, 7, 5)
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, 3], [0, 0, 2, 1], [0, 0, 0, 1]])
@@ -83,11 +83,8 @@ def test_places_that_a_subject_lacks_are_left_as_they_are() -> None:
     assert np.abs(combat.lines[1, ..., 1]).min() > 0
 
 
-def test_models_come_back_from_their_arrays_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     target = people(5, len(VOXELS))
-    combat = fit_voxelwise(TEMPLATE, measured(on_source(target)), measured(target))
-    again = VoxelwiseCombat.from_arrays(combat.arrays())
-    assert again.remove(target[0], PLACES).tobytes() == combat.remove(target[0], PLACES).tobytes()
-    effect = fit_means(on_source(target), target)
-    assert SiteEffect.from_arrays(effect.arrays()).remove(target).tobytes() == effect.remove(target).tobytes()
+    fit_voxelwise(TEMPLATE, measured(on_source(target)), measured(target)).remove(target[0], PLACES)
+    fit_means(on_source(target), target).remove(target)
     assert capfd.readouterr().out == ""
