@@ -153,7 +153,8 @@ class Config:
     require_proof: bool = False
     """participant: refuse to harmonize with a model that is not proven to be better than doing nothing."""
     abstain: bool = False
-    """Leave voxels as they were that are unlike anything in the training data (desc-novelty_dwimap above 1)."""
+    """Leave voxels as they were that are unlike anything in the training data (desc-novelty_dwimap above 1). They then
+    hold the source's signal, measured at its own b-value."""
     output_directions: Literal["source", "target"] = "source"
     """Gradient table of the harmonized DWI."""
     sh_order: int | None = None
