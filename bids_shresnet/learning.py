@@ -40,12 +40,12 @@ def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
             return model
         shells = pair_shells(pair, config.sh_order)
         work = (config.work_dir or root / ".work") / pair.name
-        prepared = prepared_subjects(pair, shells, work, workers)
+        subjects = prepared(prepare_jobs(pair, shells, work), pair, workers)
         if model is None:
-            model = fitted_model(pair, prepared, shells, folder, config, workers)
+            model = fitted_model(pair, subjects, shells, folder, config, workers)
         if proving:
-            repeats = prepared_repeats(pair, shells, work, workers)
-            model = proven_model(model, prepared, repeats, work, config, workers)
+            repeats = prepared(repeat_jobs(pair, shells, work), pair, workers)
+            model = proven_model(model, subjects, repeats, work, config, workers)
         if config.work_dir is None:
             forget(work)
     return model
@@ -62,9 +62,8 @@ def known_model(folder: Path, config: Config) -> Model | None:
     return model
 
 
-def prepared_subjects(pair: Pair, shells: PairShells, work: Path, workers: Workers) -> tuple[PrepareJob, ...]:
-    """What the travelling subjects teach, registered and sampled."""
-    jobs = prepare_jobs(pair, shells, work)
+def prepared(jobs: tuple[PrepareJob, ...], pair: Pair, workers: Workers) -> tuple[PrepareJob, ...]:
+    """The jobs, once what their subjects teach is registered and sampled."""
     for count, (job, _) in enumerate(workers.run(prepare, jobs), 1):
         logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(jobs))
     return jobs
@@ -72,55 +71,47 @@ def prepared_subjects(pair: Pair, shells: PairShells, work: Path, workers: Worke
 
 def fitted_model(
     pair: Pair,
-    prepared: Sequence[PrepareJob],
+    subjects: Sequence[PrepareJob],
     shells: PairShells,
     folder: Path,
     config: Config,
     workers: Workers,
 ) -> Model:
     """One harmonizer a fold."""
-    folds = fold_jobs(folder, prepared, shells.source, config)
+    folds = fold_jobs(folder, subjects, shells.source, config)
     for count, (fold, _) in enumerate(workers.run(train_fold, folds), 1):
         logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
     return write_model(pair, folds, config.method, config.bids_dir, shells.target)
 
 
-def prepared_repeats(pair: Pair, shells: PairShells, work: Path, workers: Workers) -> tuple[PrepareJob, ...]:
-    """The target scanner against itself, where subjects were scanned on it twice."""
-    jobs = repeat_jobs(pair, shells, work)
-    for _ in workers.run(prepare, jobs):
-        pass
-    return jobs
-
-
 def proven_model(
     model: Model,
-    prepared: Sequence[PrepareJob],
+    subjects: Sequence[PrepareJob],
     repeats: Sequence[PrepareJob],
     work: Path,
     config: Config,
     workers: Workers,
 ) -> Model:
     """Fit the other methods on the same folds and try all of them on the subjects that these never saw."""
-    baselines = baseline_jobs(work, prepared, model, config)
+    baselines = baseline_jobs(work, subjects, model, config)
     for count, (fold, _) in enumerate(workers.run(train_fold, baselines), 1):
         logger.info(
             "%s: %s, fold %d, is fitted (%d of %d)", *(model.name, fold.method, fold.number, count), len(baselines)
         )
-    trials = evaluate_jobs(work, prepared, repeats, model, baselines, config)
+    trials = evaluate_jobs(work, subjects, repeats, model, baselines, config)
     for count, (trial, _) in enumerate(workers.run(evaluate, trials), 1):
         logger.info("%s: fold %d is evaluated (%d of %d)", model.name, trial.number, count, len(trials))
-    train_sweep(model, prepared, work, config, workers)
+    train_sweep(model, subjects, work, config, workers)
     results = read_results(trials)
     orientations = tuple(vars(item) for item in results.orientations)
-    found = calibrate_spread(model, prepared, seed=config.random_seed, device=config.device)
+    found = calibrate_spread(model, subjects, seed=config.random_seed, device=config.device)
     uncertainty = to_record(found) if found else None
     return write_proof(Evidence(model, method_for(model, config.method), results.rows, orientations, uncertainty))
 
 
-def train_sweep(model: Model, prepared: Sequence[PrepareJob], work: Path, config: Config, workers: Workers) -> None:
+def train_sweep(model: Model, subjects: Sequence[PrepareJob], work: Path, config: Config, workers: Workers) -> None:
     """Networks with other numbers of ResBlocks, where that was asked for."""
-    jobs = sweep_jobs(work, prepared, model, config)
+    jobs = sweep_jobs(work, subjects, model, config)
     for count, (fold, _) in enumerate(workers.run(train_fold, jobs), 1):
         what = f"{fold.network.resblocks} ResBlocks, fold {fold.number}"
         logger.info("%s: %s, is tried (%d of %d)", model.name, what, count, len(jobs))

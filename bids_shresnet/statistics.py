@@ -20,6 +20,7 @@ TISSUES = ("WM", "GM")
 QUANTITIES = ("signal", "FA", "MD")
 DEFAULT = "shresnet"  # the method that the app offers
 NOTHING = "nothing"  # leaving the scans as they are
+RESCAN = "rescan"  # the target scanner against itself: what no harmonizer can go below
 MEANS_ONLY = frozenset({"combat_mean"})  # correct the mean of a tissue and no voxel
 CONFIDENCE = 0.95
 RESAMPLES = 9999

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
 from bids_shresnet.methods.shresnet import train
 from bids_shresnet.network.golkov import Golkov, GolkovArchitecture, build_golkov
-from bids_shresnet.network.patches import CHUNK, cut
+from bids_shresnet.network.patches import run
 from bids_shresnet.scans import ShImage
 
 
@@ -28,9 +28,7 @@ class GolkovHarmonizer:
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.coefficients, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        with torch.inference_mode():
-            parts = [self.network(cut(volume, chunk)) for chunk in voxels.split(CHUNK)]
-        return np.asarray(torch.cat(parts).cpu().numpy())
+        return np.asarray(run(self.network, volume, voxels).cpu().numpy())
 
     def arrays(self) -> Arrays:
         """Weights."""

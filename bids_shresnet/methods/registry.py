@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bids_shresnet.config import Method
@@ -19,6 +20,7 @@ from bids_shresnet.methods.linear import (
     load_projection,
 )
 from bids_shresnet.methods.shresnet import fit_cdmri2017, fit_shresnet, load_shresnet
+from bids_shresnet.network.checkpoint import read_arrays, read_record
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,8 @@ RECIPES: Mapping[Method, Recipe] = {
     "order_gain": Recipe("order_gain", fit_gains, load_gains, denoises=False),
     "sh_projection": Recipe("sh_projection", fit_projection, load_projection, denoises=False),
 }
+
+
+def load_harmonizer(path: Path, method: Method, device: str) -> Harmonizer:
+    """What a fold's file holds, to be applied in the way of a method."""
+    return RECIPES[method].load(read_arrays(str(path)), read_record(str(path))["harmonizer"], device)

@@ -19,7 +19,7 @@ from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
 from bids_shresnet.methods.regression import ridge
 from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, fit_amplitudes
 from bids_shresnet.network.fitting import History, fit
-from bids_shresnet.network.patches import CHUNK, as_patches, cut, rows_of
+from bids_shresnet.network.patches import CHUNK, as_patches, rows_of, run
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build
 from bids_shresnet.scans import ShImage, Travelling
 
@@ -45,13 +45,11 @@ class Shresnet:
     projected: bool = False
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
-        """Predict the mask's voxels, chunk by chunk."""
+        """Predict the mask's voxels."""
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        with torch.inference_mode():
-            parts = [self._harmonized(cut(volume, chunk)) for chunk in voxels.split(CHUNK)]
-        predicted: Float[np.ndarray, "v c"] = torch.cat(parts).cpu().numpy()
+        predicted: Float[np.ndarray, "v c"] = run(self._harmonized, volume, voxels).cpu().numpy()
         if self.projected:
             orders = stacked_orders(image.shells)
             predicted = project(image.coefficients[image.mask], predicted, orders).coefficients

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -18,6 +20,16 @@ def cut(volume: Float[Tensor, "x y z n"], voxels: Int[Tensor, "v 3"]) -> Float[T
     padded = pad(volume, (0, 0, 1, 1, 1, 1, 1, 1))
     i, j, k = (voxels[:, None] + OFFSETS.to(voxels) + 1).unbind(-1)
     return as_patches(padded[i, j, k])
+
+
+def run(
+    function: Callable[[Float[Tensor, "b n 3 3 3"]], Float[Tensor, "b c"]],
+    volume: Float[Tensor, "x y z n"],
+    voxels: Int[Tensor, "v 3"],
+) -> Float[Tensor, "v c"]:
+    """Apply a function to the patch of each voxel, chunk by chunk and without gradients."""
+    with torch.inference_mode():
+        return torch.cat([function(cut(volume, chunk)) for chunk in voxels.split(CHUNK)])
 
 
 def as_patches(rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v n 3 3 3"]:

@@ -21,17 +21,13 @@ from bids_shresnet.files.models import Model
 from bids_shresnet.files.storage import digest, read_json, sha256, write_json
 from bids_shresnet.files.travelling import open_travelling
 from bids_shresnet.methods.combat import fit_means
-from bids_shresnet.methods.harmonizer import Harmonizer
-from bids_shresnet.methods.in_template import InTemplate
-from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.methods.regression import labels
-from bids_shresnet.network.checkpoint import read_arrays, read_record
+from bids_shresnet.methods.in_template import MAPS, InTemplate
+from bids_shresnet.methods.registry import RECIPES, load_harmonizer
 from bids_shresnet.scans import Shell, Tissue, Travelling
-from bids_shresnet.statistics import NOTHING, HeldOut
+from bids_shresnet.statistics import NOTHING, RESCAN, HeldOut
 from bids_shresnet.steps.splits import PreparedSubject, Split
 
 TISSUES = {"WM": Tissue.WM, "GM": Tissue.GM}
-RESCAN = "rescan"  # the target scanner against itself: what no harmonizer can go below
 FEWEST_VOXELS = 20  # of a tissue, to say anything about it
 
 
@@ -146,9 +142,13 @@ def evaluate(job: EvaluateJob) -> bool:
     orientations: list[Orientation] = []
     for subject in job.split.test:
         trial = Trial(job, subject, _grey_and_white(open_travelling(job.prepared[subject], job.shells)))
-        for method, looks in trial.candidates():
-            rows += trial.errors(method, looks)
-            orientations += trial.orientation(method, looks)
+        trials = [(trial, method, looks) for method, looks in trial.candidates()]
+        if subject in job.repeats:  # judged where the target's two scans were matched
+            again = Trial(job, subject, _grey_and_white(open_travelling(job.repeats[subject], job.shells)))
+            trials.insert(1, (again, RESCAN, again.untouched()))  # after doing nothing
+        for one, method, looks in trials:
+            rows += one.errors(method, looks)
+            orientations += one.orientation(method, looks)
         rows += trial.scalar_errors()
     record = {"rows": [asdict(row) for row in rows], "orientations": [asdict(item) for item in orientations]}
     write_json(job.file, {"inputs": job.digest, **record})
@@ -170,17 +170,13 @@ class Trial:
         self.matched = travelling.matched
         measured = np.asarray(self.matched.signal, dtype=np.float32)
         self.measured = Looks(measured, relative_tensor(measured, self.matched.bvals, self.matched.bvecs))
-        self.coefficients = labels(self.matched)
         self.combat: dict[str, Float[np.ndarray, " p"]] = {}
 
     def candidates(self) -> Iterator[tuple[str, Looks]]:
         """Doing nothing, then every method: its name, and how its prediction looks where the target measured."""
-        yield NOTHING, self._untouched(self.travelling)
-        if self.subject in self.job.repeats:
-            again = _grey_and_white(open_travelling(self.job.repeats[self.subject], self.job.shells))
-            yield from self._rescan(again)
+        yield NOTHING, self.untouched()
         for method in self.job.methods:
-            looks = look(self._predicted(method, self._load(method)), self.matched)
+            looks = look(self._predicted(method), self.matched)
             denoised = RECIPES[method].denoises
             yield method, as_measured(looks, self.matched, seed=self.job.seed) if denoised else looks
 
@@ -190,7 +186,7 @@ class Trial:
             for quantity, measured in self.measured.quantities().items():
                 error = nmse(measured[inside], looks.quantities()[quantity][inside])
                 mean = looks.quantities()[quantity][inside].mean() / measured[inside].mean()
-                yield HeldOut(self.subject, self.job.number, method, tissue, quantity, error, float(mean) - 1)
+                yield self._row(method, tissue, quantity, error, float(mean) - 1)
 
     def orientation(self, method: str, looks: Looks) -> Iterator[Orientation]:
         """Directions, in white matter of one main direction; nothing where there is next to none."""
@@ -223,28 +219,15 @@ class Trial:
             if inside.sum() >= FEWEST_VOXELS:
                 yield name, inside
 
-    def _untouched(self, travelling: Travelling) -> Looks:
+    def untouched(self) -> Looks:
         """The source's own FA and MD; its signal in the target's directions, fitted without smoothing."""
-        looks = look(travelling.unharmonized.coefficients, travelling.matched)
-        fa, md = _source_values(travelling).T
+        looks = look(self.travelling.unharmonized.coefficients, self.matched)
+        fa, md = _source_values(self.travelling).T
         return Looks(looks.signal, TensorValues(fa, md, looks.tensor.direction))
 
-    def _rescan(self, again: Travelling) -> Iterator[tuple[str, Looks]]:
-        """The target's second scan, judged where it was matched with the first."""
-        here, self.matched = self.matched, again.matched
-        before = self.measured
-        measured = np.asarray(again.matched.signal, dtype=np.float32)
-        self.measured = Looks(measured, relative_tensor(measured, again.matched.bvals, again.matched.bvecs))
-        yield RESCAN, self._untouched(again)
-        self.matched, self.measured = here, before
-
-    def _load(self, method: Method) -> Harmonizer:
-        recipe = RECIPES[method]
-        path = str(self.job.fitted[recipe.fitted_as])
-        return recipe.load(read_arrays(path), read_record(path)["harmonizer"], self.job.device)
-
-    def _predicted(self, method: Method, harmonizer: Harmonizer) -> Float[np.ndarray, "p c"]:
+    def _predicted(self, method: Method) -> Float[np.ndarray, "p c"]:
         """The whole scan harmonized as a user gets it, then looked up at the target's voxels."""
+        harmonizer = load_harmonizer(self.job.fitted[RECIPES[method].fitted_as], method, self.job.device)
         image = self.travelling.source
         if isinstance(harmonizer, InTemplate):
             predicted, self.combat = harmonizer.predict_both(self.travelling)
@@ -255,14 +238,14 @@ class Trial:
     def _combat_of_means(self) -> Iterator[tuple[str, str, float]]:
         """The bias that is left of a tissue's mean."""
         training = [open_travelling(self.job.prepared[name], self.job.shells) for name in self.job.split.training]
-        for column, quantity in enumerate(("FA", "MD")):
-            both = [_tissue_means(subject, column) for subject in training]
-            sides = [pair for pair in both if np.isfinite(pair).all()]
-            if len(sides) < 2:  # from one subject nobody can tell a scanner's scale
-                continue
-            effect = fit_means(*(np.stack([side[k] for side in sides]) for k in (0, 1)))
-            own, wanted = _tissue_means(self.travelling, column)
-            found = effect.remove(own[None])[0] / wanted - 1
+        means = np.stack([_tissue_means(subject) for subject in training])  # (subject, scanner, tissue, quantity)
+        means = means[np.isfinite(means).all(axis=(1, 2, 3))]
+        if len(means) < 2:  # from one subject nobody can tell a scanner's scale
+            return
+        own, wanted = _tissue_means(self.travelling)
+        for column, quantity in enumerate(MAPS):
+            effect = fit_means(means[:, 0, :, column], means[:, 1, :, column])
+            found = effect.remove(own[None, :, column])[0] / wanted[:, column] - 1
             for tissue, bias in zip(TISSUES, found, strict=True):
                 if np.isfinite(bias):
                     yield tissue, quantity, float(bias)
@@ -273,19 +256,17 @@ def _source_values(subject: Travelling) -> Float[np.ndarray, "v 2"]:
     return sample(subject.unharmonized.maps, subject.source.affine, subject.matched.points)
 
 
-def _tissue_means(subject: Travelling, column: int) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Mean over each tissue of what source and target measured."""
+def _tissue_means(subject: Travelling) -> Float[np.ndarray, "scanner tissue quantity"]:
+    """Mean FA and MD over each tissue of what source and target measured; NaN where there is no such tissue."""
     groups = [subject.matched.tissue == tissue for tissue in TISSUES.values()]
-    both = (_source_values(subject)[:, column], subject.unharmonized.target[:, column])
-    source, target = (np.array([_mean(values[group]) for group in groups]) for values in both)
-    return source, target
+    both = (_source_values(subject), subject.unharmonized.target)
+    return np.array([[_mean(values[group]) for group in groups] for values in both])
 
 
 def _grey_and_white(subject: Travelling) -> Travelling:
     """Only what the proof is about, in memory."""
     rows = np.isin(subject.matched.tissue, list(TISSUES.values()))
-    each = {"patches", "signal", "noise", "points", "tissue"}
-    matched = {name: getattr(subject.matched, name)[rows] for name in each - {"patches"}}
+    matched = {name: getattr(subject.matched, name)[rows] for name in ("signal", "noise", "points", "tissue")}
     unread = np.broadcast_to(np.float16(0), (int(rows.sum()), *subject.matched.patches.shape[1:]))
     few = replace(subject.matched, **matched, patches=unread)
     before = subject.unharmonized
@@ -293,6 +274,6 @@ def _grey_and_white(subject: Travelling) -> Travelling:
     return replace(subject, matched=few, unharmonized=plain)
 
 
-def _mean(values: Float[np.ndarray, " v"]) -> float:
-    """The mean, NaN of nothing."""
-    return float(values.mean()) if values.size else float("nan")
+def _mean(values: Float[np.ndarray, "v q"]) -> Float[np.ndarray, " q"]:
+    """The mean of each column, NaN of nothing."""
+    return values.mean(axis=0) if len(values) else np.full(values.shape[1], np.nan)

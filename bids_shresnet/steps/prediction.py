@@ -15,9 +15,9 @@ from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.novelty import Novelty
 from bids_shresnet.diffusion.representation import Representation, in_mask
 from bids_shresnet.files.models import Model
-from bids_shresnet.methods.harmonizer import Harmonizer, combine, spread
-from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.network.checkpoint import read_arrays, read_record
+from bids_shresnet.methods.harmonizer import combine, spread
+from bids_shresnet.methods.registry import RECIPES, load_harmonizer
+from bids_shresnet.network.checkpoint import read_arrays
 from bids_shresnet.scans import ShImage
 
 Fold = Mapping[str, Any]  # of a model's card
@@ -58,16 +58,10 @@ def method_for(model: Model, asked: Method) -> Method:
     return asked if RECIPES[asked].fitted_as == fitted else model.card["Method"]
 
 
-def load_fold(model: Model, fold: Fold, method: Method, device: str) -> Harmonizer:
-    """What a fold has learned, to be applied in the way of a method."""
-    path = str(model.folder / fold["File"])
-    return RECIPES[method].load(read_arrays(path), read_record(path)["harmonizer"], device)
-
-
 def ask(model: Model, folds: Sequence[Fold], seen: Representation, method: Method, device: str) -> Harmonized:
     """Let the folds predict a scan, and combine what they say."""
     image = seen.image
-    harmonizers = (load_fold(model, fold, method, device) for fold in folds)
+    harmonizers = (load_harmonizer(model.folder / fold["File"], method, device) for fold in folds)
     predictions = [harmonizer.predict(image).astype(np.float32) for harmonizer in harmonizers]
     together = replace(image, coefficients=in_mask(combine(predictions, image.shells), image.mask))
     novelty = _novelty(image, [model.folder / fold["Novelty"]["File"] for fold in folds])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bids_shresnet.files.report import PairProof, Split, group_report, sentence
 from bids_shresnet.files.storage import write_bytes, write_json, write_text, write_tsv
 from bids_shresnet.files.sweep import sweep_figure, sweep_table
 from bids_shresnet.files.tables import read_tsv
-from bids_shresnet.statistics import NOTHING, QUANTITIES, Bias, Comparison, HeldOut, bias_summary, compare
+from bids_shresnet.statistics import NOTHING, QUANTITIES, RESCAN, Bias, Comparison, HeldOut, bias_summary, compare
 from bids_shresnet.verdicts import verdicts
 
 FOR_THE_CARD = (NOTHING, "linear_rish", "patch_linear")  # what a verdict is given against
@@ -60,14 +61,14 @@ class Evidence:
     @property
     def references(self) -> list[str]:
         """Methods that the applied one is compared with."""
-        return [name for name in dict.fromkeys(row.method for row in self.rows) if name not in (self.method, "rescan")]
+        return [name for name in dict.fromkeys(row.method for row in self.rows) if name not in (self.method, RESCAN)]
 
-    @property
+    @cached_property  # a bootstrap, asked for by tables, figures and the card
     def comparisons(self) -> tuple[Comparison, ...]:
         """The applied method with each of them."""
         return compare(self.rows, self.method, self.references)
 
-    @property
+    @cached_property
     def biases(self) -> tuple[Bias, ...]:
         """Site bias of each method."""
         return bias_summary(self.rows)
@@ -110,7 +111,6 @@ def _held_out(row: Mapping[str, str]) -> HeldOut:
 
 def doubts(model: Model, method: Method) -> tuple[Finding, ...]:
     """Why to think twice before applying a model so; nothing where it is proven better than doing nothing."""
-    remedy = "Look at group.html, or run `group` on data with more travelling subjects"
     if not model.proof:
         return (Finding("error", model.name, "it was never cross-validated", "Run `group` to see whether it helps."),)
     if model.proof["Method"] != method:
@@ -120,7 +120,8 @@ def doubts(model: Model, method: Method) -> tuple[Finding, ...]:
     if found["Answer"] == "yes":
         return ()
     value = f"not proven to be better than doing nothing ({found['Answer']}; p = {found.get('LargestP', 'n/a')})"
-    return (Finding("error", model.name, value, f"{remedy}."),)
+    remedy = "Look at group.html, or run `group` on data with more travelling subjects."
+    return (Finding("error", model.name, value, remedy),)
 
 
 def pair_proof(evidence: Evidence) -> PairProof:
@@ -204,9 +205,7 @@ def _pair_record(evidence: Evidence) -> dict[str, Any]:
     return {
         "Name": evidence.model.name,
         "Proof": proof_record(evidence),
-        "Folds": [
-            {key: fold[key] for key in ("Training", "Validation", "Test")} for fold in evidence.model.card["Folds"]
-        ],
+        "Folds": [{key: fold[key] for key in SUBJECTS} for fold in evidence.model.card["Folds"]],
         "Comparisons": [_finite(asdict(one)) for one in evidence.comparisons],
         "Bias": [_finite(asdict(one)) for one in evidence.biases],
     }

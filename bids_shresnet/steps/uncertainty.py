@@ -12,8 +12,8 @@ from scipy.stats import spearmanr
 from bids_shresnet.files.models import Model
 from bids_shresnet.files.travelling import open_travelling
 from bids_shresnet.methods.harmonizer import Harmonizer, spread
+from bids_shresnet.methods.registry import load_harmonizer
 from bids_shresnet.scans import Tissue, Travelling
-from bids_shresnet.steps.prediction import load_fold
 from bids_shresnet.steps.splits import PreparedSubject
 
 VOXELS = 4000  # of each subject
@@ -52,7 +52,7 @@ def calibrate_spread(
     folds = list(model.card["Folds"])
     if len(folds) < 2 or model.card["FittedAs"] == "linear_rish":
         return None
-    harmonizers = [load_fold(model, fold, model.card["Method"], device) for fold in folds]
+    harmonizers = [load_harmonizer(model.folder / fold["File"], model.card["Method"], device) for fold in folds]
     pairs = []
     for item in prepared:
         unseeing = next(n for n, fold in enumerate(folds) if item.source.subject in fold["Test"])
