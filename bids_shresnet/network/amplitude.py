@@ -145,7 +145,7 @@ def deconvolved(lengths: Lengths, column: int, rounds: int = 60) -> Float[np.nda
 
 
 def matching_stretch(expected: Float[np.ndarray, " v"], distribution: Float[np.ndarray, " g"]) -> tuple[float, float]:
-    """Find a and b so that exp(a) amplitude^b has the distribution's mean, over all and over its lowest quarter.
+    """Find a and b so that exp(a) amplitude^b has the distribution's mean in its lowest quarter and its highest half.
 
     The mean of what is possible varies less than what is real. Without this the weakest tissue keeps too much
     anisotropy and the strongest too little.
@@ -153,16 +153,20 @@ def matching_stretch(expected: Float[np.ndarray, " v"], distribution: Float[np.n
     place = (np.arange(PLACES) + 0.5) / PLACES
     real = np.interp(place, np.cumsum(distribution) - distribution / 2, GRID)
     predicted = np.quantile(expected, place)
-    quarter = PLACES // 4
+    lowest, highest = slice(PLACES // 4), slice(PLACES // 2, None)
 
     def too_strong(slope: float) -> float:
-        """Logarithm of the lowest quarter's share of the mean, predicted over real."""
+        """Logarithm of how weak the lowest quarter is beside the highest half, predicted over real."""
         stretched = predicted**slope
-        return float(np.log(stretched[:quarter].mean() / stretched.mean() * real.mean() / real[:quarter].mean()))
+        return float(np.log(_ratio(stretched, lowest, highest) / _ratio(real, lowest, highest)))
 
     low, high = SLOPES
     slope = float(brentq(too_strong, low, high)) if too_strong(low) > 0 > too_strong(high) else 1.0
-    return float(np.log(real.mean() / (predicted**slope).mean())), slope
+    return float(np.log(real[highest].mean() / (predicted**slope)[highest].mean())), slope
+
+
+def _ratio(values: Float[np.ndarray, " p"], lowest: slice, highest: slice) -> float:
+    return float(values[lowest].mean() / values[highest].mean())
 
 
 def fit_amplitudes(

@@ -220,9 +220,12 @@ def calibrated(sigma: float) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray,
 
 @pytest.mark.parametrize("sigma", [QUIET, NOISY])
 def test_a_fitted_head_gives_shrunk_predictions_the_amplitude_behind_the_noise(sigma: float) -> None:
-    """On average, although all predictions are half as long and all labels too long."""
+    """On average, although all predictions are half as long and all labels too long.
+
+    The stretch matches the weak and the strong, not the mean of all: this law is that it does not stray from it.
+    """
     found, truth = calibrated(sigma)
-    assert found.mean() == pytest.approx(truth.mean(), rel=0.03)
+    assert found.mean() == pytest.approx(truth.mean(), rel=0.04)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.08), (0.08, 0.2), (0.2, 1.0)], ids=["weak", "middle", "strong"])
