@@ -109,7 +109,8 @@ def planned(config: Config, models: Sequence[Model]) -> Plan:
         pairs = () if models else form_pairs(plan.inventory, config.target)
         plan = replace(plan, pairs=pairs)
         for pair in pairs:
-            pair_shells(pair, config.sh_order)  # raises now what would stop the training later
+            # raises now what would stop the training later
+            pair_shells(pair, config.sh_order, predict_missing=config.predict_missing_shells)
         if config.analysis_level == "participant":
             sources = {m.source: m.target for m in models} | {p.source.label: p.target.label for p in pairs}
             plan = replace(plan, selection=select(plan.inventory, sources, config))

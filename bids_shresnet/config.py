@@ -155,6 +155,9 @@ class Config:
     abstain: bool = False
     """Leave voxels as they were that are unlike anything in the training data (desc-novelty_dwimap above 1). They then
     hold the source's signal, measured at its own b-value."""
+    predict_missing_shells: bool = False
+    """Add the shells that the target has and the source lacks: predicted from those it has, never measured. They are
+    volumes of their own at the end of the harmonized DWI, marked in its sidecar; FA and MD do not use them."""
     output_directions: Literal["source", "target"] = "source"
     """Gradient table of the harmonized DWI."""
     sh_order: int | None = None

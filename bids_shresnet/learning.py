@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bids_shresnet.config import Config
 from bids_shresnet.files.models import CARD, Model, read_model
@@ -13,18 +14,12 @@ from bids_shresnet.files.storage import one_job_at_a_time
 from bids_shresnet.parallel import Workers
 from bids_shresnet.scans import Pair
 from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
+from bids_shresnet.steps.folds import baseline_jobs, fold_jobs, missing_jobs, rivals, sweep_jobs
+from bids_shresnet.steps.missing import evaluate_missing, write_missing
 from bids_shresnet.steps.prediction import method_for
 from bids_shresnet.steps.prepare import PairShells, PrepareJob, pair_shells, prepare, prepare_jobs, repeat_jobs
 from bids_shresnet.steps.prove import Evidence, write_proof
-from bids_shresnet.steps.train import (
-    baseline_jobs,
-    fold_jobs,
-    other_settings,
-    sweep_jobs,
-    train_fold,
-    write_model,
-    write_sweep,
-)
+from bids_shresnet.steps.train import other_settings, train_fold, write_model, write_sweep
 from bids_shresnet.steps.uncertainty import calibrate_spread, to_record
 
 logger = logging.getLogger(__name__)
@@ -38,7 +33,7 @@ def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
         model = known_model(folder, config)
         if model is not None and (model.proof or not proving):
             return model
-        shells = pair_shells(pair, config.sh_order)
+        shells = pair_shells(pair, config.sh_order, predict_missing=config.predict_missing_shells)
         work = (config.work_dir or root / ".work") / pair.name
         subjects = prepared(prepare_jobs(pair, shells, work), pair, workers)
         if model is None:
@@ -77,11 +72,15 @@ def fitted_model(
     config: Config,
     workers: Workers,
 ) -> Model:
-    """One harmonizer a fold."""
+    """One harmonizer a fold, and one more for the shells that the source lacks if these are to be predicted."""
     folds = fold_jobs(folder, subjects, shells.source, config)
-    for count, (fold, _) in enumerate(workers.run(train_fold, folds), 1):
-        logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
-    return write_model(pair, folds, config.method, config.bids_dir, shells.target)
+    missing = missing_jobs(folds, shells.missing)
+    if config.predict_missing_shells and not missing:
+        logger.warning("%s: the target has no shell that the source lacks; none is predicted", pair.name)
+    for count, (fold, _) in enumerate(workers.run(train_fold, (*folds, *missing)), 1):
+        what = f"fold {fold.number}" + (" of the missing shells" if fold.missing else "")
+        logger.info("%s: %s is trained (%d of %d)", pair.name, what, count, len(folds) + len(missing))
+    return write_model(pair, folds, config.method, config.bids_dir, shells.target, missing)
 
 
 def proven_model(
@@ -106,7 +105,22 @@ def proven_model(
     orientations = tuple(vars(item) for item in results.orientations)
     found = calibrate_spread(model, subjects, seed=config.random_seed, device=config.device)
     uncertainty = to_record(found) if found else None
-    return write_proof(Evidence(model, method_for(model, config.method), results.rows, orientations, uncertainty))
+    missing = errors_of_missing(model, subjects, work, config, workers) if config.predict_missing_shells else ()
+    method = method_for(model, config.method)
+    return write_proof(Evidence(model, method, results.rows, orientations, uncertainty, missing))
+
+
+def errors_of_missing(
+    model: Model, subjects: Sequence[PrepareJob], work: Path, config: Config, workers: Workers
+) -> Sequence[Mapping[str, Any]]:
+    """How well the shells that the source lacks are predicted, beside a linear regression of the patch."""
+    folds = fold_jobs(model.folder, subjects, model.source_shells, config)
+    jobs = missing_jobs(folds, model.missing_shells)
+    others = rivals(work, jobs)
+    for _ in workers.run(train_fold, others):
+        pass  # in closed form: nothing to watch
+    found = [error for _, errors in workers.run(evaluate_missing, (*jobs, *others)) for error in errors]
+    return write_missing(model, found) if found else ()
 
 
 def train_sweep(model: Model, subjects: Sequence[PrepareJob], work: Path, config: Config, workers: Workers) -> None:

@@ -317,8 +317,16 @@ class Unharmonized:
 
 @dataclass(frozen=True)
 class Travelling:
-    """A travelling subject as the methods see it: the source scan, and what the two scans together teach."""
+    """A travelling subject as the methods see it: the source scan, and what the two scans together teach.
+
+    Attributes
+    ----------
+    missing
+        The same places, but the signal of the shells that the target has and the source lacks; None if that was not
+        asked for.
+    """
 
     source: ShImage
     matched: Matched
     unharmonized: Unharmonized
+    missing: Matched | None = None

@@ -45,10 +45,17 @@ def constant_model(
     target: str = "Prisma",
     target_bvalue: float = 1000.0,
     usual: float = 100.0,
+    missing: float | None = None,
     **changes: Any,
 ) -> Model:
-    """Write a model of three travelling subjects; the network of fold n predicts the n-th signal everywhere."""
+    """Write a model of three travelling subjects; the network of fold n predicts the n-th signal everywhere.
+
+    With `missing` each fold also predicts that signal for a shell that the source lacks.
+    """
     folds = [_write_fold(folder, number, signal, usual) for number, signal in enumerate(signals, 1)]
+    if missing is not None:
+        folds = [fold | {"MissingShells": _write_missing(folder, n, missing)} for n, fold in enumerate(folds, 1)]
+        changes["MissingShells"] = [{"TargetBValue": 2500.0, "SHOrder": 2, "TargetDirections": spiral(7).tolist()}]
     shell = {"SourceBValue": 1000.0, "TargetBValue": target_bvalue, "SHOrder": 2}
     card = {
         "Name": f"from-{source}_to-{target}",
@@ -67,7 +74,14 @@ def constant_model(
     return read_model(folder)
 
 
-def _write_fold(folder: Path, number: int, signal: float, usual: float) -> Mapping[str, Any]:
+def _write_missing(folder: Path, number: int, signal: float) -> Mapping[str, str]:
+    file = folder / f"missing-{number:02d}.safetensors"
+    harmonizer = Shresnet(constant_network(signal))
+    write_bytes(file, to_bytes(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}))
+    return {"File": file.name, "SHA256": sha256(file)}
+
+
+def _write_fold(folder: Path, number: int, signal: float, usual: float) -> dict[str, Any]:
     file, guard = (folder / f"{name}-{number:02d}.safetensors" for name in ("fold", "novelty"))
     harmonizer = Shresnet(constant_network(signal))
     write_bytes(file, to_bytes(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}))

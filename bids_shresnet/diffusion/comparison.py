@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Integer
 
 from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
-from bids_shresnet.scans import Matched
+from bids_shresnet.scans import Matched, Tissue
 
+TISSUES = {"WM": Tissue.WM, "GM": Tissue.GM}
+FEWEST_VOXELS = 20  # of a tissue, to say anything about it
 DRAWS = 4  # of noise
 ORIENTED = 0.3  # measured FA above which a voxel has one principal direction to speak of
 
@@ -24,6 +27,14 @@ class Looks:
     def quantities(self) -> dict[str, Float[np.ndarray, "v *d"]]:
         """By the name a table gives them."""
         return {"signal": self.signal, "FA": self.tensor.fa, "MD": self.tensor.md}
+
+
+def by_tissue(tissue: Integer[np.ndarray, " v"]) -> Iterator[tuple[str, Bool[np.ndarray, " v"]]]:
+    """Name and voxels of each tissue that there is enough of."""
+    for name, label in TISSUES.items():
+        inside = tissue == label
+        if inside.sum() >= FEWEST_VOXELS:
+            yield name, inside
 
 
 def look(coefficients: Float[np.ndarray, "v c"], matched: Matched) -> Looks:

@@ -131,6 +131,19 @@ def restore(
     return frame
 
 
+def extended(dwi: Dwi, scan: Dwi, image: ShImage, directions: Sequence[Float[np.ndarray, "_ 3"]]) -> Dwi:
+    """A DWI with the shells of an image as further volumes: S/S0 times the scan's S0 inside the mask, zero outside."""
+    relative = image.coefficients[image.mask] @ evaluation_matrix(directions, image.shells).T.astype(np.float32)
+    signal = np.clip(relative, 0, CAP) * np.maximum(mean_b0(scan)[image.mask], 0)[:, None]
+    bvalues = np.repeat([shell.bvalue for shell in image.shells], [len(table) for table in directions])
+    return Dwi(
+        np.concatenate([dwi.data, in_mask(signal.astype(dwi.data.dtype), image.mask)], axis=3),
+        dwi.affine,
+        np.concatenate([dwi.bvals, bvalues]),
+        np.concatenate([dwi.bvecs, *directions]),
+    )
+
+
 def _own_volumes(dwi: Dwi, representation: Representation) -> tuple[Dwi, Int[np.ndarray, " d"]]:
     """A copy of the scan's b0 volumes and shells in their order, and where the shells' volumes are in it."""
     shells = np.concatenate(representation.volumes)

@@ -15,7 +15,10 @@ RECORD = "record.json"  # written last: a folder without it is unfinished
 
 
 def write_arrays(folder: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]) -> None:
-    """Write arrays and what they were made from."""
+    """Write arrays and what they were made from, in place of what was there."""
+    (folder / RECORD).unlink(missing_ok=True)
+    for path in folder.glob("*.npy"):
+        path.unlink()
     for name, array in arrays.items():
         with atomic_path(folder / f"{name}.npy") as path:
             np.save(path, array)

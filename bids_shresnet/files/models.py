@@ -20,6 +20,7 @@ from bids_shresnet.scans import Shell
 
 CARD = "model.json"
 HELD_OUT, ORIENTATION, SWEEP = "heldout.tsv", "orientation.tsv", "resblocks.tsv"  # what `group` adds
+MISSING_SHELLS = "missing_shells.tsv"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class Model:
         return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card["Shells"])
 
     @property
+    def missing_shells(self) -> tuple[Shell, ...]:
+        """Shells of the target that the source lacks and that the model predicts."""
+        return tuple(Shell(s["TargetBValue"], s["SHOrder"]) for s in self.card.get("MissingShells", []))
+
+    @property
+    def missing_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
+        """Their gradient table."""
+        return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card.get("MissingShells", []))
+
+    @property
     def proof(self) -> Mapping[str, Any]:
         """What the cross-validation found; empty where there was none."""
         return dict(self.card.get("Proof", {}))
@@ -118,7 +129,8 @@ def read_model(folder: Path) -> Model:
         msg = f"{folder} holds no {CARD}: it is no model, or its training was not finished (run `group` again)"
         raise InputMissing(msg)
     model = Model(folder, read_json(path), sha256(path))
-    files = [part for fold in model.card["Folds"] for part in (fold, fold["Novelty"])]
+    parts = [(fold, fold["Novelty"], fold.get("MissingShells")) for fold in model.card["Folds"]]
+    files = [part for fold in parts for part in fold if part]
     damaged = [part for part in files if not _intact(folder / part["File"], part["SHA256"])]
     if damaged:
         remedy = "Copy the model folder again, or delete it and train anew."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from bids_shresnet.scans import Matched, Shell, ShImage, Travelling, Unharmonize
 
 Array = Shaped[np.ndarray, "..."]
 
-SOURCE, UNHARMONIZED = "image_", "unharmonized_"  # before the names of the arrays of these parts
+SOURCE, UNHARMONIZED, MISSING = "image_", "unharmonized_", "missing_"  # before the names of the arrays of these parts
+LABELS = ("signal", "bvals", "bvecs", "matrix")  # in which the missing shells differ from those that are matched
 IMAGE = ("coefficients", "mask", "affine", "contrast")
 
 
@@ -22,14 +24,17 @@ def write_travelling(folder: Path, subject: Travelling, record: Mapping[str, Any
     """Write the arrays and what they were made from."""
     image = {f"{SOURCE}{name}": getattr(subject.source, name) for name in IMAGE}
     plain = {f"{UNHARMONIZED}{name}": array for name, array in vars(subject.unharmonized).items()}
-    write_arrays(folder, {**vars(subject.matched), **image, **plain}, record)
+    missing = {f"{MISSING}{name}": getattr(subject.missing, name) for name in LABELS} if subject.missing else {}
+    write_arrays(folder, {**vars(subject.matched), **image, **plain, **missing}, record)
 
 
 def open_travelling(folder: Path, shells: Sequence[Shell]) -> Travelling:
     """Open a subject without reading its arrays into memory; `shells` are the source's."""
     arrays = open_arrays(folder)
-    image, plain = _taken(arrays, SOURCE), _taken(arrays, UNHARMONIZED)
-    return Travelling(ShImage(shells=tuple(shells), **image), Matched(**arrays), Unharmonized(**plain))
+    image, plain, labels = (_taken(arrays, part) for part in (SOURCE, UNHARMONIZED, MISSING))
+    matched = Matched(**arrays)
+    missing = replace(matched, **labels) if labels else None
+    return Travelling(ShImage(shells=tuple(shells), **image), matched, Unharmonized(**plain), missing)
 
 
 def _taken(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:

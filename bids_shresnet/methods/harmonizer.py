@@ -41,6 +41,10 @@ class Lesson:
         Subjects to learn from.
     validation
         Subject that decides when to stop.
+    shells
+        Of the source.
+    missing
+        Shells to predict in their stead, which the subjects' labels are then of.
     """
 
     training: Sequence[Travelling]
@@ -49,13 +53,19 @@ class Lesson:
     network: NetworkConfig
     schedule: TrainingConfig
     seed: int
+    missing: tuple[Shell, ...] = ()
     device: str = "cpu"
     on_epoch: Callable[[Epoch], None] = lambda _: None
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """Number of coefficients of every order and shell."""
-        return tuple(len(group) for group in stacked_orders(self.shells))
+        """Number of coefficients of every order and shell that is predicted."""
+        return tuple(len(group) for group in stacked_orders(self.missing or self.shells))
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The same of the source, where that is not what is predicted."""
+        return tuple(len(group) for group in stacked_orders(self.shells)) if self.missing else ()
 
 
 @dataclass(frozen=True)

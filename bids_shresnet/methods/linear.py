@@ -102,7 +102,7 @@ def fit_gains(lesson: Lesson) -> Fitted:
 
 def fit_patch_linear(lesson: Lesson) -> Fitted:
     """Ridge regression over all training voxels."""
-    return Fitted(PatchLinear(*ridge(lesson.training, sum(lesson.outputs))))
+    return Fitted(PatchLinear(*ridge(lesson.training, sum(lesson.seen or lesson.outputs))))
 
 
 def load_projection(_: Arrays, __: Mapping[str, Any], device: str = "cpu") -> Projected:

@@ -76,15 +76,15 @@ class Shresnet:
         return {"architecture": self.network.architecture.to_record(), "head": self.head.hidden if self.head else None}
 
 
-def architecture_for(outputs: tuple[int, ...], config: NetworkConfig) -> Architecture:
+def architecture_for(outputs: tuple[int, ...], config: NetworkConfig, seen: tuple[int, ...] = ()) -> Architecture:
     """One functional unit an order and shell."""
     hidden = config.hidden or sum(outputs)
-    return Architecture(outputs, config.resblocks, hidden, contrast=config.contrast, skip=config.skip)
+    return Architecture(outputs, config.resblocks, hidden, contrast=config.contrast, skip=config.skip, seen=seen)
 
 
 def fit_shresnet(lesson: Lesson) -> Fitted:
     """Train one network and its amplitude head; the same seed and thread count give the same weights."""
-    network = build(architecture_for(lesson.outputs, lesson.network), seed=lesson.seed)
+    network = build(architecture_for(lesson.outputs, lesson.network, lesson.seen), seed=lesson.seed)
     if network.skip is not None:
         start_linear(network, lesson.training)
     history = train(network.to(lesson.device), lesson)
@@ -130,7 +130,7 @@ def calibrate(network: SHResNet, lesson: Lesson) -> tuple[AmplitudeHead | None, 
     subjects = [subject.matched for subject in lesson.training]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(lesson.seed)
-        head = AmplitudeHead(lesson.outputs)
+        head = AmplitudeHead(lesson.outputs, seen=lesson.seen)
     features, squared, noise = [], [], []
     drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[lesson.seed, 2])
     for matched, rows in zip(subjects, drawn, strict=True):
@@ -158,7 +158,8 @@ def load_shresnet(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
     network.load_state_dict(_part(arrays, "network."))
     head = None
     if record["head"] is not None:
-        head = AmplitudeHead(network.architecture.outputs, record["head"])
+        architecture = network.architecture
+        head = AmplitudeHead(architecture.outputs, record["head"], architecture.seen)
         head.load_state_dict(_part(arrays, "head."))
         head.to(device).eval()
     return Shresnet(network.to(device).eval(), head)

@@ -49,15 +49,13 @@ class AmplitudeHead(nn.Module):
     population: Tensor
     stretch: Tensor  # a, b of exp(a) amplitude^b
 
-    def __init__(self, outputs: Sequence[int], hidden: int = 64) -> None:
+    def __init__(self, outputs: Sequence[int], hidden: int = 64, seen: Sequence[int] = ()) -> None:
+        """`seen` are the orders and shells of the patch, where they are not those that are predicted."""
         super().__init__()
-        self.outputs = tuple(outputs)
         self.hidden = hidden
-        self.groups: list[Tensor]
-        groups = torch.arange(sum(outputs)).split(list(outputs))
-        self.groups = list(groups)
+        self.groups, self.seen = _groups(outputs), _groups(seen or outputs)
         self.calibrated = [number for number, count in enumerate(outputs) if count == CALIBRATED]
-        features = 27 * (1 + len(groups)) + 3 * len(groups)
+        features = 27 * (1 + len(self.seen)) + 2 * len(self.seen) + len(self.groups)
         count = len(self.calibrated)
         self.layers = nn.Sequential(
             *(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
@@ -71,9 +69,10 @@ class AmplitudeHead(nn.Module):
 
     def features(self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]) -> Float[Tensor, "v f"]:
         """Lengths of all orders at 27 neighbours, of their means and of the prediction, and the contrast of S0."""
-        around = patches[..., : sum(self.outputs)]
-        means = torch.stack([predicted, around.mean(1), around[:, CROSS].mean(1)], 1)  # (v, 3, c)
-        lengths = [part[..., group].norm(dim=-1) for part in (around, means) for group in self.groups]
+        around = patches[..., : sum(len(group) for group in self.seen)]
+        means = torch.stack([around.mean(1), around[:, CROSS].mean(1)], 1)  # (v, 2, c)
+        lengths = [part[..., group].norm(dim=-1) for part in (around, means) for group in self.seen]
+        lengths += [predicted[:, group].norm(dim=1, keepdim=True) for group in self.groups]
         return torch.cat([patches[..., -1], *lengths], dim=1)
 
     def distribution(self, features: Float[Tensor, "v f"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,6 +112,11 @@ class AmplitudeHead(nn.Module):
         of_place = torch.logsumexp(log_density(squared, noise, here) + (weights / weights.sum()).log(), -1)
         stray = torch.logsumexp(log_density(squared, noise, self.population), -1) - log(POPULATION)
         return -torch.logaddexp(of_place + logsigmoid(place), stray + logsigmoid(-place)).mean()
+
+
+def _groups(counts: Sequence[int]) -> list[Tensor]:
+    """Indices of the coefficients of every order and shell."""
+    return list(torch.arange(sum(counts)).split(list(counts)))
 
 
 def log_density(

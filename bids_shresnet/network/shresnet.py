@@ -36,6 +36,8 @@ class Architecture:
         Whether the network also sees the contrast of S0, the last channel of a patch.
     skip
         Whether a linear map of the whole patch is added to the output. The network then learns what it cannot do.
+    seen
+        The same as `outputs` of what it sees, where that is not what it predicts.
     """
 
     outputs: tuple[int, ...] = (1, 5, 9)
@@ -43,16 +45,17 @@ class Architecture:
     hidden: int = 15
     contrast: bool = False
     skip: bool = False
+    seen: tuple[int, ...] = ()
 
     @property
     def channels(self) -> int:
-        """Coefficients of a voxel, all orders and shells."""
+        """Coefficients that are predicted, all orders and shells."""
         return sum(self.outputs)
 
     @property
     def inputs(self) -> int:
         """Channels of a patch that the network looks at."""
-        return self.channels + self.contrast
+        return sum(self.seen or self.outputs) + self.contrast
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -61,7 +64,7 @@ class Architecture:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Architecture:
         """From `to_record`."""
-        return cls(**{**record, "outputs": tuple(record["outputs"])})
+        return cls(**{**record, "outputs": tuple(record["outputs"]), "seen": tuple(record["seen"])})
 
 
 def convolution(inputs: int, outputs: int, *, groups: int = 1, padding: int = 1) -> nn.Conv3d:

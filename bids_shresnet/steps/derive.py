@@ -15,7 +15,7 @@ from bids_shresnet.files.nifti import read_dwi, read_mask, write_volume
 from bids_shresnet.files.outputs import output_path
 from bids_shresnet.files.provenance import bids_uri, sidecar
 from bids_shresnet.files.storage import read_json, write_json, write_tsv
-from bids_shresnet.scans import Scan
+from bids_shresnet.scans import Dwi, Scan
 
 DESCRIPTIONS = {"fa": "Fractional anisotropy", "md": "Mean diffusivity"}
 UNITS: Mapping[str, Mapping[str, str]] = {"fa": {}, "md": {"Units": "mm^2/s"}}
@@ -79,7 +79,7 @@ def _report(job: DeriveJob) -> str:
 
 def _maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
     """Write both maps of one DWI and return their summary."""
-    dwi = read_dwi(scan)
+    dwi = read_dwi(scan) if desc == "input" else _measured(job, read_dwi(scan))
     path = job.output(".nii.gz", desc="brain", suffix="mask")
     mask = read_mask(path, dwi.shape, dwi.affine)
     maps = tensor_maps(dwi, mask)
@@ -89,6 +89,14 @@ def _maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
         record = _sidecar(job, scan, image, param, desc)
         write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
     return {"dwi": desc, **_summary(maps, mask, dwi.affine)}
+
+
+def _measured(job: DeriveJob, dwi: Dwi) -> Dwi:
+    """The harmonized DWI without the shells that were predicted: the input has no such, so maps would not compare."""
+    record = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]
+    predicted = [volume for shell in record.get("PredictedShells", []) for volume in shell["Volumes"]]
+    kept = np.setdiff1d(np.arange(len(dwi.bvals)), predicted)
+    return Dwi(dwi.data[..., kept], dwi.affine, dwi.bvals[kept], dwi.bvecs[kept])
 
 
 def _summary(maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> dict[str, float]:

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from bids_shresnet import __version__
 from bids_shresnet.config import Config, Method
-from bids_shresnet.diffusion.comparison import ORIENTED, Looks, angle, angular_correlation, as_measured, look, nmse
+from bids_shresnet.diffusion.comparison import (
+    FEWEST_VOXELS,
+    ORIENTED,
+    TISSUES,
+    Looks,
+    angle,
+    angular_correlation,
+    as_measured,
+    by_tissue,
+    look,
+    nmse,
+)
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.sampling import sample
 from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
@@ -26,9 +37,6 @@ from bids_shresnet.methods.registry import RECIPES, load_harmonizer
 from bids_shresnet.scans import Shell, Tissue, Travelling
 from bids_shresnet.statistics import NOTHING, RESCAN, HeldOut
 from bids_shresnet.steps.splits import PreparedSubject, Split
-
-TISSUES = {"WM": Tissue.WM, "GM": Tissue.GM}
-FEWEST_VOXELS = 20  # of a tissue, to say anything about it
 
 
 @dataclass(frozen=True)
@@ -182,7 +190,7 @@ class Trial:
 
     def errors(self, method: str, looks: Looks) -> Iterator[HeldOut]:
         """Error and bias of every tissue and quantity."""
-        for tissue, inside in self._tissues():
+        for tissue, inside in by_tissue(self.matched.tissue):
             for quantity, measured in self.measured.quantities().items():
                 error = nmse(measured[inside], looks.quantities()[quantity][inside])
                 mean = looks.quantities()[quantity][inside].mean() / measured[inside].mean()
@@ -203,7 +211,7 @@ class Trial:
         """ComBat, which knows FA and MD only: voxel by voxel in a template, and the mean of each tissue."""
         measured = self.measured.quantities()
         for quantity, values in self.combat.items():
-            for tissue, inside in self._tissues():
+            for tissue, inside in by_tissue(self.matched.tissue):
                 wanted, got = measured[quantity][inside], values[inside]
                 bias = float(got.mean() / wanted.mean()) - 1
                 yield self._row("combat_voxel", tissue, quantity, nmse(wanted, got), bias)
@@ -212,12 +220,6 @@ class Trial:
 
     def _row(self, method: str, tissue: str, quantity: str, error: float, bias: float) -> HeldOut:
         return HeldOut(self.subject, self.job.number, method, tissue, quantity, error, bias)
-
-    def _tissues(self) -> Iterator[tuple[str, Bool[np.ndarray, " v"]]]:
-        for name, tissue in TISSUES.items():
-            inside = self.matched.tissue == tissue
-            if inside.sum() >= FEWEST_VOXELS:
-                yield name, inside
 
     def untouched(self) -> Looks:
         """The source's own FA and MD; its signal in the target's directions, fitted without smoothing."""

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bids_shresnet import __version__
 from bids_shresnet.config import METHOD_NAMES, Config, Method
-from bids_shresnet.diffusion.representation import Representation, represent, restore, volumes_of
+from bids_shresnet.diffusion.representation import Representation, extended, represent, restore, volumes_of
 from bids_shresnet.files.models import CARD, Model, read_model
 from bids_shresnet.files.nifti import write_dwi, write_volume
 from bids_shresnet.files.outputs import output_path
@@ -22,7 +22,7 @@ from bids_shresnet.files.storage import digest, read_json, sha256, write_json
 from bids_shresnet.scans import LeftOut, Scan
 from bids_shresnet.statistics import NOTHING
 from bids_shresnet.steps.loading import Loaded, load
-from bids_shresnet.steps.prediction import ask, method_for
+from bids_shresnet.steps.prediction import ask, ask_missing, method_for
 
 USUAL = 0.05  # share of a brain that may be beyond the guard's threshold before it is worth a warning
 MAPS = {
@@ -31,6 +31,7 @@ MAPS = {
     "novelty": "Distance of the scan from what the model was trained on, in units of the distance that 2 % of healthy "
     "brain are beyond: above 1 the tissue is unlike anything it has seen. 0: no signal to judge by.",
 }
+PREDICTED = " The volumes of PredictedShells were not measured in any form: they are predicted from the other shells."
 SHELL = ("SourceBValue", "TargetBValue", "SHOrder")  # of the model's shells, what a sidecar repeats
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class HarmonizeJob:
         Whether the scan belongs to a subject that the model was trained with; the fold that never saw it is used then.
     method
         How what the model has learned is applied.
+    missing_shells
+        Whether the shells that the scan lacks are predicted as well.
     """
 
     scan: Scan
@@ -61,6 +64,7 @@ class HarmonizeJob:
     output_directions: Literal["source", "target"]
     abstain: bool
     device: str
+    missing_shells: bool = False
 
     def output(self, extension: str) -> Path:
         """Name of the harmonized DWI."""
@@ -91,6 +95,7 @@ def jobs_for(
                     output_directions=config.output_directions,
                     abstain=config.abstain,
                     device=config.device,
+                    missing_shells=config.predict_missing_shells and bool(model.missing_shells),
                 )
             )
     return tuple(jobs), tuple(left_out)
@@ -118,6 +123,10 @@ def harmonize(job: HarmonizeJob) -> bool:
     known = result.image.mask & ~result.unknown if job.abstain else result.image.mask
     image = replace(result.image, mask=known)
     dwi = restore(loaded.dwi, represented, image, model.target_bvalues, directions)
+    measured = len(dwi.bvals)
+    if job.missing_shells:
+        added = replace(ask_missing(model, folds, represented.image, job.device), mask=known)
+        dwi = extended(dwi, loaded.dwi, added, model.missing_directions)
     _write_mask(job, loaded)
     if result.uncertainty is not None:
         _write_map(job, "uncertainty", result.uncertainty, loaded)
@@ -127,6 +136,7 @@ def harmonize(job: HarmonizeJob) -> bool:
     record = _record(job, model, inputs, represented) | {
         "Networks": [fold["File"] for fold in folds],
         "Novelty": {"MarkedFraction": round(result.unknown_share, 6), "LeftAsMeasured": job.abstain},
+        **({"PredictedShells": _predicted_shells(model, measured)} if job.missing_shells else {}),
     }
     if result.unknown_share > USUAL:
         logger.warning(
@@ -149,7 +159,18 @@ def digest_of(job: HarmonizeJob, model: Model) -> str:
     """Of all that the output depends on."""
     scan = job.scan
     files = [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask) if path is not None]
-    return digest([__version__, files, model.digest, job.travelling, job.method, job.output_directions, job.abstain])
+    choices = [job.travelling, job.method, job.output_directions, job.abstain, job.missing_shells]
+    return digest([__version__, files, model.digest, *choices])
+
+
+def _predicted_shells(model: Model, first: int) -> list[dict[str, Any]]:
+    """Which volumes (from 0) the scanner never measured, and what they stand for."""
+    found = []
+    for shell, table in zip(model.missing_shells, model.missing_directions, strict=True):
+        volumes = list(range(first, first + len(table)))
+        found.append({"BValue": shell.bvalue, "SHOrder": shell.sh_order, "Volumes": volumes})
+        first += len(table)
+    return found
 
 
 def _write_mask(job: HarmonizeJob, loaded: Loaded) -> None:
@@ -191,7 +212,8 @@ def _write_sidecar(job: HarmonizeJob, model: Model, record: Mapping[str, Any]) -
         job.output(".json"),
         sidecar(
             job.output(".nii.gz"),
-            description=f"DWI as the scanner {model.target} would have measured it; b0 volumes as measured.",
+            description=f"DWI as the scanner {model.target} would have measured it; b0 volumes as measured."
+            + (PREDICTED if "PredictedShells" in record else ""),
             sources=[_uri(job.scan), bids_uri(card, job.root) if local else card.as_uri()],
             skull_stripped=bool(job.scan.metadata.get("SkullStripped", False)),
             acquisition=job.scan.metadata,

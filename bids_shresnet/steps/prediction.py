@@ -71,6 +71,14 @@ def ask(model: Model, folds: Sequence[Fold], seen: Representation, method: Metho
     return Harmonized(together, in_mask(apart, image.mask), novelty)
 
 
+def ask_missing(model: Model, folds: Sequence[Fold], image: ShImage, device: str) -> ShImage:
+    """Let the folds predict the shells that the target has and the scan lacks."""
+    files = [model.folder / fold["MissingShells"]["File"] for fold in folds]
+    predictions = [load_harmonizer(file, "shresnet", device).predict(image).astype(np.float32) for file in files]
+    together = in_mask(combine(predictions, model.missing_shells), image.mask)
+    return replace(image, shells=model.missing_shells, coefficients=together)
+
+
 def _novelty(image: ShImage, guards: Sequence[Path]) -> Float[np.ndarray, "x y z"]:
     """Median of what the folds' guards say, each in units of its own threshold."""
     found = [Novelty.from_arrays(read_arrays(str(guard))) for guard in guards]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy import ndimage
 
 from bids_shresnet import __version__
@@ -38,10 +38,19 @@ from bids_shresnet.steps.loading import Loaded, load
 
 @dataclass(frozen=True)
 class PairShells:
-    """The shells of a pair: what the source measures and its partner on the target, in ascending b."""
+    """The shells of a pair, in ascending b.
+
+    Attributes
+    ----------
+    source, target
+        What the source measures, and its partners on the target.
+    missing
+        Those of the target that the source lacks and that are to be predicted.
+    """
 
     source: tuple[Shell, ...]
     target: tuple[Shell, ...]
+    missing: tuple[Shell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,14 @@ class PrepareJob:
             [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask, scan.dseg) if path is not None]
             for scan in (self.source, self.target)
         ]
-        shells = [[shell.bvalue, shell.sh_order] for shell in (*self.shells.source, *self.shells.target)]
+        shells = [[[shell.bvalue, shell.sh_order] for shell in some] for some in vars(self.shells).values()]
         return digest([__version__, scans, shells])
 
 
-def pair_shells(pair: Pair, sh_order: int | None) -> PairShells:
+def pair_shells(pair: Pair, sh_order: int | None, *, predict_missing: bool = False) -> PairShells:
     """Shells that scanners of a pair share, from the first travelling subject, and in which all others must agree.
+
+    With `predict_missing` also those that only the target has.
 
     Raises
     ------
@@ -84,13 +95,16 @@ def pair_shells(pair: Pair, sh_order: int | None) -> PairShells:
     target = tuple(
         Shell(first_target[j].bvalue, order_for(len(first_target[j].volumes), sh_order)) for _, j in partners
     )
+    shared = {j for _, j in partners}
+    others = [shell for j, shell in enumerate(first_target) if predict_missing and j not in shared]
+    missing = tuple(Shell(shell.bvalue, order_for(len(shell.volumes), sh_order)) for shell in others)
     findings = [
         *(finding for scan, _ in pair.travelling for finding in _lacking(scan, source)),
-        *(finding for _, scan in pair.travelling for finding in _lacking(scan, target)),
+        *(finding for _, scan in pair.travelling for finding in _lacking(scan, (*target, *missing))),
     ]
     if findings:
         raise BadInput(findings)
-    return PairShells(source, target)
+    return PairShells(source, target, missing)
 
 
 def _lacking(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
@@ -147,18 +161,38 @@ def match(job: PrepareJob) -> Travelling:
     inside = _in_mask(found.points, source)
     points, learned = found.points[inside], use[target.mask]
     learned[learned] = inside
-    tables = [rotate(table, found.rotation) for table in wanted.tables]
+    orders = [shell.sh_order for shell in job.shells.source]
     matched = Matched(
         patches=sample_patches(seen.image, points),
-        signal=wanted.signal[learned].astype(np.float16),
-        bvals=np.repeat([shell.bvalue for shell in job.shells.target], [len(table) for table in tables]),
-        bvecs=np.concatenate(tables),
-        matrix=evaluation_matrix(tables, job.shells.source).astype(np.float32),
+        **_labels(wanted, learned, found.rotation, orders),
         noise=noise_variance(target.dwi, wanted, target.s0)[learned].astype(np.float32),
         points=points.astype(np.float32),
         tissue=tissue[target.mask][learned].astype(np.uint8),
     )
-    return Travelling(seen.image, matched, _unharmonized(source, seen, target, learned, points))
+    missing = None
+    if job.shells.missing:
+        shown = represent(target.dwi, target.mask, job.shells.missing)
+        orders = [shell.sh_order for shell in job.shells.missing]
+        missing = replace(matched, **_labels(shown, learned, found.rotation, orders))
+    return Travelling(seen.image, matched, _unharmonized(source, seen, target, learned, points), missing)
+
+
+def _labels(
+    wanted: Representation,
+    learned: Bool[np.ndarray, " m"],
+    rotation: Float[np.ndarray, "3 3"],
+    orders: Sequence[int],
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """What the target measured, its gradient table in the source's head pose, and the harmonics to be predicted."""
+    tables = [rotate(table, rotation) for table in wanted.tables]
+    bvalues = [shell.bvalue for shell in wanted.image.shells]
+    shells = [Shell(bvalue, order) for bvalue, order in zip(bvalues, orders, strict=True)]
+    return {
+        "signal": wanted.signal[learned].astype(np.float16),
+        "bvals": np.repeat(bvalues, [len(table) for table in tables]),
+        "bvecs": np.concatenate(tables),
+        "matrix": evaluation_matrix(tables, shells).astype(np.float32),
+    }
 
 
 def _unharmonized(

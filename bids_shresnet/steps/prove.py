@@ -50,6 +50,8 @@ class Evidence:
         Plain records, for the table.
     uncertainty
         How the spread of the networks goes with their error, a plain record.
+    missing
+        Errors of the shells that the source lacks, where these are predicted: plain records.
     """
 
     model: Model
@@ -57,6 +59,7 @@ class Evidence:
     rows: tuple[HeldOut, ...]
     orientations: tuple[Mapping[str, Any], ...]
     uncertainty: Mapping[str, Any] | None = None
+    missing: Sequence[Mapping[str, Any]] = ()
 
     @property
     def references(self) -> list[str]:
@@ -94,6 +97,7 @@ def proof_record(evidence: Evidence) -> dict[str, Any]:
             for one in verdicts(judged)
         },
         **({"Uncertainty": evidence.uncertainty} if evidence.uncertainty else {}),
+        **({"MissingShells": list(evidence.missing)} if evidence.missing else {}),
     }
 
 
@@ -101,7 +105,10 @@ def read_evidence(model: Model) -> Evidence:
     """What `write_proof` left in a model's folder."""
     rows = tuple(_held_out(row) for row in read_tsv(model.folder / HELD_OUT))
     orientations = tuple(read_tsv(model.folder / ORIENTATION))
-    return Evidence(model, model.proof["Method"], rows, orientations, model.proof.get("Uncertainty"))
+    proof = model.proof
+    return Evidence(
+        model, proof["Method"], rows, orientations, proof.get("Uncertainty"), proof.get("MissingShells", ())
+    )
 
 
 def _held_out(row: Mapping[str, str]) -> HeldOut:
@@ -147,7 +154,7 @@ def pair_proof(evidence: Evidence) -> PairProof:
         sweep=sweep_table(sweep),
         splits=tuple(splits),
         method=evidence.method,
-        notes=(*_orientation_notes(evidence), *_uncertainty_notes(evidence)),
+        notes=(*_orientation_notes(evidence), *_uncertainty_notes(evidence), *_missing_notes(evidence)),
     )
 
 
@@ -178,6 +185,15 @@ def _uncertainty_notes(evidence: Evidence) -> list[str]:
         f"The uncertainty map is the spread of the networks, {low['Spread']:.4f} in its lowest and "
         f"{high['Spread']:.4f} in its highest fifth of voxels; the error there (S/S0, less the noise of the target's "
         f"scan) is {low['Error']:.4f} and {high['Error']:.4f}, with a rank correlation of {correlation:.2f}."
+    ]
+
+
+def _missing_notes(evidence: Evidence) -> list[str]:
+    """How well the shells that the source lacks are predicted."""
+    return [
+        f"The shell b = {one['BValue']:.0f} s/mm2, which the source lacks, is predicted by {one['Method']} with an "
+        f"NMSE of {one['NMSE']:#.3g} ({one['Tissue']}, held-out subjects). It is not measured in any form."
+        for one in evidence.missing
     ]
 
 

@@ -3,119 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from bids_shresnet.config import METHOD_NAMES, Config, Method, NetworkConfig, TrainingConfig
+from bids_shresnet.config import METHOD_NAMES, Config, Method
 from bids_shresnet.diffusion.harmonics import BASIS, SMOOTHING
 from bids_shresnet.diffusion.novelty import fit_novelty
 from bids_shresnet.diffusion.representation import volumes_of
 from bids_shresnet.files.models import CARD, SWEEP, Model, dataset_record, read_model
 from bids_shresnet.files.nifti import read_dwi
 from bids_shresnet.files.provenance import software
-from bids_shresnet.files.storage import digest, sha256, write_bytes, write_json, write_tsv
-from bids_shresnet.files.travelling import open_travelling
+from bids_shresnet.files.storage import sha256, write_bytes, write_json, write_tsv
 from bids_shresnet.methods.harmonizer import Lesson
 from bids_shresnet.methods.registry import RECIPES
 from bids_shresnet.network.checkpoint import read_record, to_bytes
 from bids_shresnet.network.fitting import Epoch
 from bids_shresnet.scans import Pair, Scanner, Shell
-from bids_shresnet.steps.splits import PreparedSubject, Split, split_subjects
-
-
-@dataclass(frozen=True)
-class FoldJob:
-    """One harmonizer to fit.
-
-    Attributes
-    ----------
-    method
-        One that has a fit of its own.
-    number
-        From 1.
-    folder
-        The model's.
-    prepared
-        Folder with the arrays of each subject.
-    inputs
-        Digest of each subject's scans, which the harmonizer is bound to.
-    guarded
-        Whether the guard against unlikely voxels is fitted as well.
-    """
-
-    method: Method
-    number: int
-    split: Split
-    folder: Path
-    prepared: Mapping[str, Path]
-    inputs: Mapping[str, str]
-    shells: tuple[Shell, ...]
-    network: NetworkConfig
-    training: TrainingConfig
-    seed: int
-    device: str
-    guarded: bool = False
-
-    @property
-    def file(self) -> Path:
-        """Its weights."""
-        return self.folder / f"fold-{self.number:02d}.safetensors"
-
-    @property
-    def guard(self) -> Path:
-        """What its training subjects' scans look like, to tell what is unlike them."""
-        return self.folder / f"novelty-{self.number:02d}.safetensors"
-
-    @property
-    def digest(self) -> str:
-        """Of all that the weights depend on."""
-        subjects = {subject: self.inputs[subject] for subject in (*self.split.training, *self.split.validation)}
-        shells = [asdict(shell) for shell in self.shells]
-        settings = [self.method, asdict(self.network), asdict(self.training), self.seed]
-        return digest([subjects, shells, settings, asdict(self.split)])
-
-
-def fold_jobs(
-    folder: Path,
-    prepared: Sequence[PreparedSubject],
-    shells: tuple[Shell, ...],
-    config: Config,
-    method: Method | None = None,
-) -> tuple[FoldJob, ...]:
-    """One job a fold of the cross-validation over the prepared subjects; by default of the method to apply."""
-    subjects = {item.source.subject: item for item in prepared}
-    splits = split_subjects(list(subjects), config.training.folds)
-    folders = {subject: item.folder for subject, item in subjects.items()}
-    inputs = {subject: item.digest for subject, item in subjects.items()}
-    settings = (shells, config.network, config.training, config.random_seed, config.device)
-    fitted = RECIPES[method or config.method].fitted_as
-    return tuple(
-        FoldJob(fitted, number, split, folder, folders, inputs, *settings, guarded=method is None)
-        for number, split in enumerate(splits, 1)
-    )
-
-
-def baseline_jobs(work: Path, prepared: Sequence[PreparedSubject], model: Model, config: Config) -> tuple[FoldJob, ...]:
-    """Jobs for the methods that the model is compared with, on its own folds; what it has learned itself is there."""
-    fitted = dict.fromkeys(RECIPES[name].fitted_as for name in config.methods)
-    return tuple(
-        job
-        for method in fitted
-        if method != model.card["FittedAs"]
-        for job in fold_jobs(work / method, prepared, model.source_shells, config, method)
-    )
-
-
-def sweep_jobs(work: Path, prepared: Sequence[PreparedSubject], model: Model, config: Config) -> tuple[FoldJob, ...]:
-    """Networks with other numbers of ResBlocks on the same folds, as in the paper's Table 1."""
-    jobs: list[FoldJob] = []
-    for count in dict.fromkeys(config.resblocks):
-        other = replace(config, network=replace(config.network, resblocks=count, calibrate=False))
-        jobs += fold_jobs(work / f"resblocks-{count}", prepared, model.source_shells, other, "shresnet")
-    return tuple(jobs)
+from bids_shresnet.steps.folds import FoldJob, lesson_of
 
 
 def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
@@ -138,7 +45,7 @@ def train_fold(job: FoldJob) -> bool:
     if complete and read_record(str(job.file))["inputs"] == job.digest:
         return False
     seen = (*job.split.training, *job.split.validation)
-    subjects = {subject: open_travelling(job.prepared[subject], job.shells) for subject in seen}
+    subjects = {subject: lesson_of(job, subject) for subject in seen}
     with _bar(job) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
@@ -149,6 +56,7 @@ def train_fold(job: FoldJob) -> bool:
             training=[subjects[subject] for subject in job.split.training],
             validation=subjects[job.split.validation[0]],
             shells=job.shells,
+            missing=job.missing,
             network=job.network,
             schedule=job.training,
             seed=job.seed + job.number,
@@ -171,12 +79,27 @@ def train_fold(job: FoldJob) -> bool:
     return True
 
 
-def write_model(pair: Pair, jobs: Sequence[FoldJob], method: Method, dataset: Path, target: Sequence[Shell]) -> Model:
-    """Write training.tsv and, last, model.json: from then on the folder is a model."""
+def write_model(
+    pair: Pair,
+    jobs: Sequence[FoldJob],
+    method: Method,
+    dataset: Path,
+    target: Sequence[Shell],
+    missing: Sequence[FoldJob] = (),
+) -> Model:
+    """Write training.tsv and, last, model.json: from then on the folder is a model.
+
+    `missing` are the jobs of the same folds for the shells that the source lacks.
+    """
     folder = jobs[0].folder
     records = {job.number: read_record(str(job.file)) for job in jobs}
     rows = [{"fold": job.number} | epoch for job in jobs for epoch in records[job.number]["epochs"]]
     write_tsv(folder / "training.tsv", rows, ["fold", *(field.name for field in fields(Epoch))])
+    orders = [shell.sh_order for shell in jobs[0].shells]
+    shells = _shells(pair, [Shell(s.bvalue, order) for s, order in zip(target, orders, strict=True)])
+    folds = [_fold(job, records[job.number]) for job in jobs]
+    for fold, job in zip(folds, missing, strict=False):
+        fold["MissingShells"] = {"File": job.file.name, "SHA256": sha256(job.file)}
     card = {
         "Name": pair.name,
         "Description": f"Turns the diffusion signal of {pair.source.label} into that of {pair.target.label}.",
@@ -187,14 +110,15 @@ def write_model(pair: Pair, jobs: Sequence[FoldJob], method: Method, dataset: Pa
         "TargetScanner": _scanner(pair.target),
         "SHBasis": BASIS,
         "SHSmoothing": SMOOTHING,
-        "Shells": _shells(pair, jobs[0].shells, target),
+        "Shells": [{"SourceBValue": here.bvalue, **shell} for here, shell in zip(jobs[0].shells, shells, strict=True)],
+        **({"MissingShells": _shells(pair, missing[0].missing)} if missing else {}),
         "Network": asdict(jobs[0].network),
         "Harmonizer": records[jobs[0].number]["harmonizer"],
         "Training": asdict(jobs[0].training),
         "Seed": jobs[0].seed,
         "Dataset": dataset_record(dataset),
         "Subjects": dict(jobs[0].inputs),
-        "Folds": [_fold(job, records[job.number]) for job in jobs],
+        "Folds": folds,
         "Software": software(),
     }
     write_json(folder / CARD, card)
@@ -206,6 +130,8 @@ def other_settings(model: Model, config: Config) -> str:
     asked = {**asdict(config.training), **asdict(config.network), "random_seed": config.random_seed}
     card = model.card
     had = {**card["Training"], **card["Network"], "random_seed": card["Seed"]}
+    if config.predict_missing_shells and not model.missing_shells:
+        asked, had = asked | {"predict_missing_shells": True}, had | {"predict_missing_shells": False}
     if RECIPES[config.method].fitted_as != card["FittedAs"]:
         asked, had = asked | {"method": config.method}, had | {"method": card["FittedAs"]}
     return ", ".join(f"{name} {had.get(name)}" for name, value in asked.items() if had.get(name) != value)
@@ -227,17 +153,16 @@ def _fold(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shells(pair: Pair, source: Sequence[Shell], target: Sequence[Shell]) -> list[dict[str, Any]]:
-    """What each shell is turned into; directions are those of the first subject's target scan."""
+def _shells(pair: Pair, shells: Sequence[Shell]) -> list[dict[str, Any]]:
+    """Shells of the target; their directions are those of the first subject's scan."""
     dwi = read_dwi(pair.travelling[0][1])
     return [
         {
-            "SourceBValue": here.bvalue,
-            "TargetBValue": there.bvalue,
-            "SHOrder": here.sh_order,
+            "TargetBValue": shell.bvalue,
+            "SHOrder": shell.sh_order,
             "TargetDirections": dwi.bvecs[volumes].round(6).tolist(),
         }
-        for here, there, volumes in zip(source, target, volumes_of(dwi.bvals, target), strict=True)
+        for shell, volumes in zip(shells, volumes_of(dwi.bvals, shells), strict=True)
     ]
 
 

@@ -13,7 +13,15 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values
-from bids_shresnet.diffusion.representation import anisotropy, in_mask, represent, restore, unsmoothed, volumes_of
+from bids_shresnet.diffusion.representation import (
+    anisotropy,
+    extended,
+    in_mask,
+    represent,
+    restore,
+    unsmoothed,
+    volumes_of,
+)
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import series, sphere, turn
 
@@ -148,6 +156,24 @@ def test_harmonized_signal_in_the_scans_own_directions_is_the_closed_form() -> N
     expected[FIRST] += 0.1 * (3 * (dwi.bvecs[FIRST] @ axis) ** 2 - 1) / 2
     weighted = ~np.isin(KEPT, B0S)
     np.testing.assert_allclose(restored.data[MASK][:, weighted], s0 * expected[KEPT][weighted], rtol=1e-5)
+
+
+def test_further_shells_follow_with_the_closed_form_and_nothing_else_changes() -> None:
+    """Constant harmonics, so that S/S0 is the same in all directions of a shell; more than S0 does not exist."""
+    dwi = scan()
+    mask = np.zeros(dwi.shape, dtype=bool)
+    mask[1:] = True
+    shells, levels = (Shell(2000.0, 0), Shell(3000.0, 0)), np.array([0.3, 1.7], dtype=np.float32)
+    coefficients = in_mask(np.full((int(mask.sum()), 2), levels * np.sqrt(4 * np.pi), np.float32), mask)
+    image = ShImage(coefficients, mask, dwi.affine, shells, np.zeros(dwi.shape, np.float32))
+    found = extended(dwi, dwi, image, (table()[:4], table()[4:6]))
+    volumes = len(dwi.bvals)
+    np.testing.assert_array_equal(found.data[..., :volumes], dwi.data)
+    np.testing.assert_array_equal(found.bvals, [*dwi.bvals, *[2000.0] * 4, *[3000.0] * 2])
+    np.testing.assert_array_equal(found.bvecs, np.concatenate([dwi.bvecs, table()[:6]]))
+    s0 = np.maximum(mean_b0(dwi)[mask], 0)[:, None]
+    np.testing.assert_allclose(found.data[mask][:, volumes:], s0 * ([0.3] * 4 + [1.0] * 2), rtol=1e-5)
+    assert not found.data[~mask][:, volumes:].any()
 
 
 def test_scan_is_not_written_to() -> None:

@@ -20,6 +20,12 @@ def test_arrays_and_their_record_come_back(tmp_path: Path) -> None:
     assert read_array_record(tmp_path) == {"inputs": "abc"}
 
 
+def test_arrays_of_a_former_content_are_gone(tmp_path: Path) -> None:
+    write_arrays(tmp_path, ARRAYS, {"inputs": "abc"})
+    write_arrays(tmp_path, {"tissue": np.array([3])}, {"inputs": "def"})
+    assert open_arrays(tmp_path).keys() == {"tissue"}
+
+
 def test_opened_arrays_stay_on_disk_and_cannot_be_written(tmp_path: Path) -> None:
     write_arrays(tmp_path, ARRAYS, {})
     opened = open_arrays(tmp_path)["patches"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,19 @@ def subject() -> Travelling:
         maps=rng.random((*mask.shape, 2)).astype(np.float32),
         target=rng.random((7, 2)).astype(np.float32),
     )
-    return Travelling(ShImage(coefficients, mask, AFFINE, SHELLS, contrast), matched, plain)
+    missing = replace(
+        matched,
+        signal=rng.random((7, 6)).astype(np.float16),
+        bvals=np.full(6, 3000.0),
+        bvecs=spiral(6),
+        matrix=rng.standard_normal((6, 6)).astype(np.float32),
+    )
+    return Travelling(ShImage(coefficients, mask, AFFINE, SHELLS, contrast), matched, plain, missing)
+
+
+def test_a_subject_without_missing_shells_comes_back_without(subject: Travelling, tmp_path: Path) -> None:
+    write_travelling(tmp_path, replace(subject, missing=None), {})
+    assert open_travelling(tmp_path, SHELLS).missing is None
 
 
 def test_a_subject_comes_back_to_the_last_bit(subject: Travelling, tmp_path: Path) -> None:

@@ -117,3 +117,20 @@ def test_several_targets_do_not_overwrite_each_other(scan: Scan, tmp_path: Path)
     jobs = [DeriveJob(scan, tmp_path, job.desc) for job in harmonized(scan, tmp_path, "Prisma", "Skyra")]
     assert [derive(job) for job in jobs] == [True, True]
     assert [derive(job) for job in jobs] == [False, False]
+
+
+def test_maps_are_of_what_was_measured_not_of_predicted_shells(scan: Scan, tmp_path: Path) -> None:
+    """A predicted shell of half of S0 at b = 2500, where ln 2 / 1200 leaves a quarter, would pull MD down."""
+    maps = []
+    for missing in (None, 0.5):
+        assert scan.scanner is not None
+        root = tmp_path / str(missing)
+        settings = {"source": scan.scanner.label, "target_bvalue": BVALUE, "missing": missing}
+        model = constant_model(root / "models" / "m", scan.dataset, signals=(0.5,) * 3, **settings)
+        asked = Config(scan.dataset, root, "participant", predict_missing_shells=True)
+        (job,), _ = jobs_for([scan], [model], asked, root)
+        harmonize(job)
+        done = DeriveJob(scan, root, job.desc)
+        assert derive(done)
+        maps.append(image(done, "md", "harmonized").get_fdata())
+    np.testing.assert_array_equal(*maps)

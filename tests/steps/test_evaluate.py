@@ -9,6 +9,7 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.config import Config, Method
+from bids_shresnet.diffusion.comparison import FEWEST_VOXELS
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.tensors import relative_tensor
 from bids_shresnet.files.models import CARD
@@ -19,7 +20,7 @@ from bids_shresnet.methods.in_template import fit_in_template
 from bids_shresnet.methods.linear import OrderGain, PatchLinear, Projected
 from bids_shresnet.network.checkpoint import to_bytes
 from bids_shresnet.scans import Scan, Tissue, Travelling, Unharmonized
-from bids_shresnet.steps.evaluate import FEWEST_VOXELS, EvaluateJob, Results, evaluate, evaluate_jobs, read_results
+from bids_shresnet.steps.evaluate import EvaluateJob, Results, evaluate, evaluate_jobs, read_results
 from bids_shresnet.steps.splits import Split
 from tests.datasets import write_tree
 from tests.methods.heads import GAINS, GRID, SHELLS, head, lesson, patches_of, scaled, travelling

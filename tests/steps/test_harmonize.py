@@ -251,3 +251,47 @@ def test_a_scan_whose_shells_the_model_does_not_know_is_left_out_with_both_b_val
 def test_a_scan_of_a_scanner_without_a_model_gets_no_job(scans: dict[str, Scan], tmp_path: Path) -> None:
     other = constant_model(tmp_path / "m", scans["01"].dataset, source="Achieva")
     assert jobs_for([scans["01"]], [other], Config(scans["01"].dataset, tmp_path, "group"), tmp_path) == ((), ())
+
+
+@pytest.mark.parametrize("output_directions", ["source", "target"])
+@pytest.mark.parametrize("subject", ["01", "04"])
+def test_missing_shells_come_last_with_the_predicted_signal_and_change_nothing_else(
+    subject: str, output_directions: str, scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "model", scans["01"], missing=0.25)
+    jobs = [
+        job_for(
+            scans[subject],
+            model,
+            tmp_path / f"out-{added}",
+            missing_shells=added,
+            output_directions=output_directions,
+        )
+        for added in (False, True)
+    ]
+    for job in jobs:
+        harmonize(job)
+    without, added = (nib.load(job.output(".nii.gz")).get_fdata() for job in jobs)
+    volumes = without.shape[3]
+    np.testing.assert_array_equal(added[..., :volumes], without)
+    mask = nib.load(next(jobs[1].root.rglob("*_mask.nii.gz"))).get_fdata() > 0
+    s0 = added[..., np.loadtxt(jobs[1].output(".bval")) < 50].mean(-1)
+    measured = mask & (s0 > 0)
+    np.testing.assert_allclose(added[measured][:, volumes:] / s0[measured][:, None], 0.25, rtol=2e-3)
+    np.testing.assert_array_equal(added[~mask][:, volumes:], 0)
+    np.testing.assert_allclose(np.loadtxt(jobs[1].output(".bval"))[volumes:], np.full(7, 2500.0))
+    records = [read_json(job.output(".json")) for job in jobs]
+    assert "PredictedShells" not in records[0]["Harmonization"]
+    expected = {"BValue": 2500.0, "SHOrder": 2, "Volumes": list(range(volumes, volumes + 7))}
+    assert records[1]["Harmonization"]["PredictedShells"] == [expected]
+    assert "not measured" in records[1]["Description"]
+
+
+def test_missing_shells_are_predicted_where_that_is_asked_for_and_the_model_can(
+    scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    for name, missing, asked in (("can", 0.25, True), ("can", 0.25, False), ("cannot", None, True)):
+        model = make_model(tmp_path / name, scans["01"], missing=missing)
+        config = Config(scans["01"].dataset, tmp_path, "participant", predict_missing_shells=asked)
+        (job,), _ = jobs_for([scans["04"]], [model], config, tmp_path / "out")
+        assert job.missing_shells == (asked and name == "can")

@@ -57,6 +57,17 @@ def test_partners_are_the_nearest_shells_of_both_scanners_and_other_shells_stay_
     assert found.target == (Shell(1200.0, 2), Shell(2800.0, 4))  # order 2 where 15 coefficients would be too many
 
 
+def test_missing_are_the_targets_shells_without_a_partner_if_they_are_asked_for() -> None:
+    both = ({0: 1, 1000: 30}, {0: 1, 700: 20, 1200: 12, 2800: 60})
+    own = pair(both, both, both)
+    assert pair_shells(own, None, predict_missing=True).missing == (Shell(700.0, 4), Shell(2800.0, 4))
+    assert pair_shells(own, None).missing == ()
+    lacking = pair(both, (both[0], {0: 1, 700: 20, 1200: 12}))
+    with pytest.raises(BadInput, match="b = 2800"):
+        pair_shells(lacking, None, predict_missing=True)
+    assert pair_shells(lacking, None).missing == ()
+
+
 def test_the_order_asked_for_is_taken() -> None:
     same = {0: 1, 1000: 64}
     assert pair_shells(pair((same, same)), 8) == PairShells((Shell(1000.0, 8),), (Shell(1000.0, 8),))
@@ -134,6 +145,19 @@ def test_the_label_is_the_targets_signal_as_measured(moved: Scan, matched: Match
     tissue, use = labels[target.mask], to_learn_from(labels)[target.mask]
     np.testing.assert_array_equal(matched.signal, wanted.signal[use].astype(np.float16))
     np.testing.assert_array_equal(matched.tissue, tissue[use])
+
+
+def test_missing_shells_are_taught_as_measured_at_the_same_places_in_the_sources_pose(
+    source: Scan, moved: Scan, matched: Matched
+) -> None:
+    """The target's only shell taken for one that the source lacks as well."""
+    shells = replace(SHELLS, missing=(Shell(1000.0, 4),))
+    found = match(PrepareJob(source, moved, shells, Path("unused"))).missing
+    assert found is not None
+    for name in ("signal", "bvals", "bvecs", "patches", "points"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(matched, name))
+    expected = evaluation_matrix([matched.bvecs], shells.missing)
+    np.testing.assert_allclose(found.matrix, expected, atol=1e-6)
 
 
 def test_points_are_where_a_moved_head_has_the_targets_voxels(moved: Scan, matched: Matched) -> None:

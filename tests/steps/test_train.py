@@ -17,16 +17,8 @@ from bids_shresnet.files.travelling import open_travelling, write_travelling
 from bids_shresnet.methods.registry import RECIPES
 from bids_shresnet.network.checkpoint import read_arrays, read_record
 from bids_shresnet.scans import Pair, Scan, Scanner, Shell
-from bids_shresnet.steps.train import (
-    FoldJob,
-    baseline_jobs,
-    fold_jobs,
-    other_settings,
-    sweep_jobs,
-    train_fold,
-    write_model,
-    write_sweep,
-)
+from bids_shresnet.steps.folds import FoldJob, baseline_jobs, fold_jobs, sweep_jobs
+from bids_shresnet.steps.train import other_settings, train_fold, write_model, write_sweep
 from tests.datasets import Series, write_tree
 from tests.methods.heads import SHELLS, head, patches_of, travelling
 
