@@ -263,6 +263,15 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Split:
+    """Which subjects a fold trains on, stops by and never sees."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Matched:
     """What one travelling subject teaches: the same places on both scanners.
 

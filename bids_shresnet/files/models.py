@@ -16,7 +16,7 @@ from jaxtyping import Float
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.storage import read_json, sha256
 from bids_shresnet.files.tables import read_tsv
-from bids_shresnet.scans import Shell
+from bids_shresnet.scans import Shell, Split
 
 CARD = "model.json"
 HELD_OUT, ORIENTATION, SWEEP = "heldout.tsv", "orientation.tsv", "resblocks.tsv"  # what `group` adds
@@ -70,6 +70,12 @@ class Model:
     def target_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
         """The target's gradient table, one unit vector (world axes) a row, shell by shell."""
         return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card["Shells"])
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Subjects of every fold."""
+        parts = [[tuple(fold[part]) for part in ("Training", "Validation", "Test")] for fold in self.card["Folds"]]
+        return tuple(Split(*subjects) for subjects in parts)
 
     @property
     def missing_shells(self) -> tuple[Shell, ...]:

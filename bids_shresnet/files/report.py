@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bids_shresnet.files.drawing import TISSUE_NAMES, Drawing, label, ordered
 from bids_shresnet.files.storage import MISSING
 from bids_shresnet.files.sweep import SweepRow
+from bids_shresnet.scans import Split
 from bids_shresnet.statistics import DEFAULT, NOTHING, QUANTITIES, TISSUES, Bias, Comparison, HeldOut
 from bids_shresnet.verdicts import ALPHA, Verdict, subjects_needed, verdicts
 
@@ -20,16 +21,6 @@ MINUS = "\N{MINUS SIGN}"
 PLACES = tuple(product(QUANTITIES, TISSUES))
 TEMPLATE = "group.html.jinja"
 ANSWERS = {"yes": "proven", "no": "not proven", "not enough subjects": "too few subjects"}
-
-
-@dataclass(frozen=True)
-class Split:
-    """The subjects of one fold, labels without `sub-`."""
-
-    fold: int
-    training: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ from bids_shresnet.files.travelling import open_travelling
 from bids_shresnet.methods.combat import fit_means
 from bids_shresnet.methods.in_template import MAPS, InTemplate
 from bids_shresnet.methods.registry import RECIPES, load_harmonizer
-from bids_shresnet.scans import Shell, Tissue, Travelling
+from bids_shresnet.scans import Shell, Split, Tissue, Travelling
 from bids_shresnet.statistics import NOTHING, RESCAN, HeldOut
-from bids_shresnet.steps.splits import PreparedSubject, Split
+from bids_shresnet.steps.splits import PreparedSubject
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,9 @@ def evaluate_jobs(
         fitted = {job.method: job.file for job in baselines if job.number == number} | {
             own: model.folder / fold["File"]
         }
-        split = Split(tuple(fold["Training"]), tuple(fold["Validation"]), tuple(fold["Test"]))
         file = work / f"evaluation-{number:02d}.json"
         settings = (model.source_shells, config.methods, fitted, file, config.random_seed, config.device)
-        jobs.append(EvaluateJob(number, split, folders, again, *settings))
+        jobs.append(EvaluateJob(number, model.splits[number - 1], folders, again, *settings))
     return tuple(jobs)
 
 

@@ -11,8 +11,8 @@ from bids_shresnet.files.models import Model
 from bids_shresnet.files.storage import digest
 from bids_shresnet.files.travelling import open_travelling
 from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.scans import Shell, Travelling
-from bids_shresnet.steps.splits import PreparedSubject, Split, split_subjects
+from bids_shresnet.scans import Shell, Split, Travelling
+from bids_shresnet.steps.splits import PreparedSubject, split_subjects
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bids_shresnet.files.drawing import Drawing
 from bids_shresnet.files.figures import bias_figure, error_figure
 from bids_shresnet.files.models import CARD, HELD_OUT, ORIENTATION, SWEEP, Model, read_model
 from bids_shresnet.files.provenance import software
-from bids_shresnet.files.report import PairProof, Split, group_report, sentence
+from bids_shresnet.files.report import PairProof, group_report, sentence
 from bids_shresnet.files.storage import write_bytes, write_json, write_text, write_tsv
 from bids_shresnet.files.sweep import sweep_figure, sweep_table
 from bids_shresnet.files.tables import read_tsv
@@ -133,16 +133,12 @@ def doubts(model: Model, method: Method) -> tuple[Finding, ...]:
 
 def pair_proof(evidence: Evidence) -> PairProof:
     """What the report says of a pair."""
-    card, ours = evidence.model.card, evidence.comparisons
+    ours = evidence.comparisons
     others = tuple(
         item for name in evidence.references if name != NOTHING for item in compare(evidence.rows, name, [NOTHING])
     )
     figures = [error_figure(evidence.rows, (*ours, *others), quantity) for quantity in QUANTITIES]
     sweep = _sweep(evidence.model.folder / SWEEP)
-    splits = [
-        Split(number, tuple(fold["Training"]), tuple(fold["Validation"]), tuple(fold["Test"]))
-        for number, fold in enumerate(card["Folds"], 1)
-    ]
     return PairProof(
         name=evidence.model.name,
         source=evidence.model.source,
@@ -152,7 +148,7 @@ def pair_proof(evidence: Evidence) -> PairProof:
         rows=evidence.rows,
         figures=(*figures, bias_figure(evidence.biases), *([sweep_figure(sweep)] if sweep else [])),
         sweep=sweep_table(sweep),
-        splits=tuple(splits),
+        splits=evidence.model.splits,
         method=evidence.method,
         notes=(*_orientation_notes(evidence), *_uncertainty_notes(evidence), *_missing_notes(evidence)),
     )

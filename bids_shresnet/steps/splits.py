@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.scans import Scan
+from bids_shresnet.scans import Scan, Split
 
 FEWEST_SUBJECTS = 3  # one to train on, one to stop by, one to be held out
 FEWEST_SEEN = 2  # of them by a fold: one to train on, one to stop by
@@ -29,15 +28,6 @@ class PreparedSubject(Protocol):
     @property
     def digest(self) -> str:
         """Of the scans and settings it was made from."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which subjects a fold trains on, stops by and never sees."""
-
-    training: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
 
 
 def split_subjects(subjects: Sequence[str], folds: int) -> tuple[Split, ...]:

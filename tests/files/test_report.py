@@ -13,7 +13,6 @@ from bids_shresnet.files.drawing import Drawing
 from bids_shresnet.files.report import (
     TEMPLATE,
     PairProof,
-    Split,
     group_report,
     number,
     p_value,
@@ -22,6 +21,7 @@ from bids_shresnet.files.report import (
     span,
 )
 from bids_shresnet.files.sweep import SweepRow
+from bids_shresnet.scans import Split
 from bids_shresnet.statistics import QUANTITIES, TISSUES, HeldOut, bias_summary, compare
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -69,7 +69,7 @@ def proof(n: int = 6, ours: float = 0.01, **changes: object) -> PairProof:
         biases=bias_summary(rows),
         rows=rows,
         figures=(Drawing("errors", "What it shows.", "Errors", b"\x89PNG", b"<svg/>"),),
-        splits=(Split(1, ("02", "03"), ("04",), ("01",)),),
+        splits=(Split(("02", "03"), ("04",), ("01",)),),
         notes=("One moved.",),
         sweep=(SweepRow(1, 2, 0.4, 0.1), SweepRow(2, 1, 0.3, float("nan"))),
     )
@@ -117,7 +117,7 @@ def test_names_are_text_and_never_markup() -> None:
         comparisons=compare(rows, "shresnet", ["nothing", ODD]),
         biases=bias_summary(rows),
         figures=(Drawing(ODD, ODD, ODD, b"", b""),),
-        splits=(Split(1, (ODD,), (ODD,), (ODD,)),),
+        splits=(Split((ODD,), (ODD,), (ODD,)),),
         notes=(ODD,),
     )
     found = Page(group_report([made], {ODD: ODD}))

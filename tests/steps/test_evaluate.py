@@ -19,9 +19,8 @@ from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.in_template import fit_in_template
 from bids_shresnet.methods.linear import OrderGain, PatchLinear, Projected
 from bids_shresnet.network.checkpoint import to_bytes
-from bids_shresnet.scans import Scan, Tissue, Travelling, Unharmonized
+from bids_shresnet.scans import Scan, Split, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.evaluate import EvaluateJob, Results, evaluate, evaluate_jobs, read_results
-from bids_shresnet.steps.splits import Split
 from tests.datasets import write_tree
 from tests.methods.heads import GAINS, GRID, SHELLS, head, lesson, patches_of, scaled, travelling
 from tests.models import constant_model
