@@ -17,8 +17,9 @@ from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
 from bids_shresnet.steps.folds import baseline_jobs, fold_jobs, missing_jobs, rivals, sweep_jobs
 from bids_shresnet.steps.missing import evaluate_missing, write_missing
 from bids_shresnet.steps.prediction import method_for
-from bids_shresnet.steps.prepare import PairShells, PrepareJob, pair_shells, prepare, prepare_jobs, repeat_jobs
+from bids_shresnet.steps.prepare import PrepareJob, prepare, prepare_jobs, repeat_jobs
 from bids_shresnet.steps.prove import Evidence, write_proof
+from bids_shresnet.steps.shells import PairShells, pair_shells
 from bids_shresnet.steps.train import other_settings, train_fold, write_model, write_sweep
 from bids_shresnet.steps.uncertainty import calibrate_spread, to_record
 
