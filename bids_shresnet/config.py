@@ -126,6 +126,9 @@ class Config:
     derivatives: Annotated[tuple[str, ...], _aliases("-d", "--datasets")] = ()
     """NAME=PATH of derivatives of the same data. Found there and used: brain masks and tissue segmentations on a scan's
     grid, and preprocessed DWI (desc-preproc_dwi) in place of the raw ones."""
+    bids_database_dir: Annotated[Path | None, _aliases("--bids_database_dir")] = None
+    """Folder of a pybids database of BIDS_DIR, as other apps make it: files are looked up there and not on the disk. It
+    is made where there is none, and never renewed: delete it when files have come or gone."""
 
     target: str | None = None
     """Scanner to harmonize to: its label, or a part of it that names one scanner. By default the one that lets most
@@ -185,6 +188,11 @@ class Config:
             object.__setattr__(self, name, _labels(getattr(self, name), prefix))
         if self.bids_dir.resolve() == self.output_dir.resolve():
             msg = f"the output folder {self.output_dir} is the dataset itself; name another one"
+            raise UsageError(msg)
+        if self.bids_database_dir and self.bids_database_dir.resolve().is_relative_to(self.bids_dir.resolve()):
+            msg = (
+                f"--bids-database-dir {self.bids_database_dir} is in the dataset, which is only read; name another one"
+            )
             raise UsageError(msg)
         if self.abstain and self.output_directions == "target":
             msg = "--abstain leaves voxels as they were measured, which --output-directions target cannot"

@@ -35,6 +35,8 @@ sys.exit(99 if heavy else code)
         (["--session_label", "ses-ge"], "session_label", ("ge",)),
         (["-d", "qsiprep=/a", "b=/c"], "derivatives", ("qsiprep=/a", "b=/c")),
         (["--derivatives", "qsiprep=/a"], "derivatives", ("qsiprep=/a",)),
+        (["--bids-database-dir", "/db"], "bids_database_dir", Path("/db")),
+        (["--bids_database_dir", "/db"], "bids_database_dir", Path("/db")),
         (["-w", "/scratch"], "work_dir", Path("/scratch")),
         (["--work-dir", "/scratch"], "work_dir", Path("/scratch")),
         (["--work_dir", "/scratch"], "work_dir", Path("/scratch")),

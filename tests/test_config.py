@@ -47,6 +47,13 @@ def test_the_output_is_never_the_dataset_itself(output: str, tmp_path: Path, mon
     assert Config(Path("data"), Path("data/derivatives"), "group").output_dir == Path("data/derivatives")
 
 
+@pytest.mark.parametrize("folder", ["data", "data/db", "data/../data/code/db"])
+def test_a_database_is_never_in_the_dataset(folder: str) -> None:
+    with pytest.raises(UsageError, match="only read"):
+        config(bids_database_dir=Path(folder))
+    assert config(bids_database_dir=Path("database")).bids_database_dir == Path("database")
+
+
 def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection() -> None:
     """Koppers et al. 2018: 2 ResBlocks, Adam for 5 epochs of 256, then SGD of 128 with decay 0.9 and patience 5."""
     found = config(paper=True)

@@ -39,10 +39,11 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     InputMissing
         If the dataset, a derivative, the scanner map or the scanner column does not exist.
     UsageError
-        If --derivatives or --scanner-from makes no sense.
+        If --derivatives, --scanner-from or --bids-database-dir makes no sense.
     """
     datasets = config.named_datasets()
-    files = find_dwi(datasets.pop(RAW), datasets)
+    needed = config.participant_label if config.models else ()  # training needs everybody
+    files = find_dwi(datasets.pop(RAW), datasets, subjects=needed, database=config.bids_database_dir)
     naming = read_naming(config.bids_dir, config.scanner_map, config.scanner_column, config.scanner_from)
     _check_column(config, naming)
     judged = [_judge(file, naming, identity_required=identity_required) for file in files]

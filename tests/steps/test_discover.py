@@ -66,3 +66,10 @@ def test_a_derivative_given_twice_is_a_usage_error(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01"])
     with pytest.raises(UsageError, match="two datasets are named"):
         find(root, derivatives=(str(root), f"data={root}"))
+
+
+def test_with_models_only_the_subjects_asked_for_are_looked_at(tmp_path: Path) -> None:
+    root = heads(tmp_path / "data", ["01", "02"])
+    asked = {"participant_label": ("02",)}
+    assert {scan.subject for scan in find(root, required=False, models=tmp_path, **asked).scans} == {"02"}
+    assert {scan.subject for scan in find(root, **asked).scans} == {"01", "02"}
