@@ -6,14 +6,15 @@ import logging
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, ShresnetError
+from bids_shresnet.errors import IO_ERROR, BadInput, Finding, NothingSelected, ShresnetError
 from bids_shresnet.parallel import Workers, set_up_process
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
@@ -49,16 +50,20 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     workers = Workers.of(config.nprocs, config.omp_nthreads)
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
+
+    models = find_models(config.models) if config.models else ()
+    plan = planned(config, models)
+    return 0 if config.dry_run else carried_out(plan, models, config, arguments, workers)
+
+
+def carried_out(plan: Plan, models: Sequence[Model], config: Config, arguments: Sequence[str], workers: Workers) -> int:
+    """Train what is missing, and harmonize or prove; what a dry run stops before, and need not load."""
     from bids_shresnet.files.outputs import generated_by, output_root, prepare_root
     from bids_shresnet.files.provenance import finish_run, start_run
     from bids_shresnet.files.records import to_record
     from bids_shresnet.learning import trained
 
     root = output_root(config.output_dir)
-    models = find_models(config.models) if config.models else ()
-    plan = planned(config, models)
-    if config.dry_run:
-        return 0
     datasets = config.named_datasets()
     prepare_root(root, datasets, [pipeline for path in datasets.values() for pipeline in generated_by(path)])
     this_run = start_run(root, to_record(config), ["bids-shresnet", *arguments])
@@ -79,11 +84,12 @@ def run(config: Config, arguments: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the dataset lets us do."""
+    """What the dataset lets us do, and all that is wrong or odd."""
 
     inventory: Inventory
     pairs: tuple[Pair, ...]
     selection: Selection
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -97,35 +103,61 @@ class Outcome:
 
 def planned(config: Config, models: Sequence[Model]) -> Plan:
     """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
-    from bids_shresnet.scans import Selection
-    from bids_shresnet.steps.discover import find_scans
-    from bids_shresnet.steps.pair import form_pairs, select
-    from bids_shresnet.steps.shells import pair_shells
-    from bids_shresnet.steps.show import table
+    from bids_shresnet.steps.overview import overview
+    from bids_shresnet.steps.select import stop_at_none
+    from bids_shresnet.steps.show import document, table
 
-    plan = Plan(find_scans(config, identity_required=not models), (), Selection((), ()))
-    try:
-        stop_at_errors(plan.inventory)
-        pairs = () if models else form_pairs(plan.inventory, config.target)
-        plan = replace(plan, pairs=pairs)
-        for pair in pairs:
-            # raises now what would stop the training later
-            pair_shells(pair, config.sh_order, predict_missing=config.predict_missing_shells)
-        if config.analysis_level == "participant":
-            sources = {m.source: m.target for m in models} | {p.source.label: p.target.label for p in pairs}
-            plan = replace(plan, selection=select(plan.inventory, sources, config))
-    finally:
-        if config.dry_run:
-            sys.stdout.write(table(plan.inventory, plan.pairs, plan.selection))
+    plan = looked_at(config, models)
+    if config.dry_run:
+        found = overview(plan.inventory, plan.pairs, plan.selection, plan.findings)
+        sys.stdout.write(document(found) if config.json else table(found))
+    stop_at_errors(plan.findings)
+    if config.analysis_level == "participant":
+        stop_at_none(plan.inventory, plan.selection, config.bids_dir)
     return plan
 
 
-def stop_at_errors(inventory: Inventory) -> None:
+def looked_at(config: Config, models: Sequence[Model]) -> Plan:
+    """Find scans and pairs, and collect all that is wrong with them."""
+    from bids_shresnet.scans import Selection
+    from bids_shresnet.steps.discover import find_scans
+    from bids_shresnet.steps.pair import form_pairs
+    from bids_shresnet.steps.select import select
+    from bids_shresnet.steps.shells import pair_shells
+
+    inventory = find_scans(config, identity_required=not models)
+    plan = Plan(inventory, (), Selection((), ()), inventory.findings)
+    findings = list(inventory.findings)
+    if not models and (inventory.scans or not findings):  # of unusable scans it is said already why there is no pair
+        with collected(findings):
+            plan = replace(plan, pairs=form_pairs(inventory, config))
+    for pair in plan.pairs:
+        with collected(findings):
+            pair_shells(pair, config.sh_order, predict_missing=config.predict_missing_shells)
+    if config.analysis_level == "participant":
+        routes = [(m.source, m.target) for m in models] + [(p.source.label, p.target.label) for p in plan.pairs]
+        plan = replace(plan, selection=select(inventory, routes, config))
+    return replace(plan, findings=tuple(findings))
+
+
+@contextmanager
+def collected(findings: list[Finding]) -> Iterator[None]:
+    """Keep what is wrong for later, so that all of it can be listed at once."""
+    try:
+        yield
+    except BadInput as error:
+        findings.extend(error.findings)
+
+
+def stop_at_errors(findings: Sequence[Finding]) -> None:
     """Log what is odd about the dataset; raise all that is wrong with it, at once."""
-    for finding in inventory.findings:
+    from bids_shresnet.steps.checks import joined
+
+    together = joined(findings)
+    for finding in together:
         if finding.severity == "warning":
             logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)
-    errors = [finding for finding in inventory.findings if finding.severity == "error"]
+    errors = [finding for finding in together if finding.severity == "error"]
     if errors:
         raise BadInput(errors)
 

@@ -17,6 +17,7 @@ from bids_shresnet.errors import UsageError
 
 RAW = "raw"  # what BIDS URIs call the input dataset
 AnalysisLevel = Literal["participant", "group"]
+ALL = "all"  # --target: every scanner in turn
 LABEL = re.compile(r"[0-9A-Za-z+]+")
 
 
@@ -121,15 +122,25 @@ class Config:
 
     participant_label: Annotated[tuple[str, ...], _aliases("--participant_label", "--subject-label")] = ()
     """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every travelling subject."""
+    exclude_participant_label: Annotated[tuple[str, ...], _aliases("--exclude_participant_label")] = ()
+    """Subjects to use for nothing, neither training nor harmonizing: a phantom, for instance."""
     session_label: Annotated[tuple[str, ...], _aliases("--session_label", "--session-id")] = ()
     """Sessions to harmonize, with or without `ses-`; all by default."""
     derivatives: Annotated[tuple[str, ...], _aliases("-d", "--datasets")] = ()
     """NAME=PATH of derivatives of the same data. Found there and used: brain masks and tissue segmentations on a scan's
     grid, and preprocessed DWI (desc-preproc_dwi) in place of the raw ones."""
+    bids_filter_file: Annotated[Path | None, _aliases("--bids_filter_file")] = None
+    """JSON that says which DWI to use at all, {"dwi": {"acquisition": "b1200", "run": [1, 2], "direction": null}}: a
+    value, several, null for a name without the entity, "*" for any."""
+    bids_database_dir: Annotated[Path | None, _aliases("--bids_database_dir")] = None
+    """Folder of a pybids database of BIDS_DIR, as other apps make it: files are looked up there and not on the disk. It
+    is made where there is none, and never renewed: delete it when files have come or gone."""
 
     target: str | None = None
-    """Scanner to harmonize to: its label, or a part of it that names one scanner. By default the one that lets most
-    scans be harmonized, then the one with most directions, then the first by label."""
+    """Scanner to harmonize to: its label, or a part of it that names one scanner; `all` for each in turn. By default
+    the one that lets most scans be harmonized, then the one with most directions, then the first by label."""
+    pair: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """SOURCE:TARGET, labels or parts of them: only this pair; may be given several times."""
     scanner_map: Path | None = None
     """TSV with columns `scan` (a file name, or a `sub-..`, `ses-..` or `sub-.._ses-..` part of it) and `scanner`."""
     scanner_column: str = "scanner"
@@ -167,6 +178,8 @@ class Config:
     """Folder for training pairs; by default a hidden one in the output, removed once the models are complete."""
     dry_run: bool = False
     """Print scanners, scans and pairs, and do nothing."""
+    json: bool = False
+    """With --dry-run: print them as one JSON document."""
     nprocs: Annotated[int | None, _aliases("--nthreads", "--n_cpus", "--n-cpus")] = None
     """Processes at a time; by default one a core that this job may use."""
     omp_nthreads: Annotated[int | None, _aliases("--omp_nthreads")] = None
@@ -184,11 +197,16 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        for name, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
+        for name, prefix in (
+            ("participant_label", "sub-"),
+            ("exclude_participant_label", "sub-"),
+            ("session_label", "ses-"),
+        ):
             object.__setattr__(self, name, _labels(getattr(self, name), prefix))
         if self.bids_dir.resolve() == self.output_dir.resolve():
             msg = f"the output folder {self.output_dir} is the dataset itself; name another one"
             raise UsageError(msg)
+        _refuse_contradictions(self)
         if self.abstain and self.output_directions == "target":
             msg = "--abstain leaves voxels as they were measured, which --output-directions target cannot"
             raise UsageError(msg)
@@ -220,6 +238,24 @@ class Config:
                 raise UsageError(msg)
             paths[name] = folder
         return paths
+
+
+def _refuse_contradictions(config: Config) -> None:
+    """Refuse flags of discovery and pairing that do not go together."""
+    database, root = config.bids_database_dir, config.bids_dir
+    if database and database.resolve().is_relative_to(root.resolve()):
+        msg = f"--bids-database-dir {database} is in the dataset, which is only read; name another one"
+        raise UsageError(msg)
+    if config.json and not config.dry_run:
+        msg = "--json says how --dry-run prints; give both"
+        raise UsageError(msg)
+    if config.pair and config.target:
+        msg = "--pair names its target itself; leave --target out"
+        raise UsageError(msg)
+    for pair in config.pair:
+        if not re.fullmatch("[^:]+:[^:]+", pair):
+            msg = f"--pair {pair}: write SOURCE:TARGET, two scanners with a colon between them"
+            raise UsageError(msg)
 
 
 def _labels(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:

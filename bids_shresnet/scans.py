@@ -9,7 +9,7 @@ Foreign conventions end in `files/` and in the `to_`/`from_` functions of `diffu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -214,11 +214,22 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All DWI of a dataset: usable scans, files left out, and what is wrong or odd."""
+    """All DWI of a dataset: usable scans, files left out, and what is wrong or odd.
+
+    Attributes
+    ----------
+    scans
+        Also those whose image cannot be read: an error then says so, but they can be planned with.
+    findings
+        One a file.
+    conflicts
+        Of the findings those that make a scanner doubtful, by its label.
+    """
 
     scans: tuple[Scan, ...]
     left_out: tuple[LeftOut, ...]
     findings: tuple[Finding, ...]
+    conflicts: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     @property
     def scanners(self) -> dict[str, Scanner]:

@@ -47,6 +47,28 @@ def test_the_output_is_never_the_dataset_itself(output: str, tmp_path: Path, mon
     assert Config(Path("data"), Path("data/derivatives"), "group").output_dir == Path("data/derivatives")
 
 
+@pytest.mark.parametrize("folder", ["data", "data/db", "data/../data/code/db"])
+def test_a_database_is_never_in_the_dataset(folder: str) -> None:
+    with pytest.raises(UsageError, match="only read"):
+        config(bids_database_dir=Path(folder))
+    assert config(bids_database_dir=Path("database")).bids_database_dir == Path("database")
+
+
+@pytest.mark.parametrize("pair", ["a", "a:", ":b", "a:b:c"])
+def test_a_pair_is_two_names_with_a_colon_and_needs_no_target(pair: str) -> None:
+    with pytest.raises(UsageError, match="SOURCE:TARGET"):
+        config(pair=(pair,))
+    with pytest.raises(UsageError, match="--target"):
+        config(pair=("a:b",), target="b")
+    assert config(pair=("a:b",)).pair == ("a:b",)
+
+
+def test_json_is_a_form_of_the_dry_run() -> None:
+    with pytest.raises(UsageError, match="--dry-run"):
+        config(json=True)
+    assert config(json=True, dry_run=True).json
+
+
 def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection() -> None:
     """Koppers et al. 2018: 2 ResBlocks, Adam for 5 epochs of 256, then SGD of 128 with decay 0.9 and patience 5."""
     found = config(paper=True)

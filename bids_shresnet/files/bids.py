@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.files.dataset import MAPS, SEGMENTATIONS, Dataset, File
+from bids_shresnet.files.dataset import Dataset, File
 from bids_shresnet.files.derivatives import brain_masks, prefer_preprocessed, tissue_segmentations
+from bids_shresnet.files.listing import MAPS, SEGMENTATIONS
 from bids_shresnet.files.series import DwiFile, unreadable
 from bids_shresnet.files.storage import read_json
 
 
-def find_dwi(root: Path, derivatives: Mapping[str, Path]) -> tuple[DwiFile, ...]:
+def find_dwi(
+    root: Path, derivatives: Mapping[str, Path], *, subjects: Collection[str] = (), database: Path | None = None
+) -> tuple[DwiFile, ...]:
     """All DWI of a dataset, and the `desc-preproc_dwi` of its derivatives, by name; nothing is opened but sidecars.
+
+    Of `subjects` only, where they are named. `database` is the folder of a pybids database of the dataset.
 
     Raises
     ------
     InputMissing
         If a folder does not exist or is no BIDS dataset.
+    UsageError
+        If the database is of another dataset.
     """
-    own, *others = [Dataset.index(folder) for folder in (root, *derivatives.values())]
+    own = Dataset.index(root, subjects, database)
+    others = [Dataset.index(folder, subjects) for folder in derivatives.values()]
     segmentations = [file for dataset in (own, *others) for file in dataset.images(SEGMENTATIONS)]
     raw = [_dwi_file(file, own, segmentations) for file in own.images(("dwi", *MAPS))]
     preprocessed = [

@@ -1,32 +1,35 @@
-"""The files of a BIDS dataset, through pybids, and which of them apply to an image.
+"""The files of a BIDS dataset, their names taken apart, and which of them apply to an image.
 
-pybids lists the files and names the entities. Inheritance is resolved here, because pybids reads every sidecar while it
-indexes, and one annexed sidecar that was not fetched would end the run. Links are never followed to a file's name.
+Inheritance is resolved here, because pybids reads every sidecar while it indexes, and one annexed sidecar that was not
+fetched would end the run. Links are never followed to a file's name.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids.layout import BIDSLayout, BIDSLayoutIndexer
-
 from bids_shresnet.errors import InputMissing
+from bids_shresnet.files.listing import list_files
 
 IMAGE = (".nii.gz", ".nii")
-MAPS = ("ADC", "FA", "S0map", "TRACEW", "colFA", "expADC", "trace")  # BIDS 1.11.1: suffixes of maps a scanner computed
-SEGMENTATIONS = ("mask", "dseg")
-IGNORED = (
-    re.compile(r"^/(code|derivatives|models|sourcedata|stimuli|phenotype|logs?)(/|$)"),
-    re.compile(r"/(func|fmap|perf|pet|meg|eeg|ieeg|nirs|beh|micr|motion|mrs|figures|xfm|logs?)(/|$)"),
-    # a file name has a dot; of the files only DWI, their maps, gradient tables, sidecars and segmentations are listed
-    re.compile(
-        rf"/(?!([^/]*_)?({'|'.join(('dwi', *MAPS, *SEGMENTATIONS))})\.(nii|nii\.gz|json|bval|bvec)$)[^/]*\.[^/]*$"
-    ),
-)
+ENTITIES = {  # as pybids calls them; what is not here keeps its short name
+    "sub": "subject",
+    "ses": "session",
+    "acq": "acquisition",
+    "rec": "reconstruction",
+    "dir": "direction",
+    "run": "run",
+    "part": "part",
+    "chunk": "chunk",
+    "space": "space",
+    "res": "res",
+    "den": "den",
+    "desc": "desc",
+    "label": "label",
+}
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,18 @@ class Dataset:
     shelves: Mapping[tuple[Path, str, str], list[File]]
 
     @classmethod
-    def index(cls, root: Path) -> Dataset:
-        """List a dataset with pybids, in memory; no file is opened.
+    def index(cls, root: Path, subjects: Collection[str] = (), database: Path | None = None) -> Dataset:
+        """List a dataset, or only these subjects of it; no file is opened.
 
         Raises
         ------
         InputMissing
             If the folder does not exist or is no BIDS dataset.
+        UsageError
+            If the pybids database is of another dataset.
         """
         _must_be_dataset(root)
-        indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=list(IGNORED))
-        layout = BIDSLayout(root, validate=False, config=["bids", "derivatives"], indexer=indexer)
-        patterns = {name: entity.regex for name, entity in layout.get_entities().items() if entity.regex}
-        # pybids makes the root absolute; the paths stay below the root as it was given
-        paths = [root / Path(path).relative_to(layout.root) for path in layout.get_files()]
-        files = tuple(_take_apart(path, patterns) for path in sorted(paths))
+        files = tuple(_take_apart(path) for path in list_files(root, subjects, database))
         shelves = defaultdict(list)
         for file in files:
             shelves[file.path.parent, file.suffix, file.extension].append(file)
@@ -109,14 +109,9 @@ def _must_be_dataset(root: Path) -> None:
         raise InputMissing(msg)
 
 
-def _take_apart(path: Path, patterns: Mapping[str, re.Pattern[str]]) -> File:
-    """Split a file name, not the folders above it; entities that pybids does not know keep their short name."""
+def _take_apart(path: Path) -> File:
+    """Split a file name, not the folders above it."""
     stem, _, extension = path.name.partition(".")
     *pairs, suffix = stem.split("_")
-    entities = {}
-    for pair in pairs:
-        short, _, value = pair.partition("-")
-        matches = ((name, pattern.search(f"/{pair}")) for name, pattern in patterns.items())
-        long = next((name for name, match in matches if match and match.group(1) == value), short)
-        entities[long] = value
-    return File(path, suffix, f".{extension}", entities)
+    parts = (pair.partition("-") for pair in pairs)
+    return File(path, suffix, f".{extension}", {ENTITIES.get(short, short): value for short, _, value in parts})

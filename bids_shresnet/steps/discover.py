@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -17,13 +18,14 @@ from jaxtyping import Float
 from bids_shresnet.config import RAW, Config
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.bids import find_dwi
+from bids_shresnet.files.filters import Wanted, read_wanted
 from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
 from bids_shresnet.scans import Inventory, LeftOut, Scan, Scanner
 from bids_shresnet.steps import checks
 
-Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that the findings name
+Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that its findings make unusable
 
 logger = logging.getLogger(__name__)
 
@@ -32,27 +34,38 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     """All DWI of the dataset: usable scans, files left out, and what is wrong or odd.
 
     Without `identity_required`, a scan of an unknown scanner is left out; with it, that is an error.
-    Every image is in exactly one place: a scan, left out, or named by an error.
+    Every image is in exactly one place: a scan, or left out.
 
     Raises
     ------
     InputMissing
-        If the dataset, a derivative, the scanner map or the scanner column does not exist.
+        If the dataset, a derivative, the scanner map, the scanner column or the filter file does not exist.
     UsageError
-        If --derivatives or --scanner-from makes no sense.
+        If --derivatives, --scanner-from, --bids-filter-file or --bids-database-dir makes no sense.
     """
     datasets = config.named_datasets()
-    files = find_dwi(datasets.pop(RAW), datasets)
+    needed = config.participant_label if config.models else ()  # training needs everybody
+    files = find_dwi(datasets.pop(RAW), datasets, subjects=needed, database=config.bids_database_dir)
     naming = read_naming(config.bids_dir, config.scanner_map, config.scanner_column, config.scanner_from)
     _check_column(config, naming)
-    judged = [_judge(file, naming, identity_required=identity_required) for file in files]
+    wanted = read_wanted(config.bids_filter_file, config.exclude_participant_label)
+    judged = [_judge(file, naming, wanted, identity_required=identity_required) for file in files]
     scans = _share_scanners(scan for scan, _ in judged if isinstance(scan, Scan))
-    left_out = tuple(item for item, _ in judged if isinstance(item, LeftOut))
+    left_out = tuple(
+        _why(file, *item) for file, item in zip(files, judged, strict=True) if not isinstance(item[0], Scan)
+    )
     findings = [*naming.findings, *(finding for _, some in judged for finding in some)]
     findings += [*checks.mixed_machines(scans), *checks.same_names(scans)]
     names = {path: name for name, path in config.named_datasets().items()}
     named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
-    return Inventory(named, left_out, checks.joined(findings))
+    return Inventory(named, left_out, tuple(findings))
+
+
+def _why(file: DwiFile, item: Scan | LeftOut | None, findings: Iterable[Finding]) -> LeftOut:
+    """Say of a file that is not usable why; where it is broken, its findings do."""
+    if isinstance(item, LeftOut):
+        return item
+    return LeftOut(file.image, "; ".join(finding.value for finding in findings if finding.severity == "error"))
 
 
 def _check_column(config: Config, naming: Naming) -> None:
@@ -73,9 +86,9 @@ def _share_scanners(scans: Iterable[Scan]) -> tuple[Scan, ...]:
     )
 
 
-def _judge(file: DwiFile, naming: Naming, *, identity_required: bool) -> Judged:
+def _judge(file: DwiFile, naming: Naming, wanted: Wanted, *, identity_required: bool) -> Judged:
     """Find a file usable, left out, or neither; with what is wrong or odd about it."""
-    if reason := checks.not_a_series(file):
+    if reason := checks.not_a_series(file) or wanted.why_not(file):
         return LeftOut(file.image, reason), ()
     try:
         bvals, bvecs = read_gradients(file)
@@ -113,13 +126,19 @@ def _compare(
     try:
         shape, affine = read_grid(file.image)
     except BadInput as error:
-        return None, (*findings, *error.findings)
+        findings = (*findings, *error.findings)
+        return (_scan(file, scanner, bvals, None, None) if _lacks_only_the_image(scanner, findings) else None), findings
     mask, mask_faults = _on_grid(file.masks, shape, affine)
     dseg, dseg_faults = _on_grid(file.dsegs, shape, affine)
     findings = (*findings, *checks.volume_faults(file, shape, bvals.size), *mask_faults, *dseg_faults)
     if isinstance(scanner, Finding) or any(finding.severity == "error" for finding in findings):
         return None, findings
     return _scan(file, scanner, bvals, mask, dseg), findings
+
+
+def _lacks_only_the_image(scanner: Scanner | Finding, findings: Iterable[Finding]) -> TypeGuard[Scanner]:
+    """Whether one could plan with it: scanners and pairs are shown before annexed images are fetched."""
+    return isinstance(scanner, Scanner) and sum(finding.severity == "error" for finding in findings) == 1
 
 
 def _on_grid(

@@ -76,6 +76,7 @@ def jobs_for(
 ) -> tuple[tuple[HarmonizeJob, ...], tuple[LeftOut, ...]]:
     """A job for each scan and each model of its scanner, and the scans whose shells no model knows."""
     jobs, left_out = [], []
+    several = len({model.target for model in models}) > 1
     for scan in scans:
         fitting = [model for model in models if scan.scanner and model.source == scan.scanner.label]
         for model in fitting:
@@ -89,7 +90,7 @@ def jobs_for(
                     scan=scan,
                     model=model.folder,
                     root=root,
-                    desc="harmonized" if len(fitting) == 1 else f"harmonizedTo{model.target}",
+                    desc=f"harmonizedTo{model.target}" if several else "harmonized",
                     travelling=model.trained_with(scan.subject, config.bids_dir),
                     method=method_for(model, config.method),
                     output_directions=config.output_directions,

@@ -1,67 +1,70 @@
-"""What --dry-run shows: scanners, scans and their roles, pairs, what is left out and what was found."""
+"""What --dry-run prints: tables for people, or one JSON document for programs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
-import numpy as np
-
-from bids_shresnet.diffusion.gradients import find_shells
-from bids_shresnet.scans import Inventory, Pair, Scan, Selection
+from bids_shresnet.steps.checks import joined
+from bids_shresnet.steps.overview import Overview, ScannerRow, ScanRow
 
 Row = tuple[str, ...]
 
 
-def table(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> str:
-    """Everything that was found and what would be done with it, as plain text."""
+def document(found: Overview) -> str:
+    """Everything as JSON: scanners, scans, pairs and findings."""
+    return json.dumps(asdict(found), indent=2, ensure_ascii=False) + "\n"
+
+
+def table(found: Overview) -> str:
+    """Everything as plain text; files that are not usable come apart, and findings that say the same are joined."""
+    usable = [scan for scan in found.scans if scan.shells]
     blocks = (
         _block(
             "Scanners",
-            ("label", "manufacturer", "model", "serial", "named by", "scans", "subjects"),
-            _scanner_rows(inventory),
+            ("label", "manufacturer", "model", "serial", "named by", "scans", "subjects", "doubts"),
+            [_scanner(scanner) for scanner in found.scanners],
         ),
         _block(
             "Scans",
             ("scan", "scanner", "directions x b", "role"),
-            [(s.name, s.scanner_label, _shells(s), _role(s, pairs, selection)) for s in inventory.scans],
+            [(_name(scan), scan.scanner, scan.shells, _role(scan)) for scan in usable],
         ),
         _block(
             "Pairs",
             ("model", "travelling", "subjects"),
-            [(p.name, str(len(p.travelling)), " ".join(s.subject for s, _ in p.travelling)) for p in pairs],
+            [(pair.name, str(len(pair.travelling)), " ".join(pair.travelling)) for pair in found.pairs],
         ),
-        _block("Left out", ("file", "reason"), [(item.file.name, item.reason) for item in inventory.left_out]),
-        "\n".join(["Findings", *([str(finding) for finding in inventory.findings] or ["  none"])]),
+        _block(
+            "Left out",
+            ("file", "reason"),
+            [(Path(scan.file).name, scan.reason) for scan in found.scans if not scan.shells],
+        ),
+        "\n".join(["Findings", *([str(finding) for finding in joined(found.findings)] or ["  none"])]),
     )
     return "\n\n".join(blocks) + "\n"
 
 
-def _scanner_rows(inventory: Inventory) -> list[Row]:
-    """Each scanner, and how many scans of how many subjects are of it."""
-    rows: list[Row] = []
-    for label, scanner in inventory.scanners.items():
-        scans = inventory.scans_on(label)
-        counts = (str(len(scans)), str(len({scan.subject for scan in scans})))
-        rows.append((label, scanner.manufacturer, scanner.model, scanner.serial, scanner.evidence, *counts))
-    return rows
+def _scanner(row: ScannerRow) -> Row:
+    """Cells of a scanner."""
+    counts = (str(row.scans), str(row.subjects))
+    return (row.label, row.manufacturer, row.model, row.serial, row.evidence, *counts, "; ".join(row.conflicts))
 
 
-def _shells(scan: Scan) -> str:
-    """Directions by shell, e.g. "50 x 1000 + 50 x 2000"."""
-    shells = find_shells(np.array(scan.bvals))
-    return " + ".join(f"{shell.volumes.size} x {round(shell.bvalue)}" for shell in shells)
+def _name(scan: ScanRow) -> str:
+    """File name without suffix and extension."""
+    return Path(scan.file).name.split(".")[0].rsplit("_", 1)[0]
 
 
-def _role(scan: Scan, pairs: Sequence[Pair], selection: Selection) -> str:
-    """Say what a scan is used for."""
-    travelling = [both for pair in pairs for both in pair.travelling]
-    roles = {
-        "travelling source": any(source is scan for source, _ in travelling),
-        "travelling target": any(target is scan for _, target in travelling),
-        "to harmonize": any(selected is scan for selected in selection.scans),
-    }
-    reasons = [f"not harmonized: {item.reason}" for item in selection.left_out if item.file == scan.image]
-    return "; ".join([role for role, holds in roles.items() if holds] + reasons) or "not used"
+def _role(scan: ScanRow) -> str:
+    """Role and, where a scan is not harmonized, why."""
+    if not scan.reason:
+        return scan.role
+    return (
+        f"not harmonized: {scan.reason}" if scan.role == "left out" else f"{scan.role}; not harmonized: {scan.reason}"
+    )
 
 
 def _block(title: str, header: Row, rows: Sequence[Row]) -> str:
