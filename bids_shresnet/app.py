@@ -100,7 +100,7 @@ def planned(config: Config, models: Sequence[Model]) -> Plan:
     from bids_shresnet.scans import Selection
     from bids_shresnet.steps.discover import find_scans
     from bids_shresnet.steps.pair import form_pairs, select
-    from bids_shresnet.steps.prepare import pair_shells
+    from bids_shresnet.steps.shells import pair_shells
     from bids_shresnet.steps.show import table
 
     plan = Plan(find_scans(config, identity_required=not models), (), Selection((), ()))

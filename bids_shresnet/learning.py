@@ -14,8 +14,9 @@ from bids_shresnet.parallel import Workers
 from bids_shresnet.scans import Pair
 from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
 from bids_shresnet.steps.prediction import method_for
-from bids_shresnet.steps.prepare import PairShells, PrepareJob, pair_shells, prepare, prepare_jobs, repeat_jobs
+from bids_shresnet.steps.prepare import PrepareJob, prepare, prepare_jobs, repeat_jobs
 from bids_shresnet.steps.prove import Evidence, write_proof
+from bids_shresnet.steps.shells import PairShells, pair_shells
 from bids_shresnet.steps.train import (
     baseline_jobs,
     fold_jobs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from bids_shresnet import __version__
-from bids_shresnet.diffusion.gradients import find_shells, match_shells, rotate
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_for
+from bids_shresnet.diffusion.gradients import rotate
+from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.noise import noise_variance
 from bids_shresnet.diffusion.registration import register
 from bids_shresnet.diffusion.representation import (
@@ -22,26 +21,17 @@ from bids_shresnet.diffusion.representation import (
     in_mask,
     represent,
     unsmoothed,
-    volumes_of,
 )
 from bids_shresnet.diffusion.sampling import sample, sample_patches
 from bids_shresnet.diffusion.tensors import tensor_maps, tensor_values
 from bids_shresnet.diffusion.tissue import classify, diffusion_contrast, parenchyma
-from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.files.arrays import read_array_record
 from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, sha256
 from bids_shresnet.files.travelling import write_travelling
 from bids_shresnet.scans import Matched, Pair, Scan, Shell, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.loading import Loaded, load
-
-
-@dataclass(frozen=True)
-class PairShells:
-    """The shells of a pair: what the source measures and its partner on the target, in ascending b."""
-
-    source: tuple[Shell, ...]
-    target: tuple[Shell, ...]
+from bids_shresnet.steps.shells import PairShells
 
 
 @dataclass(frozen=True)
@@ -62,45 +52,6 @@ class PrepareJob:
         ]
         shells = [[shell.bvalue, shell.sh_order] for shell in (*self.shells.source, *self.shells.target)]
         return digest([__version__, scans, shells])
-
-
-def pair_shells(pair: Pair, sh_order: int | None) -> PairShells:
-    """Shells that scanners of a pair share, from the first travelling subject, and in which all others must agree.
-
-    Raises
-    ------
-    BadInput
-        If no b-values are partners, or a subject lacks one; every subject is named.
-    """
-    first_source, first_target = (find_shells(np.array(scan.bvals)) for scan in pair.travelling[0])
-    partners = match_shells([s.bvalue for s in first_source], [s.bvalue for s in first_target])
-    if not partners:
-        scan = pair.travelling[0][0]
-        value = f"no b-value within 25 % of one of {pair.target.label}"
-        raise BadInput([Finding("error", str(scan.image), value, "Harmonize to a scanner with similar b-values.")])
-    source = tuple(
-        Shell(first_source[i].bvalue, order_for(len(first_source[i].volumes), sh_order)) for i, _ in partners
-    )
-    target = tuple(
-        Shell(first_target[j].bvalue, order_for(len(first_target[j].volumes), sh_order)) for _, j in partners
-    )
-    findings = [
-        *(finding for scan, _ in pair.travelling for finding in _lacking(scan, source)),
-        *(finding for _, scan in pair.travelling for finding in _lacking(scan, target)),
-    ]
-    if findings:
-        raise BadInput(findings)
-    return PairShells(source, target)
-
-
-def _lacking(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
-    try:
-        volumes_of(np.array(scan.bvals), shells)
-    except ValueError as error:
-        return [
-            Finding("error", str(scan.image), str(error), "Leave this session out, or train it as another scanner.")
-        ]
-    return []
 
 
 def prepare_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob, ...]:

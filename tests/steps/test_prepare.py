@@ -22,16 +22,15 @@ from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell, Tissue, Tra
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.loading import load
 from bids_shresnet.steps.prepare import (
-    PairShells,
     PrepareJob,
     match,
-    pair_shells,
     prepare,
     prepare_jobs,
     repeat_jobs,
     tissue_of,
     to_learn_from,
 )
+from bids_shresnet.steps.shells import PairShells, pair_shells
 from tests.datasets import TISSUES, write_tree
 
 POSE = Rotation.from_rotvec(np.radians([8.0, -5.0, 6.0])).as_matrix()  # how the head lies on the other scanner
