@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, ShresnetError
+from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, OutputError, ShresnetError
 from bids_shresnet.parallel import Workers, set_up_process
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
@@ -50,18 +50,19 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
     from bids_shresnet.files.outputs import generated_by, output_root, prepare_root
-    from bids_shresnet.files.provenance import finish_run, start_run
+    from bids_shresnet.files.provenance import finish_run, start_run, write_findings
     from bids_shresnet.files.records import to_record
     from bids_shresnet.learning import trained
 
     root = output_root(config.output_dir)
     models = find_models(config.models) if config.models else ()
-    plan = planned(config, models)
+    plan = planned(config, models, root, workers)
     if config.dry_run:
         return 0
     datasets = config.named_datasets()
     prepare_root(root, datasets, [pipeline for path in datasets.values() for pipeline in generated_by(path)])
     this_run = start_run(root, to_record(config), ["bids-shresnet", *arguments])
+    write_findings(this_run, plan.inventory.findings)
     outcomes: list[Outcome] = []
     try:
         models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
@@ -95,35 +96,50 @@ class Outcome:
     details: str = ""
 
 
-def planned(config: Config, models: Sequence[Model]) -> Plan:
+def planned(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
     """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
     from bids_shresnet.scans import Selection
     from bids_shresnet.steps.discover import find_scans
     from bids_shresnet.steps.pair import form_pairs, select
-    from bids_shresnet.steps.shells import pair_shells
     from bids_shresnet.steps.show import table
 
     plan = Plan(find_scans(config, identity_required=not models), (), Selection((), ()))
     try:
-        stop_at_errors(plan.inventory)
-        pairs = () if models else form_pairs(plan.inventory, config.target)
-        plan = replace(plan, pairs=pairs)
-        for pair in pairs:
-            pair_shells(pair, config.sh_order)  # raises now what would stop the training later
+        plan = replace(plan, pairs=() if models else form_pairs(plan.inventory, config.target))
         if config.analysis_level == "participant":
-            sources = {m.source: m.target for m in models} | {p.source.label: p.target.label for p in pairs}
+            sources = {m.source: m.target for m in models} | {p.source.label: p.target.label for p in plan.pairs}
             plan = replace(plan, selection=select(plan.inventory, sources, config))
+        plan = checked(plan, config, root, workers)
+    except ShresnetError:
+        stop_at_errors(plan.inventory)  # what follows from these need not be said beside them
+        raise
     finally:
         if config.dry_run:
             sys.stdout.write(table(plan.inventory, plan.pairs, plan.selection))
+    stop_at_errors(plan.inventory)
+    return plan
+
+
+def checked(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
+    """Add what the preflight finds to the inventory; a real run leaves out what an earlier one has read and used."""
+    from bids_shresnet.steps.checks import joined
+    from bids_shresnet.steps.preflight import Ahead, folder_faults, preflight, still_ahead
+
+    ahead = Ahead(plan.pairs, plan.selection.scans, root, config.work_dir or root)
+    found = preflight(ahead if config.dry_run else still_ahead(ahead), config.sh_order, workers)
+    plan = replace(plan, inventory=replace(plan.inventory, findings=joined([*plan.inventory.findings, *found])))
+    if closed := folder_faults(ahead):
+        stop_at_errors(plan.inventory)
+        raise OutputError("\n".join(map(str, closed)))
     return plan
 
 
 def stop_at_errors(inventory: Inventory) -> None:
     """Log what is odd about the dataset; raise all that is wrong with it, at once."""
     for finding in inventory.findings:
-        if finding.severity == "warning":
-            logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)
+        if finding.severity != "error":
+            level = logging.WARNING if finding.severity == "warning" else logging.DEBUG
+            logger.log(level, "%s: %s. %s", finding.file, finding.value, finding.remedy)
     errors = [finding for finding in inventory.findings if finding.severity == "error"]
     if errors:
         raise BadInput(errors)
