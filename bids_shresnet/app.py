@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.errors import IO_ERROR, BadInput, Finding, NothingSelected, ShresnetError
+from bids_shresnet.errors import IO_ERROR, BadInput, Finding, NothingSelected, OutputError, ShresnetError
 from bids_shresnet.parallel import Workers, set_up_process
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
@@ -50,23 +50,27 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     workers = Workers.of(config.nprocs, config.omp_nthreads)
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
+    from bids_shresnet.files.outputs import output_root
 
+    root = output_root(config.output_dir)
     models = find_models(config.models) if config.models else ()
-    plan = planned(config, models)
-    return 0 if config.dry_run else carried_out(plan, models, config, arguments, workers)
+    plan = planned(config, models, root, workers)
+    return 0 if config.dry_run else carried_out(plan, models, config, root, arguments, workers)
 
 
-def carried_out(plan: Plan, models: Sequence[Model], config: Config, arguments: Sequence[str], workers: Workers) -> int:
+def carried_out(
+    plan: Plan, models: Sequence[Model], config: Config, root: Path, arguments: Sequence[str], workers: Workers
+) -> int:
     """Train what is missing, and harmonize or prove; what a dry run stops before, and need not load."""
-    from bids_shresnet.files.outputs import generated_by, output_root, prepare_root
-    from bids_shresnet.files.provenance import finish_run, start_run
+    from bids_shresnet.files.outputs import generated_by, prepare_root
+    from bids_shresnet.files.provenance import finish_run, start_run, write_findings
     from bids_shresnet.files.records import to_record
     from bids_shresnet.learning import trained
 
-    root = output_root(config.output_dir)
     datasets = config.named_datasets()
     prepare_root(root, datasets, [pipeline for path in datasets.values() for pipeline in generated_by(path)])
     this_run = start_run(root, to_record(config), ["bids-shresnet", *arguments])
+    write_findings(this_run, plan.findings)
     outcomes: list[Outcome] = []
     try:
         models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
@@ -101,17 +105,18 @@ class Outcome:
     details: str = ""
 
 
-def planned(config: Config, models: Sequence[Model]) -> Plan:
+def planned(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
     """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
     from bids_shresnet.steps.overview import overview
     from bids_shresnet.steps.select import stop_at_none
     from bids_shresnet.steps.show import document, table
 
-    plan = looked_at(config, models)
+    plan = checked(looked_at(config, models), config, root, workers)
     if config.dry_run:
         found = overview(plan.inventory, plan.pairs, plan.selection, plan.findings)
         sys.stdout.write(document(found) if config.json else table(found))
     stop_at_errors(plan.findings)
+    stop_at_closed_folders(config, root)
     if config.analysis_level == "participant":
         stop_at_none(plan.inventory, plan.selection, config.bids_dir)
     return plan
@@ -123,7 +128,6 @@ def looked_at(config: Config, models: Sequence[Model]) -> Plan:
     from bids_shresnet.steps.discover import find_scans
     from bids_shresnet.steps.pair import form_pairs
     from bids_shresnet.steps.select import select
-    from bids_shresnet.steps.shells import pair_shells
 
     inventory = find_scans(config, identity_required=not models)
     plan = Plan(inventory, (), Selection((), ()), inventory.findings)
@@ -131,13 +135,28 @@ def looked_at(config: Config, models: Sequence[Model]) -> Plan:
     if not models and (inventory.scans or not findings):  # of unusable scans it is said already why there is no pair
         with collected(findings):
             plan = replace(plan, pairs=form_pairs(inventory, config))
-    for pair in plan.pairs:
-        with collected(findings):
-            pair_shells(pair, config.sh_order, predict_missing=config.predict_missing_shells)
     if config.analysis_level == "participant":
         routes = [(m.source, m.target) for m in models] + [(p.source.label, p.target.label) for p in plan.pairs]
         plan = replace(plan, selection=select(inventory, routes, config))
     return replace(plan, findings=tuple(findings))
+
+
+def checked(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
+    """Add what the preflight finds; a real run leaves out what an earlier one has read and used."""
+    from bids_shresnet.steps.checks import joined
+    from bids_shresnet.steps.preflight import Ahead, preflight, still_ahead
+
+    ahead = Ahead(plan.pairs, plan.selection.scans, root, config.work_dir or root)
+    found = preflight(ahead if config.dry_run else still_ahead(ahead), config, workers)
+    return replace(plan, findings=joined([*plan.findings, *found]))
+
+
+def stop_at_closed_folders(config: Config, root: Path) -> None:
+    """Refuse an output or work folder in which nothing can be written."""
+    from bids_shresnet.steps.checks_folders import unwritable
+
+    if closed := unwritable((root, config.work_dir or root)):
+        raise OutputError("\n".join(map(str, closed)))
 
 
 @contextmanager
@@ -151,13 +170,11 @@ def collected(findings: list[Finding]) -> Iterator[None]:
 
 def stop_at_errors(findings: Sequence[Finding]) -> None:
     """Log what is odd about the dataset; raise all that is wrong with it, at once."""
-    from bids_shresnet.steps.checks import joined
-
-    together = joined(findings)
-    for finding in together:
-        if finding.severity == "warning":
-            logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)
-    errors = [finding for finding in together if finding.severity == "error"]
+    for finding in findings:
+        if finding.severity != "error":
+            level = logging.WARNING if finding.severity == "warning" else logging.DEBUG
+            logger.log(level, "%s: %s. %s", finding.file, finding.value, finding.remedy)
+    errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise BadInput(errors)
 

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 IO_ERROR = 74  # EX_IOERR: an OSError in the middle of a run
+# An error ends the run before any work; a warning may spoil a result; a note says how something odd is understood.
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing about the dataset that a user should know: where, what, and what to do about it."""
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     file: str
     value: str
     remedy: str

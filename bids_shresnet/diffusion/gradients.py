@@ -14,6 +14,7 @@ SHELL_GAP = (
     100.0  # s/mm2; scanners scatter a shell by up to 30 (985-1010, 2440-2470), protocols space shells by 250 and more
 )
 PARTNER_TOLERANCE = 0.25  # relative difference in b up to which shells of two scanners are partners
+SAME_AXIS = np.cos(np.radians(2))  # repeated directions differ by rounding, those of a 250-direction shell by 6 degrees
 SAME_TOLERANCE = 0.05  # relative difference in b up to which a scan has the shell that a model was trained on
 
 
@@ -36,6 +37,14 @@ def find_shells(bvals: Float[np.ndarray, " n"]) -> tuple[ShellVolumes, ...]:
     breaks = np.flatnonzero(np.diff(bvals[order]) > SHELL_GAP) + 1
     groups = [np.sort(group) for group in np.split(order, breaks) if group.size]
     return tuple(ShellVolumes(float(bvals[group].mean()), group) for group in groups)
+
+
+def count_directions(bvecs: Float[np.ndarray, "n 3"]) -> int:
+    """Number of different axes among b-vectors of any length but zero; a direction and its opposite are one axis."""
+    units = bvecs / np.linalg.norm(bvecs, axis=1, keepdims=True)
+    same = np.abs(units @ units.T) > SAME_AXIS
+    # each vector counts unless an earlier one has its axis
+    return int((~np.tril(same, -1).any(axis=1)).sum())
 
 
 def match_shells(

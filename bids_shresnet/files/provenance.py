@@ -19,6 +19,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from bids_shresnet import __version__
+from bids_shresnet.errors import Finding
 from bids_shresnet.files.storage import read_json, sha256, write_json, write_tsv
 
 PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
@@ -146,6 +147,11 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logging.getLogger("bids_shresnet").addHandler(handler)
     return Run(root, name, _without_home(shlex.join(command)), started, handler)
+
+
+def write_findings(run: Run, findings: Sequence[Finding]) -> None:
+    """Write what was found about the dataset into findings.tsv of the run."""
+    write_tsv(run.folder / "findings.tsv", [asdict(one) for one in findings], [field.name for field in fields(Finding)])
 
 
 def finish_run(run: Run, rows: Sequence[Status], outputs: Sequence[Path] = ()) -> None:

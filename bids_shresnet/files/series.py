@@ -122,9 +122,13 @@ def _numbers(path: Path) -> Float[np.ndarray, "r c"]:
     return table
 
 
+def searched(file: DwiFile) -> str:
+    """Say where what an image inherits was looked for."""
+    return f"looked beside it and in the folders above, up to {file.dataset}"
+
+
 def _not_inherited(file: DwiFile, extension: str) -> Float[np.ndarray, "r c"]:
     """Say where a gradient table was looked for."""
-    folders = [str(folder) for folder in file.image.parents if folder == file.dataset or file.dataset in folder.parents]
-    value = f"no {extension} belongs to it; looked in {', '.join(folders)}"
+    value = f"no {extension} belongs to it; {searched(file)}"
     remedy = f"Put {file.image.name.split('.')[0]}{extension} beside it."
     raise BadInput([Finding("error", str(file.image), value, remedy)])

@@ -6,7 +6,6 @@ what is wrong becomes a finding of the inventory, for the caller to show and to 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +22,9 @@ from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
 from bids_shresnet.scans import Inventory, LeftOut, Scan, Scanner
-from bids_shresnet.steps import checks
+from bids_shresnet.steps import checks, checks_gradients, checks_header
 
 Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that its findings make unusable
-
-logger = logging.getLogger(__name__)
 
 
 def find_scans(config: Config, *, identity_required: bool) -> Inventory:
@@ -55,7 +52,7 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
         _why(file, *item) for file, item in zip(files, judged, strict=True) if not isinstance(item[0], Scan)
     )
     findings = [*naming.findings, *(finding for _, some in judged for finding in some)]
-    findings += [*checks.mixed_machines(scans), *checks.same_names(scans)]
+    findings += [*checks.mixed_machines(scans), *checks.same_names(scans), *checks_gradients.truncated_runs(scans)]
     names = {path: name for name, path in config.named_datasets().items()}
     named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
     return Inventory(named, left_out, tuple(findings))
@@ -94,13 +91,12 @@ def _judge(file: DwiFile, naming: Naming, wanted: Wanted, *, identity_required: 
         bvals, bvecs = read_gradients(file)
     except BadInput as error:
         return _without_gradients(file, error)
-    lengths = np.linalg.norm(bvecs, axis=1)
-    if reason := checks.nothing_to_harmonize(bvals, lengths):
-        return LeftOut(file.image, reason), ()
+    if reason := checks_gradients.nothing_to_harmonize(bvals, bvecs):
+        return LeftOut(file.image, reason), tuple(checks_gradients.unit_faults(file, bvals, bvecs))
     scanner = identify(file, naming)
     if isinstance(scanner, Finding) and not identity_required:
         return LeftOut(file.image, scanner.value), file.findings
-    findings = (*file.findings, *checks.gradient_faults(file, bvals, lengths))
+    findings = (*file.findings, *checks.sidecar_faults(file), *checks_gradients.gradient_faults(file, bvals, bvecs))
     return _compare(file, scanner, bvals, findings)
 
 
@@ -130,7 +126,8 @@ def _compare(
         return (_scan(file, scanner, bvals, None, None) if _lacks_only_the_image(scanner, findings) else None), findings
     mask, mask_faults = _on_grid(file.masks, shape, affine)
     dseg, dseg_faults = _on_grid(file.dsegs, shape, affine)
-    findings = (*findings, *checks.volume_faults(file, shape, bvals.size), *mask_faults, *dseg_faults)
+    findings += (*checks.volume_faults(file, shape, bvals.size), *checks_header.placement_faults(file.image))
+    findings += (*mask_faults, *dseg_faults)
     if isinstance(scanner, Finding) or any(finding.severity == "error" for finding in findings):
         return None, findings
     return _scan(file, scanner, bvals, mask, dseg), findings
@@ -144,8 +141,9 @@ def _lacks_only_the_image(scanner: Scanner | Finding, findings: Iterable[Finding
 def _on_grid(
     candidates: Iterable[Path], shape: tuple[int, ...], affine: Float[np.ndarray, "4 4"]
 ) -> tuple[Path | None, list[Finding]]:
-    """Find the first mask or segmentation on the scan's own grid; unreadable ones become warnings."""
+    """Find the first mask or segmentation on the scan's own grid; unreadable ones are told, others only if none is."""
     faults: list[Finding] = []
+    others: list[Finding] = []
     for path in candidates:
         try:
             other_shape, other_affine = read_grid(path)
@@ -154,8 +152,8 @@ def _on_grid(
             continue
         if other_shape[:3] == shape[:3] and np.allclose(other_affine, affine, atol=GRID_TOLERANCE):
             return path, faults
-        logger.info("%s is not used: it is on another grid than the scan", path)
-    return None, faults
+        others.append(checks_header.other_grid(path, other_shape, shape))
+    return None, [*faults, *others]
 
 
 def _scan(

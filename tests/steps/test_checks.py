@@ -56,8 +56,9 @@ def test_what_is_wrong_is_an_error_that_names_file_and_value(
 
 def test_errors_that_many_files_share_are_one_finding(tmp_path: Path) -> None:
     tree = {f"sub-{n:02}/dwi/sub-{n:02}_dwi": Series() for n in range(8)}
-    (finding,) = find(write_tree(tmp_path / "data", tree)).findings
-    assert "and 3 more" in finding.file
+    findings = find(write_tree(tmp_path / "data", tree)).findings
+    assert [finding.severity for finding in findings] == ["error", "note"]
+    assert all("and 3 more" in finding.file for finding in findings)
 
 
 def test_bvecs_scaled_by_b_are_a_warning_and_the_scan_is_used(tmp_path: Path) -> None:
