@@ -148,6 +148,9 @@ class Config:
     scanner_from: str | None = None
     """Regular expression over the file name with a group `scanner`, e.g. 'ses-(?P<scanner>[a-z]+)'."""
 
+    split_by: Annotated[tuple[str, ...], _aliases("--split_by")] = ()
+    """Sidecar keys whose values make several scanners of one, e.g. SoftwareVersions after an upgrade."""
+
     models: Path | None = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..` of it."""
     method: Method = "shresnet"

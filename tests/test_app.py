@@ -294,6 +294,17 @@ def test_a_dry_run_shows_pairs_and_scans_and_writes_nothing(
     assert all(f"sub-{subject}_ses-ge" in shown for subject in SUBJECTS)
 
 
+def test_a_dry_run_for_programs_prints_one_document_and_nothing_else(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(finished.bids, tmp_path / "out", "--dry-run", "--json", "--target", "all") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) == {"scanners", "scans", "pairs", "findings"}
+    source, target = MODEL.removeprefix("from-").split("_to-")
+    assert {pair["name"] for pair in said["pairs"]} == {MODEL, f"from-{target}_to-{source}"}
+    assert {scan["role"] for scan in said["scans"] if scan["subject"] == APPLY_ONLY} == {"to harmonize"}
+
+
 # --- what a group proves ----------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,8 @@ sys.exit(99 if heavy else code)
         (["--exclude_participant_label", "B"], "exclude_participant_label", ("B",)),
         (["--bids-filter-file", "f.json"], "bids_filter_file", Path("f.json")),
         (["--bids_filter_file", "f.json"], "bids_filter_file", Path("f.json")),
+        (["--split-by", "EchoTime", "X"], "split_by", ("EchoTime", "X")),
+        (["--split_by", "EchoTime"], "split_by", ("EchoTime",)),
         (["--pair", "a:b", "--pair", "c:d"], "pair", ("a:b", "c:d")),
         (["--bids-database-dir", "/db"], "bids_database_dir", Path("/db")),
         (["--bids_database_dir", "/db"], "bids_database_dir", Path("/db")),

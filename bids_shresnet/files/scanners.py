@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import Finding, InputMissing, UsageError
 from bids_shresnet.files.series import DwiFile
+from bids_shresnet.files.sidecars import as_text
 from bids_shresnet.files.tables import read_column, read_scanner_column
 from bids_shresnet.scans import Scanner
 
@@ -35,12 +36,15 @@ class Naming:
         --scanner-from.
     findings
         What is wrong with the map or the tables.
+    split_by
+        Sidecar keys whose values make several scanners of one.
     """
 
     scanner_map: Mapping[str, set[str]] = field(default_factory=dict)
     column: Mapping[str, set[str]] = field(default_factory=dict)
     pattern: re.Pattern[str] | None = None
     findings: tuple[Finding, ...] = ()
+    split_by: tuple[str, ...] = ()
 
 
 def read_naming(root: Path, scanner_map: Path | None, column: str, pattern: str | None) -> Naming:
@@ -68,6 +72,19 @@ def read_naming(root: Path, scanner_map: Path | None, column: str, pattern: str 
 
 def identify(file: DwiFile, naming: Naming) -> Scanner | Finding:
     """Name the scanner of a scan, by the first that answers: map, table, sidecar, file name; or say what is missing."""
+    scanner = _machine(file, naming)
+    if isinstance(scanner, Finding):
+        return scanner
+    values = [as_text(file.metadata.get(key)) for key in naming.split_by]
+    missing = [key for key, value in zip(naming.split_by, values, strict=True) if not sanitize(value)]
+    if missing:
+        value = f"its sidecars lack {' and '.join(missing)}, by which --split-by tells scanners apart"
+        return Finding("error", str(file.image), value, "Add it, or name the scanner with --scanner-map instead.")
+    return replace(scanner, label=scanner.label + sanitize("".join(values)))
+
+
+def _machine(file: DwiFile, naming: Naming) -> Scanner | Finding:
+    """Name the machine, however it was set up."""
     for evidence, names in (("map", naming.scanner_map), ("table", naming.column)):
         answers = {answer for answer in _answers(file, names) if sanitize(answer)}
         if len(answers) > 1:
@@ -103,9 +120,19 @@ def normalize_serial(serial: object) -> str:
     return text if re.search(r"[1-9]", text) else ""
 
 
+def model_of(metadata: Mapping[str, Any]) -> str:
+    """The model as the sidecar spells it."""
+    return next((str(metadata[key]).strip() for key in MODEL_KEYS if metadata.get(key)), "")
+
+
+def identity_of(metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """Model and serial number in one spelling; empty where the sidecar lacks them."""
+    return normalize_model(model_of(metadata)), normalize_serial(metadata.get("DeviceSerialNumber"))
+
+
 def _from_sidecar(metadata: Mapping[str, Any]) -> Scanner | None:
     """Name the machine by model and serial number; None if one of them is missing."""
-    model, serial = _model(metadata), normalize_serial(metadata.get("DeviceSerialNumber"))
+    model, serial = model_of(metadata), normalize_serial(metadata.get("DeviceSerialNumber"))
     label = sanitize(normalize_model(model) + serial)
     if not sanitize(normalize_model(model)) or not serial:
         return None
@@ -125,7 +152,7 @@ def _unnamed(file: DwiFile) -> Finding:
     removed = (
         [] if serial in (None, "") or normalize_serial(serial) else [f"its DeviceSerialNumber is anonymized ({serial})"]
     )
-    missing = [] if _model(file.metadata) else ["ManufacturersModelName"]
+    missing = [] if model_of(file.metadata) else ["ManufacturersModelName"]
     missing += [] if removed or normalize_serial(serial) else ["DeviceSerialNumber"]
     lacking = [f"its sidecars lack {' and '.join(missing)}"] if missing and file.metadata else []
     reasons = removed + (lacking if file.metadata else ["it has no sidecar"])
@@ -136,11 +163,6 @@ def _unnamed(file: DwiFile) -> Finding:
         f"'{example}-(?P<scanner>[0-9A-Za-z]+)'."
     )
     return Finding("error", str(file.image), f"unknown scanner: {', '.join(reasons)}", remedy)
-
-
-def _model(metadata: Mapping[str, Any]) -> str:
-    """As the sidecar spells it."""
-    return next((str(metadata[key]).strip() for key in MODEL_KEYS if metadata.get(key)), "")
 
 
 def _answers(file: DwiFile, names: Mapping[str, set[str]]) -> set[str]:

@@ -10,14 +10,30 @@ from bids_shresnet.files.storage import MISSING
 
 def read_scanner_column(root: Path, column: str) -> dict[str, set[str]]:
     """Cells of a column of participants.tsv, sessions.tsv and scans.tsv, by `sub-..`, `sub-.._ses-..` and file name."""
-    people = read_column(root / "participants.tsv", "participant_id", column)
-    cells = {f"sub-{key.removeprefix('sub-')}": cell for key, cell in people.items()}
-    for table in sorted(root.glob("sub-*/sub-*_sessions.tsv")):
-        sessions = read_column(table, "session_id", column)
-        cells |= {f"{table.parent.name}_ses-{key.removeprefix('ses-')}": cell for key, cell in sessions.items()}
-    for table in sorted([*root.glob("sub-*/sub-*_scans.tsv"), *root.glob("sub-*/ses-*/sub-*_scans.tsv")]):
-        cells |= {Path(key).name: cell for key, cell in read_column(table, "filename", column).items()}
+    cells: dict[str, set[str]] = {}
+    for name, row in read_dataset_tables(root):
+        cell = (row.get(column) or "").strip()
+        if cell not in ("", MISSING):
+            cells.setdefault(name, set()).add(cell)
     return cells
+
+
+def read_dataset_tables(root: Path) -> list[tuple[str, dict[str, str]]]:
+    """Rows of participants.tsv, sessions.tsv and scans.tsv, each with what it is of, as in `read_scanner_column`."""
+    people, stays = [root / "participants.tsv"], sorted(root.glob("sub-*/sub-*_sessions.tsv"))
+    scans = sorted([*root.glob("sub-*/sub-*_scans.tsv"), *root.glob("sub-*/ses-*/sub-*_scans.tsv")])
+    kinds = ((people, "participant_id"), (stays, "session_id"), (scans, "filename"))
+    rows = [
+        (table, key, row) for tables, key in kinds for table in tables if table.is_file() for row in read_tsv(table)
+    ]
+    return [(_what_of(table, key, row[key].strip()), row) for table, key, row in rows if (row.get(key) or "").strip()]
+
+
+def _what_of(table: Path, key: str, name: str) -> str:
+    """Write a row's key as in file names."""
+    if key == "participant_id":
+        return f"sub-{name.removeprefix('sub-')}"
+    return Path(name).name if key == "filename" else f"{table.parent.name}_ses-{name.removeprefix('ses-')}"
 
 
 def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:

@@ -17,12 +17,14 @@ from jaxtyping import Float
 from bids_shresnet.config import RAW, Config
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.bids import find_dwi
+from bids_shresnet.files.claims import read_claims
 from bids_shresnet.files.filters import Wanted, read_wanted
 from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
 from bids_shresnet.scans import Inventory, LeftOut, Scan, Scanner
 from bids_shresnet.steps import checks, checks_gradients, checks_header
+from bids_shresnet.steps.identity import conflicts
 
 Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that its findings make unusable
 
@@ -44,7 +46,9 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     needed = config.participant_label if config.models else ()  # training needs everybody
     files = find_dwi(datasets.pop(RAW), datasets, subjects=needed, database=config.bids_database_dir)
     naming = read_naming(config.bids_dir, config.scanner_map, config.scanner_column, config.scanner_from)
+    naming = replace(naming, split_by=config.split_by)
     _check_column(config, naming)
+    _check_split(config, files)
     wanted = read_wanted(config.bids_filter_file, config.exclude_participant_label)
     judged = [_judge(file, naming, wanted, identity_required=identity_required) for file in files]
     scans = _share_scanners(scan for scan, _ in judged if isinstance(scan, Scan))
@@ -53,9 +57,11 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     )
     findings = [*naming.findings, *(finding for _, some in judged for finding in some)]
     findings += [*checks.mixed_machines(scans), *checks.same_names(scans), *checks_gradients.truncated_runs(scans)]
+    doubts = conflicts(scans, read_claims(config.bids_dir), config.split_by)
+    findings += dict.fromkeys(finding for some in doubts.values() for finding in some)
     names = {path: name for name, path in config.named_datasets().items()}
     named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
-    return Inventory(named, left_out, tuple(findings))
+    return Inventory(named, left_out, tuple(findings), doubts)
 
 
 def _why(file: DwiFile, item: Scan | LeftOut | None, findings: Iterable[Finding]) -> LeftOut:
@@ -72,6 +78,15 @@ def _check_column(config: Config, naming: Naming) -> None:
             f"--scanner-column {config.scanner_column}: no such column with a value in scans.tsv, sessions.tsv or "
             f"participants.tsv of {config.bids_dir}"
         )
+        raise InputMissing(msg)
+
+
+def _check_split(config: Config, files: Iterable[DwiFile]) -> None:
+    """Refuse a key that was asked for and is in no sidecar."""
+    known = {key for file in files for key in file.metadata}
+    unknown = [key for key in config.split_by if key not in known]
+    if unknown:
+        msg = f"--split-by {' '.join(unknown)}: no sidecar of a DWI in {config.bids_dir} has such a key"
         raise InputMissing(msg)
 
 

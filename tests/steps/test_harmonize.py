@@ -234,6 +234,11 @@ def test_where_several_targets_are_known_each_has_its_name(scans: dict[str, Scan
     two, _ = jobs_for([scans["01"]], models, config, tmp_path)
     assert [job.desc for job in one] == ["harmonized"]
     assert [job.desc for job in two] == ["harmonizedToPrisma", "harmonizedToSkyra"]
+    back = make_model(tmp_path / "back", scans["01"], target="Other")
+    to_each_other, _ = jobs_for(
+        [scans["01"]], [models[0], replace(back, card=back.card | {"SourceScanner": {"Label": "X"}})], config, tmp_path
+    )
+    assert [job.desc for job in to_each_other] == ["harmonizedToPrisma"]
 
 
 def test_a_scan_whose_shells_the_model_does_not_know_is_left_out_with_both_b_values(
