@@ -180,7 +180,7 @@ class Config:
     work_dir: Annotated[Path | None, _aliases("-w")] = None
     """Folder for training pairs; by default a hidden one in the output, removed once the models are complete."""
     dry_run: bool = False
-    """Print scanners, scans and pairs, and do nothing."""
+    """Check everything, print scanners, scans, pairs and findings, and do nothing."""
     json: bool = False
     """With --dry-run: print them as one JSON document."""
     nprocs: Annotated[int | None, _aliases("--nthreads", "--n_cpus", "--n-cpus")] = None

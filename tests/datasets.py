@@ -1,8 +1,8 @@
 """Tiny BIDS datasets from a plain dict: path -> content.
 
 `{"sub-01/dwi/sub-01_dwi": Series(sidecar=PRISMA), "participants.tsv": [["participant_id"], ["sub-01"]]}` becomes an
-image with its .bval, .bvec and .json, and a table. A dict becomes JSON, a list of rows a TSV, an array a NIfTI image, a
-text itself, and None a link to annexed content that is not there.
+image with its .bval, .bvec and .json, and a table. A dict becomes JSON, a list of rows a TSV, an array a NIfTI image, an
+image or a text itself, and None a link to annexed content that is not there.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ def _write(path: Path, content: Any) -> None:
     """One file, by the type of its content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if content is None:
+        path.unlink(missing_ok=True)
         path.symlink_to(".git/annex/objects/not-here")
+    elif isinstance(content, nib.Nifti1Image):
+        content.to_filename(path)
     elif isinstance(content, np.ndarray):
         nib.Nifti1Image(content, AFFINE).to_filename(path)
     elif isinstance(content, list):

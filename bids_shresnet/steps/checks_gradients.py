@@ -27,10 +27,12 @@ LISTED_VOLUMES = 10
 def nothing_to_harmonize(bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "m 3"]) -> str:
     """Why a series holds nothing to harmonize, from its b-values and b-vectors as written."""
     weighted, lengths = bvals >= B0_THRESHOLD, np.linalg.norm(bvecs, axis=1)
+    if not np.all(np.isfinite(bvals) & (bvals >= 0)):
+        return ""  # broken tables are an error, not a reason
     if np.all(bvals < B0_THRESHOLD):
         return "only b=0 images: a reverse phase-encoding scan for distortion correction, nothing to harmonize"
-    if weighted.shape != lengths.shape or not np.isfinite(bvals).all():
-        return ""  # broken tables are an error, not a reason
+    if weighted.shape != lengths.shape:
+        return ""
     if np.all(lengths[weighted] < NO_LENGTH):
         return "all b-vectors are zero: a trace or ADC image, which has no directions to harmonize"
     whole = np.all(lengths[weighted] >= NO_LENGTH)  # else an error, unless there are too few anyway
