@@ -48,8 +48,9 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     """Discover, prepare, train; at the participant level also harmonize and derive."""
     workers = Workers.of(config.nprocs, config.omp_nthreads)
     set_up_process(workers.threads)
+    from bids_shresnet.files.description import generated_by
     from bids_shresnet.files.models import find_models
-    from bids_shresnet.files.outputs import generated_by, output_root, prepare_root
+    from bids_shresnet.files.outputs import output_root, prepare_root
     from bids_shresnet.files.provenance import finish_run, start_run
     from bids_shresnet.files.records import to_record
     from bids_shresnet.learning import trained

@@ -15,16 +15,17 @@ from pathlib import Path
 from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
 from bids_shresnet.errors import InputMissing
+from bids_shresnet.files.description import pipeline_of
 
 IMAGE = (".nii.gz", ".nii")
 MAPS = ("ADC", "FA", "S0map", "TRACEW", "colFA", "expADC", "trace")  # BIDS 1.11.1: suffixes of maps a scanner computed
-SEGMENTATIONS = ("mask", "dseg")
+SEGMENTATIONS = ("mask", "dseg", "probseg")
 IGNORED = (
     re.compile(r"^/(code|derivatives|models|sourcedata|stimuli|phenotype|logs?)(/|$)"),
     re.compile(r"/(func|fmap|perf|pet|meg|eeg|ieeg|nirs|beh|micr|motion|mrs|figures|xfm|logs?)(/|$)"),
     # a file name has a dot; of the files only DWI, their maps, gradient tables, sidecars and segmentations are listed
     re.compile(
-        rf"/(?!([^/]*_)?({'|'.join(('dwi', *MAPS, *SEGMENTATIONS))})\.(nii|nii\.gz|json|bval|bvec)$)[^/]*\.[^/]*$"
+        rf"/(?!([^/]*_)?({'|'.join(('dwi', *MAPS, *SEGMENTATIONS))})\.(nii|nii\.gz|json|bval|bvec|b|tsv)$)[^/]*\.[^/]*$"
     ),
 )
 
@@ -51,11 +52,12 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The listed files of a dataset, also by folder, suffix and extension."""
+    """The listed files of a dataset, also by folder, suffix and extension, and the pipeline that made it (or "")."""
 
     root: Path
     files: tuple[File, ...]
     shelves: Mapping[tuple[Path, str, str], list[File]]
+    pipeline: str = ""
 
     @classmethod
     def index(cls, root: Path) -> Dataset:
@@ -76,7 +78,7 @@ class Dataset:
         shelves = defaultdict(list)
         for file in files:
             shelves[file.path.parent, file.suffix, file.extension].append(file)
-        return cls(root, files, dict(shelves))
+        return cls(root, files, dict(shelves), pipeline_of(root))
 
     def images(self, suffixes: Collection[str]) -> list[File]:
         """Images with one of these suffixes, by path."""

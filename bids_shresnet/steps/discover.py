@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from bids_shresnet.config import RAW, Config
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.bids import find_dwi
+from bids_shresnet.files.gradients import find_axes
 from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
@@ -88,7 +89,7 @@ def _judge(file: DwiFile, naming: Naming, *, identity_required: bool) -> Judged:
     if isinstance(scanner, Finding) and not identity_required:
         return LeftOut(file.image, scanner.value), file.findings
     findings = (*file.findings, *checks.gradient_faults(file, bvals, lengths))
-    return _compare(file, scanner, bvals, findings)
+    return _compare(file, scanner, bvals, bvecs, findings)
 
 
 def _without_gradients(file: DwiFile, error: BadInput) -> Judged:
@@ -105,43 +106,56 @@ def _without_gradients(file: DwiFile, error: BadInput) -> Judged:
 
 
 def _compare(
-    file: DwiFile, scanner: Scanner | Finding, bvals: Float[np.ndarray, " n"], findings: tuple[Finding, ...]
+    file: DwiFile,
+    scanner: Scanner | Finding,
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "m 3"],
+    findings: tuple[Finding, ...],
 ) -> Judged:
     """Compare with the image's header; a scan only if nothing is an error."""
     if isinstance(scanner, Finding):
         findings = (*findings, scanner)
     try:
         shape, affine = read_grid(file.image)
+        axes, disagreements = find_axes(file, bvecs, affine)
     except BadInput as error:
         return None, (*findings, *error.findings)
-    mask, mask_faults = _on_grid(file.masks, shape, affine)
-    dseg, dseg_faults = _on_grid(file.dsegs, shape, affine)
-    findings = (*findings, *checks.volume_faults(file, shape, bvals.size), *mask_faults, *dseg_faults)
+    usable = Usable(file, shape, affine)
+    mask = next((path for path in file.masks if usable(path)), None)
+    segmentation = next((one for one in file.segmentations if all(map(usable, one.files))), None)
+    findings = (*findings, *disagreements, *checks.volume_faults(file, shape, bvals.size), *usable.faults)
     if isinstance(scanner, Finding) or any(finding.severity == "error" for finding in findings):
         return None, findings
-    return _scan(file, scanner, bvals, mask, dseg), findings
+    scan = _scan(file, scanner, bvals)
+    return replace(scan, mask=mask, segmentation=segmentation, bvec_axes=axes), findings
 
 
-def _on_grid(
-    candidates: Iterable[Path], shape: tuple[int, ...], affine: Float[np.ndarray, "4 4"]
-) -> tuple[Path | None, list[Finding]]:
-    """Find the first mask or segmentation on the scan's own grid; unreadable ones become warnings."""
-    faults: list[Finding] = []
-    for path in candidates:
+@dataclass
+class Usable:
+    """Whether a mask or segmentation shows a scan's space: on its grid, or on another one and its name says so.
+
+    Unreadable ones become warnings in `faults`.
+    """
+
+    file: DwiFile
+    shape: tuple[int, ...]
+    affine: Float[np.ndarray, "4 4"]
+    faults: list[Finding] = field(default_factory=list)
+
+    def __call__(self, path: Path) -> bool:
+        """Judge one image."""
         try:
-            other_shape, other_affine = read_grid(path)
+            shape, affine = read_grid(path)
         except BadInput as error:
-            faults += [replace(finding, severity="warning") for finding in error.findings]
-            continue
-        if other_shape[:3] == shape[:3] and np.allclose(other_affine, affine, atol=GRID_TOLERANCE):
-            return path, faults
-        logger.info("%s is not used: it is on another grid than the scan", path)
-    return None, faults
+            self.faults += [replace(finding, severity="warning") for finding in error.findings]
+            return False
+        on_grid = shape[:3] == self.shape[:3] and np.allclose(affine, self.affine, atol=GRID_TOLERANCE)
+        if not on_grid and path not in self.file.aligned:
+            logger.info("%s is not used: it is on another grid than the scan, and not named as in its space", path)
+        return bool(on_grid) or path in self.file.aligned
 
 
-def _scan(
-    file: DwiFile, scanner: Scanner, bvals: Float[np.ndarray, " n"], mask: Path | None, dseg: Path | None
-) -> Scan:
+def _scan(file: DwiFile, scanner: Scanner, bvals: Float[np.ndarray, " n"]) -> Scan:
     """Make a scan of a file without faults."""
     assert file.bval is not None
     assert file.bvec is not None
@@ -154,6 +168,5 @@ def _scan(
         scanner=scanner,
         bvals=tuple(bvals.tolist()),
         dataset=file.dataset,
-        mask=mask,
-        dseg=dseg,
+        b_table=file.b_table,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -32,7 +33,7 @@ from bids_shresnet.files.arrays import read_array_record
 from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, sha256
 from bids_shresnet.files.travelling import write_travelling
-from bids_shresnet.scans import Matched, Pair, Scan, Shell, Tissue, Travelling, Unharmonized
+from bids_shresnet.scans import LabelImage, Matched, Pair, Scan, Shell, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.loading import Loaded, load
 
 
@@ -57,11 +58,17 @@ class PrepareJob:
     def digest(self) -> str:
         """Of all that the result depends on."""
         scans = [
-            [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask, scan.dseg) if path is not None]
-            for scan in (self.source, self.target)
+            [*map(sha256, scan.files), scan.bvec_axes, *_of_segmentation(scan)] for scan in (self.source, self.target)
         ]
         shells = [[shell.bvalue, shell.sh_order] for shell in (*self.shells.source, *self.shells.target)]
         return digest([__version__, scans, shells])
+
+
+def _of_segmentation(scan: Scan) -> list[Any]:
+    """What the tissue of a scan depends on."""
+    found = scan.segmentation
+    labels = sorted(found.labels.items()) if isinstance(found, LabelImage) else []
+    return [*map(sha256, found.files), labels] if found else []
 
 
 def pair_shells(pair: Pair, sh_order: int | None) -> PairShells:
@@ -201,11 +208,23 @@ def mean_signal(loaded: Loaded, represented: Representation) -> Float[np.ndarray
 
 
 def tissue_of(scan: Scan, loaded: Loaded, represented: Representation) -> Int[np.ndarray, "x y z"]:
-    """The input's own segmentation, else DIPY's on the contrast of the first shell."""
-    if scan.dseg is not None:
-        return read_tissue(scan.dseg, loaded.dwi.shape, loaded.dwi.affine)
-    contrast = diffusion_contrast(mean_signal(loaded, represented), anisotropy(represented.image))
-    return classify(contrast, parenchyma(loaded.s0, loaded.mask))
+    """The input's own segmentation, else DIPY's on the contrast of the first shell.
+
+    Raises
+    ------
+    BadInput
+        If diffusion is not more anisotropic in the segmentation's white matter than in its grey matter.
+    """
+    found = anisotropy(represented.image)
+    if scan.segmentation is None:
+        return classify(diffusion_contrast(mean_signal(loaded, represented), found), parenchyma(loaded.s0, loaded.mask))
+    tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
+    white, grey = (found[loaded.mask & (tissue == one)] for one in (Tissue.WM, Tissue.GM))
+    if not (white.size and grey.size and np.median(white) > np.median(grey)):
+        value = "its white matter is not more anisotropic than its grey matter in the scan"
+        remedy = "Its labels may be wrong, or it is not aligned with the scan: correct it, or leave the derivative out."
+        raise BadInput([Finding("error", str(scan.segmentation.files[0]), value, remedy)])
+    return tissue
 
 
 def _in_mask(points: Float[np.ndarray, "p 3"], scan: Loaded) -> Bool[np.ndarray, " p"]:
