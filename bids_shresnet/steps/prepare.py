@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from bids_shresnet.files.arrays import read_array_record
 from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, sha256
 from bids_shresnet.files.travelling import write_travelling
-from bids_shresnet.scans import LabelImage, Matched, Pair, Scan, Shell, Tissue, Travelling, Unharmonized
+from bids_shresnet.scans import LabelImage, Matched, Pair, Scan, Segmentation, Shell, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.loading import Loaded, load
 
 
@@ -213,18 +214,32 @@ def tissue_of(scan: Scan, loaded: Loaded, represented: Representation) -> Int[np
     Raises
     ------
     BadInput
-        If diffusion is not more anisotropic in the segmentation's white matter than in its grey matter.
+        If the segmentation's tissues do not look so in the scan.
     """
-    found = anisotropy(represented.image)
+    contrast = diffusion_contrast(mean_signal(loaded, represented), anisotropy(represented.image))
     if scan.segmentation is None:
-        return classify(diffusion_contrast(mean_signal(loaded, represented), found), parenchyma(loaded.s0, loaded.mask))
+        return classify(contrast, parenchyma(loaded.s0, loaded.mask))
     tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
-    white, grey = (found[loaded.mask & (tissue == one)] for one in (Tissue.WM, Tissue.GM))
-    if not (white.size and grey.size and np.median(white) > np.median(grey)):
-        value = "its white matter is not more anisotropic than its grey matter in the scan"
-        remedy = "Its labels may be wrong, or it is not aligned with the scan: correct it, or leave the derivative out."
-        raise BadInput([Finding("error", str(scan.segmentation.files[0]), value, remedy)])
+    _refuse_unlikely(scan.segmentation, tissue, contrast, loaded.mask)
     return tissue
+
+
+def _refuse_unlikely(
+    segmentation: Segmentation,
+    tissue: Int[np.ndarray, "x y z"],
+    contrast: Float[np.ndarray, "x y z"],
+    mask: Bool[np.ndarray, "x y z"],
+) -> None:
+    """Refuse tissues by which the contrast does not rise as it must: wrong labels, or an anatomy of another space."""
+    found = {one: contrast[mask & (tissue == one)] for one in (Tissue.CSF, Tissue.GM, Tissue.WM)}
+    medians = {one: float(np.median(values)) for one, values in found.items() if values.size}
+    rises = all(low < high for low, high in pairwise(medians.values()))
+    if rises and {Tissue.GM, Tissue.WM} <= set(medians):
+        return
+    seen = ", ".join(f"{one.name} {value:.2f}" for one, value in medians.items()) or "none of them in the brain"
+    value = f"its tissues are not what the scan shows: contrast of {seen}; it should rise from CSF to GM to WM"
+    remedy = "Its labels may be wrong, or it is not aligned with the scan: correct it, or leave the derivative out."
+    raise BadInput([Finding("error", str(segmentation.files[0]), value, remedy)])
 
 
 def _in_mask(points: Float[np.ndarray, "p 3"], scan: Loaded) -> Bool[np.ndarray, " p"]:
