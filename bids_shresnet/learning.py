@@ -13,6 +13,7 @@ from bids_shresnet.files.storage import one_job_at_a_time
 from bids_shresnet.parallel import Workers
 from bids_shresnet.scans import Pair
 from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
+from bids_shresnet.steps.memory import of_arrays, of_scans
 from bids_shresnet.steps.prediction import method_for
 from bids_shresnet.steps.prepare import PairShells, PrepareJob, pair_shells, prepare, prepare_jobs, repeat_jobs
 from bids_shresnet.steps.prove import Evidence, write_proof
@@ -40,6 +41,8 @@ def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
             return model
         shells = pair_shells(pair, config.sh_order)
         work = (config.work_dir or root / ".work") / pair.name
+        if config.clean_workdir and work.exists():
+            shutil.rmtree(work)
         subjects = prepared(prepare_jobs(pair, shells, work), pair, workers)
         if model is None:
             model = fitted_model(pair, subjects, shells, folder, config, workers)
@@ -64,7 +67,8 @@ def known_model(folder: Path, config: Config) -> Model | None:
 
 def prepared(jobs: tuple[PrepareJob, ...], pair: Pair, workers: Workers) -> tuple[PrepareJob, ...]:
     """The jobs, once what their subjects teach is registered and sampled."""
-    for count, (job, _) in enumerate(workers.run(prepare, jobs), 1):
+    need = of_scans(scan for one in jobs for scan in (one.source, one.target))
+    for count, (job, _) in enumerate(workers.run(prepare, jobs, need), 1):
         logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(jobs))
     return jobs
 
@@ -79,7 +83,7 @@ def fitted_model(
 ) -> Model:
     """One harmonizer a fold."""
     folds = fold_jobs(folder, subjects, shells.source, config)
-    for count, (fold, _) in enumerate(workers.run(train_fold, folds), 1):
+    for count, (fold, _) in enumerate(workers.run(train_fold, folds, of_arrays(job.folder for job in subjects)), 1):
         logger.info("%s: fold %d is trained (%d of %d)", pair.name, fold.number, count, len(folds))
     return write_model(pair, folds, config.method, config.bids_dir, shells.target)
 
@@ -93,13 +97,14 @@ def proven_model(
     workers: Workers,
 ) -> Model:
     """Fit the other methods on the same folds and try all of them on the subjects that these never saw."""
+    need = of_arrays(job.folder for job in subjects)
     baselines = baseline_jobs(work, subjects, model, config)
-    for count, (fold, _) in enumerate(workers.run(train_fold, baselines), 1):
+    for count, (fold, _) in enumerate(workers.run(train_fold, baselines, need), 1):
         logger.info(
             "%s: %s, fold %d, is fitted (%d of %d)", *(model.name, fold.method, fold.number, count), len(baselines)
         )
     trials = evaluate_jobs(work, subjects, repeats, model, baselines, config)
-    for count, (trial, _) in enumerate(workers.run(evaluate, trials), 1):
+    for count, (trial, _) in enumerate(workers.run(evaluate, trials, need), 1):
         logger.info("%s: fold %d is evaluated (%d of %d)", model.name, trial.number, count, len(trials))
     train_sweep(model, subjects, work, config, workers)
     results = read_results(trials)
@@ -112,7 +117,7 @@ def proven_model(
 def train_sweep(model: Model, subjects: Sequence[PrepareJob], work: Path, config: Config, workers: Workers) -> None:
     """Networks with other numbers of ResBlocks, where that was asked for."""
     jobs = sweep_jobs(work, subjects, model, config)
-    for count, (fold, _) in enumerate(workers.run(train_fold, jobs), 1):
+    for count, (fold, _) in enumerate(workers.run(train_fold, jobs, of_arrays(job.folder for job in subjects)), 1):
         what = f"{fold.network.resblocks} ResBlocks, fold {fold.number}"
         logger.info("%s: %s, is tried (%d of %d)", model.name, what, count, len(jobs))
     if jobs:
