@@ -78,7 +78,10 @@ def unit_directions(
     if lost.size:
         volumes = " ".join(map(str, lost[:10]))
         refuse(table, f"no direction for the weighted volumes {volumes} (counted from 0)", "Convert the scan again.")
-    return np.divide(bvecs, lengths[:, None], out=np.zeros_like(bvecs), where=weighted[:, None])
+    units: Float[np.ndarray, "n 3"] = np.divide(
+        bvecs, lengths[:, None], out=np.zeros_like(bvecs), where=weighted[:, None]
+    )
+    return units
 
 
 def write_table(bval: Path, bvec: Path, bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]) -> None:

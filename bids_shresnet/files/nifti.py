@@ -120,11 +120,11 @@ def read_on_grid(
     data, own_affine = read_volume(path)
     if data[..., None].shape[3] != 1:
         refuse(path, f"{data.shape[3]} volumes", "Only a segmentation of one volume can be used.")
-    data = np.nan_to_num(data.reshape(data.shape[:3]))
-    if data.shape == tuple(shape) and np.abs(own_affine - affine).max() <= GRID_TOLERANCE:
-        return data
+    volume: Float[np.ndarray, "x y z"] = np.nan_to_num(data.reshape(data.shape[:3]))
+    if volume.shape == tuple(shape) and np.abs(own_affine - affine).max() <= GRID_TOLERANCE:
+        return volume
     there = np.linalg.inv(own_affine) @ affine  # from voxels of the grid to the volume's
-    resampled: Float[np.ndarray, "x y z"] = ndimage.affine_transform(data, there, output_shape=shape, order=order)
+    resampled: Float[np.ndarray, "x y z"] = ndimage.affine_transform(volume, there, output_shape=shape, order=order)
     return resampled
 
 
