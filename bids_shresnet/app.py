@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
@@ -20,7 +21,7 @@ from bids_shresnet.parallel import Workers, set_up_process
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
     from bids_shresnet.config import Config
     from bids_shresnet.files.models import Model
-    from bids_shresnet.files.provenance import Status
+    from bids_shresnet.files.provenance import Run, Status
     from bids_shresnet.scans import Inventory, Pair, Selection
     from bids_shresnet.steps.harmonize import HarmonizeJob
 
@@ -32,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if "--version" in arguments:
         sys.stdout.write(f"bids_shresnet {__version__}\n")
+        return 0
+    if "--bids-exec-spec" in arguments:
+        from bids_shresnet.descriptor import descriptor
+
+        sys.stdout.write(json.dumps(descriptor(), indent=2) + "\n")
         return 0
     try:
         config = parse(arguments)
@@ -46,34 +52,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(config: Config, arguments: Sequence[str]) -> int:
-    """Discover, prepare, train; at the participant level also harmonize and derive."""
-    workers = Workers.of(config.nprocs, config.omp_nthreads)
+    """Look at the data, then do what is to be done; a dry run and rewritten reports end here."""
+    workers = Workers.of(config.nprocs, config.omp_nthreads, config.memory)
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
     from bids_shresnet.files.outputs import output_root
 
     root = output_root(config.output_dir)
+    if config.reports_only or config.boilerplate_only:
+        return write_again(config, root, arguments)
+    usable = on_usable_device(config)
     models = find_models(config.models) if config.models else ()
-    plan = planned(config, models, root, workers)
-    return 0 if config.dry_run else carried_out(plan, models, config, root, arguments, workers)
+    plan = planned(usable, models, root, workers)
+    return 0 if config.dry_run else carried_out(plan, models, usable, opened(root, config, arguments), workers)
 
 
-def carried_out(
-    plan: Plan, models: Sequence[Model], config: Config, root: Path, arguments: Sequence[str], workers: Workers
-) -> int:
-    """Train what is missing, and harmonize or prove; what a dry run stops before, and need not load."""
-    from bids_shresnet.files.outputs import generated_by, prepare_root
-    from bids_shresnet.files.provenance import finish_run, start_run, write_findings
-    from bids_shresnet.files.records import to_record
+def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers) -> int:
+    """Train what is missing; at the participant level harmonize and derive, in a group prove."""
+    from bids_shresnet.files.boilerplate import write_boilerplate
+    from bids_shresnet.files.provenance import finish_run, write_findings
     from bids_shresnet.learning import trained
 
-    datasets = config.named_datasets()
-    prepare_root(root, datasets, [pipeline for path in datasets.values() for pipeline in generated_by(path)])
-    this_run = start_run(root, to_record(config), ["bids-shresnet", *arguments])
+    root = this_run.root
     write_findings(this_run, plan.findings)
     outcomes: list[Outcome] = []
     try:
         models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
+        write_boilerplate(root, models)
         if config.analysis_level == "participant":
             warn_of_unproven(models, config)
             outcomes = harmonized(plan, models, config, root, workers)
@@ -84,6 +89,48 @@ def carried_out(
         written = [outcome.written for outcome in outcomes if outcome.written is not None]
         finish_run(this_run, [outcome.row for outcome in outcomes], written)
     return 1 if any(outcome.row.status == "failed" for outcome in outcomes) else 0
+
+
+def opened(root: Path, config: Config, arguments: Sequence[str]) -> Run:
+    """Make the output a dataset and begin the record of this run."""
+    from bids_shresnet.files.description import generated_by
+    from bids_shresnet.files.outputs import prepare_root
+    from bids_shresnet.files.provenance import start_run
+    from bids_shresnet.files.records import to_record
+
+    datasets = config.named_datasets()
+    prepare_root(root, datasets, [pipeline for path in datasets.values() for pipeline in generated_by(path)])
+    return start_run(root, to_record(config), ["bids-shresnet", *arguments])
+
+
+def on_usable_device(config: Config) -> Config:
+    """The same with a device that is there; torch, which takes seconds to load, is not asked about the CPU."""
+    if config.device == "cpu":
+        return config
+    from bids_shresnet.network.devices import usable_device
+
+    return replace(config, device=usable_device(config.device))
+
+
+def write_again(config: Config, root: Path, arguments: Sequence[str]) -> int:
+    """Write the reports or the methods text from models that are there."""
+    from bids_shresnet.files.boilerplate import write_boilerplate
+    from bids_shresnet.files.models import find_models
+    from bids_shresnet.files.provenance import finish_run
+
+    models = find_models(config.models or root / "models")
+    proven = [model for model in models if model.proof]
+    if config.reports_only and not proven:
+        msg = f"no model in {root} was cross-validated, so there is nothing to report; run `group`"
+        raise NothingSelected(msg)
+    this_run = opened(root, config, arguments)
+    try:
+        if config.reports_only:
+            report(proven, root, this_run.command)
+        write_boilerplate(root, models)
+    finally:
+        finish_run(this_run, [])
+    return 0
 
 
 @dataclass(frozen=True)
@@ -202,6 +249,7 @@ def warn_of_unproven(models: Sequence[Model], config: Config) -> None:
 def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers) -> list[Outcome]:
     """Harmonize and derive every scan; what fails is said in its row, and the others go on."""
     from bids_shresnet.steps.harmonize import jobs_for
+    from bids_shresnet.steps.memory import of_scans
 
     jobs, unfit = jobs_for(plan.selection.scans, models, config, root)
     left_out = (*plan.inventory.left_out, *plan.selection.left_out, *unfit)
@@ -209,11 +257,17 @@ def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, 
         msg = "no scan fits a model:" + "".join(f"\n  {item.file.name}: {item.reason}" for item in left_out)
         raise NothingSelected(msg)
     outcomes = [Outcome(row(item.file, "left out", item.reason)) for item in left_out]
-    for count, (_, outcome) in enumerate(workers.run(one_scan, jobs), 1):
+    results = workers.run(one_scan, jobs, of_scans(job.scan for job in jobs))
+    for count, (_, outcome) in enumerate(results, 1):
         logger.info("%s: %s (%d of %d)", outcome.row.file, outcome.row.status, count, len(jobs))
         if outcome.details:
             logger.error("%s", outcome.details)
         outcomes.append(outcome)
+        if config.stop_on_first_crash and outcome.row.status == "failed":
+            logger.error(
+                "stopped at the first scan that failed; %d scans were not begun or not waited for", len(jobs) - count
+            )
+            break
     return outcomes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import tyro
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
 
-CONFIG_FILE = "--config-file"
+CONFIG_FILE = ("--config-file", "--config_file")
 
 
 def parse(arguments: Sequence[str]) -> Config:
@@ -36,20 +37,26 @@ def parse(arguments: Sequence[str]) -> Config:
 
 def _recorded(arguments: list[str]) -> tuple[list[str], Config | None]:
     """Take `--config-file FILE` out of the arguments and read it."""
-    if CONFIG_FILE not in arguments:
+    arguments = [part for one in arguments for part in (one.split("=", 1) if one.startswith(CONFIG_FILE) else [one])]
+    place = next((place for place, one in enumerate(arguments) if one in CONFIG_FILE), None)
+    if place is None:
         return arguments, None
     from bids_shresnet.files.records import from_record
-    from bids_shresnet.files.storage import read_json
 
-    place = arguments.index(CONFIG_FILE)
+    flag = CONFIG_FILE[0]
     if place + 1 == len(arguments):
-        msg = f"{CONFIG_FILE} needs the path of a config.json (logs/<run>/config.json of an earlier run)"
+        msg = f"{flag} needs the path of a config.json (logs/<run>/config.json of an earlier run)"
         raise UsageError(msg)
     path = Path(arguments[place + 1])
     if not path.is_file():
-        msg = f"{CONFIG_FILE} {path}: no such file"
+        msg = f"{flag} {path}: no such file"
         raise InputMissing(msg)
-    return arguments[:place] + arguments[place + 2 :], from_record(read_json(path))
+    try:  # not by files.storage: numpy, which it needs, must not be loaded before threads are limited
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{flag} {path}: not a JSON file ({error})"
+        raise UsageError(msg) from error
+    return arguments[:place] + arguments[place + 2 :], from_record(record)
 
 
 @contextmanager

@@ -13,12 +13,21 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
-from bids_shresnet.errors import UsageError
+from bids_shresnet.errors import UnknownLevel, UsageError
 
 RAW = "raw"  # what BIDS URIs call the input dataset
 AnalysisLevel = Literal["participant", "group"]
 ALL = "all"  # --target: every scanner in turn
+LEVELS: Mapping[str, AnalysisLevel] = {  # and what the BIDS execution specification calls them
+    "participant": "participant",
+    "group": "group",
+    "subject": "participant",
+    "dataset": "group",
+}
 LABEL = re.compile(r"[0-9A-Za-z+]+")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
+BYTES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 Method = Literal[
@@ -95,6 +104,7 @@ class TrainingConfig:
     """Epochs without progress of the validation loss before training ends."""
 
 
+SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epochs=1)
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
 
@@ -110,17 +120,23 @@ class Config:
     Subjects scanned on two scanners ("travelling subjects") teach the app, pair by pair, to turn the source
     scanner's signal into what the target scanner would have measured; every other scan of the source scanner is
     then rewritten: harmonized DWI, FA and MD in OUTPUT_DIR/derivatives/shresnet.
+
+    Beside what is listed below, --config-file FILE runs the logs/<run>/config.json of an earlier run again (what else
+    is given wins), --version prints the version, and --bids-exec-spec a Boutiques descriptor of all this.
     """
 
     bids_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BIDS_DIR")]
     """Root of the BIDS dataset; it is only read."""
     output_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT_DIR")]
     """Where `derivatives/shresnet` is written."""
-    analysis_level: tyro.conf.Positional[AnalysisLevel]
+    analysis_level: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="{participant,group}")]
     """participant: find pairs, train or load models, harmonize. group: train every pair and prove
     it on held-out subjects, harmonize nothing."""
 
-    participant_label: Annotated[tuple[str, ...], _aliases("--participant_label", "--subject-label")] = ()
+    participant_label: Annotated[
+        tuple[str, ...],
+        _aliases("--participant_label", "--participant-labels", "--participant_labels", "--subject-label"),
+    ] = ()
     """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every travelling subject."""
     exclude_participant_label: Annotated[tuple[str, ...], _aliases("--exclude_participant_label")] = ()
     """Subjects to use for nothing, neither training nor harmonizing: a phantom, for instance."""
@@ -151,7 +167,7 @@ class Config:
     split_by: Annotated[tuple[str, ...], _aliases("--split_by")] = ()
     """Sidecar keys whose values make several scanners of one, e.g. SoftwareVersions after an upgrade."""
 
-    models: Path | None = None
+    models: Annotated[Path | None, _aliases("--model-dir")] = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..` of it."""
     method: Method = "shresnet"
     """Harmonizer to apply. `group` compares all of `methods`, whichever is applied."""
@@ -174,27 +190,44 @@ class Config:
     volumes of their own at the end of the harmonized DWI, marked in its sidecar; FA and MD do not use them."""
     output_directions: Literal["source", "target"] = "source"
     """Gradient table of the harmonized DWI."""
-    sh_order: int | None = None
+    sh_order: Annotated[int | None, _aliases("--lmax")] = None
     """Order of the spherical harmonics; by default 4, or 2 where a shell has fewer than 15 directions."""
 
     work_dir: Annotated[Path | None, _aliases("-w")] = None
     """Folder for training pairs; by default a hidden one in the output, removed once the models are complete."""
+    clean_workdir: Annotated[bool, _aliases("--clean_workdir")] = False
+    """Remove what earlier runs left in the work folder of a scanner pair before preparing it."""
     dry_run: bool = False
     """Check everything, print scanners, scans, pairs and findings, and do nothing."""
     json: bool = False
     """With --dry-run: print them as one JSON document."""
-    nprocs: Annotated[int | None, _aliases("--nthreads", "--n_cpus", "--n-cpus")] = None
-    """Processes at a time; by default one a core that this job may use."""
+    reports_only: Annotated[bool, _aliases("--reports_only")] = False
+    """Write tables, figures and group.html again from the models in the output, and do nothing else."""
+    boilerplate_only: Annotated[bool, _aliases("--boilerplate_only", "--boilerplate")] = False
+    """Write the methods text, logs/CITATION.md and .bib, from the models in the output, and do nothing else."""
+    stop_on_first_crash: Annotated[bool, _aliases("--stop_on_first_crash")] = False
+    """Begin no other scan once one has failed."""
+    nprocs: Annotated[int | None, _aliases("--nthreads", "--n_procs", "--n-procs", "--n_cpus", "--n-cpus")] = None
+    """Processes at a time; by default one a core that this job may use, as far as memory allows."""
     omp_nthreads: Annotated[int | None, _aliases("--omp_nthreads")] = None
     """Threads a process; by default the cores left over by `nprocs`."""
+    mem: Annotated[str | None, _aliases("--mem-mb", "--mem_mb")] = None
+    """Memory to use, in MB or with a unit: 8000, 8G. Bounds how many scans are worked on at a time; by default what
+    this job may use."""
+    mem_gb: Annotated[float | None, _aliases("--mem_gb")] = None
+    """The same in GB."""
     device: str = "cpu"
-    """Where networks run: cpu, cuda or cuda:N."""
+    """Where networks run: cpu, cuda, cuda:N, or auto (a GPU if there is one)."""
     random_seed: Annotated[int, _aliases("--random_seed")] = 2018
     """Seed of everything that is drawn."""
     skip_bids_validation: Annotated[bool, _aliases("--skip_bids_validation", "--skip-bids-validator")] = False
     """Accepted for the runners that pass it; the app checks what it uses itself."""
     verbose: Annotated[tyro.conf.UseCounterAction[int], _aliases("-v")] = 0
     """Say more; twice for debugging."""
+    debug: bool = False
+    """The same as -vv."""
+    sloppy: bool = False
+    """For tests only: train so briefly that the result is worth nothing."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -210,18 +243,61 @@ class Config:
             msg = f"the output folder {self.output_dir} is the dataset itself; name another one"
             raise UsageError(msg)
         _refuse_contradictions(self)
+        self._check_places_and_means()
         if self.abstain and self.output_directions == "target":
             msg = "--abstain leaves voxels as they were measured, which --output-directions target cannot"
             raise UsageError(msg)
+        self._set_what_flags_stand_for()
+        if self.sh_order is not None and (self.sh_order < 2 or self.sh_order % 2):
+            msg = f"--sh-order {self.sh_order}: only even orders from 2 up describe a diffusion signal"
+            raise UsageError(msg)
+
+    def _set_what_flags_stand_for(self) -> None:
+        """Set the settings that --debug, --paper and --sloppy stand for; the method to apply is always compared."""
+        if self.debug:
+            object.__setattr__(self, "verbose", max(self.verbose, 2))
         if self.paper:
             object.__setattr__(self, "network", replace(PAPER_NETWORK, resblocks=self.network.resblocks))
             object.__setattr__(self, "training", replace(PAPER_TRAINING, folds=self.training.folds))
             object.__setattr__(self, "method", "shresnet_projected")
+        if self.sloppy:
+            object.__setattr__(self, "training", replace(SLOPPY_TRAINING, folds=self.training.folds))
         if self.method not in self.methods:
             object.__setattr__(self, "methods", (self.method, *self.methods))
-        if self.sh_order is not None and (self.sh_order < 2 or self.sh_order % 2):
-            msg = f"--sh-order {self.sh_order}: only even orders from 2 up describe a diffusion signal"
+
+    def _check_places_and_means(self) -> None:
+        """Check the level, the folders and what the machine is asked for."""
+        if self.analysis_level not in LEVELS:
+            msg = f"unknown analysis level {self.analysis_level}; it is participant or group"
+            raise UnknownLevel(msg)
+        object.__setattr__(self, "analysis_level", LEVELS[self.analysis_level])
+        if self.work_dir is not None and self.work_dir.resolve().is_relative_to(self.bids_dir.resolve()):
+            msg = f"--work-dir {self.work_dir} is inside the dataset, which is only read; name another one"
             raise UsageError(msg)
+        if not DEVICE.fullmatch(self.device):
+            msg = f"--device {self.device}: it is cpu, cuda, cuda:N or auto"
+            raise UsageError(msg)
+        for flag, count in (("--nprocs", self.nprocs), ("--omp-nthreads", self.omp_nthreads), ("--mem", self.memory)):
+            if count is not None and count < 1:
+                msg = f"{flag} must be 1 or more"
+                raise UsageError(msg)
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that the run may use; None if nothing is said.
+
+        Raises
+        ------
+        UsageError
+            If it is said twice, or not as an amount.
+        """
+        if self.mem is None:
+            return None if self.mem_gb is None else int(self.mem_gb * BYTES["G"])
+        amount = AMOUNT.fullmatch(self.mem)
+        if self.mem_gb is not None or amount is None:
+            msg = f"--mem {self.mem}: give one amount, in MB or with a unit (K, M, G or T), or --mem-gb"
+            raise UsageError(msg)
+        return int(float(amount[1]) * BYTES[amount[2].upper() or "M"])
 
     def named_datasets(self) -> dict[str, Path]:
         """The input and its derivatives by the names that BIDS URIs call them; PATH alone is named after its folder.

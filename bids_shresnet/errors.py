@@ -1,6 +1,7 @@
 """The errors a user can meet, each with the exit code of the BIDS execution specification.
 
 ShresnetError
+├── UnknownLevel       17   neither participant nor group
 ├── UsageError         64   the command line contradicts itself
 ├── BadInput           65   the data cannot be used; carries every finding at once
 ├── InputMissing       66   a path or label that was asked for does not exist
@@ -44,6 +45,12 @@ class UsageError(ShresnetError):
     """The command line contradicts itself."""
 
     exit_code = 64
+
+
+class UnknownLevel(ShresnetError):
+    """The analysis level is neither participant nor group."""
+
+    exit_code = 17
 
 
 class InputMissing(ShresnetError):

@@ -15,6 +15,7 @@ from bids_shresnet.parallel import Workers
 from bids_shresnet.scans import Pair
 from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
 from bids_shresnet.steps.folds import baseline_jobs, fold_jobs, missing_jobs, rivals, sweep_jobs
+from bids_shresnet.steps.memory import of_arrays, of_scans
 from bids_shresnet.steps.missing import evaluate_missing, write_missing
 from bids_shresnet.steps.prediction import method_for
 from bids_shresnet.steps.prepare import PrepareJob, prepare, prepare_jobs, repeat_jobs
@@ -36,6 +37,8 @@ def trained(pair: Pair, config: Config, root: Path, workers: Workers) -> Model:
             return model
         shells = pair_shells(pair, config.sh_order, predict_missing=config.predict_missing_shells)
         work = (config.work_dir or root / ".work") / pair.name
+        if config.clean_workdir and work.exists():
+            shutil.rmtree(work)
         subjects = prepared(prepare_jobs(pair, shells, work), pair, workers)
         if model is None:
             model = fitted_model(pair, subjects, shells, folder, config, workers)
@@ -60,7 +63,8 @@ def known_model(folder: Path, config: Config) -> Model | None:
 
 def prepared(jobs: tuple[PrepareJob, ...], pair: Pair, workers: Workers) -> tuple[PrepareJob, ...]:
     """The jobs, once what their subjects teach is registered and sampled."""
-    for count, (job, _) in enumerate(workers.run(prepare, jobs), 1):
+    need = of_scans(scan for one in jobs for scan in (one.source, one.target))
+    for count, (job, _) in enumerate(workers.run(prepare, jobs, need), 1):
         logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(jobs))
     return jobs
 
@@ -78,7 +82,8 @@ def fitted_model(
     missing = missing_jobs(folds, shells.missing)
     if config.predict_missing_shells and not missing:
         logger.warning("%s: the target has no shell that the source lacks; none is predicted", pair.name)
-    for count, (fold, _) in enumerate(workers.run(train_fold, (*folds, *missing)), 1):
+    need = of_arrays(job.folder for job in subjects)
+    for count, (fold, _) in enumerate(workers.run(train_fold, (*folds, *missing), need), 1):
         what = f"fold {fold.number}" + (" of the missing shells" if fold.missing else "")
         logger.info("%s: %s is trained (%d of %d)", pair.name, what, count, len(folds) + len(missing))
     return write_model(pair, folds, config.method, config.bids_dir, shells.target, missing)
@@ -93,13 +98,14 @@ def proven_model(
     workers: Workers,
 ) -> Model:
     """Fit the other methods on the same folds and try all of them on the subjects that these never saw."""
+    need = of_arrays(job.folder for job in subjects)
     baselines = baseline_jobs(work, subjects, model, config)
-    for count, (fold, _) in enumerate(workers.run(train_fold, baselines), 1):
+    for count, (fold, _) in enumerate(workers.run(train_fold, baselines, need), 1):
         logger.info(
             "%s: %s, fold %d, is fitted (%d of %d)", *(model.name, fold.method, fold.number, count), len(baselines)
         )
     trials = evaluate_jobs(work, subjects, repeats, model, baselines, config)
-    for count, (trial, _) in enumerate(workers.run(evaluate, trials), 1):
+    for count, (trial, _) in enumerate(workers.run(evaluate, trials, need), 1):
         logger.info("%s: fold %d is evaluated (%d of %d)", model.name, trial.number, count, len(trials))
     train_sweep(model, subjects, work, config, workers)
     results = read_results(trials)
@@ -127,7 +133,7 @@ def errors_of_missing(
 def train_sweep(model: Model, subjects: Sequence[PrepareJob], work: Path, config: Config, workers: Workers) -> None:
     """Networks with other numbers of ResBlocks, where that was asked for."""
     jobs = sweep_jobs(work, subjects, model, config)
-    for count, (fold, _) in enumerate(workers.run(train_fold, jobs), 1):
+    for count, (fold, _) in enumerate(workers.run(train_fold, jobs, of_arrays(job.folder for job in subjects)), 1):
         what = f"{fold.network.resblocks} ResBlocks, fold {fold.number}"
         logger.info("%s: %s, is tried (%d of %d)", model.name, what, count, len(jobs))
     if jobs:

@@ -8,52 +8,54 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 from threading import Thread
 from typing import TypeVar
+
+from bids_shresnet.resources import available_cores, available_memory
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "quota period", or "max period"; how a container is given half a machine
 
-
-def available_cores() -> int:
-    """Cores of this process: its affinity, cut by the quota of its container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if CPU_QUOTA.exists():
-        quota, period = CPU_QUOTA.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How many processes, and how many threads in each."""
+    """How many processes, how many threads in each, and how many bytes of memory for all of them (0: no limit)."""
 
     processes: int
     threads: int
+    memory: int = 0
 
     @classmethod
-    def of(cls, processes: int | None, threads: int | None) -> Workers:
-        """As asked for; else one process a core, and the cores that are left over as threads."""
+    def of(cls, processes: int | None, threads: int | None, memory: int | None = None) -> Workers:
+        """As asked for; else one process a core, the cores that are left over as threads, and all memory."""
         cores = available_cores()
         count = processes or cores
-        return cls(count, threads or max(1, cores // count))
+        return cls(count, threads or max(1, cores // count), memory or available_memory())
 
-    def run(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    def at_once(self, jobs: int, need: int) -> int:
+        """How many of so many jobs fit at a time, if one needs so many bytes; one always does."""
+        fitting = self.memory // need if self.memory and need else jobs
+        if not fitting:
+            logger.warning("a job may need %.1f GB of memory, and there are %.1f", need / 2**30, self.memory / 2**30)
+        return max(1, min(self.processes, jobs, fitting))
+
+    def run(
+        self, function: Callable[[Job], Result], jobs: Sequence[Job], need: int = 0
+    ) -> Iterator[tuple[Job, Result]]:
         """Yield each job with its result as it ends. An error of a job is raised here, and jobs not begun are dropped.
 
-        One process means this one: nothing is started, and a debugger works.
+        One process means this one: nothing is started, and a debugger works. `need` is an estimate of the memory that
+        one job takes, in bytes.
         """
-        if min(self.processes, len(jobs)) <= 1:
+        count = self.at_once(len(jobs), need)
+        if count == 1:
             yield from ((job, function(job)) for job in jobs)
             return
-        with ProcessPoolExecutor(
-            min(self.processes, len(jobs)), get_context("spawn"), set_up_process, (self.threads,)
-        ) as pool:
+        with ProcessPoolExecutor(count, get_context("spawn"), set_up_process, (self.threads,)) as pool:
             futures = {pool.submit(function, job): job for job in jobs}
             try:
                 for future in as_completed(futures):

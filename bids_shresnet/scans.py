@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from bids_shresnet.errors import Finding
 
+BvecAxes = Literal["fsl", "image"]  # what a .bvec counts along: see files/gradients.py
 B0_THRESHOLD = 50.0  # s/mm2; scanners write 0, 5, 10 or 0.001 for "no diffusion weighting"
 
 
@@ -28,6 +29,34 @@ class Tissue(IntEnum):
     GM = 1
     WM = 2
     CSF = 3
+
+
+@dataclass(frozen=True)
+class LabelImage:
+    """A discrete segmentation (dseg), and which of its labels is which tissue."""
+
+    path: Path
+    labels: Mapping[int, Tissue]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its image."""
+        return (self.path,)
+
+
+@dataclass(frozen=True)
+class ProbabilityMaps:
+    """A probabilistic segmentation (probseg): an image a tissue."""
+
+    paths: Mapping[Tissue, Path]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its images, in the order of `Tissue`."""
+        return tuple(path for _, path in sorted(self.paths.items()))
+
+
+Segmentation = LabelImage | ProbabilityMaps
 
 
 @dataclass(frozen=True)
@@ -72,8 +101,12 @@ class Scan:
         None where nothing names it.
     bvals
         b-values in s/mm2, one a volume, so that roles can be decided without opening the image.
-    mask, dseg
-        Brain mask and tissue segmentation on the scan's own grid, where the input has them.
+    mask, segmentation
+        Brain mask and tissue segmentation in the scan's space, on any grid, where the input has them.
+    bvec_axes
+        What the .bvec counts along: FSL's axes or the image's own.
+    b_table
+        Directions along the world axes (MRtrix's .b), where the input has them; they count then, not the .bvec.
     dataset, dataset_name
         Root of the dataset that holds the image, and what BIDS URIs call it.
     """
@@ -87,13 +120,20 @@ class Scan:
     bvals: tuple[float, ...]
     dataset: Path
     mask: Path | None = None
-    dseg: Path | None = None
+    segmentation: Segmentation | None = None
     dataset_name: str = "raw"
+    bvec_axes: BvecAxes = "fsl"
+    b_table: Path | None = None
 
     @property
     def subject(self) -> str:
         """Label without `sub-`."""
         return self.entities["subject"]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that its signal is read from."""
+        return tuple(path for path in (self.image, self.bval, self.bvec, self.b_table, self.mask) if path is not None)
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from bids.layout import BIDSLayout
 
+from bids_shresnet import __version__
 from bids_shresnet.app import main
 from bids_shresnet.files.storage import read_json, sha256, write_json
 from bids_shresnet.files.tables import read_tsv
@@ -75,7 +77,13 @@ def results(root: Path) -> dict[str, str]:
 
 def latest(root: Path) -> Path:
     """Folder of the latest run."""
-    return max((root / "logs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    return runs_of(root)[-1]
+
+
+def runs_of(root: Path) -> list[Path]:
+    """Folders of all runs, the latest last; beside them is the methods text."""
+    folders = (path for path in (root / "logs").iterdir() if path.is_dir())
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime_ns)
 
 
 def status(root: Path) -> dict[str, str]:
@@ -165,7 +173,7 @@ def test_a_subject_that_did_not_travel_is_harmonized_by_all_folds(finished: Fini
 def test_the_table_of_the_run_names_every_scan_of_the_input(finished: Finished) -> None:
     sources = {f"sub-{subject}_ses-ge_dwi.nii.gz" for subject in SUBJECTS}
     targets = {f"sub-{subject}_ses-prisma_dwi.nii.gz" for subject in TRAVELLING}
-    (first, *_) = sorted((finished.root / "logs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    (first, *_) = runs_of(finished.root)
     with (first / "status.tsv").open(newline="") as file:
         rows = {row["file"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
     assert rows == dict.fromkeys(sources, "done") | dict.fromkeys(targets, "left out")
@@ -444,6 +452,48 @@ def test_what_is_not_proven_is_refused_where_proof_is_required(
         assert run(finished.bids, out, "--require-proof", "--participant-label", "01") == 65
         assert reason in capsys.readouterr().err
         assert not list((out / "derivatives/shresnet").glob("sub-01"))
+
+
+def test_reports_are_written_again_from_what_is_there(finished: Finished, copied: Path, proven_copy: Path) -> None:
+    root = proven_copy / "derivatives/shresnet"
+    before = {name: value for name, value in digests(root).items() if name.startswith(("group", "figures", "models"))}
+    for name in (*GROUP, next(name for name in before if name.startswith("figures"))):
+        (root / name).unlink()
+    assert run(finished.bids, proven_copy, "--reports-only", level="group") == 0
+    after = {name: value for name, value in digests(root).items() if name.startswith(("group", "figures", "models"))}
+    assert {k: v for k, v in after.items() if k != "group.html"} == {
+        k: v
+        for k, v in before.items()
+        if k != "group.html"  # it names the command
+    }
+    assert run(finished.bids, copied, "--reports-only", level="group") == 18
+
+
+def test_the_methods_text_says_what_was_done_and_cites_only_what_it_lists(finished: Finished, copied: Path) -> None:
+    logs = copied / "derivatives/shresnet/logs"
+    first = (logs / "CITATION.md").read_text()
+    for name in ("CITATION.md", "CITATION.bib"):
+        (logs / name).unlink()
+    assert run(finished.bids, copied, "--boilerplate-only") == 0
+    assert (logs / "CITATION.md").read_text() == first
+    for said in (
+        "GE SIGNA EXCITE",
+        "Siemens Prisma",
+        "3 subjects",
+        "2 epochs",
+        "not cross-validated",
+        "CC0",
+        __version__,
+    ):
+        assert said in first
+    listed = re.findall(r"@\w+\{(\w+),", (logs / "CITATION.bib").read_text())
+    assert set(re.findall(r"(?<!\w)@(\w+)", first)) == set(listed)
+
+
+def test_memory_and_device_are_checked_before_work(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(bids, "--device", "cuda:99") == 64
+    assert "torch" in capsys.readouterr().err
+    assert refused(bids, "--mem", "much") == 64
 
 
 # --- what cannot be done ----------------------------------------------------------------------------------------

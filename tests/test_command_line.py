@@ -4,13 +4,23 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bids_shresnet import app
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.config import Config
-from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.config import SLOPPY_TRAINING, Config, TrainingConfig
+from bids_shresnet.errors import (
+    BadInput,
+    Finding,
+    InputMissing,
+    NothingSelected,
+    OutputError,
+    UnknownLevel,
+    UsageError,
+)
 from bids_shresnet.files.records import to_record
 
 REQUIRED = ["data", "out", "participant"]
@@ -31,6 +41,35 @@ sys.exit(99 if heavy else code)
     [
         (["--participant-label", "01", "02"], "participant_label", ("01", "02")),
         (["--participant_label", "01", "sub-02"], "participant_label", ("01", "02")),
+        (["--participant-labels", "01"], "participant_label", ("01",)),
+        (["--participant_labels", "01"], "participant_label", ("01",)),
+        (["--subject-label", "01"], "participant_label", ("01",)),
+        (["--session-id", "ge"], "session_label", ("ge",)),
+        (["--session_id", "ge"], "session_label", ("ge",)),
+        (["--datasets", "qsiprep=/a"], "derivatives", ("qsiprep=/a",)),
+        (["--clean-workdir"], "clean_workdir", True),
+        (["--clean_workdir"], "clean_workdir", True),
+        (["--n-cpus", "3"], "nprocs", 3),
+        (["--n_procs", "3"], "nprocs", 3),
+        (["--mem", "8G"], "mem", "8G"),
+        (["--mem-mb", "8000"], "mem", "8000"),
+        (["--mem_mb", "8000"], "mem", "8000"),
+        (["--mem-gb", "8"], "mem_gb", 8.0),
+        (["--mem_gb", "8"], "mem_gb", 8.0),
+        (["--device", "auto"], "device", "auto"),
+        (["--device", "cuda:1"], "device", "cuda:1"),
+        (["--reports-only"], "reports_only", True),
+        (["--reports_only"], "reports_only", True),
+        (["--boilerplate-only"], "boilerplate_only", True),
+        (["--boilerplate_only"], "boilerplate_only", True),
+        (["--boilerplate"], "boilerplate_only", True),
+        (["--stop-on-first-crash"], "stop_on_first_crash", True),
+        (["--stop_on_first_crash"], "stop_on_first_crash", True),
+        (["--skip-bids-validator"], "skip_bids_validation", True),
+        (["--skip_bids_validator"], "skip_bids_validation", True),
+        (["--models", "/m"], "models", Path("/m")),
+        (["--model-dir", "/m"], "models", Path("/m")),
+        (["--lmax", "6"], "sh_order", 6),
         (["--session-label", "ge"], "session_label", ("ge",)),
         (["--session_label", "ses-ge"], "session_label", ("ge",)),
         (["-d", "qsiprep=/a", "b=/c"], "derivatives", ("qsiprep=/a", "b=/c")),
@@ -116,7 +155,6 @@ def test_flags_may_stand_before_and_between_the_three_positionals(arguments: lis
     [
         ([], "BIDS_DIR"),
         (["data", "out"], "participant"),
-        (["data", "out", "everyone"], "everyone"),
         ([*REQUIRED, "--nonsense"], "nonsense"),
         ([*REQUIRED, "--nprocs", "many"], "many"),
         ([*REQUIRED, "more"], "more"),
@@ -156,7 +194,8 @@ def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
     first = parse([*REQUIRED, *arguments])
     file = tmp_path / "config.json"
     file.write_text(json.dumps(to_record(first)))
-    assert parse(["--config-file", str(file)]) == first
+    for flag in (["--config-file", str(file)], [f"--config-file={file}"], ["--config_file", str(file)]):
+        assert parse(flag) == first
 
 
 def test_a_recorded_run_as_in_the_paper_runs_again_as_it_was(tmp_path: Path) -> None:
@@ -179,8 +218,72 @@ def test_what_is_given_beside_a_recorded_configuration_wins(tmp_path: Path) -> N
 def test_a_configuration_file_that_is_missing_or_not_named_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--config-file needs"):
         parse([*REQUIRED, "--config-file"])
+    with pytest.raises(UsageError, match="not a JSON file"):
+        parse([*REQUIRED, "--config-file", __file__])
     with pytest.raises(InputMissing, match=str(tmp_path / "none.json")):
         parse(["--config-file", str(tmp_path / "none.json")])
+
+
+@pytest.mark.parametrize(
+    ("level", "is_"),
+    [("participant", "participant"), ("subject", "participant"), ("group", "group"), ("dataset", "group")],
+)
+def test_a_level_may_be_called_as_the_execution_specification_calls_it(level: str, is_: str) -> None:
+    assert parse(["data", "out", level]).analysis_level == is_
+
+
+def test_debug_is_vv_and_sloppy_is_a_training_too_short_to_use() -> None:
+    assert parse([*REQUIRED, "--debug"]).verbose == 2
+    found = parse([*REQUIRED, "--sloppy", "--training.folds", "4"]).training
+    assert found == replace(SLOPPY_TRAINING, folds=4)
+    assert found.voxels_per_epoch * found.max_epochs < TrainingConfig().voxels_per_epoch
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadInput([Finding("error", "file", "value", "remedy")]), 65),
+        (InputMissing("x"), 66),
+        (NothingSelected("x"), 18),
+        (OutputError("x"), 73),
+        (UsageError("x"), 64),
+        (UnknownLevel("x"), 17),
+        (OSError("x"), 74),
+    ],
+)
+def test_every_error_has_the_exit_code_of_the_execution_specification(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(app, "run", fails)
+    assert app.main(REQUIRED) == code
+    assert str(error) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["data", "out", "everyone"], 17),
+        (["data", "data", "participant"], 64),
+        ([*REQUIRED, "--work-dir", "data/work"], 64),
+        ([*REQUIRED, "--device", "tpu"], 64),
+        ([*REQUIRED, "--nprocs", "0"], 64),
+        ([*REQUIRED, "--mem", "8 apples"], 64),
+        ([*REQUIRED, "--mem", "8G", "--mem-gb", "8"], 64),
+        ([*REQUIRED, "--config-file", "nowhere.json"], 66),
+        (["nowhere", "out", "participant"], 66),
+        (["--bids-exec-spec"], 0),
+        (["--version"], 0),
+    ],
+)
+def test_what_is_asked_for_decides_the_exit_code(
+    arguments: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app.main(arguments) == code
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("verbose", "expected"), [(0, ["info"]), (1, ["info"]), (2, ["debug", "info"])])

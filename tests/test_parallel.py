@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet import parallel
-from bids_shresnet.parallel import THREADS, Workers, available_cores, set_up_process
+from bids_shresnet.parallel import THREADS, Workers, set_up_process
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,7 @@ def test_every_process_has_its_number_of_threads() -> None:
 def test_one_process_is_this_one_and_several_are_others() -> None:
     assert {pid for _, pid in Workers(1, 1).run(process_of, [1, 2])} == {os.getpid()}
     assert {pid for _, pid in Workers(4, 1).run(process_of, [1])} == {os.getpid()}
+    assert {pid for _, pid in Workers(4, 1, 100).run(process_of, [1, 2], 90)} == {os.getpid()}
     assert os.getpid() not in {pid for _, pid in Workers(2, 1).run(process_of, [1, 2])}
 
 
@@ -82,20 +83,26 @@ def test_cores_left_over_by_processes_become_threads(
     asked: tuple[int | None, int | None], expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "available_cores", lambda: 8)
-    assert Workers.of(*asked) == Workers(*expected)
+    found = Workers.of(*asked)
+    assert (found.processes, found.threads) == expected
 
 
 @pytest.mark.parametrize(
-    ("quota", "cores"),
-    [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 1), ("50000 100000", 1), ("900000 100000", 4)],
+    ("jobs", "need", "expected"),
+    [(10, 0, 4), (2, 0, 2), (10, 25, 4), (10, 40, 2), (10, 100, 1), (10, 1000, 1), (0, 5, 1)],
 )
-def test_a_containers_quota_limits_the_cores(
-    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    monkeypatch.setattr(parallel, "CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    assert available_cores() == cores
+def test_so_many_jobs_run_at_once_as_fit_into_memory(jobs: int, need: int, expected: int) -> None:
+    assert Workers(4, 1, memory=100).at_once(jobs, need) == expected
+
+
+def test_a_job_that_is_larger_than_memory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    Workers(4, 1, memory=2**30).at_once(2, 2**31)
+    assert "may need 2.0 GB of memory, and there are 1.0" in caplog.text
+
+
+def test_memory_is_what_was_asked_for_or_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "available_memory", lambda: 123)
+    assert (Workers.of(1, 1).memory, Workers.of(1, 1, 45).memory) == (123, 45)
 
 
 def test_every_numerical_library_is_told_the_number_of_threads() -> None:

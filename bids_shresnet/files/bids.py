@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.files.dataset import Dataset, File
-from bids_shresnet.files.derivatives import brain_masks, prefer_preprocessed, tissue_segmentations
+from bids_shresnet.files.derivatives import Derived, brain_masks, fitting, in_space_of, prefer_preprocessed, tissue_of
 from bids_shresnet.files.listing import MAPS, SEGMENTATIONS
 from bids_shresnet.files.series import DwiFile, unreadable
 from bids_shresnet.files.storage import read_json
@@ -31,10 +32,13 @@ def find_dwi(
     """
     own = Dataset.index(root, subjects, database)
     others = [Dataset.index(folder, subjects) for folder in derivatives.values()]
-    segmentations = [file for dataset in (own, *others) for file in dataset.images(SEGMENTATIONS)]
-    raw = [_dwi_file(file, own, segmentations) for file in own.images(("dwi", *MAPS))]
+    derived: dict[str | None, list[Derived]] = defaultdict(list)
+    for dataset in (own, *others):
+        for file in dataset.images(SEGMENTATIONS):
+            derived[file.entities.get("subject")].append(Derived(file, dataset))
+    raw = [_dwi_file(file, own, derived) for file in own.images(("dwi", *MAPS))]
     preprocessed = [
-        _dwi_file(file, dataset, segmentations)
+        _dwi_file(file, dataset, derived)
         for dataset in others
         for file in dataset.images(("dwi",))
         if file.entities.get("desc") == "preproc"
@@ -42,20 +46,24 @@ def find_dwi(
     return tuple(sorted(prefer_preprocessed(raw, preprocessed), key=lambda file: (file.image.name, file.image)))
 
 
-def _dwi_file(file: File, dataset: Dataset, segmentations: Iterable[File]) -> DwiFile:
-    """Collect what applies to an image."""
+def _dwi_file(file: File, dataset: Dataset, derived: Mapping[str | None, list[Derived]]) -> DwiFile:
+    """Collect what applies to an image; `derived` is by subject."""
     metadata, findings = _merged_sidecars(dataset.inherited(file, ".json"))
-    bval, bvec = (next(reversed(dataset.inherited(file, extension)), None) for extension in (".bval", ".bvec"))
+    bval, bvec, b_table = (next(reversed(dataset.inherited(file, ext)), None) for ext in (".bval", ".bvec", ".b"))
+    offered = fitting(file, derived.get(file.entities.get("subject"), []))
     return DwiFile(
         image=file.path,
         dataset=dataset.root,
         suffix=file.suffix,
         entities=file.entities,
         metadata=metadata,
+        pipeline=dataset.pipeline,
         bval=bval,
         bvec=bvec,
-        masks=brain_masks(file, segmentations),
-        dsegs=tissue_segmentations(file, segmentations),
+        b_table=b_table,
+        masks=brain_masks(offered),
+        segmentations=tissue_of(offered),
+        aligned=frozenset(one.file.path for one in offered if in_space_of(file, dataset, one)),
         findings=findings,
     )
 

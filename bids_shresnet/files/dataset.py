@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_shresnet.errors import InputMissing
+from bids_shresnet.files.description import pipeline_of
 from bids_shresnet.files.listing import list_files
 
 IMAGE = (".nii.gz", ".nii")
@@ -54,11 +55,12 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The listed files of a dataset, also by folder, suffix and extension."""
+    """The listed files of a dataset, also by folder, suffix and extension, and the pipeline that made it (or "")."""
 
     root: Path
     files: tuple[File, ...]
     shelves: Mapping[tuple[Path, str, str], list[File]]
+    pipeline: str = ""
 
     @classmethod
     def index(cls, root: Path, subjects: Collection[str] = (), database: Path | None = None) -> Dataset:
@@ -76,7 +78,7 @@ class Dataset:
         shelves = defaultdict(list)
         for file in files:
             shelves[file.path.parent, file.suffix, file.extension].append(file)
-        return cls(root, files, dict(shelves))
+        return cls(root, files, dict(shelves), pipeline_of(root))
 
     def images(self, suffixes: Collection[str]) -> list[File]:
         """Images with one of these suffixes, by path."""

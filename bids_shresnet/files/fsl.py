@@ -26,7 +26,7 @@ def from_fsl(bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]) 
     ValueError
         If the affine shears or flattens the grid.
     """
-    world: Float[np.ndarray, "n 3"] = bvecs @ _fsl_axes(affine).T
+    world: Float[np.ndarray, "n 3"] = bvecs @ fsl_axes(affine).T
     return world
 
 
@@ -38,7 +38,7 @@ def to_fsl(bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]) ->
     ValueError
         If the affine shears or flattens the grid.
     """
-    components: Float[np.ndarray, "n 3"] = bvecs @ _fsl_axes(affine)
+    components: Float[np.ndarray, "n 3"] = bvecs @ fsl_axes(affine)
     return components
 
 
@@ -54,20 +54,34 @@ def read_table(bval: Path, bvec: Path) -> tuple[Float[np.ndarray, " n"], Float[n
     BadInput
         If the tables are not numbers, do not match, or a weighted volume has no direction.
     """
-    bvals = np.concatenate(_rows(bval))
+    bvals = np.concatenate(read_rows(bval))
     if not np.all(bvals >= 0):
         refuse(bval, f"b-values from {bvals.min():g} to {bvals.max():g}", "They must be numbers from 0 up, in s/mm2.")
-    bvecs = _columns_of_three(bvec)
+    return bvals, unit_directions(bvec, _columns_of_three(bvec), bvals)
+
+
+def unit_directions(
+    table: Path, bvecs: Float[np.ndarray, "m 3"], bvals: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n 3"]:
+    """The b-vectors of a table as unit vectors, zero for b0 volumes.
+
+    Raises
+    ------
+    BadInput
+        If there are not as many as b-values, or a weighted volume has no direction.
+    """
     if bvecs.shape != (bvals.size, 3):
-        refuse(bvec, f"{len(bvecs)} b-vectors for {bvals.size} b-values in {bval.name}", "Convert the scan again.")
+        refuse(table, f"{len(bvecs)} b-vectors for {bvals.size} b-values", "Convert the scan again.")
     lengths = np.linalg.norm(bvecs, axis=1)
     weighted = bvals >= B0_THRESHOLD
     lost = np.flatnonzero(weighted & ~(lengths > 0))
     if lost.size:
         volumes = " ".join(map(str, lost[:10]))
-        refuse(bvec, f"no direction for the weighted volumes {volumes} (counted from 0)", "Convert the scan again.")
-    units = np.divide(bvecs, lengths[:, None], out=np.zeros_like(bvecs), where=weighted[:, None])
-    return bvals, units
+        refuse(table, f"no direction for the weighted volumes {volumes} (counted from 0)", "Convert the scan again.")
+    units: Float[np.ndarray, "n 3"] = np.divide(
+        bvecs, lengths[:, None], out=np.zeros_like(bvecs), where=weighted[:, None]
+    )
+    return units
 
 
 def write_table(bval: Path, bvec: Path, bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]) -> None:
@@ -76,8 +90,27 @@ def write_table(bval: Path, bvec: Path, bvals: Float[np.ndarray, " n"], bvecs: F
     write_text(bvec, "".join(" ".join(f"{v + 0:.6f}" for v in axis) + "\n" for axis in np.round(bvecs.T, 6)))
 
 
-def _fsl_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
-    """Return the unit world directions of FSL's three components, in columns: an orthonormal, left-handed matrix."""
+def fsl_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
+    """Return the unit world directions of FSL's three components, in columns: an orthonormal, left-handed matrix.
+
+    Raises
+    ------
+    ValueError
+        If the affine shears or flattens the grid.
+    """
+    axes = image_axes(affine)
+    axes[:, 0] *= -np.sign(np.linalg.det(axes))
+    return axes
+
+
+def image_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
+    """Return the unit world directions of an image's three axes, in columns: an orthonormal matrix.
+
+    Raises
+    ------
+    ValueError
+        If the affine shears or flattens the grid.
+    """
     edges = np.asarray(affine, float)[:3, :3]
     sizes = np.linalg.norm(edges, axis=0)
     if not np.all(sizes > 0):
@@ -91,13 +124,12 @@ def _fsl_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
     # the nearest orthonormal axes, so that to_fsl undoes from_fsl exactly even where a header is rounded
     left, _, right = np.linalg.svd(axes)
     orthonormal: Float[np.ndarray, "3 3"] = left @ right
-    orthonormal[:, 0] *= -np.sign(np.linalg.det(orthonormal))
     return orthonormal
 
 
 def _columns_of_three(bvec: Path) -> Float[np.ndarray, "n 3"]:
     """Return b-vectors in rows, from either layout; FSL's own (three lines) where both fit."""
-    rows = _rows(bvec)
+    rows = read_rows(bvec)
     if len({row.size for row in rows}) > 1:
         refuse(bvec, f"lines of {sorted({row.size for row in rows})} numbers", "All lines must be of the same length.")
     table = np.stack(rows)
@@ -106,7 +138,7 @@ def _columns_of_three(bvec: Path) -> Float[np.ndarray, "n 3"]:
     return table.T if table.shape[0] == 3 else table
 
 
-def _rows(path: Path) -> list[Float[np.ndarray, " k"]]:
+def read_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
     """Read the numbers of a table, line by line; empty lines are skipped and the last line end may be missing."""
     require(path)
     try:

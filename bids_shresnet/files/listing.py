@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from bids_shresnet.errors import UsageError
 
 MAPS = ("ADC", "FA", "S0map", "TRACEW", "colFA", "expADC", "trace")  # BIDS 1.11.1: suffixes of maps a scanner computed
-SEGMENTATIONS = ("mask", "dseg")
-FILE = re.compile(rf"(.*_)?({'|'.join(('dwi', *MAPS, *SEGMENTATIONS))})\.(nii|nii\.gz|json|bval|bvec)")
+SEGMENTATIONS = ("mask", "dseg", "probseg")
+FILE = re.compile(rf"(.*_)?({'|'.join(('dwi', *MAPS, *SEGMENTATIONS))})\.(nii|nii\.gz|json|bval|bvec|b|tsv)")
 NOT_LISTED = re.compile(rf"/(?!{FILE.pattern}$)[^/]*\.[^/]*$")  # a file name has a dot, unlike a folder's
 DATABASE = "layout_index.sqlite"  # as pybids calls it
 

@@ -17,11 +17,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from nibabel import orientations
 from nibabel.filebasedimages import ImageFileError
+from scipy import ndimage
 
-from bids_shresnet.files.fsl import from_fsl, read_table, to_fsl, write_table
+from bids_shresnet.files.gradients import read_gradient_table, write_gradient_table
 from bids_shresnet.files.inputs import refuse, require
 from bids_shresnet.files.storage import atomic_path
-from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.scans import BvecAxes, Dwi, Scan
 
 GRID_TOLERANCE = 1e-3  # mm; qforms and sforms of one image differ by less through rounding
 SCANNER = 1  # NIfTI's code for scanner coordinates
@@ -61,17 +62,13 @@ def read_dwi(scan: Scan) -> Dwi:
     BadInput
         If one of its files is damaged, they do not match, or the grid is sheared.
     """
-    bvals, fsl_bvecs = read_table(scan.bval, scan.bvec)
+    bvals, bvecs = read_gradient_table(scan, _affine(_load(scan.image)))
     data, affine = read_volume(scan.image)
     volumes = data.shape[3] if data.ndim == 4 else 1
     if volumes != bvals.size:
         refuse(
             scan.image, f"{volumes} volumes for {bvals.size} b-values in {scan.bval.name}", "Convert the scan again."
         )
-    try:
-        bvecs = from_fsl(fsl_bvecs, _affine(_load(scan.image)))
-    except ValueError as error:
-        refuse(scan.image, str(error), "Resample it on an orthogonal grid.")
     return Dwi(data.reshape(*data.shape[:3], volumes), affine, bvals, bvecs)
 
 
@@ -105,6 +102,32 @@ def read_labels(path: Path, shape: tuple[int, int, int], affine: Float[np.ndarra
     return labels
 
 
+def read_on_grid(
+    path: Path, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"], *, order: int
+) -> Float[np.ndarray, "x y z"]:
+    """Read a volume on the canonical grid given by shape and affine, from another grid of the same space if need be.
+
+    Parameters
+    ----------
+    order
+        Of the spline: 0 for labels (the nearest voxel), 1 for probabilities. Outside the volume is 0.
+
+    Raises
+    ------
+    BadInput
+        If it has more than one volume.
+    """
+    data, own_affine = read_volume(path)
+    if data[..., None].shape[3] != 1:
+        refuse(path, f"{data.shape[3]} volumes", "Only a segmentation of one volume can be used.")
+    volume: Float[np.ndarray, "x y z"] = np.nan_to_num(data.reshape(data.shape[:3]))
+    if volume.shape == tuple(shape) and np.abs(own_affine - affine).max() <= GRID_TOLERANCE:
+        return volume
+    there = np.linalg.inv(own_affine) @ affine  # from voxels of the grid to the volume's
+    resampled: Float[np.ndarray, "x y z"] = ndimage.affine_transform(volume, there, output_shape=shape, order=order)
+    return resampled
+
+
 def write_volume(
     path: Path, data: Shaped[np.ndarray, "x y z *n"], affine: Float[np.ndarray, "4 4"], like: Path
 ) -> None:
@@ -133,13 +156,12 @@ def write_volume(
         nib.save(image, temporary)
 
 
-def write_dwi(stem: Path, dwi: Dwi, like: Path) -> None:
-    """Write `stem`.bval, .bvec and, last, .nii.gz: where the image is, its tables are too.
+def write_dwi(stem: Path, dwi: Dwi, like: Path, *, bvec_axes: BvecAxes = "fsl", b_table: bool = False) -> None:
+    """Write `stem`.bval, .bvec, MRtrix's .b if asked to and, last, .nii.gz: where the image is, its tables are too.
 
     `like` gives the grid, as for `write_volume`; a b-value of six digits and components of six decimals are kept.
     """
-    bvecs = to_fsl(dwi.bvecs, _affine(_load(like)))
-    write_table(stem.with_name(f"{stem.name}.bval"), stem.with_name(f"{stem.name}.bvec"), dwi.bvals, bvecs)
+    write_gradient_table(stem, dwi, _affine(_load(like)), bvec_axes=bvec_axes, b_table=b_table)
     write_volume(stem.with_name(f"{stem.name}.nii.gz"), dwi.data, dwi.affine, like)
 
 

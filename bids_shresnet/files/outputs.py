@@ -12,6 +12,7 @@ from typing import Any
 
 from bids_shresnet import __version__
 from bids_shresnet.errors import OutputError
+from bids_shresnet.files.description import generated_by
 from bids_shresnet.files.inputs import refuse
 from bids_shresnet.files.storage import MISSING, read_json, write_text
 from bids_shresnet.scans import Scan
@@ -49,13 +50,15 @@ group_*
 *_qc.*
 *_dwi.bval
 *_dwi.bvec
+*_dwi.b
 """
 README = """\
 # Harmonized diffusion MRI
 
 Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). In every `dwi` folder:
 
-* `desc-harmonized_dwi`: the scan as the target scanner would have measured it, with its own b-values and b-vectors;
+* `desc-harmonized_dwi`: the scan as the target scanner would have measured it, its b-vectors in the convention of the
+  scan's own (`GradientConvention` in the sidecar);
 * `desc-brain_mask`: the voxels that were harmonized;
 * `model-tensor_param-{fa,md}_desc-{input,harmonized}_dwimap`: tensor maps before and after;
 * `desc-harmonization_qc`: numbers by which to judge it.
@@ -143,12 +146,6 @@ def prepare_root(root: Path, datasets: Mapping[str, Path], pipelines: Sequence[M
             f"cannot write to the output folder {root}: {error}. Name another one, or ask for the right to write there."
         )
         raise OutputError(msg) from error
-
-
-def generated_by(dataset: Path) -> list[dict[str, Any]]:
-    """Read the pipelines that made a dataset, newest first, as far as it names any."""
-    description = dataset / "dataset_description.json"
-    return list(read_json(description).get("GeneratedBy", [])) if description.exists() else []
 
 
 def _description(root: Path, datasets: Mapping[str, Path], pipelines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,32 +1,39 @@
 """Tissue segmentations: which label is which tissue, by name and never by number.
 
-BIDS numbers grey matter 1, white matter 2 and CSF 3; QSIPrep CSF 1, grey matter 2 and white matter 3. So a segmentation
-counts only with the table that names its labels (`.._dseg.tsv` beside it, columns index and name or abbreviation).
+BIDS numbers grey matter 1, white matter 2 and CSF 3; QSIPrep CSF 1, grey matter 2 and white matter 3. So a dseg counts
+only with the table that names its labels (columns index and name or abbreviation), or if QSIPrep made it; a probseg
+names its tissue in `label-`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from bids_shresnet.files.nifti import read_labels
+from bids_shresnet.files.nifti import read_on_grid
+from bids_shresnet.files.qsiprep import LABELS, QSIPREP
 from bids_shresnet.files.tables import read_column
-from bids_shresnet.scans import Tissue
+from bids_shresnet.scans import LabelImage, Segmentation, Tissue
 
+PIPELINES = {QSIPREP: LABELS}
 NAMES = {
     Tissue.GM: re.compile(r"(cortical )?(gm|gr[ae]y matter)", re.IGNORECASE),
     Tissue.WM: re.compile(r"(cerebral )?(wm|white matter)", re.IGNORECASE),
     Tissue.CSF: re.compile(r"csf|cerebro ?spinal fluid", re.IGNORECASE),
 }
+MOSTLY = 0.5  # probability from which a voxel is of one of the tissues rather than of none
 
 
-def label_names(dseg: Path) -> dict[int, Tissue]:
-    """The tissue of each label that the table beside the image names; empty without a table."""
-    table = dseg.with_name(dseg.name.split(".")[0] + ".tsv")
-    cells = [item for heading in ("name", "abbreviation") for item in read_column(table, "index", heading).items()]
+def label_names(tables: Iterable[Path], pipeline: str) -> dict[int, Tissue]:
+    """The tissue of each label: by the last (closest) table, else by what is known of the pipeline; else empty."""
+    closest = next(reversed(list(tables)), None)
+    if closest is None:
+        return dict(PIPELINES.get(pipeline, {}))
+    cells = [item for heading in ("name", "abbreviation") for item in read_column(closest, "index", heading).items()]
     return {
         int(index): tissue
         for index, names in cells
@@ -35,16 +42,24 @@ def label_names(dseg: Path) -> dict[int, Tissue]:
     }
 
 
-def read_tissue(dseg: Path, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]) -> Int[np.ndarray, "x y z"]:
-    """Read a segmentation as values of `Tissue`, 0 for every other label.
+def read_tissue(
+    segmentation: Segmentation, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
+) -> Int[np.ndarray, "x y z"]:
+    """Read a segmentation on a canonical grid as values of `Tissue`, 0 for everything else.
 
     Raises
     ------
+    InputMissing
+        If one of its files does not exist.
     BadInput
-        If it is on another grid.
+        If one of them is damaged.
     """
-    labels = read_labels(dseg, shape, affine)
-    tissue = np.zeros_like(labels)
-    for index, value in label_names(dseg).items():
-        tissue[labels == index] = value
-    return tissue
+    tissue = np.zeros(shape, dtype=np.int32)
+    if isinstance(segmentation, LabelImage):
+        labels = np.rint(read_on_grid(segmentation.path, shape, affine, order=0))
+        for index, value in segmentation.labels.items():
+            tissue[labels == index] = value
+        return tissue
+    maps = np.stack([read_on_grid(path, shape, affine, order=1) for path in segmentation.paths.values()])
+    likeliest = np.array(list(segmentation.paths), dtype=np.int32)[maps.argmax(axis=0)]
+    return np.where(maps.sum(axis=0) >= MOSTLY, likeliest, tissue)

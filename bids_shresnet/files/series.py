@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.scans import Segmentation
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,14 @@ class DwiFile:
         Of its name; entities by long name, values as text with their zeros, in the order of the name.
     metadata
         Sidecars merged by inheritance; a preprocessed image also has what all raw images it was made from agree on.
-    bval, bvec
-        By inheritance; None where there is none.
-    masks, dsegs
+    pipeline
+        Name of what made its dataset, in small letters; empty for raw data.
+    bval, bvec, b_table
+        By inheritance; None where there is none. `b_table` is MRtrix's .b.
+    masks, segmentations
         Brain masks and tissue segmentations of the same subject and session, on any grid, the closest name first.
+    aligned
+        Those of their files that are in the image's space by their names; others are only if they are on its grid.
     made_from
         Raw images that a preprocessed one stands for.
     replaced_by
@@ -47,10 +52,13 @@ class DwiFile:
     suffix: str
     entities: Mapping[str, str]
     metadata: Mapping[str, Any]
+    pipeline: str = ""
     bval: Path | None = None
     bvec: Path | None = None
+    b_table: Path | None = None
     masks: tuple[Path, ...] = ()
-    dsegs: tuple[Path, ...] = ()
+    segmentations: tuple[Segmentation, ...] = ()
+    aligned: frozenset[Path] = frozenset()
     made_from: tuple[Path, ...] = ()
     replaced_by: Path | None = None
     findings: tuple[Finding, ...] = ()

@@ -63,6 +63,7 @@ def derive(job: DeriveJob) -> bool:
         image=job.output(".nii.gz", desc=job.desc, suffix="dwi"),
         bval=job.output(".bval", desc=job.desc, suffix="dwi"),
         bvec=job.output(".bvec", desc=job.desc, suffix="dwi"),
+        b_table=job.output(".b", desc=job.desc, suffix="dwi") if job.scan.b_table else None,
         dataset=job.root,
         dataset_name="",
     )

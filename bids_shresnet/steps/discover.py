@@ -6,10 +6,10 @@ what is wrong becomes a finding of the inventory, for the caller to show and to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.bids import find_dwi
 from bids_shresnet.files.claims import read_claims
 from bids_shresnet.files.filters import Wanted, read_wanted
+from bids_shresnet.files.gradients import find_axes
 from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
@@ -26,6 +27,7 @@ from bids_shresnet.scans import Inventory, LeftOut, Scan, Scanner
 from bids_shresnet.steps import checks, checks_gradients, checks_header
 from bids_shresnet.steps.identity import conflicts
 
+Candidate = TypeVar("Candidate")
 Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that its findings make unusable
 
 
@@ -112,7 +114,7 @@ def _judge(file: DwiFile, naming: Naming, wanted: Wanted, *, identity_required: 
     if isinstance(scanner, Finding) and not identity_required:
         return LeftOut(file.image, scanner.value), file.findings
     findings = (*file.findings, *checks.sidecar_faults(file), *checks_gradients.gradient_faults(file, bvals, bvecs))
-    return _compare(file, scanner, bvals, findings)
+    return _compare(file, scanner, bvals, bvecs, findings)
 
 
 def _without_gradients(file: DwiFile, error: BadInput) -> Judged:
@@ -129,23 +131,30 @@ def _without_gradients(file: DwiFile, error: BadInput) -> Judged:
 
 
 def _compare(
-    file: DwiFile, scanner: Scanner | Finding, bvals: Float[np.ndarray, " n"], findings: tuple[Finding, ...]
+    file: DwiFile,
+    scanner: Scanner | Finding,
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "m 3"],
+    findings: tuple[Finding, ...],
 ) -> Judged:
     """Compare with the image's header; a scan only if nothing is an error."""
     if isinstance(scanner, Finding):
         findings = (*findings, scanner)
     try:
         shape, affine = read_grid(file.image)
+        axes, disagreements = find_axes(file, bvecs, affine)
     except BadInput as error:
         findings = (*findings, *error.findings)
-        return (_scan(file, scanner, bvals, None, None) if _lacks_only_the_image(scanner, findings) else None), findings
-    mask, mask_faults = _on_grid(file.masks, shape, affine)
-    dseg, dseg_faults = _on_grid(file.dsegs, shape, affine)
+        return (_scan(file, scanner, bvals) if _lacks_only_the_image(scanner, findings) else None), findings
+    usable = Usable(file, shape, affine)
+    mask = usable.first(file.masks, lambda path: (path,))
+    segmentation = usable.first(file.segmentations, lambda one: one.files)
     findings += (*checks.volume_faults(file, shape, bvals.size), *checks_header.placement_faults(file.image))
-    findings += (*mask_faults, *dseg_faults)
+    findings += (*disagreements, *usable.faults)
     if isinstance(scanner, Finding) or any(finding.severity == "error" for finding in findings):
         return None, findings
-    return _scan(file, scanner, bvals, mask, dseg), findings
+    scan = _scan(file, scanner, bvals)
+    return replace(scan, mask=mask, segmentation=segmentation, bvec_axes=axes), findings
 
 
 def _lacks_only_the_image(scanner: Scanner | Finding, findings: Iterable[Finding]) -> TypeGuard[Scanner]:
@@ -153,27 +162,40 @@ def _lacks_only_the_image(scanner: Scanner | Finding, findings: Iterable[Finding
     return isinstance(scanner, Scanner) and sum(finding.severity == "error" for finding in findings) == 1
 
 
-def _on_grid(
-    candidates: Iterable[Path], shape: tuple[int, ...], affine: Float[np.ndarray, "4 4"]
-) -> tuple[Path | None, list[Finding]]:
-    """Find the first mask or segmentation on the scan's own grid; unreadable ones are told, others only if none is."""
-    faults: list[Finding] = []
-    others: list[Finding] = []
-    for path in candidates:
+@dataclass
+class Usable:
+    """Which masks and segmentations show a scan's space: on its grid, or on another one and their names say so.
+
+    Unreadable ones become warnings in `faults`; those on a grid of their own are told there only if no other is usable.
+    """
+
+    file: DwiFile
+    shape: tuple[int, ...]
+    affine: Float[np.ndarray, "4 4"]
+    faults: list[Finding] = field(default_factory=list)
+
+    def first(self, candidates: Iterable[Candidate], files: Callable[[Candidate], Iterable[Path]]) -> Candidate | None:
+        """The first of which all files can be used."""
+        elsewhere: list[Finding] = []
+        for one in candidates:
+            found = [self._elsewhere(path) for path in files(one)]
+            if not any(found):
+                return one
+            elsewhere += [finding for some in found for finding in some]
+        self.faults += elsewhere
+        return None
+
+    def _elsewhere(self, path: Path) -> list[Finding]:
+        """What keeps an image from being used."""
         try:
-            other_shape, other_affine = read_grid(path)
+            shape, affine = read_grid(path)
         except BadInput as error:
-            faults += [replace(finding, severity="warning") for finding in error.findings]
-            continue
-        if other_shape[:3] == shape[:3] and np.allclose(other_affine, affine, atol=GRID_TOLERANCE):
-            return path, faults
-        others.append(checks_header.other_grid(path, other_shape, shape))
-    return None, [*faults, *others]
+            return [replace(finding, severity="warning") for finding in error.findings]
+        on_grid = shape[:3] == self.shape[:3] and np.allclose(affine, self.affine, atol=GRID_TOLERANCE)
+        return [] if on_grid or path in self.file.aligned else [checks_header.other_grid(path, shape, self.shape)]
 
 
-def _scan(
-    file: DwiFile, scanner: Scanner, bvals: Float[np.ndarray, " n"], mask: Path | None, dseg: Path | None
-) -> Scan:
+def _scan(file: DwiFile, scanner: Scanner, bvals: Float[np.ndarray, " n"]) -> Scan:
     """Make a scan of a file without faults."""
     assert file.bval is not None
     assert file.bvec is not None
@@ -186,6 +208,5 @@ def _scan(
         scanner=scanner,
         bvals=tuple(bvals.tolist()),
         dataset=file.dataset,
-        mask=mask,
-        dseg=dseg,
+        b_table=file.b_table,
     )

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from bids_shresnet import __version__
 from bids_shresnet.config import METHOD_NAMES, Config, Method
 from bids_shresnet.diffusion.representation import Representation, extended, represent, restore, volumes_of
+from bids_shresnet.files.gradients import CONVENTIONS
 from bids_shresnet.files.models import CARD, Model, read_model
 from bids_shresnet.files.nifti import write_dwi, write_volume
 from bids_shresnet.files.outputs import output_path
@@ -133,7 +134,13 @@ def harmonize(job: HarmonizeJob) -> bool:
         _write_map(job, "uncertainty", result.uncertainty, loaded)
     _write_map(job, "novelty", result.novelty, loaded)
     stem = job.output(".nii.gz")
-    write_dwi(stem.with_name(stem.name.removesuffix(".nii.gz")), dwi, job.scan.image)
+    write_dwi(
+        stem.with_name(stem.name.removesuffix(".nii.gz")),
+        dwi,
+        job.scan.image,
+        bvec_axes=job.scan.bvec_axes,
+        b_table=job.scan.b_table is not None,
+    )
     record = _record(job, model, inputs, represented) | {
         "Networks": [fold["File"] for fold in folds],
         "Novelty": {"MarkedFraction": round(result.unknown_share, 6), "LeftAsMeasured": job.abstain},
@@ -151,7 +158,8 @@ def harmonize(job: HarmonizeJob) -> bool:
 
 def is_current(job: HarmonizeJob, inputs: str) -> bool:
     """Whether the harmonized DWI is there and its sidecar says that it was made from these inputs."""
-    if not all(job.output(extension).exists() for extension in (".json", ".nii.gz", ".bval", ".bvec")):
+    table = (".b",) if job.scan.b_table else ()
+    if not all(job.output(extension).exists() for extension in (".json", ".nii.gz", ".bval", ".bvec", *table)):
         return False
     return bool(read_json(job.output(".json")).get("Harmonization", {}).get("InputsDigest") == inputs)
 
@@ -159,7 +167,7 @@ def is_current(job: HarmonizeJob, inputs: str) -> bool:
 def digest_of(job: HarmonizeJob, model: Model) -> str:
     """Of all that the output depends on."""
     scan = job.scan
-    files = [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask) if path is not None]
+    files = [*map(sha256, scan.files), scan.bvec_axes]
     choices = [job.travelling, job.method, job.output_directions, job.abstain, job.missing_shells]
     return digest([__version__, files, model.digest, *choices])
 
@@ -218,7 +226,7 @@ def _write_sidecar(job: HarmonizeJob, model: Model, record: Mapping[str, Any]) -
             sources=[_uri(job.scan), bids_uri(card, job.root) if local else card.as_uri()],
             skull_stripped=bool(job.scan.metadata.get("SkullStripped", False)),
             acquisition=job.scan.metadata,
-            record={"Harmonization": dict(record)},
+            record={"GradientConvention": CONVENTIONS[job.scan.bvec_axes], "Harmonization": dict(record)},
         ),
     )
 

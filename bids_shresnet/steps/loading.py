@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.masking import brain_mask
-from bids_shresnet.files.nifti import read_dwi, read_mask
+from bids_shresnet.files.nifti import read_dwi, read_on_grid
 from bids_shresnet.scans import Dwi, Scan
 
 
@@ -28,7 +28,7 @@ def load(scan: Scan) -> Loaded:
     dwi = read_dwi(scan)
     s0 = mean_b0(dwi)
     if scan.mask is not None:
-        mask = read_mask(scan.mask, dwi.shape, dwi.affine)
+        mask = read_on_grid(scan.mask, dwi.shape, dwi.affine, order=0) > 0
     else:
         mask = brain_mask(s0, float(nib.affines.voxel_sizes(dwi.affine).mean()))
     return Loaded(dwi, mask, s0)

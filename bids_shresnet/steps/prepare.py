@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -26,11 +28,12 @@ from bids_shresnet.diffusion.representation import (
 from bids_shresnet.diffusion.sampling import sample, sample_patches
 from bids_shresnet.diffusion.tensors import tensor_maps, tensor_values
 from bids_shresnet.diffusion.tissue import classify, diffusion_contrast, parenchyma
+from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.files.arrays import read_array_record
 from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, sha256
 from bids_shresnet.files.travelling import write_travelling
-from bids_shresnet.scans import Matched, Pair, Scan, Shell, Tissue, Travelling, Unharmonized
+from bids_shresnet.scans import LabelImage, Matched, Pair, Scan, Segmentation, Shell, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.loading import Loaded, load
 from bids_shresnet.steps.shells import PairShells
 
@@ -48,11 +51,17 @@ class PrepareJob:
     def digest(self) -> str:
         """Of all that the result depends on."""
         scans = [
-            [sha256(path) for path in (scan.image, scan.bval, scan.bvec, scan.mask, scan.dseg) if path is not None]
-            for scan in (self.source, self.target)
+            [*map(sha256, scan.files), scan.bvec_axes, *_of_segmentation(scan)] for scan in (self.source, self.target)
         ]
         shells = [[[shell.bvalue, shell.sh_order] for shell in some] for some in vars(self.shells).values()]
         return digest([__version__, scans, shells])
+
+
+def _of_segmentation(scan: Scan) -> list[Any]:
+    """What the tissue of a scan depends on."""
+    found = scan.segmentation
+    labels = sorted(found.labels.items()) if isinstance(found, LabelImage) else []
+    return [*map(sha256, found.files), labels] if found else []
 
 
 def prepare_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob, ...]:
@@ -173,11 +182,37 @@ def mean_signal(loaded: Loaded, represented: Representation) -> Float[np.ndarray
 
 
 def tissue_of(scan: Scan, loaded: Loaded, represented: Representation) -> Int[np.ndarray, "x y z"]:
-    """The input's own segmentation, else DIPY's on the contrast of the first shell."""
-    if scan.dseg is not None:
-        return read_tissue(scan.dseg, loaded.dwi.shape, loaded.dwi.affine)
+    """The input's own segmentation, else DIPY's on the contrast of the first shell.
+
+    Raises
+    ------
+    BadInput
+        If the segmentation's tissues do not look so in the scan.
+    """
     contrast = diffusion_contrast(mean_signal(loaded, represented), anisotropy(represented.image))
-    return classify(contrast, parenchyma(loaded.s0, loaded.mask))
+    if scan.segmentation is None:
+        return classify(contrast, parenchyma(loaded.s0, loaded.mask))
+    tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
+    _refuse_unlikely(scan.segmentation, tissue, contrast, loaded.mask)
+    return tissue
+
+
+def _refuse_unlikely(
+    segmentation: Segmentation,
+    tissue: Int[np.ndarray, "x y z"],
+    contrast: Float[np.ndarray, "x y z"],
+    mask: Bool[np.ndarray, "x y z"],
+) -> None:
+    """Refuse tissues by which the contrast does not rise as it must: wrong labels, or an anatomy of another space."""
+    found = {one: contrast[mask & (tissue == one)] for one in (Tissue.CSF, Tissue.GM, Tissue.WM)}
+    medians = {one: float(np.median(values)) for one, values in found.items() if values.size}
+    rises = all(low < high for low, high in pairwise(medians.values()))
+    if rises and {Tissue.GM, Tissue.WM} <= set(medians):
+        return
+    seen = ", ".join(f"{one.name} {value:.2f}" for one, value in medians.items()) or "none of them in the brain"
+    value = f"its tissues are not what the scan shows: contrast of {seen}; it should rise from CSF to GM to WM"
+    remedy = "Its labels may be wrong, or it is not aligned with the scan: correct it, or leave the derivative out."
+    raise BadInput([Finding("error", str(segmentation.files[0]), value, remedy)])
 
 
 def _in_mask(points: Float[np.ndarray, "p 3"], scan: Loaded) -> Bool[np.ndarray, " p"]:

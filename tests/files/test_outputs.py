@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from bids_shresnet import __version__
 from bids_shresnet.errors import BadInput, OutputError
+from bids_shresnet.files.description import generated_by
 from bids_shresnet.files.nifti import read_volume, write_dwi, write_volume
-from bids_shresnet.files.outputs import generated_by, output_path, output_root, prepare_root
+from bids_shresnet.files.outputs import output_path, output_root, prepare_root
 from bids_shresnet.files.provenance import Status, bids_uri, finish_run, sidecar, start_run
 from bids_shresnet.files.storage import read_json, write_json, write_text, write_tsv
 from bids_shresnet.scans import Dwi, Scan

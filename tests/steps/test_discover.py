@@ -50,16 +50,17 @@ def test_a_column_that_is_nowhere_is_missing(tmp_path: Path) -> None:
         find(heads(tmp_path / "data", ["01"]), scanner_column="site")
 
 
-def test_only_masks_on_the_scans_own_grid_are_used(tmp_path: Path) -> None:
+def test_masks_of_another_space_are_used_only_on_the_scans_own_grid(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01"])
     stem = "sub-01/ses-{0}/dwi/sub-01_ses-{0}_"
     masks = {stem.format("ge") + "desc-brain_mask.nii.gz": (2, 2, 2), stem.format("ge") + "dseg.nii.gz": (2, 2, 2)}
-    masks |= {stem.format("siemens") + "desc-brain_mask.nii.gz": (3, 2, 2)}
+    masks |= {"sub-01/ses-siemens/anat/sub-01_ses-siemens_desc-brain_mask.nii.gz": (3, 2, 2)}
     tree = {name: np.ones(shape, np.uint8) for name, shape in masks.items()}
     derivative = write_tree(tmp_path / "qsiprep", tree | {stem.format("ge") + "dseg.tsv": TISSUES})
     ge, siemens = find(root, derivatives=(f"qsiprep={derivative}",)).scans
-    assert (ge.mask, ge.dseg) == tuple(derivative / name for name in list(masks)[:2])
-    assert (siemens.mask, siemens.dseg) == (None, None)
+    assert ge.segmentation is not None
+    assert (ge.mask, *ge.segmentation.files) == tuple(derivative / name for name in list(masks)[:2])
+    assert (siemens.mask, siemens.segmentation) == (None, None)
 
 
 def test_a_derivative_given_twice_is_a_usage_error(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bids_shresnet.files.storage import read_json, write_tsv
 from bids_shresnet.scans import Scan
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.harmonize import HarmonizeJob, harmonize, jobs_for
+from bids_shresnet.steps.loading import load
 from bids_shresnet.steps.prediction import method_for
 from tests.datasets import spiral
 from tests.models import constant_model
@@ -300,3 +301,44 @@ def test_missing_shells_are_predicted_where_that_is_asked_for_and_the_model_can(
         config = Config(scans["01"].dataset, tmp_path, "participant", predict_missing_shells=asked)
         (job,), _ = jobs_for([scans["04"]], [model], config, tmp_path / "out")
         assert job.missing_shells == (asked and name == "can")
+
+
+def test_a_scan_of_qsiprep_gives_the_same_signal_in_qsipreps_own_convention(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    """The same scan as QSIPrep stores it: the other voxel order, b-vectors along its axes, and directions in a .b."""
+    raw = scans["04"]
+    image = nib.load(raw.image)
+    order = np.array([[0, -1], [1, -1], [2, 1]])  # to LPS
+    now = nib.orientations.io_orientation(image.affine)
+    stored = image.as_reoriented(nib.orientations.ornt_transform(now, order))
+    world = load(raw).dwi.bvecs
+    name = "sub-04_ses-ge_space-ACPC_desc-preproc_dwi"
+    nib.save(stored, tmp_path / f"{name}.nii.gz")
+    shutil.copy(raw.bval, tmp_path / f"{name}.bval")
+    edges = stored.affine[:3, :3] / nib.affines.voxel_sizes(stored.affine)
+    np.savetxt(tmp_path / f"{name}.bvec", (world @ edges).T)
+    np.savetxt(tmp_path / f"{name}.b", np.column_stack([world, raw.bvals]))
+    scan = replace(
+        raw,
+        image=tmp_path / f"{name}.nii.gz",
+        bvec=tmp_path / f"{name}.bvec",
+        entities=raw.entities | {"space": "ACPC"},
+        dataset=tmp_path,
+        bvec_axes="image",
+    )
+    plain = job_for(raw, model, tmp_path / "raw")
+    harmonize(plain)
+    expected = nib.as_closest_canonical(nib.load(plain.output(".nii.gz"))).get_fdata()
+    for one in (scan, replace(scan, b_table=tmp_path / f"{name}.b")):
+        job = replace(plain, scan=one, root=tmp_path / f"out{bool(one.b_table)}")
+        assert harmonize(job)
+        assert not harmonize(job)
+        found = nib.load(job.output(".nii.gz"))
+        assert nib.aff2axcodes(found.affine) == ("L", "P", "S")
+        np.testing.assert_allclose(nib.as_closest_canonical(found).get_fdata(), expected, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(np.loadtxt(job.output(".bvec")), np.loadtxt(scan.bvec), atol=1e-5)
+        assert read_json(job.output(".json"))["GradientConvention"].startswith("QSIPrep")
+        assert job.output(".b").exists() == bool(one.b_table)
+    np.testing.assert_allclose(np.loadtxt(job.output(".b"))[:, :3], world, atol=1e-5)
+    assert read_json(plain.output(".json"))["GradientConvention"].startswith("FSL")

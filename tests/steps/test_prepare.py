@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import nibabel as nib
@@ -17,8 +18,9 @@ from bids_shresnet.diffusion.representation import in_mask, represent, unsmoothe
 from bids_shresnet.diffusion.sampling import sample, sample_patches
 from bids_shresnet.diffusion.tensors import tensor_maps
 from bids_shresnet.errors import BadInput
+from bids_shresnet.files.qsiprep import LABELS
 from bids_shresnet.files.travelling import open_travelling
-from bids_shresnet.scans import Matched, Pair, Scan, Scanner, Shell, Tissue, Travelling
+from bids_shresnet.scans import LabelImage, Matched, Pair, Scan, Scanner, Shell, Tissue, Travelling
 from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.loading import load
 from bids_shresnet.steps.prepare import (
@@ -31,7 +33,6 @@ from bids_shresnet.steps.prepare import (
     to_learn_from,
 )
 from bids_shresnet.steps.shells import PairShells, pair_shells
-from tests.datasets import TISSUES, write_tree
 
 POSE = Rotation.from_rotvec(np.radians([8.0, -5.0, 6.0])).as_matrix()  # how the head lies on the other scanner
 SHIFT = np.array([6.0, -4.0, 3.0])  # mm
@@ -250,13 +251,19 @@ def test_grey_and_white_matter_and_what_touches_them_is_learnt_from() -> None:
 
 def test_the_inputs_own_segmentation_decides_where_is_grey_and_white_matter(source: Scan, tmp_path: Path) -> None:
     loaded = load(source)
-    labels = np.random.default_rng(0).integers(0, 4, loaded.dwi.shape).astype(np.uint8)
-    nib.save(nib.Nifti1Image(labels, loaded.dwi.affine), tmp_path / "dseg.nii.gz")
-    write_tree(tmp_path, {"dseg.tsv": TISSUES})
     represented = represent(loaded.dwi, loaded.mask, SHELLS.source)
-    found = tissue_of(replace(source, dseg=tmp_path / "dseg.nii.gz"), loaded, represented)
-    by_name = np.array([0, Tissue.CSF, Tissue.GM, Tissue.WM])
-    np.testing.assert_array_equal(found, by_name[labels])
+    tissue = tissue_of(source, loaded, represented)
+    tissue[np.random.default_rng(0).random(tissue.shape) < 0.2] = 0  # not what the classifier would say
+    numbers = {tissue: label for label, tissue in LABELS.items()}
+    stored = np.array([0, *(numbers[one] for one in Tissue)], np.uint8)[tissue]
+    nib.save(nib.Nifti1Image(stored, loaded.dwi.affine), tmp_path / "dseg.nii.gz")
+    own = replace(source, segmentation=LabelImage(tmp_path / "dseg.nii.gz", LABELS))
+    np.testing.assert_array_equal(tissue_of(own, loaded, represented), tissue)
+    for order in permutations(Tissue):
+        labels = dict(zip(LABELS, order, strict=True))
+        if labels != LABELS:  # among them BIDS's: grey matter would be called white, and white matter CSF
+            with pytest.raises(BadInput, match="not what the scan shows"):
+                tissue_of(replace(own, segmentation=LabelImage(tmp_path / "dseg.nii.gz", labels)), loaded, represented)
 
 
 def test_a_subject_is_prepared_once_and_again_when_one_of_its_files_changes(
