@@ -1,8 +1,8 @@
 """Tiny BIDS datasets from a plain dict: path -> content.
 
 `{"sub-01/dwi/sub-01_dwi": Series(sidecar=PRISMA), "participants.tsv": [["participant_id"], ["sub-01"]]}` becomes an
-image with its .bval, .bvec and .json, and a table. A dict becomes JSON, a list of rows a TSV, an array a NIfTI image, an
-image or a text itself, and None a link to annexed content that is not there.
+image with its .bval, .bvec and .json, and a table. A dict becomes JSON, a list of rows a TSV, an array a NIfTI image,
+an image or a text itself, and None a link to annexed content that is not there.
 """
 
 from __future__ import annotations
