@@ -13,7 +13,7 @@ from bids_shresnet.diffusion.coherence import find_tracts, suspect
 from bids_shresnet.diffusion.values import Values, bright, inspect, mask_shape
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.files.fsl import to_fsl
-from bids_shresnet.files.nifti import read_dwi, read_mask
+from bids_shresnet.files.nifti import read_dwi, read_on_grid
 from bids_shresnet.files.series import read_grid
 from bids_shresnet.scans import Dwi, Scan
 
@@ -42,7 +42,7 @@ def read_through(job: ReadJob) -> list[Finding]:
     scan = job.scan
     try:
         dwi = read_dwi(scan)
-        mask = read_mask(scan.mask, dwi.shape, dwi.affine) if scan.mask else None
+        mask = read_on_grid(scan.mask, dwi.shape, dwi.affine, order=0) > 0 if scan.mask else None
     except BadInput as error:
         return list(error.findings)
     except InputMissing as error:

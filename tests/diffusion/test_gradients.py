@@ -10,7 +10,7 @@ from dipy.reconst.dti import TensorModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.diffusion.gradients import SHELL_GAP, find_shells, match_shells, rotate
+from bids_shresnet.diffusion.gradients import SHELL_GAP, count_directions, find_shells, match_shells, rotate
 from bids_shresnet.scans import B0_THRESHOLD
 from tests.diffusion.heads import sphere, turn
 
@@ -111,3 +111,9 @@ def test_main_direction_of_the_tensor_turns_with_the_gradients(angles: tuple[flo
 def test_turning_back_undoes_a_turn(angles: tuple[float, float, float]) -> None:
     table, head = np.concatenate([np.zeros((2, 3)), sphere(6)]), turn(*angles)
     np.testing.assert_allclose(rotate(rotate(table, head), head.T), table, atol=1e-12)
+
+
+def test_opposite_and_repeated_directions_are_one_axis() -> None:
+    vectors = sphere(60)
+    assert count_directions(vectors) == 60
+    assert count_directions(np.concatenate([vectors, -3 * vectors, np.round(vectors, 3)])) == 60

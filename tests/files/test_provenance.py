@@ -12,9 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from bids_shresnet.errors import Finding
 from bids_shresnet.files.outputs import prepare_root
-from bids_shresnet.files.provenance import Status, bids_uri, finish_run, sidecar, software, start_run
+from bids_shresnet.files.provenance import (
+    Status,
+    bids_uri,
+    finish_run,
+    sidecar,
+    software,
+    start_run,
+    write_findings,
+)
 from bids_shresnet.files.storage import read_json
+from bids_shresnet.files.tables import read_tsv
 
 SOURCES = ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz", "bids::models/from-A_to-B/fold-01.safetensors"]
 
@@ -103,6 +113,14 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
         ["subject", "session", "file", "status", "reason"],
         ["01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only b0"],
     ]
+
+
+def test_a_run_keeps_what_was_found_about_the_dataset(root: Path) -> None:
+    run = start_run(root, {}, ["shresnet"])
+    write_findings(run, [Finding("warning", "a.bvec, b.bvec", "flip x", "Look.")])
+    finish_run(run, [])
+    found = {"severity": "warning", "file": "a.bvec, b.bvec", "value": "flip x", "remedy": "Look."}
+    assert read_tsv(run.folder / "findings.tsv") == [found]
 
 
 def test_ids_used_in_prov_are_defined_in_prov(root: Path) -> None:

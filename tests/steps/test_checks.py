@@ -66,7 +66,7 @@ def test_bvecs_scaled_by_b_are_a_warning_and_the_scan_is_used(tmp_path: Path) ->
     scale = np.sqrt(np.array(series.bvals) / 1000)[:, None]
     text = "\n".join(" ".join(map(str, axis)) for axis in (series.bvecs * scale).T)
     inventory = find(write_tree(tmp_path / "data", {ONE: series, f"{ONE}.bvec": text}))
-    assert [(f.severity, "0.707 to 1" in f.value) for f in inventory.findings] == [("warning", True)]
+    assert [(f.severity, "0.7071 to 1" in f.value) for f in inventory.findings] == [("warning", True)]
     assert inventory.scans[0].bvals == tuple(series.bvals)
 
 
