@@ -7,22 +7,21 @@ import logging
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.errors import IO_ERROR, BadInput, Finding, NothingSelected, OutputError, ShresnetError
+from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, ShresnetError
 from bids_shresnet.parallel import Workers, set_up_process
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
     from bids_shresnet.config import Config
     from bids_shresnet.files.models import Model
     from bids_shresnet.files.provenance import Run, Status
-    from bids_shresnet.scans import Inventory, Pair, Selection
+    from bids_shresnet.planning import Plan
     from bids_shresnet.steps.harmonize import HarmonizeJob
 
 logger = logging.getLogger("bids_shresnet")
@@ -57,6 +56,7 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
     from bids_shresnet.files.outputs import output_root
+    from bids_shresnet.planning import planned
 
     root = output_root(config.output_dir)
     if config.reports_only or config.boilerplate_only:
@@ -134,96 +134,12 @@ def write_again(config: Config, root: Path, arguments: Sequence[str]) -> int:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the dataset lets us do, and all that is wrong or odd."""
-
-    inventory: Inventory
-    pairs: tuple[Pair, ...]
-    selection: Selection
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What became of one scan: its line in status.tsv, the DWI if one was written, the traceback if it failed."""
 
     row: Status
     written: Path | None = None
     details: str = ""
-
-
-def planned(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
-    """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
-    from bids_shresnet.steps.overview import overview
-    from bids_shresnet.steps.select import stop_at_none
-    from bids_shresnet.steps.show import document, table
-
-    plan = checked(looked_at(config, models), config, root, workers)
-    if config.dry_run:
-        found = overview(plan.inventory, plan.pairs, plan.selection, plan.findings)
-        sys.stdout.write(document(found) if config.json else table(found))
-    stop_at_errors(plan.findings)
-    stop_at_closed_folders(config, root)
-    if config.analysis_level == "participant":
-        stop_at_none(plan.inventory, plan.selection, config.bids_dir)
-    return plan
-
-
-def looked_at(config: Config, models: Sequence[Model]) -> Plan:
-    """Find scans and pairs, and collect all that is wrong with them."""
-    from bids_shresnet.scans import Selection
-    from bids_shresnet.steps.discover import find_scans
-    from bids_shresnet.steps.pair import form_pairs
-    from bids_shresnet.steps.select import select
-
-    inventory = find_scans(config, identity_required=not models)
-    plan = Plan(inventory, (), Selection((), ()), inventory.findings)
-    findings = list(inventory.findings)
-    if not models and (inventory.scans or not findings):  # of unusable scans it is said already why there is no pair
-        with collected(findings):
-            plan = replace(plan, pairs=form_pairs(inventory, config))
-    if config.analysis_level == "participant":
-        routes = [(m.source, m.target) for m in models] + [(p.source.label, p.target.label) for p in plan.pairs]
-        plan = replace(plan, selection=select(inventory, routes, config))
-    return replace(plan, findings=tuple(findings))
-
-
-def checked(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
-    """Add what the preflight finds; a real run leaves out what an earlier one has read and used."""
-    from bids_shresnet.steps.checks import joined
-    from bids_shresnet.steps.preflight import Ahead, preflight, still_ahead
-
-    ahead = Ahead(plan.pairs, plan.selection.scans, root, config.work_dir or root)
-    found = preflight(ahead if config.dry_run else still_ahead(ahead), config, workers)
-    return replace(plan, findings=joined([*plan.findings, *found]))
-
-
-def stop_at_closed_folders(config: Config, root: Path) -> None:
-    """Refuse an output or work folder in which nothing can be written."""
-    from bids_shresnet.steps.checks_folders import unwritable
-
-    if closed := unwritable((root, config.work_dir or root)):
-        raise OutputError("\n".join(map(str, closed)))
-
-
-@contextmanager
-def collected(findings: list[Finding]) -> Iterator[None]:
-    """Keep what is wrong for later, so that all of it can be listed at once."""
-    try:
-        yield
-    except BadInput as error:
-        findings.extend(error.findings)
-
-
-def stop_at_errors(findings: Sequence[Finding]) -> None:
-    """Log what is odd about the dataset; raise all that is wrong with it, at once."""
-    for finding in findings:
-        if finding.severity != "error":
-            level = logging.WARNING if finding.severity == "warning" else logging.DEBUG
-            logger.log(level, "%s: %s. %s", finding.file, finding.value, finding.remedy)
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        raise BadInput(errors)
 
 
 def report(models: Sequence[Model], root: Path, command: str) -> None:

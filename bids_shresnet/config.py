@@ -62,7 +62,7 @@ class NetworkConfig:
     resblocks: int = 2
     """Number of ResBlocks; the paper's best is 2."""
     hidden: int | None = None
-    """Channels inside a functional unit; by default as many as there are coefficients."""
+    """Channels inside a functional unit; by default as many as a shell has coefficients."""
     contrast: bool = True
     """Show the network S0 as well, relative to its surroundings: it tells tissues apart that look alike in S/S0."""
     skip: bool = True

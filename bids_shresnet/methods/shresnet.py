@@ -77,9 +77,19 @@ class Shresnet:
 
 
 def architecture_for(outputs: tuple[int, ...], config: NetworkConfig, seen: tuple[int, ...] = ()) -> Architecture:
-    """One functional unit an order and shell."""
-    hidden = config.hidden or sum(outputs)
+    """One functional unit an order and shell; inside, by default, as wide as the largest shell has coefficients."""
+    hidden = config.hidden or max(sum(shell) for shell in shells_of(outputs))
     return Architecture(outputs, config.resblocks, hidden, contrast=config.contrast, skip=config.skip, seen=seen)
+
+
+def shells_of(outputs: tuple[int, ...]) -> list[list[int]]:
+    """Number of coefficients of every order, by shell: each begins with its order 0."""
+    shells: list[list[int]] = []
+    for count in outputs:
+        if count == 1:
+            shells.append([])
+        shells[-1].append(count)
+    return shells
 
 
 def fit_shresnet(lesson: Lesson) -> Fitted:

@@ -146,3 +146,11 @@ def test_a_unit_for_every_order_and_shell() -> None:
     assert architecture_for(outputs, NetworkConfig()).outputs == outputs
     assert architecture_for(outputs, NetworkConfig()).hidden == 21
     assert architecture_for(outputs, NetworkConfig(resblocks=3, hidden=7)).hidden == 7
+
+
+def test_inside_a_unit_is_as_wide_as_the_largest_shell_however_many_there_are() -> None:
+    widths = [
+        architecture_for(outputs, OURS).hidden for outputs in ((1, 5, 9), (1, 5, 9, 1, 5, 9), (1, 5, 1, 5, 9), (1,))
+    ]
+    assert widths == [15, 15, 15, 1]
+    assert architecture_for((1, 5, 9, 1, 5, 9), replace(OURS, hidden=30)).hidden == 30
