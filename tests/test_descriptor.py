@@ -11,7 +11,7 @@ from bids_shresnet.descriptor import descriptor
 
 POSITIONALS = ["data", "out", "participant"]
 INPUTS = descriptor()["inputs"]
-VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x"}
+VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
 
 
 def settings(kind: type, section: str = "") -> set[str]:
