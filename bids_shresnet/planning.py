@@ -66,7 +66,8 @@ def looked_at(config: Config, models: Sequence[Model]) -> Plan:
 def checked(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
     """Add what the preflight finds; a real run leaves out what an earlier one has read and used."""
     ahead = Ahead(plan.pairs, plan.selection.scans, root, config.work_dir or root)
-    found = preflight(ahead if config.dry_run else still_ahead(ahead), config, workers)
+    broken = {finding.file for finding in plan.findings if finding.severity == "error"}
+    found = preflight(ahead if config.dry_run else still_ahead(ahead), config, workers, broken)
     return replace(plan, findings=joined([*plan.findings, *found]))
 
 

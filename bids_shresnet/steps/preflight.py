@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from bids_shresnet.config import Config
@@ -28,6 +29,12 @@ class Ahead:
     output: Path
     work: Path
 
+    def readable(self, broken: Collection[str]) -> Ahead:
+        """Without what cannot be read, of which that is said already."""
+        pairs = tuple(pair for pair in self.pairs if not any(str(s.image) in broken for s in chain(*pair.travelling)))
+        scans = tuple(scan for scan in self.scans if str(scan.image) not in broken)
+        return replace(self, pairs=pairs, scans=scans)
+
 
 def still_ahead(ahead: Ahead) -> Ahead:
     """Leave out what an earlier run has done: models that are there, and scans of which there is an output.
@@ -39,13 +46,14 @@ def still_ahead(ahead: Ahead) -> Ahead:
     return Ahead(pairs, scans, ahead.output, ahead.work)
 
 
-def preflight(ahead: Ahead, config: Config, workers: Workers) -> list[Finding]:
-    """Check shells and space, and read every scan through that will be used.
+def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection[str] = ()) -> list[Finding]:
+    """Check shells and space, and read every scan through that will be used, but images known to be `broken`.
 
     Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects reads theirs only.
     """
     settings = {"predict_missing": config.predict_missing_shells}
     findings = [finding for pair in ahead.pairs for finding in shell_faults(pair, config.sh_order, **settings)]
+    ahead = ahead.readable(broken)
     findings += space_faults(ahead.pairs, ahead.scans, ahead.output, ahead.work)
     jobs = read_jobs(ahead, config.participant_label if config.dry_run else ())
     if jobs:
