@@ -444,7 +444,9 @@ ZOO = (
         ("note", "a grid of 3 x 2 x 2 voxels that is not the scan's"),
         derivative={MASK.replace("dwi", "anat"): np.ones((3, 2, 2), np.uint8)},
     ),
-    Case("a mask in the scan's space on another grid", heads(), GOOD, derivative={MASK: np.ones((3, 2, 2), np.uint8)}),
+    Case(
+        "a mask in the scan's space on another grid", heads(), GOOD, (), derivative={MASK: np.ones((3, 2, 2), np.uint8)}
+    ),
     Case("an annexed mask that is not here", heads(), GOOD, ("warning", "datalad get"), derivative={MASK: None}),
     # the command line
     Case("no such participant", heads(), MISSING, ("--participant-label 99",), ("--participant-label", "99")),
