@@ -8,10 +8,9 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.errors import Finding
 from bids_shresnet.files.fsl import from_fsl
 from bids_shresnet.files.placement import Placement, read_placement
-from bids_shresnet.files.series import read_grid
 
 SAME_PLACE = 0.1  # mm; sforms and qforms of one image differ by less through rounding
 SAME_SIZE = 0.01  # relative difference of voxel sizes that is rounding
@@ -19,12 +18,9 @@ USUAL_MM = (0.3, 12.0)  # of a voxel of a head; beyond it the unit is not mm
 NO_TABLE = np.zeros((0, 3))
 
 
-def placement_faults(image: Path) -> list[Finding]:
-    """Check the affine, and the header's codes and voxel sizes against it."""
-    try:
-        (shape, affine), placement = read_grid(image), read_placement(image)
-    except BadInput:  # was told where its grid was needed
-        return []
+def placement_faults(image: Path, shape: tuple[int, ...], affine: Float[np.ndarray, "4 4"]) -> list[Finding]:
+    """Check the affine as it was read, and the header's codes and voxel sizes against it."""
+    placement = read_placement(image)
     return [*_bad_axes(image, affine), *_odd_codes(image, placement, shape), *_odd_sizes(image, placement, affine)]
 
 

@@ -6,10 +6,9 @@ what is wrong becomes a finding of the inventory, for the caller to show and to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypeGuard, TypeVar
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -20,14 +19,13 @@ from bids_shresnet.files.bids import find_dwi
 from bids_shresnet.files.claims import read_claims
 from bids_shresnet.files.filters import Wanted, read_wanted
 from bids_shresnet.files.gradients import find_axes
-from bids_shresnet.files.nifti import GRID_TOLERANCE
 from bids_shresnet.files.scanners import Naming, identify, read_naming
 from bids_shresnet.files.series import DwiFile, read_gradients, read_grid
 from bids_shresnet.scans import Inventory, LeftOut, Scan, Scanner
 from bids_shresnet.steps import checks, checks_gradients, checks_header
 from bids_shresnet.steps.identity import conflicts
+from bids_shresnet.steps.usable import Usable
 
-Candidate = TypeVar("Candidate")
 Judged = tuple[Scan | LeftOut | None, tuple[Finding, ...]]  # None for a file that its findings make unusable
 
 
@@ -52,7 +50,8 @@ def find_scans(config: Config, *, identity_required: bool) -> Inventory:
     _check_column(config, naming)
     _check_split(config, files)
     wanted = read_wanted(config.bids_filter_file, config.exclude_participant_label)
-    judged = [_judge(file, naming, wanted, identity_required=identity_required) for file in files]
+    asked = config.participant_label if config.dry_run else ()  # a dry run for some opens no images of others
+    judged = [_judge(file, naming, wanted, asked, identity_required=identity_required) for file in files]
     scans = _share_scanners(scan for scan, _ in judged if isinstance(scan, Scan))
     left_out = tuple(
         _why(file, *item) for file, item in zip(files, judged, strict=True) if not isinstance(item[0], Scan)
@@ -100,7 +99,7 @@ def _share_scanners(scans: Iterable[Scan]) -> tuple[Scan, ...]:
     )
 
 
-def _judge(file: DwiFile, naming: Naming, wanted: Wanted, *, identity_required: bool) -> Judged:
+def _judge(file: DwiFile, naming: Naming, wanted: Wanted, asked: Collection[str], *, identity_required: bool) -> Judged:
     """Find a file usable, left out, or neither; with what is wrong or odd about it."""
     if reason := checks.not_a_series(file) or wanted.why_not(file):
         return LeftOut(file.image, reason), ()
@@ -114,6 +113,8 @@ def _judge(file: DwiFile, naming: Naming, wanted: Wanted, *, identity_required: 
     if isinstance(scanner, Finding) and not identity_required:
         return LeftOut(file.image, scanner.value), file.findings
     findings = (*file.findings, *checks.sidecar_faults(file), *checks_gradients.gradient_faults(file, bvals, bvecs))
+    if asked and file.entities["subject"] not in asked and isinstance(scanner, Scanner):
+        return (None if _has_errors(findings) else _scan(file, scanner, bvals)), findings
     return _compare(file, scanner, bvals, bvecs, findings)
 
 
@@ -149,50 +150,24 @@ def _compare(
     usable = Usable(file, shape, affine)
     mask = usable.first(file.masks, lambda path: (path,))
     segmentation = usable.first(file.segmentations, lambda one: one.files)
-    findings += (*checks.volume_faults(file, shape, bvals.size), *checks_header.placement_faults(file.image))
+    findings += (
+        *checks.volume_faults(file, shape, bvals.size),
+        *checks_header.placement_faults(file.image, shape, affine),
+    )
     findings += (*disagreements, *usable.faults)
-    if isinstance(scanner, Finding) or any(finding.severity == "error" for finding in findings):
+    if isinstance(scanner, Finding) or _has_errors(findings):
         return None, findings
     scan = _scan(file, scanner, bvals)
     return replace(scan, mask=mask, segmentation=segmentation, bvec_axes=axes), findings
 
 
+def _has_errors(findings: Iterable[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
 def _lacks_only_the_image(scanner: Scanner | Finding, findings: Iterable[Finding]) -> TypeGuard[Scanner]:
     """Whether one could plan with it: scanners and pairs are shown before annexed images are fetched."""
     return isinstance(scanner, Scanner) and sum(finding.severity == "error" for finding in findings) == 1
-
-
-@dataclass
-class Usable:
-    """Which masks and segmentations show a scan's space: on its grid, or on another one and their names say so.
-
-    Unreadable ones become warnings in `faults`; those on a grid of their own are told there only if no other is usable.
-    """
-
-    file: DwiFile
-    shape: tuple[int, ...]
-    affine: Float[np.ndarray, "4 4"]
-    faults: list[Finding] = field(default_factory=list)
-
-    def first(self, candidates: Iterable[Candidate], files: Callable[[Candidate], Iterable[Path]]) -> Candidate | None:
-        """The first of which all files can be used."""
-        elsewhere: list[Finding] = []
-        for one in candidates:
-            found = [self._elsewhere(path) for path in files(one)]
-            if not any(found):
-                return one
-            elsewhere += [finding for some in found for finding in some]
-        self.faults += elsewhere
-        return None
-
-    def _elsewhere(self, path: Path) -> list[Finding]:
-        """What keeps an image from being used."""
-        try:
-            shape, affine = read_grid(path)
-        except BadInput as error:
-            return [replace(finding, severity="warning") for finding in error.findings]
-        on_grid = shape[:3] == self.shape[:3] and np.allclose(affine, self.affine, atol=GRID_TOLERANCE)
-        return [] if on_grid or path in self.file.aligned else [checks_header.other_grid(path, shape, self.shape)]
 
 
 def _scan(file: DwiFile, scanner: Scanner, bvals: Float[np.ndarray, " n"]) -> Scan:
