@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_shresnet.config import METHODS, Config, NetworkConfig, TrainingConfig
-from bids_shresnet.errors import UsageError
+from bids_shresnet.errors import UnknownLevel, UsageError
 from bids_shresnet.files.records import from_record, to_record
 
 NUMBERS = st.integers(1, 10**6)
@@ -75,7 +75,6 @@ def test_a_record_names_every_setting_and_defaults_fill_what_one_leaves_out() ->
         ({"training": {"folds": "many"}}, r"training\.folds: 'many'"),
         ({"training": {"folds": True}}, r"training\.folds: True"),
         ({"training": {"decay": "0.9"}}, r"training\.decay"),
-        ({"analysis_level": "subject"}, "analysis_level: 'subject'"),
         ({"participant_label": "01"}, "participant_label"),
         ({"participant_label": [1]}, "participant_label: 1"),
         ({"sh_order": 3}, "sh-order 3"),
@@ -87,6 +86,11 @@ def test_a_record_that_fits_no_configuration_is_refused_by_the_name_of_the_setti
 ) -> None:
     with pytest.raises(UsageError, match=name):
         from_record({**MINIMAL, **change})
+
+
+def test_a_record_of_an_unknown_analysis_level_is_refused() -> None:
+    with pytest.raises(UnknownLevel, match="session"):
+        from_record({**MINIMAL, "analysis_level": "session"})
 
 
 def test_a_record_without_a_dataset_is_incomplete() -> None:

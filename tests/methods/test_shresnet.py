@@ -144,7 +144,7 @@ def test_each_epoch_draws_voxels_of_all_subjects_anew(monkeypatch: pytest.Monkey
 def test_a_unit_for_every_order_and_shell() -> None:
     outputs = (1, 5, 9, 1, 5)
     assert architecture_for(outputs, NetworkConfig()).outputs == outputs
-    assert architecture_for(outputs, NetworkConfig()).hidden == 21
+    assert architecture_for(outputs, NetworkConfig()).hidden == 15
     assert architecture_for(outputs, NetworkConfig(resblocks=3, hidden=7)).hidden == 7
 
 
