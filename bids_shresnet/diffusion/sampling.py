@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.ndimage import map_coordinates
 
 from bids_shresnet.scans import ShImage
 
+TINY = 1e-4  # share of a point's surroundings, rounding
 CUBIC = 3  # order of the spline: it keeps noise and sharpness nearly as they are at the voxels
 
 
@@ -34,6 +35,13 @@ def sample(
 ) -> Float[np.ndarray, "p n"]:
     """Values of an image at world positions (RAS+ mm), zero outside it."""
     return _interpolate(values, _voxels(affine, points), np.float32)
+
+
+def surrounded(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Bool[np.ndarray, " p"]:
+    """Whether the voxels around each point all hold signal: what is interpolated elsewhere was not measured."""
+    holds = (image.mask & (image.coefficients[..., 0] > 0)).astype(np.float32)
+    inside = map_coordinates(holds, _voxels(image.affine, points).T, order=1)
+    return np.asarray(inside > 1 - TINY)
 
 
 def _voxels(affine: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3"]:

@@ -25,7 +25,7 @@ from bids_shresnet.diffusion.comparison import (
     nmse,
 )
 from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.sampling import sample
+from bids_shresnet.diffusion.sampling import sample, surrounded
 from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
 from bids_shresnet.files.arrays import RECORD
 from bids_shresnet.files.models import Model
@@ -265,8 +265,9 @@ def _tissue_means(subject: Travelling) -> Float[np.ndarray, "scanner tissue quan
 
 
 def _grey_and_white(subject: Travelling) -> Travelling:
-    """Only what the proof is about, in memory."""
+    """Only what the proof is about, in memory: places that both scans measured, not the edge of the source's brain."""
     rows = np.isin(subject.matched.tissue, list(TISSUES.values()))
+    rows &= surrounded(subject.source, subject.matched.points)
     matched = {name: getattr(subject.matched, name)[rows] for name in ("signal", "noise", "points", "tissue")}
     unread = np.broadcast_to(np.float16(0), (int(rows.sum()), *subject.matched.patches.shape[1:]))
     few = replace(subject.matched, **matched, patches=unread)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.comparison import by_tissue, nmse
 from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.sampling import sample
+from bids_shresnet.diffusion.sampling import sample, surrounded
 from bids_shresnet.files.models import MISSING_SHELLS, Model
 from bids_shresnet.files.storage import write_tsv
 from bids_shresnet.methods.registry import load_harmonizer
@@ -68,11 +68,12 @@ def _errors(
     matched: Matched = travelling.matched
     signal = np.clip(coefficients @ matched.matrix.T, 0, 1)
     measured = np.asarray(matched.signal, dtype=np.float32)
+    there = surrounded(travelling.source, matched.points)
     errors = []
     for shell in job.missing:
         volumes = np.isclose(matched.bvals, shell.bvalue, rtol=0.05)
         for name, inside in by_tissue(matched.tissue):
-            places = np.ix_(inside, volumes)
+            places = np.ix_(inside & there, volumes)
             error = nmse(measured[places], signal[places])
             errors.append(MissingError(subject, job.number, job.method, shell.bvalue, name, error))
     return errors

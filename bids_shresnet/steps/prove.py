@@ -30,7 +30,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "subject": {"Description": "Held-out subject."},
     "fold": {"Description": "Number of the split that held the subject out."},
     "method": {"Description": "Harmonizer; nothing: the source scan as it is; rescan: the target's second scan."},
-    "tissue": {"Description": "WM: white matter, GM: grey matter, by the target's scan."},
+    "tissue": {
+        "Description": "WM: white matter, GM: grey matter, by the target's scan, where the source's voxels around a "
+        "place all hold signal."
+    },
     "quantity": {
         "Description": "signal: S/S0 in the target's directions. FA, MD: of the tensor; where a method takes noise "
         "away, as the target would have measured its prediction, with noise, because noise makes measured FA too high."

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
-from bids_shresnet.diffusion.sampling import sample, sample_patches
+from bids_shresnet.diffusion.sampling import sample, sample_patches, surrounded
 from bids_shresnet.network.patches import cut, rows_of
 from bids_shresnet.scans import Shell, ShImage
 from tests.diffusion.heads import turn
@@ -113,3 +113,25 @@ def test_outside_the_image_is_zero() -> None:
 def test_image_without_points_gives_no_patches() -> None:
     assert sample_patches(image(noise()), np.empty((0, 3))).shape == (0, 27, 7)
     assert sample(noise(), oblique(), np.empty((0, 3))).shape == (0, 6)
+
+
+def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() -> None:
+    """A box of brain with one voxel without signal; voxels of 2 mm, so that a point between two is 1 mm away."""
+    mask = np.zeros((6, 6, 6), dtype=bool)
+    mask[1:5, 1:5, 1:5] = True
+    coefficients = np.where(mask, 1.0, 0.0)[..., None].astype(np.float32)
+    coefficients[4, 4, 4] = 0
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    image = ShImage(coefficients, mask, affine, (Shell(1000.0, 0),), np.zeros(mask.shape, np.float32))
+    cases = {
+        (2, 2, 2): True,
+        (1, 1, 1): True,  # on a voxel nothing else bears on it
+        (1.5, 2, 2): True,
+        (0.9, 2, 2): False,  # leans on what is not brain
+        (4.1, 2, 2): False,
+        (3.5, 3.5, 3.5): False,  # leans on the voxel without signal
+        (3.5, 3.5, 3): True,
+        (9, 2, 2): False,
+    }
+    found = surrounded(image, 2.0 * np.array(list(cases)))
+    assert found.tolist() == list(cases.values())
