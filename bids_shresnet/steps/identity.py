@@ -53,7 +53,8 @@ def _changes(label: str, scans: Sequence[Scan], split_by: Sequence[str]) -> list
 def _shared_serials(by_label: Mapping[str, Sequence[Scan]]) -> Iterable[tuple[list[str], Finding]]:
     """Serial numbers that stand for several models."""
     for serial, labels in _labels_by(by_label, lambda scan: identity_of(scan.metadata)[1]).items():
-        models = {identity_of(scan.metadata)[0] for label in labels for scan in by_label[label]}
+        identities = {identity_of(scan.metadata) for label in labels for scan in by_label[label]}
+        models = {model for model, own in identities if own == serial}
         if serial and len(models) > 1:
             value = f"one serial number, {serial}, for {len(models)} models: {', '.join(sorted(models))}"
             remedy = "They are taken as different machines; if they are one, say so with --scanner-map."
