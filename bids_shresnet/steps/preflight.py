@@ -17,6 +17,8 @@ from bids_shresnet.steps.checks_folders import space_faults
 from bids_shresnet.steps.checks_pairs import shell_faults
 from bids_shresnet.steps.checks_volumes import ReadJob, read_through
 
+FEW = 4  # scans that are read in the time that starting a process takes
+
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +60,8 @@ def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection
     jobs = read_jobs(ahead, config.participant_label if config.dry_run else ())
     if jobs:
         logger.info("%d scans are read through before any work", len(jobs))
-        found = {job.scan.image: some for job, some in workers.run(read_through, jobs)}
+        readers = workers if len(jobs) > FEW else replace(workers, processes=1)
+        found = {job.scan.image: some for job, some in readers.run(read_through, jobs)}
         findings += [finding for job in jobs for finding in found[job.scan.image]]
     return findings
 
