@@ -48,10 +48,11 @@ class MaskShape:
 
 def inspect(dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | None = None) -> Values:
     """Count what is wrong with a scan's values; without a mask, the head is where S0 is bright."""
-    head = bright(mean_b0(dwi)) if mask is None else mask
+    s0 = mean_b0(dwi)
+    head = bright(s0) if mask is None else mask
     broken, negative = ~np.isfinite(dwi.data), dwi.data < 0
     return Values(
-        signal=bool(np.any(mean_b0(dwi) > 0)),
+        signal=bool(np.any(s0 > 0)),
         not_finite=_share(broken[head]),
         negative=_share(negative[head]),
         outside=bool(broken[~head].any() or negative[~head].any()),

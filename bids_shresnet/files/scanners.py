@@ -132,11 +132,11 @@ def identity_of(metadata: Mapping[str, Any]) -> tuple[str, str]:
 
 def _from_sidecar(metadata: Mapping[str, Any]) -> Scanner | None:
     """Name the machine by model and serial number; None if one of them is missing."""
-    model, serial = model_of(metadata), normalize_serial(metadata.get("DeviceSerialNumber"))
-    label = sanitize(normalize_model(model) + serial)
-    if not sanitize(normalize_model(model)) or not serial:
+    model, serial = identity_of(metadata)
+    if not sanitize(model) or not serial:
         return None
-    return Scanner(label, str(metadata.get("Manufacturer") or "").strip(), model, serial, evidence="sidecar")
+    manufacturer = str(metadata.get("Manufacturer") or "").strip()
+    return Scanner(sanitize(model + serial), manufacturer, model_of(metadata), serial, evidence="sidecar")
 
 
 def _from_name(file: DwiFile, pattern: re.Pattern[str] | None) -> Scanner | None:

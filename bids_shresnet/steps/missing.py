@@ -68,12 +68,12 @@ def _errors(
     matched: Matched = travelling.matched
     signal = np.clip(coefficients @ matched.matrix.T, 0, 1)
     measured = np.asarray(matched.signal, dtype=np.float32)
-    there = surrounded(travelling.source, matched.points)
+    tissue = np.where(surrounded(travelling.source, matched.points), matched.tissue, 0)
     errors = []
     for shell in job.missing:
         volumes = np.isclose(matched.bvals, shell.bvalue, rtol=0.05)
-        for name, inside in by_tissue(matched.tissue):
-            places = np.ix_(inside & there, volumes)
+        for name, inside in by_tissue(tissue):
+            places = np.ix_(inside, volumes)
             error = nmse(measured[places], signal[places])
             errors.append(MissingError(subject, job.number, job.method, shell.bvalue, name, error))
     return errors

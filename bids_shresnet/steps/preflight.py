@@ -53,8 +53,11 @@ def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection
 
     Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects reads theirs only.
     """
-    settings = {"predict_missing": config.predict_missing_shells}
-    findings = [finding for pair in ahead.pairs for finding in shell_faults(pair, config.sh_order, **settings)]
+    findings = [
+        finding
+        for pair in ahead.pairs
+        for finding in shell_faults(pair, config.sh_order, predict_missing=config.predict_missing_shells)
+    ]
     ahead = ahead.readable(broken)
     findings += space_faults(ahead.pairs, ahead.scans, ahead.output, ahead.work)
     jobs = read_jobs(ahead, config.participant_label if config.dry_run else ())

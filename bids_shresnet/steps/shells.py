@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_shresnet.diffusion.gradients import find_shells, match_shells
+from bids_shresnet.diffusion.gradients import ShellVolumes, find_shells, match_shells
 from bids_shresnet.diffusion.harmonics import order_for
 from bids_shresnet.diffusion.representation import volumes_of
 from bids_shresnet.errors import BadInput, Finding
@@ -47,15 +47,14 @@ def pair_shells(pair: Pair, sh_order: int | None, *, predict_missing: bool = Fal
         scan = pair.travelling[0][0]
         value = f"no b-value within 25 % of one of {pair.target.label}"
         raise BadInput([Finding("error", str(scan.image), value, "Harmonize to a scanner with similar b-values.")])
-    source = tuple(
-        Shell(first_source[i].bvalue, order_for(len(first_source[i].volumes), sh_order)) for i, _ in partners
-    )
-    target = tuple(
-        Shell(first_target[j].bvalue, order_for(len(first_target[j].volumes), sh_order)) for _, j in partners
-    )
+
+    def fitted(shell: ShellVolumes) -> Shell:
+        return Shell(shell.bvalue, order_for(len(shell.volumes), sh_order))
+
+    source = tuple(fitted(first_source[i]) for i, _ in partners)
+    target = tuple(fitted(first_target[j]) for _, j in partners)
     shared = {j for _, j in partners}
-    others = [shell for j, shell in enumerate(first_target) if predict_missing and j not in shared]
-    missing = tuple(Shell(shell.bvalue, order_for(len(shell.volumes), sh_order)) for shell in others)
+    missing = tuple(fitted(s) for j, s in enumerate(first_target) if predict_missing and j not in shared)
     findings = [
         *(finding for scan, _ in pair.travelling for finding in _lacking(scan, source)),
         *(finding for _, scan in pair.travelling for finding in _lacking(scan, (*target, *missing))),
