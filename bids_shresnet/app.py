@@ -204,10 +204,11 @@ def one_scan(job: HarmonizeJob) -> Outcome:
 
 def row(file: Path, status: Literal["done", "kept", "left out", "failed"], reason: str = "") -> Status:
     """A line of status.tsv."""
+    from bids_shresnet.files.dataset import take_apart
     from bids_shresnet.files.provenance import Status
 
-    labels = dict(part.split("-", 1) for part in file.name.split("_") if "-" in part)
-    return Status(labels.get("sub", ""), labels.get("ses", ""), file.name, status, reason)
+    entities = take_apart(file).entities
+    return Status(entities.get("subject", ""), entities.get("session", ""), file.name, status, reason)
 
 
 def say_the_end(rows: Sequence[Status], models: Sequence[Model], root: Path) -> None:

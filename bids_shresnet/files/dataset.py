@@ -74,7 +74,7 @@ class Dataset:
             If the pybids database is of another dataset.
         """
         _must_be_dataset(root)
-        files = tuple(_take_apart(path) for path in list_files(root, subjects, database))
+        files = tuple(take_apart(path) for path in list_files(root, subjects, database))
         shelves = defaultdict(list)
         for file in files:
             shelves[file.path.parent, file.suffix, file.extension].append(file)
@@ -111,7 +111,7 @@ def _must_be_dataset(root: Path) -> None:
         raise InputMissing(msg)
 
 
-def _take_apart(path: Path) -> File:
+def take_apart(path: Path) -> File:
     """Split a file name, not the folders above it."""
     stem, _, extension = path.name.partition(".")
     *pairs, suffix = stem.split("_")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bids_shresnet.diffusion.gradients import find_shells
 from bids_shresnet.errors import Finding
+from bids_shresnet.files.dataset import take_apart
 from bids_shresnet.files.sidecars import said
 from bids_shresnet.scans import Inventory, Pair, Scan, Scanner, Selection
 
@@ -71,8 +73,7 @@ def overview(
 ) -> Overview:
     """Everything that was found and what would be done with it; every DWI of the dataset is in one row."""
     left_out = [
-        ScanRow(str(item.file), *_labels(item.file.name), "", "", "left out", item.reason)
-        for item in inventory.left_out
+        ScanRow(str(item.file), *_labels(item.file), "", "", "left out", item.reason) for item in inventory.left_out
     ]
     return Overview(
         scanners=tuple(_scanner_row(scanner, inventory) for scanner in inventory.scanners.values()),
@@ -122,10 +123,10 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
     return rows
 
 
-def _labels(name: str) -> tuple[str, str]:
+def _labels(file: Path) -> tuple[str, str]:
     """Subject and session of a file name."""
-    pairs = dict(part.split("-", 1) for part in name.split("_") if "-" in part)
-    return pairs.get("sub", ""), pairs.get("ses", "")
+    entities = take_apart(file).entities
+    return entities.get("subject", ""), entities.get("session", "")
 
 
 def _shells(scan: Scan) -> str:
