@@ -18,9 +18,11 @@ import torch
 from jaxtyping import Float, Int
 from scipy.optimize import brentq
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid, normalize, softplus
 
 CALIBRATED = 5  # coefficients of order 2, which FA depends on; calibrating order 4 too costs signal
+CENTRE = 13  # of a patch, C order
+OWN = 0.4  # most of its own direction that a scan keeps; measured on simulated heads (docs/experiments.md)
 CROSS = torch.tensor([4, 10, 12, 13, 14, 16, 22])  # the centre of a patch and its six nearest neighbours, C order
 SPREAD = (0.02, 0.6)  # standard deviation of the logarithm of the true amplitude, where the patch is known
 MAX_GAIN = 5.0
@@ -54,6 +56,7 @@ class AmplitudeHead(nn.Module):
         super().__init__()
         self.hidden = hidden
         self.groups, self.seen = _groups(outputs), _groups(seen or outputs)
+        self.same = not seen  # what is predicted was measured as well, on the source scanner
         self.calibrated = [number for number, count in enumerate(outputs) if count == CALIBRATED]
         features = 27 * (1 + len(self.seen)) + 2 * len(self.seen) + len(self.groups)
         count = len(self.calibrated)
@@ -88,16 +91,29 @@ class AmplitudeHead(nn.Module):
         return median * (spread.square() / 2).exp()
 
     def forward(self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]) -> Float[Tensor, "v c"]:
-        """The prediction with calibrated amplitudes; its orientations stay."""
+        """The prediction with calibrated amplitudes and, where these are large, a part of the scan's own direction."""
         amplitudes = self.expected(self.features(patches, predicted))
         a, b = self.stretch.unbind(1)
         wanted = a.exp() * amplitudes**b
         out = predicted.clone()
         for column, number in enumerate(self.calibrated):
-            group = self.groups[number]
-            length = predicted[:, group].norm(dim=1).clamp_min(1e-6)
-            out[:, group] *= (wanted[:, column] / length).clamp_max(MAX_GAIN)[:, None]
+            group, length = self.groups[number], wanted[:, column, None]
+            direction = normalize(predicted[:, group])
+            if self.same:
+                own, share = normalize(patches[:, CENTRE, group]), self.own_share(column, length)
+                direction = normalize(torch.lerp(direction, own, share))
+            most = MAX_GAIN * predicted[:, group].norm(dim=1, keepdim=True)
+            out[:, group] = torch.minimum(length, most) * direction
         return out
+
+    def own_share(self, column: int, length: Float[Tensor, "v 1"]) -> Float[Tensor, "v 1"]:
+        """How far the scan's own direction is to be believed.
+
+        Registered pairs of scans teach to trust a voxel too little: its label lies half a millimetre beside it. At
+        application nothing is registered. Where there is little to have a direction, the scan's is only noise.
+        """
+        typical = self.population[column, POPULATION // 2 - 1 : POPULATION // 2 + 1].mean()
+        return OWN * length / (length + typical)
 
     def loss(self, features: Float[Tensor, "v f"], lengths: Lengths) -> Float[Tensor, ""]:
         """Negative log-likelihood of the measured lengths.

@@ -11,11 +11,14 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.spatial.transform import Rotation
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.network.amplitude import (
+    CENTRE,
     GRID,
     MAX_GAIN,
+    OWN,
     AmplitudeHead,
     Lengths,
     deconvolved,
@@ -123,16 +126,43 @@ def voxels(count: int = 50) -> tuple[Float[Tensor, "v 27 n"], Float[Tensor, "v c
     return torch.randn(count, 27, 22, generator=generator), torch.randn(count, 21, generator=generator)
 
 
-def test_orders_other_than_2_and_all_orientations_stay() -> None:
+def test_orders_other_than_2_stay_and_orientations_where_the_scan_has_none_of_its_own() -> None:
     patches, predicted = voxels()
+    patches[:, CENTRE] = 0
     with torch.no_grad():
         found = head()(patches, predicted)
     for group in OTHERS:
         assert torch.equal(found[:, group], predicted[:, group])
     for group in TWOS:
-        before, after = (torch.nn.functional.normalize(part[:, group]) for part in (predicted, found))
+        before, after = (normalize(part[:, group]) for part in (predicted, found))
         torch.testing.assert_close(after, before)
         assert not torch.allclose(found[:, group], predicted[:, group], rtol=0.01)
+
+
+def test_orientations_turn_towards_the_scans_own_the_more_there_is_of_them_and_at_most_by_its_share() -> None:
+    ours, (patches, predicted) = head(), voxels()
+    with torch.no_grad():
+        found = ours(patches, predicted)
+    for column, group in enumerate(TWOS):
+        own, said, got = (normalize(part[:, group]) for part in (patches[:, CENTRE], predicted, found))
+        cosines = (own * said).sum(1)
+        plane = torch.stack([said, own], 2)
+        solved = torch.linalg.lstsq(plane, got[..., None]).solution[:, :, 0]
+        torch.testing.assert_close((plane @ solved[..., None])[..., 0], got, rtol=1e-4, atol=1e-5)
+        share = solved[:, 1] / solved.sum(1)
+        assert ((share > 0) & (share < OWN)).all()
+        assert ((own * got).sum(1) > cosines).all()
+        order = found[:, group].norm(dim=1).argsort()
+        assert (share[order].diff() > -1e-4).all()
+        assert ours.own_share(column, torch.tensor([[1e6]])).item() == pytest.approx(OWN, rel=1e-5)
+
+
+def test_a_shell_that_the_source_lacks_has_no_direction_of_its_own() -> None:
+    patches, predicted = voxels()
+    ours = AmplitudeHead((1, 5), seen=OUTPUTS).eval()
+    with torch.no_grad():
+        found = ours(patches, predicted[:, :6])
+    torch.testing.assert_close(normalize(found[:, 1:6]), normalize(predicted[:, 1:6]))
 
 
 def test_amplitudes_are_the_stretched_expected_ones_up_to_the_largest_gain() -> None:
