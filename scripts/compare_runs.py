@@ -29,7 +29,7 @@ def difference(one: Path, other: Path) -> float:
     ours, theirs = arrays(one), arrays(other)
     if ours.keys() != theirs.keys():
         return np.inf
-    return max(_difference(ours[name], theirs[name]) for name in ours)
+    return max((_difference(ours[name], theirs[name]) for name in ours), default=0.0)
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
