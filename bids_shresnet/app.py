@@ -16,6 +16,7 @@ from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
 from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, ShresnetError
 from bids_shresnet.parallel import Workers, set_up_process
+from bids_shresnet.scratch import scratch
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
     from bids_shresnet.config import Config
@@ -64,7 +65,11 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     usable = on_usable_device(config)
     models = find_models(config.models) if config.models else ()
     plan = planned(usable, models, root, workers)
-    return 0 if config.dry_run else carried_out(plan, models, usable, opened(root, config, arguments), workers)
+    if config.dry_run:
+        return 0
+    this_run = opened(root, config, arguments)
+    with scratch(config.work_dir or root):
+        return carried_out(plan, models, usable, this_run, workers)
 
 
 def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers) -> int:
@@ -126,7 +131,8 @@ def write_again(config: Config, root: Path, arguments: Sequence[str]) -> int:
     this_run = opened(root, config, arguments)
     try:
         if config.reports_only:
-            report(proven, root, this_run.command)
+            with scratch(config.work_dir or root):
+                report(proven, root, this_run.command)
         write_boilerplate(root, models)
     finally:
         finish_run(this_run, [])

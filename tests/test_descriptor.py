@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+from boutiques.validator import DescriptorValidationError, validate_descriptor
 
+from bids_shresnet.app import main
 from bids_shresnet.command_line import parse
 from bids_shresnet.config import Config
 from bids_shresnet.descriptor import descriptor
 
+FILE = Path(__file__).parent.parent / "boutiques" / "descriptor.json"  # for those who look before they install
 POSITIONALS = ["data", "out", "participant"]
 INPUTS = descriptor()["inputs"]
 VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
@@ -52,3 +57,16 @@ def test_a_flag_of_the_descriptor_is_one_of_the_command_line_and_sets_its_settin
         assert after[one["name"]] != before[one["name"]]
     if "default-value" in one:
         assert before[one["name"]] == one["default-value"]
+
+
+def test_the_file_is_what_the_app_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--bids-exec-spec"]) == 0
+    assert capsys.readouterr().out == FILE.read_text(encoding="utf-8"), "run.py --bids-exec-spec > descriptor.json"
+
+
+def test_boutiques_accepts_the_file_and_would_not_accept_any() -> None:
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    validate_descriptor(content)
+    del content["inputs"][0]["type"]
+    with pytest.raises(DescriptorValidationError):
+        validate_descriptor(content)

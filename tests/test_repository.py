@@ -18,7 +18,6 @@ VERSION = (ROOT / "version").read_text(encoding="utf-8").strip()
         ("CHANGELOG.md", r"^## \[(.+?)\]"),
         ("CITATION.cff", r"^version: (\S+)"),
         ("Dockerfile", r"^ARG VERSION=(\S+)"),
-        ("Singularity.def", r"^ +FROM=bids/shresnet:(\S+)"),
     ],
 )
 def test_every_file_names_the_version_of_the_file_version(file: str, pattern: str) -> None:
@@ -50,7 +49,18 @@ def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["run.py", ".ci/run", "scripts/demo", "scripts/test", "scripts/check", "examples/phantom.sh"]
+    "script",
+    [
+        "run.py",
+        ".ci/run",
+        "scripts/demo",
+        "scripts/test",
+        "scripts/check",
+        "scripts/container-install",
+        "scripts/container-test",
+        "scripts/compare_runs.py",
+        "examples/phantom.sh",
+    ],
 )
 def test_scripts_can_be_called(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o111 == 0o111
