@@ -51,7 +51,8 @@ def still_ahead(ahead: Ahead) -> Ahead:
 def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection[str] = ()) -> list[Finding]:
     """Check shells and space, and read every scan through that will be used, but images known to be `broken`.
 
-    Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects reads theirs only.
+    Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects, and their
+    preparation, reads theirs only.
     """
     findings = [
         finding
@@ -60,7 +61,7 @@ def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection
     ]
     ahead = ahead.readable(broken)
     findings += space_faults(ahead.pairs, ahead.scans, ahead.output, ahead.work)
-    jobs = read_jobs(ahead, config.participant_label if config.dry_run else ())
+    jobs = read_jobs(ahead, config.participant_label if config.dry_run or config.stage == "prepare" else ())
     if jobs:
         logger.info("%d scans are read through before any work", len(jobs))
         readers = workers if len(jobs) > FEW else replace(workers, processes=1)
