@@ -17,6 +17,7 @@ from bids_shresnet.command_line import log_to_screen, parse
 from bids_shresnet.errors import IO_ERROR, BadInput, Interrupted, NothingSelected, ShresnetError, UsageError
 from bids_shresnet.parallel import Workers, set_up_process
 from bids_shresnet.ranks import Place
+from bids_shresnet.resources import MB, peak_memory
 from bids_shresnet.signals import stopping_when_told
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
@@ -95,6 +96,7 @@ def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: R
             report(models, root, this_run.command)
         say_the_end([outcome.row for outcome in outcomes], models, root)
     finally:
+        logger.info("memory: at most %d MB a process", peak_memory() / MB)
         written = [outcome.written for outcome in outcomes if outcome.written is not None]
         finish_run(this_run, [outcome.row for outcome in outcomes], written)
     return 1 if any(outcome.row.status == "failed" for outcome in outcomes) else 0

@@ -50,7 +50,8 @@ def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["run.py", ".ci/run", "scripts/demo", "scripts/test", "scripts/check", "examples/phantom.sh"]
+    "script",
+    ["run.py", ".ci/run", "scripts/demo", "scripts/test", "scripts/check", "scripts/slurm-test", "examples/phantom.sh"],
 )
 def test_scripts_can_be_called(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o111 == 0o111

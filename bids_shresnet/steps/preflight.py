@@ -44,7 +44,7 @@ def still_ahead(ahead: Ahead) -> Ahead:
     What was read through before it was used need not be read again by every job of an array.
     """
     pairs = tuple(pair for pair in ahead.pairs if not (ahead.output / "models" / pair.name / CARD).exists())
-    scans = tuple(scan for scan in ahead.scans if not _begun(scan, ahead.output))
+    scans = tuple(scan for scan in ahead.scans if not begun(scan, ahead.output))
     return Ahead(pairs, scans, ahead.output, ahead.work)
 
 
@@ -87,7 +87,7 @@ def _most_directions(scans: Sequence[Scan]) -> list[Scan]:
     return list(best.values())
 
 
-def _begun(scan: Scan, output: Path) -> bool:
+def begun(scan: Scan, output: Path) -> bool:
     """Whether there is a harmonized version of a scan, up to date or not."""
     folder = output.joinpath(*scan.image.parent.parts[len(scan.dataset.parts) :])
     return any(folder.glob(f"{scan.name}_desc-harmonized*_dwi.json"))
