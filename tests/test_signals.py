@@ -69,7 +69,7 @@ def test_workers_stop_with_their_parent_and_leave_nothing_half_written(to_all: b
     command = [sys.executable, str(tmp_path / "script.py"), str(out)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     with subprocess.Popen(command, start_new_session=True, env=environment) as parent:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while len(list(out.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert len(list(out.iterdir())) == 2

@@ -100,7 +100,7 @@ def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is
     )
     environment |= {"SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "17", "SLURM_RESTART_COUNT": restarts}
     with subprocess.Popen(["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment) as job:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         job.send_signal(number)

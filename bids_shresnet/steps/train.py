@@ -51,13 +51,13 @@ def train_fold(job: FoldJob) -> bool:
     Only one job at a time fits a fold. Of processes that share a training all fit, and the first one writes.
     """
     with one_job_at_a_time(job.file) if first() else nullcontext():
-        if agreed(is_fitted(job)):
-            return False
-        fitted = _fitted(job)
+        done = agreed(is_fitted(job))
+        fitted = None if done else _fitted(job)
         if first():
-            _write_fold(job, fitted)
+            if fitted is not None:
+                _write_fold(job, fitted)
             job.state.unlink(missing_ok=True)
-    return True
+    return not done
 
 
 def is_fitted(job: FoldJob) -> bool:
