@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -34,7 +34,7 @@ MOST_CPUS = 2  # of the evaluation, which has the folds to share among them
 # Minutes of one core, four times what was seen and rather too long; a job stopped at its limit is queued again.
 LEAST, DAY = 30, 24 * 60
 PER_MILLION = 60.0  # voxels of a scan that is registered, or harmonized
-PER_PASS = 50 / 800_000  # voxel and epoch, for the network and all that it is compared with
+PER_PASS = 50 / 800_000  # voxel and epoch, for the network and all that it is compared with (docs/experiments.md)
 PER_FOLD = 15.0  # that is evaluated
 
 logger = logging.getLogger("bids_shresnet")
@@ -179,13 +179,20 @@ def container_of(config: Config, image: Path, scripts: Path) -> Container:
 def write_scripts(jobs: Sequence[Job], config: Config, command: Command, folder: Path) -> None:
     """One script a stage, the settings that all of them share, and submit.sh."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", to_record(replace(config, pair=(), target=None)))  # scripts name the pairs
+    write_json(folder / "config.json", settings_of(replace(config, pair=(), target=None)))  # scripts name the pairs
     container = container_of(config, command.sif, folder) if command.sif else None
     for job in jobs:
         text = script(job, folder, (config.bids_dir, config.output_dir), container, command.sbatch)
         write_text(folder / f"{job.name}.sbatch", text)
     head = "#!/bin/bash\n# Submits all stages; each begins when the one before has ended well.\nset -euo pipefail\n"
     write_text(folder / "submit.sh", head + submission([(job, ()) for job in jobs], folder))
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What all jobs share: the settings that are not the default ones."""
+    usual = to_record(Config(config.bids_dir, config.output_dir, config.analysis_level))
+    always = ("bids_dir", "output_dir", "analysis_level")
+    return {name: value for name, value in to_record(config).items() if name in always or value != usual[name]}
 
 
 def unfinished(job: Job, plan: Plan, config: Config) -> list[int] | None:
