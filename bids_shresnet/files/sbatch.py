@@ -95,16 +95,15 @@ def script(
     )
 
 
-# `wait` ends when a signal comes, the app a little later: it keeps what it has done, and the same job goes on with it.
+# A signal ends `wait` before the app, which keeps what it has done: so wait again, and the same job goes on with it.
 END = f"""\
 app=$!
 again=no
-trap 'again=yes; kill -USR1 "$app" || true' USR1 # {NOTICE} s before the time limit
-trap 'again=no; kill -TERM "$app" || true' TERM # cancelled or preempted: what follows is for others to say
-code=0
-wait "$app" || code=$?
-while [ "$code" -gt 128 ] && kill -0 "$app" 2> /dev/null; do
-    code=0
+trap 'told=yes again=yes; kill -USR1 "$app" || true' USR1 # {NOTICE} s before the time limit
+trap 'told=yes again=no; kill -TERM "$app" || true' TERM # cancelled or preempted: what follows is for others to say
+told=yes
+while [ "$told" = yes ]; do
+    told=no code=0
     wait "$app" || code=$?
 done
 if [ "$code" -eq {Interrupted.exit_code} ] && [ "$again" = yes ]; then
