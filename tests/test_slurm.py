@@ -83,19 +83,26 @@ def test_each_stage_waits_until_the_one_before_has_ended_well(phantom: Path, tmp
     assert waits == [[], *([f"--dependency=afterok:{stage}"] for stage in STAGES[:-1])]
 
 
-APP = 'trap "exit 75" {caught}; touch {folder}/begun; for _ in $(seq 300); do sleep 0.1; done'
+APP = "{hears}; touch {folder}/begun; for _ in $(seq 300); do sleep 0.1; done"
+STOPS = 'trap "exit 75" USR1 TERM'
 
 
 @pytest.mark.parametrize(
-    ("number", "restarts", "queued"),
-    [(signal.SIGUSR1, "0", True), (signal.SIGUSR1, "20", False), (signal.SIGTERM, "0", False)],
+    ("hears", "number", "restarts", "code", "queued"),
+    [
+        (STOPS, signal.SIGUSR1, "0", 75, True),
+        (":", signal.SIGUSR1, "0", 128 + signal.SIGUSR1, True),  # it is still starting
+        (STOPS, signal.SIGUSR1, "20", 75, False),
+        (STOPS, signal.SIGTERM, "0", 75, False),
+        ('trap "exit 65" USR1', signal.SIGUSR1, "0", 65, False),  # it fails just then
+    ],
 )
 def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is_not(
-    number: signal.Signals, restarts: str, queued: bool, phantom: Path, tmp_path: Path
+    hears: str, number: signal.Signals, restarts: str, code: int, queued: bool, phantom: Path, tmp_path: Path
 ) -> None:
     environment = stand_ins(
         tmp_path,
-        bids_shresnet=APP.format(caught=number.name.removeprefix("SIG"), folder=tmp_path),
+        bids_shresnet=APP.format(hears=hears, folder=tmp_path),
         scontrol=f'echo "$@" > {tmp_path}/queued',
     )
     environment |= {"SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "17", "SLURM_RESTART_COUNT": restarts}
@@ -104,7 +111,7 @@ def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is
         while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         job.send_signal(number)
-        assert job.wait(30) == 75
+        assert job.wait(30) == code
     assert (tmp_path / "queued").exists() == queued
     if queued:
         assert (tmp_path / "queued").read_text() == "requeue 17\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from bids_shresnet.errors import Interrupted
 
 NOTICE = 120  # seconds between the signal and the time limit
 RESTARTS = 20  # of a job that is stopped at its limit again and again, before it fails
+DEAF = 128 + signal.SIGUSR1  # of an app that had only begun to start, or was done, when the signal came
 UNIT, REST = '"${unit[0]}"', '"${unit[@]:1}"'  # in a script: the first word of a unit, and all others
 ALL = '"${unit[@]}"'
 
@@ -106,7 +108,7 @@ while [ "$told" = yes ]; do
     told=no code=0
     wait "$app" || code=$?
 done
-if [ "$code" -eq {Interrupted.exit_code} ] && [ "$again" = yes ]; then
+if [ "$again" = yes ] && {{ [ "$code" -eq {Interrupted.exit_code} ] || [ "$code" -eq {DEAF} ]; }}; then
     [ "${{SLURM_RESTART_COUNT:-0}}" -ge {RESTARTS} ] || scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"
