@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
 from bids_shresnet.command_line import log_to_screen, parse
-from bids_shresnet.errors import IO_ERROR, BadInput, NothingSelected, ShresnetError
+from bids_shresnet.errors import IO_ERROR, BadInput, Interrupted, NothingSelected, ShresnetError, UsageError
 from bids_shresnet.parallel import Workers, set_up_process
+from bids_shresnet.ranks import Place
+from bids_shresnet.resources import MB, peak_memory
 from bids_shresnet.scratch import scratch
+from bids_shresnet.signals import stopping_when_told
 
 if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --version must not take
     from bids_shresnet.config import Config
@@ -41,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         config = parse(arguments)
-        with log_to_screen(config.verbose):
+        with log_to_screen(config.verbose, quiet=not Place.here().first), stopping_when_told():
             return run(config, arguments)
-    except ShresnetError as error:
+    except (ShresnetError, Interrupted) as error:
         sys.stderr.write(f"bids-shresnet: {error}\n")
         return error.exit_code
     except OSError as error:
@@ -53,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(config: Config, arguments: Sequence[str]) -> int:
     """Look at the data, then do what is to be done; a dry run and rewritten reports end here."""
+    refuse_to_share(config)
     workers = Workers.of(config.nprocs, config.omp_nthreads, config.memory)
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
@@ -67,6 +71,8 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     plan = planned(usable, models, root, workers)
     if config.dry_run:
         return 0
+    if Place.here().shared:
+        return trained_together(plan, usable, root, arguments, workers)
     this_run = opened(root, config, arguments)
     with scratch(config.work_dir or root):
         return carried_out(plan, models, usable, this_run, workers)
@@ -76,13 +82,15 @@ def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: R
     """Train what is missing; at the participant level harmonize and derive, in a group prove."""
     from bids_shresnet.files.boilerplate import write_boilerplate
     from bids_shresnet.files.provenance import finish_run, write_findings
-    from bids_shresnet.learning import trained
+    from bids_shresnet.learning import learned
 
     root = this_run.root
     write_findings(this_run, plan.findings)
     outcomes: list[Outcome] = []
     try:
-        models = models or tuple(trained(pair, config, root, workers) for pair in plan.pairs)
+        models = models or learned(plan.pairs, config, root, workers)
+        if not models:  # only a stage on the way to them was asked for
+            return 0
         write_boilerplate(root, models)
         if config.analysis_level == "participant":
             warn_of_unproven(models, config)
@@ -91,6 +99,7 @@ def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: R
             report(models, root, this_run.command)
         say_the_end([outcome.row for outcome in outcomes], models, root)
     finally:
+        logger.info("memory: at most %d MB a process", peak_memory() / MB)
         written = [outcome.written for outcome in outcomes if outcome.written is not None]
         finish_run(this_run, [outcome.row for outcome in outcomes], written)
     return 1 if any(outcome.row.status == "failed" for outcome in outcomes) else 0
@@ -108,13 +117,33 @@ def opened(root: Path, config: Config, arguments: Sequence[str]) -> Run:
     return start_run(root, to_record(config), ["bids-shresnet", *arguments])
 
 
+def trained_together(plan: Plan, config: Config, root: Path, arguments: Sequence[str], workers: Workers) -> int:
+    """One of several processes that train the same networks; the first one keeps the record of the run."""
+    from bids_shresnet.learning import learned
+    from bids_shresnet.network.together import together
+
+    with together(Place.here(), config.device):
+        if Place.here().first:
+            return carried_out(plan, (), config, opened(root, config, arguments), workers)
+        learned(plan.pairs, config, root, workers)
+    return 0
+
+
+def refuse_to_share(config: Config) -> None:
+    """Several processes can train a network together, and nothing else."""
+    if Place.here().shared and config.stage != "train":
+        msg = "torchrun shares the training of networks: use it with `group --stage train`, and all else without it"
+        raise UsageError(msg)
+
+
 def on_usable_device(config: Config) -> Config:
     """The same with a device that is there; torch, which takes seconds to load, is not asked about the CPU."""
     if config.device == "cpu":
         return config
     from bids_shresnet.network.devices import usable_device
 
-    return replace(config, device=usable_device(config.device))
+    device, place = usable_device(config.device), Place.here()
+    return replace(config, device=f"cuda:{place.local}" if place.shared and device == "cuda" else device)
 
 
 def write_again(config: Config, root: Path, arguments: Sequence[str]) -> int:

@@ -60,8 +60,8 @@ def _recorded(arguments: list[str]) -> tuple[list[str], Config | None]:
 
 
 @contextmanager
-def log_to_screen(verbose: int) -> Iterator[None]:
-    """Show what the app says (once verbose: with the module, twice: for debugging) while the body runs."""
+def log_to_screen(verbose: int, *, quiet: bool = False) -> Iterator[None]:
+    """Show what the app says (once verbose: with the module, twice: for debugging; quiet: warnings) in the body."""
     logger = logging.getLogger("bids_shresnet")
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -69,7 +69,7 @@ def log_to_screen(verbose: int) -> Iterator[None]:
             "%(asctime)s %(message)s" if not verbose else "%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"
         )
     )
-    logger.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+    logger.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING if quiet else logging.INFO)
     logger.addHandler(handler)
     try:
         yield

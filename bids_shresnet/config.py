@@ -17,6 +17,7 @@ from bids_shresnet.errors import UnknownLevel, UsageError
 
 RAW = "raw"  # what BIDS URIs call the input dataset
 AnalysisLevel = Literal["participant", "group"]
+Stage = Literal["all", "prepare", "train", "evaluate"]
 ALL = "all"  # --target: every scanner in turn
 LEVELS: Mapping[str, AnalysisLevel] = {  # and what the BIDS execution specification calls them
     "participant": "participant",
@@ -137,7 +138,8 @@ class Config:
         tuple[str, ...],
         _aliases("--participant_label", "--participant-labels", "--participant_labels", "--subject-label"),
     ] = ()
-    """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every travelling subject."""
+    """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every travelling subject.
+    With --stage prepare, the subjects to prepare."""
     exclude_participant_label: Annotated[tuple[str, ...], _aliases("--exclude_participant_label")] = ()
     """Subjects to use for nothing, neither training nor harmonizing: a phantom, for instance."""
     session_label: Annotated[tuple[str, ...], _aliases("--session_label", "--session-id")] = ()
@@ -151,6 +153,12 @@ class Config:
     bids_database_dir: Annotated[Path | None, _aliases("--bids_database_dir")] = None
     """Folder of a pybids database of BIDS_DIR, as other apps make it: files are looked up there and not on the disk. It
     is made where there is none, and never renewed: delete it when files have come or gone."""
+
+    stage: Stage = "all"
+    """group: do only a part of it, as a job of a cluster. prepare: register the travelling subjects, or those of
+    `participant-label`. train: fit the folds, or those of `fold`. evaluate: try them, and write the model."""
+    fold: tuple[int, ...] = ()
+    """--stage train: only the folds with these numbers, from 1."""
 
     target: str | None = None
     """Scanner to harmonize to: its label, or a part of it that names one scanner; `all` for each in turn. By default
@@ -243,6 +251,7 @@ class Config:
             msg = f"the output folder {self.output_dir} is the dataset itself; name another one"
             raise UsageError(msg)
         _refuse_contradictions(self)
+        _refuse_stages(self)
         self._check_places_and_means()
         if self.abstain and self.output_directions == "target":
             msg = "--abstain leaves voxels as they were measured, which --output-directions target cannot"
@@ -335,6 +344,19 @@ def _refuse_contradictions(config: Config) -> None:
         if not re.fullmatch("[^:]+:[^:]+", pair):
             msg = f"--pair {pair}: write SOURCE:TARGET, two scanners with a colon between them"
             raise UsageError(msg)
+
+
+def _refuse_stages(config: Config) -> None:
+    """Refuse parts of a group run that do not go with what else is asked for."""
+    if config.stage != "all" and (LEVELS.get(config.analysis_level) != "group" or config.models):
+        msg = f"--stage {config.stage} is a part of training models: it goes with `group`, and without --models"
+        raise UsageError(msg)
+    if config.fold and config.stage != "train":
+        msg = "--fold says which folds --stage train fits; give both"
+        raise UsageError(msg)
+    if config.clean_workdir and config.stage != "all":
+        msg = f"--clean-workdir removes what other jobs need now; remove the work folder before --stage {config.stage}"
+        raise UsageError(msg)
 
 
 def _labels(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:

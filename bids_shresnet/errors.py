@@ -7,6 +7,8 @@ ShresnetError
 ├── InputMissing       66   a path or label that was asked for does not exist
 ├── NothingSelected    18   the filters leave no file
 └── OutputError        73   the output folder cannot be created or written
+
+Interrupted            75   a signal said to stop; the same command goes on
 """
 
 from __future__ import annotations
@@ -69,6 +71,27 @@ class OutputError(ShresnetError):
     """The output folder cannot be created or written."""
 
     exit_code = 73
+
+
+class Interrupted(SystemExit):
+    """A signal said to stop (EX_TEMPFAIL): the same command, run again, goes on where this one was.
+
+    No `Exception`, so that what goes on after the failure of one scan does not go on after this.
+    """
+
+    exit_code: ClassVar[int] = 75
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self.exit_code)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[str]]:
+        """How a worker process hands it on."""
+        return type(self), (self.name,)
+
+    def __str__(self) -> str:
+        """What the user reads."""
+        return f"stopped by {self.name}; run the same command again to go on"
 
 
 class BadInput(ShresnetError):

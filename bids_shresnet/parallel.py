@@ -7,16 +7,21 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
+from bids_shresnet.errors import Interrupted
+from bids_shresnet.ranks import Place
 from bids_shresnet.resources import available_cores, available_memory
+from bids_shresnet.signals import stop_if_told, stop_when_told
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+
+GRACE = 5.0  # seconds for a worker to remove what it has half written
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +36,13 @@ class Workers:
 
     @classmethod
     def of(cls, processes: int | None, threads: int | None, memory: int | None = None) -> Workers:
-        """As asked for; else one process a core, the cores that are left over as threads, and all memory."""
-        cores = available_cores()
-        count = processes or cores
+        """As asked for; else one process a core, the cores that are left over as threads, and all memory.
+
+        Of processes that share one training each is one of many already.
+        """
+        place = Place.here()
+        cores = max(1, available_cores() // place.beside)
+        count = 1 if place.shared else processes or cores
         return cls(count, threads or max(1, cores // count), memory or available_memory())
 
     def at_once(self, jobs: int, need: int) -> int:
@@ -56,12 +65,21 @@ class Workers:
             yield from ((job, function(job)) for job in jobs)
             return
         with ProcessPoolExecutor(count, get_context("spawn"), set_up_process, (self.threads,)) as pool:
-            futures = {pool.submit(function, job): job for job in jobs}
+            futures = {pool.submit(_in_worker, function, job): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
+            except (Interrupted, GeneratorExit):  # nobody waits for what is not done
+                pool.shutdown(wait=False, cancel_futures=True)
+                end_workers()
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_worker(function: Callable[[Job], Result], job: Job) -> Result:
+    stop_if_told()  # a worker that was stopped in one job still has the next one in its queue
+    return function(job)
 
 
 def set_up_process(threads: int) -> None:
@@ -71,7 +89,19 @@ def set_up_process(threads: int) -> None:
     logging.getLogger("dipy").setLevel(logging.WARNING)
     parent = parent_process()
     if parent is not None:
+        stop_when_told()
         Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+
+
+def end_workers() -> None:
+    """Tell all workers to stop, and end those that do not."""
+    workers = active_children()
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(GRACE)
+        if worker.is_alive():  # in a library that hears no signals, such as ANTs
+            worker.kill()
 
 
 def _end_with(wait: Callable[[], None]) -> None:

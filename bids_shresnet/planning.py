@@ -65,6 +65,8 @@ def looked_at(config: Config, models: Sequence[Model]) -> Plan:
 
 def checked(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
     """Add what the preflight finds; a real run leaves out what an earlier one has read and used."""
+    if config.stage in ("train", "evaluate") and not config.dry_run:  # what was prepared was looked at then
+        return plan
     ahead = Ahead(plan.pairs, plan.selection.scans, root, config.work_dir or root)
     broken = {finding.file for finding in plan.findings if finding.severity == "error"}
     found = preflight(ahead if config.dry_run else still_ahead(ahead), config, workers, broken)

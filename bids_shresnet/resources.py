@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def available_memory() -> int:
     limits += [MB * megabytes for megabytes in _granted(os.environ, "SLURM_MEM_PER_NODE")]
     limits += [MB * available_cores() * megabytes for megabytes in _granted(os.environ, "SLURM_MEM_PER_CPU")]
     return min(limits)
+
+
+def peak_memory() -> int:
+    """Bytes that this process, or one that it started and that has ended, held at most."""
+    usage = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return 1024 * max(usage)  # on Linux in KiB
 
 
 def _granted(environment: Mapping[str, str], name: str) -> list[int]:

@@ -312,6 +312,11 @@ class Pair:
         """`from-<source>_to-<target>`, the name of its model folder."""
         return f"from-{self.source.label}_to-{self.target.label}"
 
+    @property
+    def route(self) -> str:
+        """`SOURCE:TARGET`, as `--pair` names it."""
+        return f"{self.source.label}:{self.target.label}"
+
 
 @dataclass(frozen=True)
 class Split:

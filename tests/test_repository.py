@@ -58,6 +58,7 @@ def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
         "scripts/check",
         "scripts/container-install",
         "scripts/container-test",
+        "scripts/slurm-test",
         "scripts/compare_runs.py",
         "examples/phantom.sh",
     ],

@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped
 from bids_shresnet.config import NetworkConfig, TrainingConfig
 from bids_shresnet.diffusion.harmonics import stacked_orders
 from bids_shresnet.network.fitting import Epoch
+from bids_shresnet.network.schedules import State
 from bids_shresnet.scans import Shell, ShImage, Travelling
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -45,6 +46,8 @@ class Lesson:
         Of the source.
     missing
         Shells to predict in their stead, which the subjects' labels are then of.
+    saved, save
+        State of a training that was stopped, and what is given the state after every epoch.
     """
 
     training: Sequence[Travelling]
@@ -56,6 +59,8 @@ class Lesson:
     missing: tuple[Shell, ...] = ()
     device: str = "cpu"
     on_epoch: Callable[[Epoch], None] = lambda _: None
+    saved: State | None = None
+    save: Callable[[State], None] = lambda _: None
 
     @property
     def outputs(self) -> tuple[int, ...]:

@@ -132,6 +132,8 @@ def train(network: nn.Module, lesson: Lesson) -> History:
         lesson.schedule,
         seed=lesson.seed,
         on_epoch=lesson.on_epoch,
+        saved=lesson.saved,
+        save=lesson.save,
     )
 
 

@@ -1,4 +1,7 @@
-"""What was learned as bytes: arrays in safetensors, and in the header the record that tells what they are."""
+"""What was learned as bytes: arrays in safetensors, and in the header the record that tells what they are.
+
+The state of a training, nested as torch has it, becomes the same two things and back: nothing is pickled.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Shaped
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from bids_shresnet.network.schedules import State
+
 RECORD = "record"
+TENSOR, ITEMS = "tensor", "items"  # of a record of a state: the array that stands here; a mapping, whatever its keys
 
 
 def to_bytes(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]) -> bytes:
@@ -31,3 +38,41 @@ def read_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
     """All arrays."""
     with safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def state_to_bytes(state: State, inputs: str) -> bytes:
+    """A state with the digest of what the training depends on."""
+    arrays: dict[str, Shaped[np.ndarray, "..."]] = {}
+    record = from_state(state, arrays)
+    return to_bytes(arrays, {"inputs": inputs, "state": record})
+
+
+def read_state(path: str, inputs: str) -> State | None:
+    """The state that is there; None if it is that of another training."""
+    record = read_record(path)
+    state: State = to_state(read_arrays(path), record["state"])
+    return state if record["inputs"] == inputs else None
+
+
+def to_state(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Any) -> Any:
+    """The inverse of `from_state`; tuples come back as lists."""
+    if isinstance(record, list):
+        return [to_state(arrays, item) for item in record]
+    if isinstance(record, dict) and TENSOR in record:
+        return torch.from_numpy(arrays[record[TENSOR]])
+    if isinstance(record, dict):
+        return {key: to_state(arrays, item) for key, item in record[ITEMS]}
+    return record
+
+
+def from_state(state: Any, arrays: dict[str, Shaped[np.ndarray, "..."]]) -> Any:
+    """Move the tensors of a state into `arrays`, and return the record of the rest, as plain JSON."""
+    if isinstance(state, torch.Tensor):
+        name = str(len(arrays))
+        arrays[name] = state.detach().cpu().numpy()
+        return {TENSOR: name}
+    if isinstance(state, Mapping):
+        return {ITEMS: [[key, from_state(item, arrays)] for key, item in state.items()]}
+    if isinstance(state, list | tuple):
+        return [from_state(item, arrays) for item in state]
+    return state

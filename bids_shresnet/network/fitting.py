@@ -1,20 +1,19 @@
-"""One loop, two schedules: Adam with a step that rises and falls, or the paper's Adam for a start and then SGD."""
+"""The training loop: from the start or a saved state, until the validation subject sees no more progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from bids_shresnet.config import TrainingConfig
 from bids_shresnet.errors import ShresnetError
 from bids_shresnet.network.patches import CHUNK, as_patches
-
-RISING = 0.1 + 1e-6  # part of the training; of ten steps exactly a tenth, torch (2.x) would divide by zero
+from bids_shresnet.network.schedules import Annealed, Stage, State, TwoStages
+from bids_shresnet.network.together import add_up_gradients, added_up, same_start, share
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,20 @@ class Samples:
     def __len__(self) -> int:
         return len(self.subject)
 
+    def of(self, rows: Int[Tensor, " n"]) -> Samples:
+        """Some of the voxels."""
+        return Samples(self.patches[rows], self.signal[rows], self.subject[rows], self.matrices)
+
     def batches(self, order: Int[Tensor, " n"], size: int) -> Iterator[Samples]:
         """Pieces of `size` voxels, taken in the given order."""
         for rows in order.split(size):
-            yield Samples(self.patches[rows], self.signal[rows], self.subject[rows], self.matrices)
+            yield self.of(rows)
+
+    @property
+    def measurements(self) -> int:
+        """Voxels times their directions, without the rows that fill up."""
+        directions = (self.matrices != 0).any(-1).sum(-1)
+        return int(directions[self.subject].sum())
 
 
 @dataclass(frozen=True)
@@ -87,12 +96,11 @@ def squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
 def validation_error(network: nn.Module, samples: Samples) -> float:
     """The same over many voxels, without gradients and without dropout."""
     network.eval()
+    pieces = list(torch.arange(len(samples)).split(CHUNK))
     with torch.inference_mode():
-        total = sum(
-            squared_error(network, piece).item() * len(piece)
-            for piece in samples.batches(torch.arange(len(samples)), CHUNK)
-        )
-    return total / len(samples)
+        mine = [samples.of(pieces[number]) for number in share(torch.arange(len(pieces))).tolist()]
+        total = sum(squared_error(network, piece).item() * len(piece) for piece in mine)
+    return added_up(total) / len(samples)
 
 
 def fit(
@@ -103,6 +111,8 @@ def fit(
     *,
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    saved: State | None = None,
+    save: Callable[[State], None] = lambda _: None,
 ) -> History:
     """Train the network in place; it ends with the weights of its best validation epoch.
 
@@ -114,107 +124,99 @@ def fit(
         Voxels of a subject that is not trained on.
     seed
         Of the order of the voxels, and of dropout.
+    saved
+        What `save` was given last by the same training, which then goes on as if it had never been stopped.
 
     Raises
     ------
     ShresnetError
         If no epoch ends with a finite loss.
     """
-    generator = torch.Generator().manual_seed(seed)
-    schedule = (Annealed if config.schedule == "annealed" else TwoStages)(network, config)
-    epochs: list[Epoch] = []
-    best, best_loss, best_weights = -1, float("inf"), _copy(network)
-    for number in range(config.max_epochs):
+    training = Training(network, config, seed)
+    if saved is not None:
+        training.restore(saved)
+    for epoch in training.epochs:
+        on_epoch(epoch)
+    same_start(network)
+    while not training.ended:
+        number = len(training.epochs)
         samples = draw(number)
-        stage = schedule.stage(number, len(samples))
+        stage = training.schedule.stage(number, len(samples))
         rate = stage.rate
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
-            training = _train_epoch(network, stage, samples, generator)
-        loss = validation_error(network, validation)
-        schedule.end_of_epoch(number, loss)
-        if loss < best_loss:
-            best, best_loss, best_weights = number, loss, _copy(network)
-        epochs.append(Epoch(number, stage.name, rate, training, loss))
-        on_epoch(epochs[-1])
-        if number - best >= config.stop_patience:
-            break
-    if best < 0:
+            loss = _train_epoch(network, stage, samples, training.generator)
+        training.end_epoch(Epoch(number, stage.name, rate, loss, validation_error(network, validation)))
+        save(training.state())
+        on_epoch(training.epochs[-1])
+    if training.best < 0:
         msg = "training diverged: no epoch had a finite loss; lower the learning rates (--training.*-learning-rate)"
         raise ShresnetError(msg)
-    network.load_state_dict(best_weights)
-    return History(tuple(epochs), best)
+    network.load_state_dict(training.best_weights)
+    return History(tuple(training.epochs), training.best)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """How an epoch is trained: its optimizer, voxels a step, step size at its start, and what follows every step."""
+class Training:
+    """A training between two epochs."""
 
-    name: str
-    optimizer: torch.optim.Optimizer
-    batch: int
-    after_step: Callable[[], None] = lambda: None
+    def __init__(self, network: nn.Module, config: TrainingConfig, seed: int) -> None:
+        self.network, self.config = network, config
+        self.generator = torch.Generator().manual_seed(seed)
+        self.schedule = (Annealed if config.schedule == "annealed" else TwoStages)(network, config)
+        self.epochs: list[Epoch] = []
+        self.best, self.best_loss, self.best_weights = -1, float("inf"), _copy(network)
 
     @property
-    def rate(self) -> float:
-        """Step size now."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def ended(self) -> bool:
+        """Whether all epochs are over, or too many since the best one."""
+        count = len(self.epochs)
+        return count >= self.config.max_epochs or 0 < count > self.best + self.config.stop_patience
 
+    def end_epoch(self, epoch: Epoch) -> None:
+        """Note how an epoch went, and keep its weights if they are the best."""
+        self.schedule.end_of_epoch(epoch.epoch, epoch.validation_loss)
+        if epoch.validation_loss < self.best_loss:
+            self.best, self.best_loss, self.best_weights = epoch.epoch, epoch.validation_loss, _copy(self.network)
+        self.epochs.append(epoch)
 
-class Annealed:
-    """Adam whose step size rises for a tenth of the training and then falls along a cosine to next to nothing."""
+    def state(self) -> State:
+        """All that the next epoch depends on."""
+        return {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best": self.best,
+            "best_weights": self.best_weights,
+            "weights": self.network.state_dict(),
+            "generator": self.generator.get_state(),
+            "schedule": self.schedule.state(),
+        }
 
-    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
-        self.config = config
-        self.adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
-        self.cycle: OneCycleLR | None = None
-
-    def stage(self, _: int, voxels: int) -> Stage:
-        """Of the epoch that begins; the first one tells how many steps there will be."""
-        batch = self.config.adam_batch
-        if self.cycle is None:
-            steps = self.config.max_epochs * -(-voxels // batch)
-            highest = self.config.adam_learning_rate
-            self.cycle = OneCycleLR(self.adam, highest, total_steps=steps, pct_start=RISING)
-        return Stage("adam", self.adam, batch, self.cycle.step)
-
-    def end_of_epoch(self, number: int, loss: float) -> None:
-        """Nothing depends on the validation subject but which epoch is kept."""
-
-
-class TwoStages:
-    """The paper's: Adam for the first epochs, then SGD, slower whenever the validation subject sees no progress."""
-
-    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
-        self.config = config
-        self.adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
-        self.sgd = torch.optim.SGD(network.parameters(), config.sgd_learning_rate, momentum=config.sgd_momentum)
-        # Unlike the default, any progress counts, and the step falls at the fifth epoch without it, not the sixth
-        self.plateau = ReduceLROnPlateau(self.sgd, factor=config.decay, patience=config.decay_patience - 1, threshold=0)
-
-    def stage(self, number: int, _: int) -> Stage:
-        """Of the epoch that begins."""
-        if number < self.config.adam_epochs:
-            return Stage("adam", self.adam, self.config.adam_batch)
-        return Stage("sgd", self.sgd, self.config.sgd_batch)
-
-    def end_of_epoch(self, number: int, loss: float) -> None:
-        """Watch the validation subject, but only in the second stage."""
-        if number >= self.config.adam_epochs:
-            self.plateau.step(loss)
+    def restore(self, state: State) -> None:
+        """Go back to a state."""
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.best = state["best"]
+        self.best_loss = self.epochs[self.best].validation_loss if self.best >= 0 else float("inf")
+        self.best_weights = dict(state["best_weights"])
+        self.network.load_state_dict(state["weights"])
+        self.generator.set_state(state["generator"])
+        self.schedule.restore(state["schedule"])
 
 
 def _train_epoch(network: nn.Module, stage: Stage, samples: Samples, generator: torch.Generator) -> float:
     total = 0.0
     network.train()
-    for piece in samples.batches(torch.randperm(len(samples), generator=generator), stage.batch):
+    for rows in torch.randperm(len(samples), generator=generator).split(stage.batch):
         stage.optimizer.zero_grad()
-        loss = squared_error(network, piece)
-        loss.backward()
+        mine = samples.of(share(rows))
+        if len(mine):  # of a last batch there may be less than one voxel for each process
+            loss = squared_error(network, mine)
+            if len(mine) < len(rows):  # weighted, the shares add up to the mean over the whole batch
+                loss = loss * (mine.measurements / samples.of(rows).measurements)
+            loss.backward()
+            total += loss.item() * len(rows)
+        add_up_gradients(network)
         stage.optimizer.step()
         stage.after_step()
-        total += loss.item() * len(piece)
-    return total / len(samples)
+    return added_up(total) / len(samples)
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-
-from bids_shresnet.diffusion.harmonics import order_for
 from bids_shresnet.errors import Finding
-from bids_shresnet.files.series import read_grid
 from bids_shresnet.files.space import disk_of, free_bytes, why_not_writable
-from bids_shresnet.scans import Pair, Scan, Shell
+from bids_shresnet.scans import Pair, Scan
+from bids_shresnet.steps.memory import work_bytes
 
 GROWTH = 3  # of a compressed scan of 16-bit integers: it comes out as floating-point numbers, and with maps
-BRAIN_MM3 = 1.8e6  # a large brain, and what touches it
-NEIGHBOURS = 27  # of a patch
-NUMBER = 4  # bytes
 GB = 1e9
 
 
@@ -49,12 +42,3 @@ def space_faults(pairs: Sequence[Pair], scans: Sequence[Scan], output: Path, wor
 def output_bytes(scans: Sequence[Scan]) -> float:
     """Estimate the size of harmonized scans."""
     return float(GROWTH * sum(scan.image.stat().st_size for scan in scans))
-
-
-def work_bytes(pair: Pair) -> float:
-    """Estimate the size of what the travelling subjects of a pair teach: for each voxel a patch and its label."""
-    _, target = pair.travelling[0]
-    _, affine = read_grid(target.image)
-    coefficients = Shell(0.0, order_for(target.directions)).coefficients
-    numbers = NEIGHBOURS * (coefficients + 1) + 2 * target.directions
-    return float(len(pair.travelling) * NUMBER * numbers * BRAIN_MM3 / np.prod(nib.affines.voxel_sizes(affine)))

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bids_shresnet.config import Config, Method, NetworkConfig, TrainingConfig
-from bids_shresnet.files.models import Model
 from bids_shresnet.files.storage import digest
 from bids_shresnet.files.travelling import open_travelling
 from bids_shresnet.methods.registry import RECIPES
@@ -62,6 +61,11 @@ class FoldJob:
         return self.folder / f"novelty-{self.number:02d}.safetensors"
 
     @property
+    def state(self) -> Path:
+        """Where its training was stopped; only while that is not over."""
+        return self.file.with_name(f".{self.file.name}.state")
+
+    @property
     def digest(self) -> str:
         """Of all that the weights depend on."""
         subjects = {subject: self.inputs[subject] for subject in (*self.split.training, *self.split.validation)}
@@ -90,23 +94,24 @@ def fold_jobs(
     )
 
 
-def baseline_jobs(work: Path, prepared: Sequence[PreparedSubject], model: Model, config: Config) -> tuple[FoldJob, ...]:
+def baseline_jobs(
+    work: Path, prepared: Sequence[PreparedSubject], shells: tuple[Shell, ...], config: Config, own: Method
+) -> tuple[FoldJob, ...]:
     """Jobs for the methods that the model is compared with, on its own folds; what it has learned itself is there."""
     fitted = dict.fromkeys(RECIPES[name].fitted_as for name in config.methods)
     return tuple(
-        job
-        for method in fitted
-        if method != model.card["FittedAs"]
-        for job in fold_jobs(work / method, prepared, model.source_shells, config, method)
+        job for method in fitted if method != own for job in fold_jobs(work / method, prepared, shells, config, method)
     )
 
 
-def sweep_jobs(work: Path, prepared: Sequence[PreparedSubject], model: Model, config: Config) -> tuple[FoldJob, ...]:
+def sweep_jobs(
+    work: Path, prepared: Sequence[PreparedSubject], shells: tuple[Shell, ...], config: Config
+) -> tuple[FoldJob, ...]:
     """Networks with other numbers of ResBlocks on the same folds, as in the paper's Table 1."""
     jobs: list[FoldJob] = []
     for count in dict.fromkeys(config.resblocks):
         other = replace(config, network=replace(config.network, resblocks=count, calibrate=False))
-        jobs += fold_jobs(work / f"resblocks-{count}", prepared, model.source_shells, other, "shresnet")
+        jobs += fold_jobs(work / f"resblocks-{count}", prepared, shells, other, "shresnet")
     return tuple(jobs)
 
 

@@ -6,12 +6,19 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
+
+from bids_shresnet.diffusion.harmonics import order_for
 from bids_shresnet.errors import BadInput
 from bids_shresnet.files.series import read_grid
-from bids_shresnet.scans import Scan
+from bids_shresnet.scans import Pair, Scan, Shell
 
 LIBRARIES = 10**9  # bytes of a process with torch, ANTs and DIPY loaded
 COPIES = 6  # of a series, in float32: as read, S/S0, coefficients, signal as predicted and restored
+BRAIN_MM3 = 1.8e6  # a large brain, and what touches it
+NEIGHBOURS = 27  # of a patch
+NUMBER = 4  # bytes
 ARRAYS = 3  # of what a training set is on disk: as read, as drawn for an epoch, as normal equations
 
 
@@ -25,8 +32,31 @@ def of_arrays(folders: Iterable[Path]) -> int:
     return LIBRARIES + ARRAYS * sum(file.stat().st_size for folder in folders for file in folder.iterdir())
 
 
+def of_pair(pair: Pair) -> int:
+    """The same before they are prepared."""
+    return LIBRARIES + int(ARRAYS * work_bytes(pair))
+
+
+def work_bytes(pair: Pair) -> float:
+    """Estimate the size of what the travelling subjects of a pair teach: for each voxel a patch and its label."""
+    _, target = pair.travelling[0]
+    _, affine = read_grid(target.image)
+    coefficients = Shell(0.0, order_for(target.directions)).coefficients
+    numbers = NEIGHBOURS * (coefficients + 1) + 2 * target.directions
+    return float(len(pair.travelling) * NUMBER * numbers * BRAIN_MM3 / np.prod(nib.affines.voxel_sizes(affine)))
+
+
+def voxels_of(scan: Scan) -> int:
+    """Voxels of its grid; none of an unreadable one."""
+    return prod(_shape(scan)[:3])
+
+
 def _values(scan: Scan) -> int:
+    return prod(_shape(scan))
+
+
+def _shape(scan: Scan) -> tuple[int, ...]:
     try:
-        return prod(read_grid(scan.image)[0])
+        return read_grid(scan.image)[0]
     except BadInput:  # the job itself says what is wrong with it
-        return 0
+        return (0,)

@@ -44,14 +44,15 @@ def still_ahead(ahead: Ahead) -> Ahead:
     What was read through before it was used need not be read again by every job of an array.
     """
     pairs = tuple(pair for pair in ahead.pairs if not (ahead.output / "models" / pair.name / CARD).exists())
-    scans = tuple(scan for scan in ahead.scans if not _begun(scan, ahead.output))
+    scans = tuple(scan for scan in ahead.scans if not begun(scan, ahead.output))
     return Ahead(pairs, scans, ahead.output, ahead.work)
 
 
 def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection[str] = ()) -> list[Finding]:
     """Check shells and space, and read every scan through that will be used, but images known to be `broken`.
 
-    Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects reads theirs only.
+    Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects, and their
+    preparation, reads theirs only.
     """
     findings = [
         finding
@@ -60,7 +61,7 @@ def preflight(ahead: Ahead, config: Config, workers: Workers, broken: Collection
     ]
     ahead = ahead.readable(broken)
     findings += space_faults(ahead.pairs, ahead.scans, ahead.output, ahead.work)
-    jobs = read_jobs(ahead, config.participant_label if config.dry_run else ())
+    jobs = read_jobs(ahead, config.participant_label if config.dry_run or config.stage == "prepare" else ())
     if jobs:
         logger.info("%d scans are read through before any work", len(jobs))
         readers = workers if len(jobs) > FEW else replace(workers, processes=1)
@@ -86,7 +87,7 @@ def _most_directions(scans: Sequence[Scan]) -> list[Scan]:
     return list(best.values())
 
 
-def _begun(scan: Scan, output: Path) -> bool:
+def begun(scan: Scan, output: Path) -> bool:
     """Whether there is a harmonized version of a scan, up to date or not."""
     folder = output.joinpath(*scan.image.parent.parts[len(scan.dataset.parts) :])
     return any(folder.glob(f"{scan.name}_desc-harmonized*_dwi.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from bids_shresnet.diffusion.tissue import classify, diffusion_contrast, parench
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.files.arrays import read_array_record
 from bids_shresnet.files.segmentation import read_tissue
-from bids_shresnet.files.storage import digest, sha256
+from bids_shresnet.files.storage import digest, one_job_at_a_time, sha256
 from bids_shresnet.files.travelling import write_travelling
 from bids_shresnet.scans import LabelImage, Matched, Pair, Scan, Segmentation, Shell, Tissue, Travelling, Unharmonized
 from bids_shresnet.steps.loading import Loaded, load
@@ -47,7 +48,7 @@ class PrepareJob:
     shells: PairShells
     folder: Path
 
-    @property
+    @cached_property  # it reads the scans, and is asked for by every job that uses their subject
     def digest(self) -> str:
         """Of all that the result depends on."""
         scans = [
@@ -83,12 +84,18 @@ def repeat_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob,
 
 def prepare(job: PrepareJob) -> bool:
     """Register the subject's two scans and write what they teach; False if that was done before."""
-    record = {"inputs": job.digest, "source": str(job.source.image), "target": str(job.target.image)}
-    before = read_array_record(job.folder)
-    if before is not None and before["inputs"] == record["inputs"]:
-        return False
-    write_travelling(job.folder, match(job), record)
+    with one_job_at_a_time(job.folder):
+        if is_prepared(job):
+            return False
+        record = {"inputs": job.digest, "source": str(job.source.image), "target": str(job.target.image)}
+        write_travelling(job.folder, match(job), record)
     return True
+
+
+def is_prepared(job: PrepareJob) -> bool:
+    """Whether that is there, and of these scans."""
+    before = read_array_record(job.folder)
+    return before is not None and bool(before["inputs"] == job.digest)
 
 
 def match(job: PrepareJob) -> Travelling:

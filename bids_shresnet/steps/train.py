@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,17 @@ from bids_shresnet.diffusion.representation import volumes_of
 from bids_shresnet.files.models import CARD, SWEEP, Model, dataset_record, read_model
 from bids_shresnet.files.nifti import read_dwi
 from bids_shresnet.files.provenance import software
-from bids_shresnet.files.storage import sha256, write_bytes, write_json, write_tsv
-from bids_shresnet.methods.harmonizer import Lesson
+from bids_shresnet.files.storage import one_job_at_a_time, sha256, write_bytes, write_json, write_tsv
+from bids_shresnet.methods.harmonizer import Fitted, Lesson
 from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.network.checkpoint import read_record, to_bytes
+from bids_shresnet.network.checkpoint import read_record, read_state, state_to_bytes, to_bytes
 from bids_shresnet.network.fitting import Epoch
+from bids_shresnet.network.schedules import State
+from bids_shresnet.network.together import agreed, first
 from bids_shresnet.scans import Pair, Scanner, Shell
 from bids_shresnet.steps.folds import FoldJob, lesson_of
+
+logger = logging.getLogger(__name__)
 
 
 def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
@@ -40,17 +46,39 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
 
 
 def train_fold(job: FoldJob) -> bool:
-    """Fit one harmonizer, and the guard if it has one, and write them; False if that was done before."""
+    """Fit one harmonizer, and the guard if it has one, and write them; False if that was done before.
+
+    Only one job at a time fits a fold. Of processes that share a training all fit, and the first one writes.
+    """
+    with one_job_at_a_time(job.file) if first() else nullcontext():
+        done = agreed(is_fitted(job))
+        fitted = None if done else _fitted(job)
+        if first():
+            if fitted is not None:
+                _write_fold(job, fitted)
+            job.state.unlink(missing_ok=True)
+    return not done
+
+
+def is_fitted(job: FoldJob) -> bool:
+    """Whether its files are there and are of what it would be fitted on."""
     complete = job.file.exists() and (job.guard.exists() or not job.guarded)
-    if complete and read_record(str(job.file))["inputs"] == job.digest:
-        return False
-    seen = (*job.split.training, *job.split.validation)
-    subjects = {subject: lesson_of(job, subject) for subject in seen}
+    return complete and bool(read_record(str(job.file))["inputs"] == job.digest)
+
+
+def _fitted(job: FoldJob) -> Fitted:
+    """Fit, going on where the same fit was stopped before."""
+    subjects = {subject: lesson_of(job, subject) for subject in (*job.split.training, *job.split.validation)}
+    inputs = job.digest
     with _bar(job) as bar:
 
         def on_epoch(epoch: Epoch) -> None:
             bar.update()
             bar.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
+
+        def save(state: State) -> None:
+            if first():
+                write_bytes(job.state, state_to_bytes(state, inputs))
 
         lesson = Lesson(
             training=[subjects[subject] for subject in job.split.training],
@@ -62,8 +90,18 @@ def train_fold(job: FoldJob) -> bool:
             seed=job.seed + job.number,
             device=job.device,
             on_epoch=on_epoch,
+            saved=_saved(job, inputs),
+            save=save,
         )
-        fitted = RECIPES[job.method].fit(lesson)
+        return RECIPES[job.method].fit(lesson)
+
+
+def _write_fold(job: FoldJob, fitted: Fitted) -> None:
+    """The guard first: a fold whose weights are there is whole."""
+    if job.guarded:
+        seen = (lesson_of(job, subject).source for subject in (*job.split.training, *job.split.validation))
+        novelty = fit_novelty(seen, seed=job.seed)
+        write_bytes(job.guard, to_bytes(novelty.arrays(), {"inputs": job.digest}))
     record = {
         "inputs": job.digest,
         "method": job.method,
@@ -72,11 +110,15 @@ def train_fold(job: FoldJob) -> bool:
         "epochs": [asdict(epoch) for epoch in fitted.epochs],
         "notes": dict(fitted.notes or {}),
     }
-    if job.guarded:
-        novelty = fit_novelty((subjects[subject].source for subject in seen), seed=job.seed)
-        write_bytes(job.guard, to_bytes(novelty.arrays(), {"inputs": job.digest}))
     write_bytes(job.file, to_bytes(fitted.harmonizer.arrays(), record))
-    return True
+
+
+def _saved(job: FoldJob, inputs: str) -> State | None:
+    """The state of the same training that was stopped, if there is one."""
+    state = read_state(str(job.state), inputs) if job.state.exists() else None
+    if state is not None:
+        logger.info("%s, fold %d: goes on after epoch %d", job.method, job.number, len(state["epochs"]))
+    return state
 
 
 def write_model(

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from bids_shresnet.config import TrainingConfig
 from bids_shresnet.errors import ShresnetError
 from bids_shresnet.network import fitting
+from bids_shresnet.network.checkpoint import read_state, state_to_bytes
 from bids_shresnet.network.fitting import Epoch, Samples, fit, squared_error, validation_error
+from bids_shresnet.network.schedules import State
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=6)
@@ -115,6 +117,29 @@ def test_the_seed_decides_the_trained_weights(schedule: str) -> None:
     one, same, other = (trained(seed, schedule).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("schedule", ["annealed", "two-stage"])
+def test_a_training_that_was_stopped_after_any_epoch_ends_as_if_it_had_not(schedule: str, tmp_path: Path) -> None:
+    config = TrainingConfig(schedule=schedule, max_epochs=5, adam_epochs=2, adam_batch=16, sgd_batch=16)
+    whole, states, drawn = build(SMALL, seed=0), [], []
+
+    def draw(number: int) -> Samples:
+        drawn.append(number)
+        return samples(60, seed=number)
+
+    def keep(state: State) -> None:
+        states.append(state_to_bytes(state, "inputs"))  # at once: training goes on with the same tensors
+
+    history = fit(whole, draw, samples(10, seed=9), config, seed=5, save=keep)
+    assert len(states) == 5
+    for content in states:
+        (tmp_path / "state").write_bytes(content)
+        saved, again = read_state(str(tmp_path / "state"), "inputs"), build(SMALL, seed=1)
+        assert fit(again, draw, samples(10, seed=9), config, seed=5, saved=saved) == history
+        assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+    assert drawn == [0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4]  # no epoch is done again
+    assert read_state(str(tmp_path / "state"), "other inputs") is None
 
 
 def test_without_progress_the_paper_schedule_runs_its_course() -> None:

@@ -25,6 +25,7 @@ from bids_shresnet.steps.discover import find_scans
 from bids_shresnet.steps.loading import load
 from bids_shresnet.steps.prepare import (
     PrepareJob,
+    is_prepared,
     match,
     prepare,
     prepare_jobs,
@@ -280,6 +281,8 @@ def test_a_subject_is_prepared_once_and_again_when_one_of_its_files_changes(
     for name, array in vars(travelling.matched).items():
         np.testing.assert_array_equal(getattr(found, name), array)
     bvec.write_text(bvec.read_text() + "\n")
-    assert prepare(job)
+    assert is_prepared(job)  # a job has read its files once
+    assert not is_prepared(replace(job))
+    assert prepare(replace(job))
     (job.folder / "record.json").unlink()
-    assert prepare(job)
+    assert prepare(replace(job))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 
 from bids_shresnet.config import METHODS, Config, NetworkConfig, TrainingConfig
 from bids_shresnet.diffusion.novelty import fit_novelty
+from bids_shresnet.errors import Interrupted
 from bids_shresnet.files.models import Model
-from bids_shresnet.files.storage import sha256
+from bids_shresnet.files.storage import sha256, write_bytes
 from bids_shresnet.files.tables import read_tsv
 from bids_shresnet.files.travelling import open_travelling, write_travelling
 from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.network.checkpoint import read_arrays, read_record
+from bids_shresnet.network.checkpoint import read_arrays, read_record, state_to_bytes
 from bids_shresnet.scans import Pair, Scan, Scanner, Shell
 from bids_shresnet.steps.folds import FoldJob, baseline_jobs, fold_jobs, sweep_jobs
 from bids_shresnet.steps.train import other_settings, train_fold, write_model, write_sweep
@@ -86,6 +88,39 @@ def test_a_fold_is_trained_once_and_killed_runs_end_with_the_same_weights(jobs: 
     jobs[1].file.unlink()
     assert [train_fold(job) for job in jobs] == [False, True, False]
     assert [sha256(file) for job in jobs for file in (job.file, job.guard)] == before
+
+
+def test_a_fold_that_was_stopped_goes_on_and_ends_with_the_same_weights(
+    jobs: tuple[FoldJob, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = replace(jobs[0], training=replace(QUICK, max_epochs=4))
+    elsewhere = replace(job, folder=tmp_path / "elsewhere")
+    train_fold(elsewhere)
+
+    def stopped(path: Path, content: bytes) -> None:
+        write_bytes(path, content)
+        raise Interrupted(signal.SIGTERM.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bids_shresnet.steps.train.write_bytes", stopped)
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                train_fold(job)
+    assert job.state.exists()
+    assert not job.file.exists()
+    assert train_fold(job)
+    assert not job.state.exists()
+    for file, same in ((job.file, elsewhere.file), (job.guard, elsewhere.guard)):
+        assert sha256(file) == sha256(same)
+
+
+def test_the_state_of_another_training_is_not_gone_on_from(jobs: tuple[FoldJob, ...], tmp_path: Path) -> None:
+    job, other = jobs[0], replace(jobs[0], seed=1, folder=tmp_path / "elsewhere")
+    state = {"epochs": [], "best": -1}
+    write_bytes(job.state, state_to_bytes(state, other.digest))
+    train_fold(job)
+    train_fold(replace(job, folder=tmp_path / "fresh"))
+    assert sha256(job.file) == sha256(replace(job, folder=tmp_path / "fresh").file)
 
 
 def test_a_guard_knows_the_scans_that_its_fold_has_seen_and_no_other(jobs: tuple[FoldJob, ...]) -> None:
@@ -184,11 +219,10 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
 
 
 def test_baselines_are_fitted_on_the_models_own_folds_and_what_it_has_learned_is_not_fitted_twice(
-    pair: Pair, prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
+    prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
-    model = modelled(pair, jobs)
     wanted = replace(config(tmp_path), methods=("shresnet", "shresnet_projected", "golkov", "order_gain"))
-    found = baseline_jobs(tmp_path / "work", prepared, model, wanted)
+    found = baseline_jobs(tmp_path / "work", prepared, SHELLS, wanted, "shresnet")
     assert [(job.method, job.number) for job in found] == [(m, n) for m in ("golkov", "order_gain") for n in (1, 2, 3)]
     assert [job.split for job in found] == [job.split for job in jobs] * 2
     assert len({job.file for job in (*found, *jobs)}) == 9
@@ -198,7 +232,7 @@ def test_a_sweep_keeps_the_validation_error_of_each_number_of_blocks_on_each_fol
     pair: Pair, prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     model = modelled(pair, jobs)
-    found = sweep_jobs(tmp_path / "work", prepared, model, replace(config(tmp_path), resblocks=(0, 2, 0)))
+    found = sweep_jobs(tmp_path / "work", prepared, SHELLS, replace(config(tmp_path), resblocks=(0, 2, 0)))
     assert [(job.network.resblocks, job.number) for job in found] == [(b, n) for b in (0, 2) for n in (1, 2, 3)]
     assert [job.split for job in found] == [job.split for job in jobs] * 2
     for job in found:
