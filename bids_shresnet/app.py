@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the steps load torch and pybids: seconds that --help and --
     from bids_shresnet.files.models import Model
     from bids_shresnet.files.provenance import Run, Status
     from bids_shresnet.planning import Plan
+    from bids_shresnet.scans import Scan
     from bids_shresnet.steps.harmonize import HarmonizeJob
 
 logger = logging.getLogger("bids_shresnet")
@@ -95,6 +96,7 @@ def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: R
         if config.analysis_level == "participant":
             warn_of_unproven(models, config)
             outcomes = harmonized(plan, models, config, root, workers)
+            report_crashes(this_run, outcomes)
         elif config.proof:
             report(models, root, this_run.command)
         say_the_end([outcome.row for outcome in outcomes], models, root)
@@ -102,6 +104,7 @@ def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: R
         logger.info("memory: at most %d MB a process", peak_memory() / MB)
         written = [outcome.written for outcome in outcomes if outcome.written is not None]
         finish_run(this_run, [outcome.row for outcome in outcomes], written)
+    report_subjects(root, [outcome.row for outcome in outcomes])
     return 1 if any(outcome.row.status == "failed" for outcome in outcomes) else 0
 
 
@@ -147,22 +150,26 @@ def on_usable_device(config: Config) -> Config:
 
 
 def write_again(config: Config, root: Path, arguments: Sequence[str]) -> int:
-    """Write the reports or the methods text from models that are there."""
+    """Write the reports or the methods text from what is there."""
     from bids_shresnet.files.boilerplate import write_boilerplate
     from bids_shresnet.files.models import find_models
     from bids_shresnet.files.provenance import finish_run
+    from bids_shresnet.steps.report import subjects_with_results, write_subject_reports
 
     models = find_models(config.models or root / "models")
     proven = [model for model in models if model.proof]
-    if config.reports_only and not proven:
-        msg = f"no model in {root} was cross-validated, so there is nothing to report; run `group`"
+    subjects = [s for s in subjects_with_results(root) if s in (config.participant_label or [s])]
+    if config.reports_only and not proven and not subjects:
+        msg = f"no model in {root} was cross-validated and no scan harmonized, so there is nothing to report"
         raise NothingSelected(msg)
     this_run = opened(root, config, arguments)
     try:
+        write_boilerplate(root, models)
         if config.reports_only:
             with scratch(config.work_dir or root):
-                report(proven, root, this_run.command)
-        write_boilerplate(root, models)
+                write_subject_reports(root, subjects)
+                if proven:  # last: it leads to the pages that are there
+                    report(proven, root, this_run.command)
     finally:
         finish_run(this_run, [])
     return 0
@@ -177,12 +184,42 @@ class Outcome:
     details: str = ""
 
 
+@dataclass(frozen=True)
+class ScanTask:
+    """A scan to harmonize, and the same head on the target scanner, if it was measured there, to show beside it."""
+
+    job: HarmonizeJob
+    measured: Scan | None
+
+    @property
+    def scans(self) -> tuple[Scan, ...]:
+        """What is read."""
+        return (self.job.scan, self.measured) if self.measured else (self.job.scan,)
+
+
 def report(models: Sequence[Model], root: Path, command: str) -> None:
     """Tables, figures and group.html from what lies in the models' folders."""
     from bids_shresnet.steps.prove import read_evidence, write_group
 
     for line in write_group(root, [read_evidence(model) for model in models if model.proof], command):
         logger.info("%s", line)
+
+
+def report_subjects(root: Path, rows: Sequence[Status]) -> None:
+    """A page for each subject of which a scan was worked on."""
+    from bids_shresnet.steps.report import worth_a_report, write_subject_reports
+
+    if subjects := worth_a_report(root, [(row.subject, row.status) for row in rows]):
+        write_subject_reports(root, subjects)
+
+
+def report_crashes(this_run: Run, outcomes: Sequence[Outcome]) -> None:
+    """Keep the tracebacks of scans that failed beside their line in status.tsv."""
+    from bids_shresnet.files.provenance import write_crash
+
+    for outcome in outcomes:
+        if outcome.details:
+            write_crash(this_run, outcome.row.file.split(".")[0], outcome.details)
 
 
 def warn_of_unproven(models: Sequence[Model], config: Config) -> None:
@@ -201,14 +238,18 @@ def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, 
     """Harmonize and derive every scan; what fails is said in its row, and the others go on."""
     from bids_shresnet.steps.harmonize import jobs_for
     from bids_shresnet.steps.memory import of_scans
+    from bids_shresnet.steps.pair import rank
 
+    ranked, scanners = rank(plan.inventory), {scan.image: scan.scanner_label for scan in plan.inventory.scans}
+    targets = {model.folder: model.target for model in models}
     jobs, unfit = jobs_for(plan.selection.scans, models, config, root)
     left_out = (*plan.inventory.left_out, *plan.selection.left_out, *unfit)
     if not jobs:
         msg = "no scan fits a model:" + "".join(f"\n  {item.file.name}: {item.reason}" for item in left_out)
         raise NothingSelected(msg)
-    outcomes = [Outcome(row(item.file, "left out", item.reason)) for item in left_out]
-    results = workers.run(one_scan, jobs, of_scans(job.scan for job in jobs))
+    outcomes = [Outcome(row(item.file, scanners.get(item.file, ""), "left out", item.reason)) for item in left_out]
+    tasks = [ScanTask(job, next(iter(ranked.get((targets[job.model], job.scan.subject), ())), None)) for job in jobs]
+    results = workers.run(one_scan, tasks, of_scans(scan for task in tasks for scan in task.scans))
     for count, (_, outcome) in enumerate(results, 1):
         logger.info("%s: %s (%d of %d)", outcome.row.file, outcome.row.status, count, len(jobs))
         if outcome.details:
@@ -222,28 +263,32 @@ def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, 
     return outcomes
 
 
-def one_scan(job: HarmonizeJob) -> Outcome:
-    """Harmonize and derive one scan."""
+def one_scan(task: ScanTask) -> Outcome:
+    """Harmonize, derive and picture one scan."""
     from bids_shresnet.steps.derive import DeriveJob, derive
     from bids_shresnet.steps.harmonize import harmonize
+    from bids_shresnet.steps.picture import PictureJob, picture
 
+    job = task.job
     try:
         written = harmonize(job)
         derived = derive(DeriveJob(job.scan, job.root, job.desc))
+        pictured = picture(PictureJob(job.scan, task.measured, job.root, job.desc))
     except Exception as error:  # one bad scan must not end the others; it is reported and fails the run
         reason = f"{type(error).__name__}: {error}"
-        return Outcome(row(job.scan.image, "failed", reason), details=traceback.format_exc())
-    status = row(job.scan.image, "done" if written or derived else "kept")
+        failed = row(job.scan.image, job.scan.scanner_label, "failed", reason)
+        return Outcome(failed, details=traceback.format_exc())
+    status = row(job.scan.image, job.scan.scanner_label, "done" if written or derived or pictured else "kept")
     return Outcome(status, job.output(".nii.gz") if written else None)
 
 
-def row(file: Path, status: Literal["done", "kept", "left out", "failed"], reason: str = "") -> Status:
+def row(file: Path, scanner: str, status: Literal["done", "kept", "left out", "failed"], reason: str = "") -> Status:
     """A line of status.tsv."""
     from bids_shresnet.files.dataset import take_apart
     from bids_shresnet.files.provenance import Status
 
     entities = take_apart(file).entities
-    return Status(entities.get("subject", ""), entities.get("session", ""), file.name, status, reason)
+    return Status(entities.get("subject", ""), entities.get("session", ""), file.name, status, reason, scanner)
 
 
 def say_the_end(rows: Sequence[Status], models: Sequence[Model], root: Path) -> None:

@@ -210,7 +210,7 @@ class Config:
     json: bool = False
     """With --dry-run: print them as one JSON document."""
     reports_only: Annotated[bool, _aliases("--reports_only")] = False
-    """Write tables, figures and group.html again from the models in the output, and do nothing else."""
+    """Write group.html with its tables and figures, and the page of each subject, again from the output alone."""
     boilerplate_only: Annotated[bool, _aliases("--boilerplate_only", "--boilerplate")] = False
     """Write the methods text, logs/CITATION.md and .bib, from the models in the output, and do nothing else."""
     stop_on_first_crash: Annotated[bool, _aliases("--stop_on_first_crash")] = False

@@ -42,6 +42,14 @@ OUTPUTS = (  # of every source scan
 )
 UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in (".nii.gz", ".json"))  # of several folds
 COMPARED = ("sh_projection", "order_gain", "linear_rish", "shresnet_uncalibrated", "shresnet")
+FIGURES = (  # of every source scan
+    *(f"{name}{time}" for name in ("fa", "md", "dwi", "colourFa") for time in ("Before", "After")),
+    *("faAfterMinusBefore", "mdAfterMinusBefore", "angle", "power", "novelty"),
+)
+BESIDE = (  # of those that the target scanner measured too
+    *("faTarget", "mdTarget", "dwiTarget", "colourFaTarget", "agreementFA", "agreementMD"),
+    *(f"{name}{time}MinusTarget" for name in ("fa", "md") for time in ("Before", "After")),
+)
 GROUP = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 
 
@@ -71,8 +79,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def results(root: Path) -> dict[str, str]:
-    """Digests of scans and models: what a run is for, without its records of when and how."""
-    return {name: value for name, value in digests(root).items() if name.startswith(("sub-", "models/from-"))}
+    """Digests of scans, figures and models: what a run is for, without its records of when and how."""
+    every = digests(root).items()
+    return {n: v for n, v in every if n.startswith(("sub-", "models/from-")) and not n.endswith(".html")}
 
 
 def latest(root: Path) -> Path:
@@ -114,7 +123,14 @@ def test_a_run_succeeds_and_writes_all_that_is_promised_and_no_more(finished: Fi
     expected = {
         str(finished.output(subject, name).relative_to(finished.root)) for subject in SUBJECTS for name in OUTPUTS
     } | {str(finished.output(APPLY_ONLY, name).relative_to(finished.root)) for name in UNCERTAINTY}
-    assert {name for name in digests(finished.root) if name.startswith("sub-")} == expected
+    figures = {name for name in digests(finished.root) if "/figures/" in name}
+    assert {name for name in results(finished.root) if name.startswith("sub-")} - figures == expected
+    for subject in SUBJECTS:
+        names = (*FIGURES, *(["uncertainty"] if subject == APPLY_ONLY else BESIDE))
+        stem = f"sub-{subject}/figures/sub-{subject}_ses-ge_desc-"
+        files = {f"{stem}{name}_dwi.png" for name in names} | {f"{stem}power_dwi.svg", f"{stem}figures_dwi.json"}
+        assert {name for name in figures if name.startswith(f"sub-{subject}/")} == files
+    assert {path.name for path in finished.root.glob("*.html")} == {f"sub-{subject}.html" for subject in SUBJECTS}
     folds = {f"models/{MODEL}/{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}
     models = {f"models/{MODEL}/{name}" for name in ("model.json", "training.tsv")} | folds
     assert {name for name in digests(finished.root) if name.startswith("models/from-")} == models
@@ -214,9 +230,10 @@ def test_a_second_run_does_nothing_and_says_so(
     finished: Finished, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = copied / "derivatives/shresnet"
-    written = {path: path.stat().st_mtime_ns for path in map(root.joinpath, results(root))}
+    written = {path: path.stat().st_mtime_ns for path in (*map(root.joinpath, results(root)), *root.glob("sub-*.html"))}
     assert run(finished.bids, copied) == 0
-    assert {path: path.stat().st_mtime_ns for path in map(root.joinpath, results(root))} == written
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert {root / name for name in results(root)} < set(written)
     assert "nothing to do" in capsys.readouterr().err
     assert set(status(root).values()) == {"kept", "left out"}
 
@@ -466,7 +483,40 @@ def test_reports_are_written_again_from_what_is_there(finished: Finished, copied
         for k, v in before.items()
         if k != "group.html"  # it names the command
     }
+    (card,) = (copied / "derivatives/shresnet/models").glob("*/model.json")
+    shutil.rmtree(copied / "derivatives/shresnet/sub-01")
+    for folder in (copied / "derivatives/shresnet").glob("sub-*/ses-*"):
+        shutil.rmtree(folder)
+    assert "Proof" not in read_json(card)
     assert run(finished.bids, copied, "--reports-only", level="group") == 18
+
+
+def test_pages_of_subjects_are_written_again_from_what_is_there(finished: Finished, copied: Path) -> None:
+    root = copied / "derivatives/shresnet"
+    before = {path.name: path.read_text(encoding="utf-8") for path in root.glob("sub-*.html")}
+    for name in before:
+        (root / name).unlink()
+    assert run(finished.bids, copied, "--reports-only", "--participant-label", "02") == 0
+    assert {path.name for path in root.glob("sub-*.html")} == {"sub-02.html"}
+    assert run(finished.bids, copied, "--reports-only") == 0
+    assert {path.name: path.read_text(encoding="utf-8") for path in root.glob("sub-*.html")} == before
+
+
+def test_a_scan_that_fails_is_in_the_page_of_its_subject_with_its_traceback(
+    finished: Finished, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copied / "derivatives/shresnet"
+    (root / "sub-02/ses-ge/dwi/sub-02_ses-ge_desc-harmonization_qc.json").unlink()
+
+    def broken(job: object) -> bool:
+        msg = "this scan is odd"
+        raise ValueError(msg)
+
+    monkeypatch.setattr("bids_shresnet.steps.derive.derive", broken)
+    assert run(finished.bids, copied, "--participant-label", "02") == 1
+    page = (root / "sub-02.html").read_text(encoding="utf-8")
+    assert "ValueError: this scan is odd" in page
+    assert "Traceback (most recent call last)" in page
 
 
 def test_the_methods_text_says_what_was_done_and_cites_only_what_it_lists(finished: Finished, copied: Path) -> None:

@@ -68,7 +68,12 @@ def nmse(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> fl
 
 def angle(one: Float[np.ndarray, "v 3"], other: Float[np.ndarray, "v 3"]) -> float:
     """Mean angle between two sets of axes, degrees."""
-    return float(np.degrees(np.arccos(np.clip(np.abs((one * other).sum(axis=1)), 0, 1))).mean())
+    return float(angles(one, other).mean())
+
+
+def angles(one: Float[np.ndarray, "v 3"], other: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, " v"]:
+    """Angle between the two axes of each row, degrees."""
+    return np.asarray(np.degrees(np.arccos(np.clip(np.abs((one * other).sum(axis=1)), 0, 1))))
 
 
 def angular_correlation(one: Float[np.ndarray, "v c"], other: Float[np.ndarray, "v c"]) -> float:

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,16 @@ def output_path(
             scan.image, f"entities without a place in the output's name ({unknown})", "Rename or leave out the scan."
         )
     return root / str(path)
+
+
+def harmonized_scan(root: Path, scan: Scan, desc: str) -> Scan:
+    """The harmonized DWI of a scan: its files in the output, all else as the scan has it."""
+    image, bval, bvec, b_table = (
+        output_path(root, scan, desc=desc, suffix="dwi", extension=extension)
+        for extension in (".nii.gz", ".bval", ".bvec", ".b")
+    )
+    table = b_table if scan.b_table else None
+    return replace(scan, image=image, bval=bval, bvec=bvec, b_table=table, dataset=root, dataset_name="")
 
 
 def prepare_root(root: Path, datasets: Mapping[str, Path], pipelines: Sequence[Mapping[str, Any]] = ()) -> None:

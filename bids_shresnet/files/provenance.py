@@ -20,9 +20,10 @@ from uuid import uuid4
 
 from bids_shresnet import __version__
 from bids_shresnet.errors import Finding
-from bids_shresnet.files.storage import read_json, sha256, write_json, write_tsv
+from bids_shresnet.files.storage import read_json, sha256, write_json, write_text, write_tsv
 
 PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
+STATUS, FINDINGS, CRASH = "status.tsv", "findings.tsv", "crash_{}.txt"  # in the folder of a run; {}: name of a scan
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Of the acquisition, what the harmonized signal still is: its timing, its distortion and where it was measured.
 STILL_TRUE = (
@@ -45,6 +46,8 @@ class Status:
         `done`, `kept` (complete from an earlier run), `left out` or `failed`.
     reason
         Why it was left out or failed, in words.
+    scanner
+        Label of its scanner; empty where it is not known.
     """
 
     subject: str
@@ -52,6 +55,7 @@ class Status:
     file: str
     status: Literal["done", "kept", "left out", "failed"]
     reason: str = ""
+    scanner: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,21 +155,31 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
 
 def write_findings(run: Run, findings: Sequence[Finding]) -> None:
     """Write what was found about the dataset into findings.tsv of the run."""
-    write_tsv(run.folder / "findings.tsv", [asdict(one) for one in findings], [field.name for field in fields(Finding)])
+    write_tsv(run.folder / FINDINGS, [asdict(one) for one in findings], [field.name for field in fields(Finding)])
+
+
+def write_crash(run: Run, scan: str, traceback: str) -> None:
+    """Write where a scan failed into the folder of the run, for its report and for whoever mends it."""
+    write_text(run.folder / CRASH.format(scan), _without_home(traceback))
+
+
+def prov_path(root: Path, run: str, kind: str) -> Path:
+    """File of the provenance of a run: `act`, `ent`, `env` or `soft`."""
+    return root / "prov" / f"prov-shresnet{_label(run)}_{kind}.json"
 
 
 def finish_run(run: Run, rows: Sequence[Status], outputs: Sequence[Path] = ()) -> None:
     """Close a run: what became of each scan in status.tsv, and who made which output from what in prov/."""
     logging.getLogger("bids_shresnet").removeHandler(run.handler)
     run.handler.close()
-    write_tsv(run.folder / "status.tsv", [asdict(row) for row in rows], [field.name for field in fields(Status)])
+    write_tsv(run.folder / STATUS, [asdict(row) for row in rows], [field.name for field in fields(Status)])
     for kind, record in _prov(run, outputs).items():
-        write_json(run.root / "prov" / f"prov-shresnet{_label(run)}_{kind}.json", record)
+        write_json(prov_path(run.root, run.name, kind), record)
 
 
 def _prov(run: Run, outputs: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Return the four records of BEP028's draft: activities, entities, environments, software."""
-    prefix = f"bids::prov#{_label(run)}"
+    prefix = f"bids::prov#{_label(run.name)}"
     versions = software()
     tools = [{"Id": f"{prefix}-{name}", "Label": name, "Version": version} for name, version in versions.items()]
     system = {"Label": "environment", "OperatingSystem": platform.platform(), "Dependencies": versions}
@@ -199,9 +213,9 @@ def _entity(path: Path, run: Run, activity: str) -> dict[str, Any]:
     }
 
 
-def _label(run: Run) -> str:
-    """Return the run's name as BIDS spells labels, letters and digits only."""
-    return "".join(filter(str.isalnum, run.name))
+def _label(run: str) -> str:
+    """Return a run's name as BIDS spells labels, letters and digits only."""
+    return "".join(filter(str.isalnum, run))
 
 
 def _without_home(text: str) -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isnan
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bids_shresnet.files.drawing import TISSUE_NAMES, Drawing, label, ordered
-from bids_shresnet.files.storage import MISSING
+from bids_shresnet.files.page import p_value, render
 from bids_shresnet.files.sweep import SweepRow
 from bids_shresnet.scans import Split
 from bids_shresnet.statistics import DEFAULT, NOTHING, QUANTITIES, TISSUES, Bias, Comparison, HeldOut
 from bids_shresnet.verdicts import ALPHA, Verdict, subjects_needed, verdicts
 
-MINUS = "\N{MINUS SIGN}"
 PLACES = tuple(product(QUANTITIES, TISSUES))
 TEMPLATE = "group.html.jinja"
 ANSWERS = {"yes": "proven", "no": "not proven", "not enough subjects": "too few subjects"}
@@ -94,24 +89,8 @@ class PairProof:
 
 def group_report(proofs: Sequence[PairProof], about: Mapping[str, str]) -> str:
     """Return the page. `about` is shown as it is: what made it (versions, command), by name."""
-    environment = Environment(
-        loader=PackageLoader("bids_shresnet", "files"),
-        autoescape=True,  # for every name: the template does not end in .html, by which jinja2 would decide
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"label": label, "percent": percent, "number": number, "p": p_value, "span": span}
-    environment.filters["base64"] = _base64
-    facts = {
-        "answers": ANSWERS,
-        "alpha": ALPHA,
-        "needed": subjects_needed(),
-        "sentence": sentence,
-        "missing": MISSING,
-        "places": PLACES,
-    }
-    return environment.get_template(TEMPLATE).render(proofs=proofs, about=about, **facts)
+    facts = {"answers": ANSWERS, "alpha": ALPHA, "needed": subjects_needed(), "sentence": sentence, "places": PLACES}
+    return render(TEMPLATE, proofs=proofs, about=about, **facts)
 
 
 def sentence(proof: PairProof) -> str:
@@ -127,26 +106,6 @@ def sentence(proof: PairProof) -> str:
         return f"It is not proven {claim}. {on} {lower}; most in the way is {_place(found.weakest)}."
     floor = f"no p below {p_value(found.p_floor)} is possible, whatever the data; {subjects_needed()} are needed"
     return f"It cannot be proven {claim}. {on} {floor}. As far as they go, {lower}, which may be chance."
-
-
-def percent(value: float) -> str:
-    """One decimal, with a sign; n/a for NaN."""
-    return f"{100 * value:+.1f} %".replace("-", MINUS) if not isnan(value) else MISSING
-
-
-def number(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:#.3g}" if not isnan(value) else MISSING
-
-
-def span(ends: tuple[float, float]) -> str:
-    """Both ends of an interval of percentages."""
-    return MISSING if isnan(ends[0]) else f"{percent(ends[0]).removesuffix(' %')} to {percent(ends[1])}"
-
-
-def p_value(p: float) -> str:
-    """Two significant digits; the smallest are a bound."""
-    return "< 0.0001" if p < 1e-4 else f"{p:#.2g}"
 
 
 def _others(proof: PairProof) -> str:
@@ -172,7 +131,3 @@ def _title(quantity: str, tissue: str) -> str:
 
 def _in_place(comparisons: Iterable[Comparison], quantity: str, tissue: str) -> Iterable[Comparison]:
     return (one for one in comparisons if (one.tissue, one.quantity) == (tissue, quantity))
-
-
-def _base64(content: bytes) -> str:
-    return b64encode(content).decode("ascii")

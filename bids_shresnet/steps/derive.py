@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.tensors import TensorMaps, tensor_maps
 from bids_shresnet.files.nifti import read_dwi, read_mask, write_volume
-from bids_shresnet.files.outputs import output_path
+from bids_shresnet.files.outputs import harmonized_scan, output_path
 from bids_shresnet.files.provenance import bids_uri, sidecar
 from bids_shresnet.files.storage import read_json, write_json, write_tsv
 from bids_shresnet.scans import Dwi, Scan
@@ -58,15 +58,7 @@ def derive(job: DeriveJob) -> bool:
     maps = [job.output(".nii.gz", desc=desc, suffix="dwimap", param=p) for p in UNITS for desc in ("input", job.desc)]
     if all(path.exists() for path in (done, *maps)) and read_json(done).get("HarmonizedDigest") == made_from:
         return False
-    after = replace(
-        job.scan,
-        image=job.output(".nii.gz", desc=job.desc, suffix="dwi"),
-        bval=job.output(".bval", desc=job.desc, suffix="dwi"),
-        bvec=job.output(".bvec", desc=job.desc, suffix="dwi"),
-        b_table=job.output(".b", desc=job.desc, suffix="dwi") if job.scan.b_table else None,
-        dataset=job.root,
-        dataset_name="",
-    )
+    after = harmonized_scan(job.root, job.scan, job.desc)
     rows = [_maps(job, job.scan, "input"), _maps(job, after, job.desc)]
     write_tsv(job.output(".tsv", desc=_report(job), suffix="qc"), rows)
     write_json(done, {**COLUMNS, "HarmonizedDigest": made_from})

@@ -101,7 +101,7 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
     run = start_run(root, {"bids_dir": "/data", "training": {"folds": 3}}, ["shresnet", "/data"])
     logger = logging.getLogger("bids_shresnet.steps.train")
     logger.warning("inside %s", "ä")
-    finish_run(run, [Status("01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only\nb0")])
+    finish_run(run, [Status("01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only\nb0", "GE")])
     logger.warning("after")
     assert re.fullmatch(r"\d{8}-\d{6}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", run.name)
     assert read_json(root / "logs" / run.name / "config.json") == {"bids_dir": "/data", "training": {"folds": 3}}
@@ -110,8 +110,8 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
     assert "after" not in log
     table = (root / "logs" / run.name / "status.tsv").read_text().splitlines()
     assert [line.split("\t") for line in table] == [
-        ["subject", "session", "file", "status", "reason"],
-        ["01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only b0"],
+        ["subject", "session", "file", "status", "reason", "scanner"],
+        ["01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only b0", "GE"],
     ]
 
 

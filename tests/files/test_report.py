@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 
 from bids_shresnet.files.drawing import Drawing
-from bids_shresnet.files.report import (
-    TEMPLATE,
-    PairProof,
-    group_report,
-    number,
-    p_value,
-    percent,
-    sentence,
-    span,
-)
+from bids_shresnet.files.page import number, p_value, percent, span
+from bids_shresnet.files.report import TEMPLATE, PairProof, group_report, sentence
 from bids_shresnet.files.sweep import SweepRow
 from bids_shresnet.scans import Split
 from bids_shresnet.statistics import QUANTITIES, TISSUES, HeldOut, bias_summary, compare
@@ -171,5 +163,6 @@ def test_numbers_are_written_for_readers() -> None:
     assert (p_value(2 / 2**10), p_value(2 / 2**20)) == ("0.0020", "< 0.0001")
 
 
-def test_the_template_is_part_of_the_package() -> None:
-    assert (files("bids_shresnet.files") / TEMPLATE).is_file()
+@pytest.mark.parametrize("template", [TEMPLATE, "page.html.jinja", "parts.html.jinja"])
+def test_the_templates_are_part_of_the_package(template: str) -> None:
+    assert (files("bids_shresnet.files") / template).is_file()

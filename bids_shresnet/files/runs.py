@@ -1,0 +1,88 @@
+"""What earlier runs left in `logs/` and `prov/`, read back: the last run that did something for a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_shresnet.files.provenance import CRASH, FINDINGS, STATUS, prov_path
+from bids_shresnet.files.storage import MISSING, read_json
+from bids_shresnet.files.tables import read_tsv
+
+WORKED = ("done", "failed")  # what a run says of a scan that it worked on
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run says of itself and of one subject.
+
+    Attributes
+    ----------
+    name
+        Of its folder in `logs`.
+    command, started
+        As in its provenance; "n/a" if it was ended before it wrote that.
+    software
+        Versions by name.
+    rows
+        Lines of status.tsv that are of the subject.
+    findings
+        Warnings of findings.tsv that name a file of the subject.
+    crashes
+        Tracebacks by scan file.
+    """
+
+    name: str
+    command: str
+    started: str
+    software: Mapping[str, str]
+    rows: tuple[Mapping[str, str], ...]
+    findings: tuple[Mapping[str, str], ...]
+    crashes: Mapping[str, str]
+
+
+def last_runs(root: Path, subjects: Collection[str]) -> dict[str, RunRecord]:
+    """The last run that worked on a scan of each subject, else the last that found all complete."""
+    found: dict[str, RunRecord] = {}
+    kept: dict[str, RunRecord] = {}
+    for folder in _newest_first(root):
+        missing = set(subjects) - found.keys()
+        if not missing:
+            break
+        table = read_tsv(folder / STATUS)
+        for subject in missing:
+            states = {row["status"] for row in table if row["subject"] == subject}
+            if states & set(WORKED):
+                found[subject] = _record(root, folder, subject, table)
+            elif "kept" in states and subject not in kept:
+                kept[subject] = _record(root, folder, subject, table)
+    return {**kept, **found}
+
+
+def _newest_first(root: Path) -> list[Path]:
+    """Folders of the runs that came to an end; of two that began in one second the one that ended last is first."""
+    ended = [path.parent for path in (root / "logs").glob(f"*/{STATUS}")]
+    return sorted(ended, key=lambda one: (one.name.partition("_")[0], (one / STATUS).stat().st_mtime_ns), reverse=True)
+
+
+def _record(root: Path, folder: Path, subject: str, table: list[dict[str, str]]) -> RunRecord:
+    activity, tools = (prov_path(root, folder.name, kind) for kind in ("act", "soft"))
+    about = read_json(activity)["Activities"][0] if activity.exists() else {}
+    software = {tool["Label"]: tool["Version"] for tool in read_json(tools)["Software"]} if tools.exists() else {}
+    rows = tuple(row for row in table if row["subject"] == subject)
+    crashes = {row["file"]: folder / CRASH.format(row["file"].split(".")[0]) for row in rows}
+    return RunRecord(
+        name=folder.name,
+        command=about.get("Command", MISSING),
+        started=about.get("StartedAtTime", MISSING),
+        software=software,
+        rows=rows,
+        findings=_findings(folder / FINDINGS, subject),
+        crashes={file: path.read_text(encoding="utf-8") for file, path in crashes.items() if path.exists()},
+    )
+
+
+def _findings(table: Path, subject: str) -> tuple[Mapping[str, str], ...]:
+    rows = read_tsv(table) if table.exists() else []
+    return tuple(row for row in rows if row["severity"] == "warning" and f"sub-{subject}_" in row["file"])

@@ -1,0 +1,288 @@
+"""Which pictures are made of a harmonized scan, on which scales, and what is said below each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet.diffusion.comparison import angles
+from bids_shresnet.diffusion.regions import TRACTS, Region
+from bids_shresnet.diffusion.representation import in_mask
+from bids_shresnet.diffusion.views import View
+from bids_shresnet.files.agreement import Compared, agreement_figure
+from bids_shresnet.files.drawing import Drawing
+from bids_shresnet.files.gallery import Panel
+from bids_shresnet.files.mosaic import Cut, Scale, colour_mosaic, mosaic
+from bids_shresnet.files.power import power_figure
+from bids_shresnet.scans import Shell
+
+BEFORE, AFTER, TARGET = "before", "after", "target"
+MD_UNIT = 1e-3  # mm2/s, in which MD is shown
+FA, MD = Scale(0.0, 0.8, "FA (no unit)"), Scale(0.0, 2.0, "MD (10⁻³ mm²/s)")
+STEP, ENOUGH = 0.05, 98  # ends of a difference's scale: multiples of a step; percentile that lies within
+NOTICED = 30.0  # degrees: end of the scale of angles
+NOVEL, MOST_NOVEL = 1.0, 2.0  # threshold of the guard, and the end of its scale
+SIDES = "Patient's right is on the left; numbers are mm along the axis."
+BESIDE = (
+    " Target: the same head as the target scanner measured it, moved rigidly onto this scan and looked up in the "
+    "nearest voxel, so it is neither interpolated nor smoothed; EPI distortion of the two scanners still differs."
+)
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """What is to be shown of a scan.
+
+    Attributes
+    ----------
+    fa, md
+        By "before", "after" and, where it was measured, "target"; MD in mm2/s. The target's are NaN where it is not
+        looked up.
+    views
+        The voxels of `cut.seen` under the same names; of the target those of `known`.
+    known
+        Which voxels of `cut.seen` the target measured; None without a target.
+    """
+
+    cut: Cut
+    fa: Mapping[str, Float[np.ndarray, "x y z"]]
+    md: Mapping[str, Float[np.ndarray, "x y z"]]
+    views: Mapping[str, View]
+    known: Bool[np.ndarray, " v"] | None
+    shells: tuple[Shell, ...]
+    regions: tuple[Region, ...]
+    novelty: Float[np.ndarray, "x y z"]
+    uncertainty: Float[np.ndarray, "x y z"] | None
+
+    @property
+    def judged(self) -> Bool[np.ndarray, "x y z"]:
+        """Where there is signal to speak of: not in the rim of background that a mask holds."""
+        return np.asarray(self.novelty > 0)
+
+    @property
+    def beside(self) -> str:
+        """The sentence on the target, where there is one."""
+        return BESIDE if TARGET in self.views else ""
+
+    def volume(self, name: str, values: Float[np.ndarray, "v *n"]) -> Float[np.ndarray, "x y z *n"]:
+        """Values of a view's voxels as an image, NaN elsewhere."""
+        if name == TARGET and self.known is not None:
+            return placed(values, in_mask(self.known, self.cut.seen))
+        return placed(values, self.cut.seen)
+
+
+def placed(values: Float[np.ndarray, "v *n"], where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z *n"]:
+    """Values of some voxels as an image, NaN elsewhere."""
+    image = np.full((*where.shape, *values.shape[1:]), np.nan, dtype=np.float32)
+    image[where] = values
+    return image
+
+
+def panels_of(shown: Pictured) -> tuple[Panel, ...]:
+    """All pictures in the order of the page."""
+    in_units = {name: values / MD_UNIT for name, values in shown.md.items()}
+    return (
+        _maps(shown, shown.fa, FA, "FA", "Fractional anisotropy"),
+        _maps(shown, in_units, MD, "MD", "Mean diffusivity"),
+        _signal(shown),
+        _change(shown, shown.fa, "FA", FA.label),
+        _change(shown, in_units, "MD", MD.label),
+        _colours(shown),
+        _angles(shown),
+        *_agreements(shown, {"FA": (shown.fa, ""), "MD": (in_units, " (10⁻³ mm²/s)")}),
+        _power(shown),
+        *_trust(shown),
+    )
+
+
+def _maps(
+    shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]], scale: Scale, short: str, words: str
+) -> Panel:
+    caption = f"{words}, all pictures on the same scale. {SIDES}{shown.beside}"
+    pictures = {name: _map(shown, values, scale, short, name, caption) for name, values in maps.items()}
+    return Panel("images", words, pictures)
+
+
+def _map(
+    shown: Pictured, values: Float[np.ndarray, "x y z"], scale: Scale, short: str, name: str, caption: str
+) -> Drawing:
+    title, alt = f"{name.capitalize()}: {short}", f"Mosaic of {short}, {name}, in axial, coronal and sagittal slices"
+    return mosaic(values, shown.cut, scale, title, name=f"{short.lower()}{name.capitalize()}", caption=caption, alt=alt)
+
+
+def _signal(shown: Pictured) -> Panel:
+    """One volume of the middle shell."""
+    shell = shown.shells[len(shown.shells) // 2]
+    end = float(np.ceil(10 * np.percentile(shown.views[BEFORE].signal, 99.5)) / 10)
+    others = {name: view.off for name, view in shown.views.items() if view.off > 1}
+    off = "; ".join(f"{name}: {angle:.0f}° away" for name, angle in others.items())
+    near = f" The volume with the nearest direction is shown ({off})." if off else ""
+    caption = (
+        f"S/S0 of one volume in the middle of the shell of b = {shell.bvalue:.0f} s/mm² (of the source), as measured "
+        f"and as harmonized, on the same scale.{near} {SIDES}{shown.beside}"
+    )
+    maps = {name: shown.volume(name, view.signal) for name, view in shown.views.items()}
+    scale = Scale(0.0, max(end, 0.1), "S/S0 (no unit)")
+    pictures = {name: _map(shown, values, scale, "DWI", name, caption) for name, values in maps.items()}
+    return Panel("images", "One DWI volume", pictures)
+
+
+def _change(shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]], short: str, label: str) -> Panel:
+    """What harmonizing changed and, with a target, what was wrong before and is wrong after; one scale for all."""
+    pairs = [*([(BEFORE, TARGET), (AFTER, TARGET)] if TARGET in maps else []), (AFTER, BEFORE)]
+    differences = {pair: maps[pair[0]] - maps[pair[1]] for pair in pairs}
+    every = np.concatenate([np.abs(one[shown.cut.seen]) for one in differences.values()])
+    reach = max(STEP, float(np.ceil(np.nanpercentile(every, ENOUGH) / STEP)) * STEP)
+    scale = Scale(-reach, reach, f"difference of {label}", "RdBu_r")
+    caption = (
+        f"Differences of {short}, all on the same symmetric scale; white: none, red: the first is higher. {SIDES}"
+        f"{shown.beside}"
+    )
+    pictures = {}
+    for (one, other), values in differences.items():
+        title = f"{short}: {one} \N{MINUS SIGN} {other}"
+        name = f"{short.lower()}{one.capitalize()}Minus{other.capitalize()}"
+        drawing = mosaic(values, shown.cut, scale, title, name=name, caption=caption, alt=f"Mosaic of {title}")
+        pictures[f"{one} \N{MINUS SIGN} {other}"] = drawing
+    return Panel("images", f"Difference of {short}", pictures)
+
+
+def _colours(shown: Pictured) -> Panel:
+    caption = f"Principal direction of the tensor (colour) and FA (brightness). {SIDES}{shown.beside}"
+    pictures = {}
+    for name, view in shown.views.items():
+        directions = np.nan_to_num(shown.volume(name, view.tensor.direction))
+        drawing = colour_mosaic(
+            directions,
+            np.nan_to_num(shown.fa[name]) / FA.high,
+            shown.cut,
+            f"{name.capitalize()}: colour FA",
+            name=f"colourFa{name.capitalize()}",
+            caption=caption,
+            alt=f"Mosaic of principal directions, {name}",
+        )
+        pictures[name] = drawing
+    return Panel("images", "Fibre directions", pictures)
+
+
+def in_tracts(shown: Pictured) -> Bool[np.ndarray, " v"]:
+    """Voxels of the pictures that have one principal direction to speak of, by the mean FA before and after."""
+    mean = np.mean([shown.fa[name][shown.cut.seen] for name in (BEFORE, AFTER)], axis=0)
+    return np.asarray((mean > TRACTS) & shown.judged[shown.cut.seen])
+
+
+def turned(shown: Pictured) -> Float[np.ndarray, " v"]:
+    """Angle between their principal directions before and after, degrees."""
+    before, after = (shown.views[name].tensor.direction[in_tracts(shown)] for name in (BEFORE, AFTER))
+    return angles(before, after)
+
+
+def _angles(shown: Pictured) -> Panel:
+    tracts = in_tracts(shown)
+    values = np.full(tracts.shape, np.nan, dtype=np.float32)
+    values[tracts] = turned(shown)
+    caption = (
+        f"Angle between the principal directions before and after, where the mean FA of both is above {TRACTS:g}; "
+        f"elsewhere there is no one direction to speak of. {SIDES}"
+    )
+    drawing = mosaic(
+        shown.volume(BEFORE, values),
+        shown.cut,
+        Scale(0.0, NOTICED, "angle (degrees)", "viridis"),
+        "Angle between principal directions, before and after",
+        name="angle",
+        caption=caption,
+        alt="Mosaic of the angle between principal directions before and after",
+    )
+    return Panel("images", "Change of fibre directions", {"angle": drawing})
+
+
+def compared(shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]]) -> list[Compared]:
+    """Voxels that the pictures show and in which all scans have a fit, by region; regions without any are left out."""
+    if TARGET not in maps:
+        return []
+    fitted = [np.nan_to_num(maps[name]) > 0 for name in (BEFORE, AFTER, TARGET)]
+    there = shown.cut.seen & np.all(fitted, axis=0)
+    where = [(region.name, region.mask & there) for region in shown.regions]
+    return [
+        Compared(name, {time: maps[time][mask] for time in (BEFORE, AFTER)}, maps[TARGET][mask])
+        for name, mask in where
+        if mask.any()
+    ]
+
+
+def _agreements(
+    shown: Pictured, quantities: Mapping[str, tuple[Mapping[str, Float[np.ndarray, "x y z"]], str]]
+) -> list[Panel]:
+    """Scan and target voxel by voxel."""
+    panels = []
+    for short, (maps, unit) in quantities.items():
+        if found := compared(shown, maps):
+            caption = (
+                f"{short} of the scan against the target's, in the voxels that the mosaics show; colours are numbers "
+                "of voxels on a logarithmic scale. Above: on the red line both measure the same. Below: difference "
+                "over mean (Bland and Altman 1986); red: bias and its limits of agreement, 1.96 standard deviations. "
+                "Noise of both scans and what the rigid registration leaves widen all of them." + _region_words(shown)
+            )
+            drawing = agreement_figure(found, short, unit, caption)
+            panels.append(Panel("metrics", f"{short} and the target's {short}", {"figure": drawing}))
+    return panels
+
+
+def _power(shown: Pictured) -> Panel:
+    powers = {}
+    for region in shown.regions:
+        inside = region.mask[shown.cut.seen]
+        if shown.known is not None:
+            inside = inside & shown.known
+        by_name = {name: view.power[inside] for name, view in shown.views.items() if name != TARGET}
+        if shown.known is not None:
+            by_name[TARGET] = shown.views[TARGET].power[inside[shown.known]]
+        if inside.any():
+            powers[region.name] = by_name
+    caption = (
+        "Rotation-invariant power of each order of the spherical harmonics: median and middle half of the voxels that "
+        "the mosaics show. A measurement's noise adds to the power of high orders, where it is most of it; what a "
+        "network predicts holds less noise." + _region_words(shown)
+    )
+    return Panel("metrics", "Power of the harmonics", {"figure": power_figure(powers, shown.shells, caption)})
+
+
+def _region_words(shown: Pictured) -> str:
+    return f" Regions: {'; '.join(region.name for region in shown.regions)}."
+
+
+def _trust(shown: Pictured) -> list[Panel]:
+    """Where the scan is unlike the training data, and where the networks disagree."""
+    novelty = np.where(shown.judged, shown.novelty, np.nan)
+    scale = Scale(0.0, MOST_NOVEL, "novelty (1: threshold)", "cividis", NOVEL)
+    caption = (
+        "How unlike the training data the scan is, in units of the distance that 2 % of healthy brain are beyond. "
+        f"Inside the red lines (above {NOVEL:g}) the tissue is unlike anything the networks have seen. White: no "
+        f"signal to judge by. {SIDES}"
+    )
+    drawing = mosaic(
+        novelty, shown.cut, scale, "Novelty", name="novelty", caption=caption, alt="Mosaic of the novelty of the scan"
+    )
+    panels = [Panel("trust", "Novelty", {"novelty": drawing})]
+    if shown.uncertainty is not None:
+        end = float(np.percentile(shown.uncertainty[shown.cut.mask], 99))
+        caption = (
+            "Standard deviation of S/S0 over the model's networks: where they disagree, what they say is not well "
+            "known. Noise of the scan and what no network was shown are not part of it. The scale ends at the 99th "
+            f"percentile of this scan. {SIDES}"
+        )
+        drawing = mosaic(
+            shown.uncertainty,
+            shown.cut,
+            Scale(0.0, max(end, 1e-4), "standard deviation of S/S0 (no unit)", "viridis"),
+            "Uncertainty",
+            name="uncertainty",
+            caption=caption,
+            alt="Mosaic of the disagreement of the networks",
+        )
+        panels.append(Panel("trust", "Uncertainty", {"uncertainty": drawing}))
+    return panels

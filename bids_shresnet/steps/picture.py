@@ -1,0 +1,243 @@
+"""Picture: a harmonized scan, before and after, and the target's scan of the same head -> figures and their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet import __version__
+from bids_shresnet.diffusion.attenuation import mean_b0
+from bids_shresnet.diffusion.gradients import rotate
+from bids_shresnet.diffusion.regions import BY_MAPS, BY_TISSUE, Region, of_maps, of_tissue
+from bids_shresnet.diffusion.registration import register
+from bids_shresnet.diffusion.representation import in_mask, volumes_of
+from bids_shresnet.diffusion.tensors import TensorValues
+from bids_shresnet.diffusion.views import View, look_at, middle_direction, take
+from bids_shresnet.errors import BadInput, InputMissing
+from bids_shresnet.files.agreement import agreement
+from bids_shresnet.files.gallery import gallery_path, is_drawn, write_gallery
+from bids_shresnet.files.mosaic import Cut
+from bids_shresnet.files.nifti import read_dwi, read_mask, read_volume
+from bids_shresnet.files.outputs import harmonized_scan, output_path
+from bids_shresnet.files.segmentation import read_tissue
+from bids_shresnet.files.storage import digest, read_json, sha256
+from bids_shresnet.scans import Dwi, Scan, Shell
+from bids_shresnet.steps.loading import Loaded, load
+from bids_shresnet.steps.panels import AFTER, BEFORE, TARGET, Pictured, compared, panels_of, placed, turned
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    """One harmonized scan.
+
+    Attributes
+    ----------
+    target
+        The same head on the target scanner; None where it was not scanned there.
+    desc
+        Of the harmonized DWI.
+    """
+
+    scan: Scan
+    target: Scan | None
+    root: Path
+    desc: str
+
+    @property
+    def after(self) -> Scan:
+        """The harmonized scan."""
+        return harmonized_scan(self.root, self.scan, self.desc)
+
+    @property
+    def record(self) -> Path:
+        """What the figures show, and their numbers."""
+        return gallery_path(self.root, self.scan, self.desc.replace("harmonized", "figures"))
+
+    def map(self, name: str, param: str | None = None) -> Path:
+        """A map of the scan: `desc` and, of tensor maps, the parameter."""
+        desc = self.desc.replace("harmonized", name) if param is None else name
+        model = "tensor" if param else None
+        return output_path(
+            self.root, self.scan, desc=desc, suffix="dwimap", extension=".nii.gz", model=model, param=param
+        )
+
+    @property
+    def harmonization(self) -> Mapping[str, Any]:
+        """What the sidecar of the harmonized scan says."""
+        path = output_path(self.root, self.scan, desc=self.desc, suffix="dwi", extension=".json")
+        return dict(read_json(path))
+
+    @property
+    def digest(self) -> str:
+        """Of all that the figures depend on."""
+        segmentation = self.scan.segmentation.files if self.scan.segmentation else ()
+        others = [*(self.target.files if self.target else ()), *segmentation]
+        there = [sha256(path) for path in others if path.exists()]
+        return digest([__version__, self.harmonization["Digest"], there])
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The target's scan, looked up at voxels of the source scan: those that it measured."""
+
+    view: View
+    known: Bool[np.ndarray, " v"]
+
+
+def picture(job: PictureJob) -> bool:
+    """Write the figures of a scan and their record; False if they were made from the same before."""
+    made_from = job.digest
+    if is_drawn(job.record) and read_json(job.record)["MadeFrom"] == made_from:
+        return False
+    sidecar = job.harmonization["Harmonization"]
+    shells = [_shells(sidecar, which) for which in ("Source", "Target")]
+    before = read_dwi(job.scan)
+    mask = read_mask(
+        output_path(job.root, job.scan, desc="brain", suffix="mask", extension=".nii.gz"), before.shape, before.affine
+    )
+    cut, direction = Cut.through(mask, before.affine), middle_direction(before, shells[0])
+    views = {
+        BEFORE: look_at(before, cut.seen, shells[0], direction),
+        AFTER: look_at(read_dwi(job.after), cut.seen, shells[1], direction),
+    }
+    beside, problem = _beside(job, before, cut, shells[1], direction)
+    if beside:
+        views[TARGET] = beside.view
+    shown = _pictured(job, cut, views, beside, shells[0])
+    write_gallery(job.record, panels_of(shown), {"MadeFrom": made_from, **_numbers(job, shown, problem)})
+    return True
+
+
+def _shells(sidecar: Mapping[str, Any], which: str) -> tuple[Shell, ...]:
+    """Shells of the model, on the source or on the target scanner."""
+    return tuple(Shell(shell[f"{which}BValue"], shell["SHOrder"]) for shell in sidecar["Shells"])
+
+
+def _pictured(
+    job: PictureJob, cut: Cut, views: Mapping[str, View], beside: Beside | None, shells: tuple[Shell, ...]
+) -> Pictured:
+    """Put the maps on disk and the views together."""
+    maps = {
+        param: {time: read_volume(job.map(desc, param))[0] for time, desc in ((BEFORE, "input"), (AFTER, job.desc))}
+        for param in ("fa", "md")
+    }
+    uncertainty, novelty = job.map("uncertainty"), read_volume(job.map("novelty"))[0]
+    regions = _regions(job, cut, maps, novelty > 0)
+    if beside:
+        there = in_mask(beside.known, cut.seen)
+        maps["fa"][TARGET], maps["md"][TARGET] = (
+            placed(values, there) for values in (beside.view.tensor.fa, beside.view.tensor.md)
+        )
+    return Pictured(
+        cut=cut,
+        **maps,
+        views=views,
+        known=beside.known if beside else None,
+        shells=shells,
+        regions=regions,
+        novelty=novelty,
+        uncertainty=read_volume(uncertainty)[0] if uncertainty.exists() else None,
+    )
+
+
+def _regions(
+    job: PictureJob,
+    cut: Cut,
+    maps: Mapping[str, Mapping[str, Float[np.ndarray, "x y z"]]],
+    judged: Bool[np.ndarray, "x y z"],
+) -> tuple[Region, ...]:
+    """Tissues of the input's segmentation, else what FA and MD tell apart."""
+    if job.scan.segmentation is not None:
+        return of_tissue(read_tissue(job.scan.segmentation, cut.shape, cut.affine), cut.mask & judged)
+    fa, md = (np.mean([maps[param][time] for time in (BEFORE, AFTER)], axis=0) for param in ("fa", "md"))
+    return of_maps(fa, md, cut.mask & judged)
+
+
+def _beside(
+    job: PictureJob, before: Dwi, cut: Cut, shells: tuple[Shell, ...], direction: Float[np.ndarray, " 3"]
+) -> tuple[Beside | None, str]:
+    """The target's scan beside this one, or why there is none."""
+    if job.target is None:
+        return None, "The subject has no usable scan of the target scanner, so there is nothing to compare with."
+    try:
+        volumes_of(np.array(job.target.bvals), shells)
+    except ValueError as error:
+        return None, f"The scan of the target scanner is another measurement: {error}."
+    try:
+        target = load(job.target)
+    except (BadInput, InputMissing) as error:
+        return None, f"The scan of the target scanner cannot be used: {error}"
+    found = _looked_up(target, before, cut, shells, direction)
+    return found, "" if found else "The scan of the target scanner could not be registered to this one."
+
+
+def _looked_up(
+    target: Loaded, before: Dwi, cut: Cut, shells: tuple[Shell, ...], direction: Float[np.ndarray, " 3"]
+) -> Beside | None:
+    """Register rigidly and take the nearest voxel: what is seen is what was measured; None where nothing overlaps."""
+    found = register(
+        [mean_b0(before) * cut.mask],
+        before.affine,
+        [target.s0 * target.mask],
+        target.dwi.affine,
+        nib.affines.apply_affine(before.affine, np.argwhere(cut.seen)),
+        deformable=False,
+    )
+    voxels = np.rint(nib.affines.apply_affine(np.linalg.inv(target.dwi.affine), found.points)).astype(int)
+    known = ((voxels >= 0) & (voxels < target.mask.shape)).all(axis=1)
+    known[known] = target.mask[tuple(voxels[known].T)]
+    if not known.any():
+        return None
+    flat = np.ravel_multi_index(tuple(voxels[known].T), target.mask.shape)
+    where, index = np.zeros(target.mask.size, dtype=bool), np.unique(flat, return_inverse=True)[1]
+    where[flat] = True
+    view = look_at(target.dwi, where.reshape(target.mask.shape), shells, rotate(direction[None], found.rotation)[0])
+    tensor = view.tensor
+    turned_back = rotate(tensor.direction, found.rotation.T).astype(np.float32)
+    straight = View(TensorValues(tensor.fa, tensor.md, turned_back), view.signal, view.power, view.off)
+    return Beside(take(straight, index), known)
+
+
+def _numbers(job: PictureJob, shown: Pictured, problem: str) -> dict[str, Any]:
+    """What the pictures show, in numbers."""
+    angle = turned(shown)
+    return {
+        "Regions": {
+            "From": BY_TISSUE if job.scan.segmentation else BY_MAPS,
+            "Means": [_means(shown, region) for region in shown.regions if region.mask.any()],
+        },
+        "Angles": {"Median": round(float(np.median(angle)), 2) if angle.size else None, "Voxels": int(angle.size)},
+        "Target": {
+            "File": job.target.image.name if job.target and TARGET in shown.views else "",
+            "Missing": problem,
+            "Agreement": _agreements(shown),
+        },
+    }
+
+
+def _means(shown: Pictured, region: Region) -> dict[str, Any]:
+    """Means over a region of the whole brain; MD in mm2/s."""
+    fa, md = (
+        {time: float(f"{maps[time][region.mask].mean():.5g}") for time in (BEFORE, AFTER)}
+        for maps in (shown.fa, shown.md)
+    )
+    return {"Region": region.name, "Voxels": int(region.mask.sum()), "FA": fa, "MD": md}
+
+
+def _agreements(shown: Pictured) -> list[dict[str, Any]]:
+    """Of each quantity and region, before and after; differences of MD in mm2/s."""
+    rows = []
+    for quantity, maps in (("FA", shown.fa), ("MD", shown.md)):
+        for one in compared(shown, maps):
+            for time, values in one.scans.items():
+                found = agreement(values, one.target)
+                numbers = {name: float(f"{value:.4g}") for name, value in vars(found).items()}
+                mean = float(f"{one.target.mean():.5g}")
+                rows.append({"Quantity": quantity, "Region": one.region, "Time": time, "TargetMean": mean, **numbers})
+    return rows
