@@ -82,11 +82,14 @@ def run(config: Config, arguments: Sequence[str]) -> int:
 def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers) -> int:
     """Train what is missing; at the participant level harmonize and derive, in a group prove."""
     from bids_shresnet.files.boilerplate import write_boilerplate
+    from bids_shresnet.files.inventory import write_scans
     from bids_shresnet.files.provenance import finish_run, write_findings
     from bids_shresnet.learning import learned
+    from bids_shresnet.steps.overview import overview
 
     root = this_run.root
     write_findings(this_run, plan.findings)
+    write_scans(this_run, overview(plan.inventory, plan.pairs, plan.selection, plan.findings).scans)
     outcomes: list[Outcome] = []
     try:
         models = models or learned(plan.pairs, config, root, workers)
@@ -104,7 +107,7 @@ def carried_out(plan: Plan, models: Sequence[Model], config: Config, this_run: R
         logger.info("memory: at most %d MB a process", peak_memory() / MB)
         written = [outcome.written for outcome in outcomes if outcome.written is not None]
         finish_run(this_run, [outcome.row for outcome in outcomes], written)
-    report_subjects(root, [outcome.row for outcome in outcomes])
+    report_subjects(this_run, [outcome.row for outcome in outcomes])
     return 1 if any(outcome.row.status == "failed" for outcome in outcomes) else 0
 
 
@@ -199,18 +202,25 @@ class ScanTask:
 
 def report(models: Sequence[Model], root: Path, command: str) -> None:
     """Tables, figures and group.html from what lies in the models' folders."""
-    from bids_shresnet.steps.prove import read_evidence, write_group
+    from bids_shresnet.steps.evidence import read_evidence
+    from bids_shresnet.steps.prove import write_group
 
     for line in write_group(root, [read_evidence(model) for model in models if model.proof], command):
         logger.info("%s", line)
 
 
-def report_subjects(root: Path, rows: Sequence[Status]) -> None:
-    """A page for each subject of which a scan was worked on."""
-    from bids_shresnet.steps.report import worth_a_report, write_subject_reports
+def report_subjects(this_run: Run, rows: Sequence[Status]) -> None:
+    """A page for each subject of which a scan was worked on; group.html, if it is there, leads to the new ones."""
+    from bids_shresnet.files.models import find_models
+    from bids_shresnet.steps.report import report_path, worth_a_report, write_subject_reports
 
-    if subjects := worth_a_report(root, [(row.subject, row.status) for row in rows]):
+    root = this_run.root
+    subjects = worth_a_report(root, [(row.subject, row.status) for row in rows])
+    new = [subject for subject in subjects if not report_path(root, subject).exists()]
+    if subjects:
         write_subject_reports(root, subjects)
+    if new and (root / "group.html").exists():
+        report(find_models(root / "models"), root, this_run.command)
 
 
 def report_crashes(this_run: Run, outcomes: Sequence[Outcome]) -> None:

@@ -18,12 +18,12 @@ from bids_shresnet.files.storage import one_job_at_a_time
 from bids_shresnet.parallel import Workers
 from bids_shresnet.scans import Pair
 from bids_shresnet.steps.evaluate import evaluate, evaluate_jobs, read_results
+from bids_shresnet.steps.evidence import Evidence, write_proof
 from bids_shresnet.steps.folds import FoldJob
 from bids_shresnet.steps.memory import of_scans
 from bids_shresnet.steps.missing import evaluate_missing, write_missing
 from bids_shresnet.steps.prediction import method_for
 from bids_shresnet.steps.prepare import PrepareJob, prepare
-from bids_shresnet.steps.prove import Evidence, write_proof
 from bids_shresnet.steps.train import other_settings, train_fold, write_model, write_sweep
 from bids_shresnet.steps.uncertainty import calibrate_spread, to_record
 from bids_shresnet.units import Units
@@ -178,7 +178,8 @@ def proven_model(units: Units, model: Model, workers: Workers) -> Model:
     uncertainty = to_record(found) if found else None
     method = method_for(model, config.method)
     missing = errors_of_missing(units, model, workers)
-    return write_proof(Evidence(model, method, results.rows, orientations, uncertainty, missing))
+    likeness = (results.agreements, results.powers, results.histograms)
+    return write_proof(Evidence(model, method, results.rows, orientations, uncertainty, missing, *likeness))
 
 
 def errors_of_missing(units: Units, model: Model, workers: Workers) -> Sequence[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Literal
 from bids_shresnet.statistics import NOTHING, Comparison, holm
 
 ALPHA = 0.05
+FOR_THE_CARD = (NOTHING, "linear_rish", "patch_linear")  # what model.json gives a verdict against
 Answer = Literal["yes", "no", "not enough subjects"]
 
 

@@ -356,6 +356,7 @@ def test_a_group_leaves_models_their_tables_a_report_with_figures_and_nothing_el
     files = {name for name in digests(proven) if not name.startswith(("logs/", "prov/")) and "/." not in name}
     fold_files = {f"{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}
     tables = {"model.json", "training.tsv", "heldout.tsv", "orientation.tsv", "resblocks.tsv"}
+    tables |= {"agreement.tsv", "agreement.safetensors", "rish.tsv"}
     models = {f"models/{MODEL}/{name}" for name in fold_files | tables}
     figures = {name for name in files if name.startswith("figures/")}
     assert models | set(GROUP) <= files

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.files.figures import bias_figure
-from bids_shresnet.files.report import group_report
+from bids_shresnet.files.report import Dataset, group_report
 from bids_shresnet.files.subject import subject_report
 from tests.browser import CHROMIUM, Tab, browser
 from tests.files.test_report import proof
@@ -24,8 +24,8 @@ PRESS = "document.querySelector('figure.flicker .tools button:last-child')"
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    made = replace(proof(), figures=(bias_figure(proof().biases),))
-    texts = {"group": group_report([made], {"command": "app"}), "sub-01": subject_report(report())}
+    made = replace(proof(), figures={"metrics": (bias_figure(proof().biases),)})
+    texts = {"group": group_report([made], {"command": "app"}, Dataset()), "sub-01": subject_report(report())}
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in texts}

@@ -17,6 +17,11 @@ def rish(coefficients: Float[np.ndarray, "v c"], orders: Sequence[Int[np.ndarray
     return np.stack([np.square(coefficients[:, group]).sum(axis=1) for group in orders], axis=1)
 
 
+def noise_power(inverse: Float[np.ndarray, "d c"], orders: Sequence[Int[np.ndarray, " _"]]) -> Float[np.ndarray, " o"]:
+    """Mean power that noise of variance 1 in each value adds to every order; coefficients are signal @ inverse."""
+    return np.array([np.square(inverse[:, group]).sum() for group in orders])
+
+
 @dataclass(frozen=True)
 class Projection:
     """Projected coefficients, and the share of (voxel, order) pairs where the guard held the gain back."""

@@ -28,6 +28,12 @@ def write_boilerplate(root: Path, models: Sequence[Model]) -> None:
     write_text(root / "logs" / f"{NAME}.bib", references.read_text(encoding="utf-8"))
 
 
+def read_boilerplate(root: Path) -> str:
+    """The text that was written last; empty where there is none."""
+    file = root / "logs" / f"{NAME}.md"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
 def methods_text(cards: Sequence[Mapping[str, Any]], pipelines: Sequence[Mapping[str, Any]]) -> str:
     """Return the text: of each model what it was trained on, how, and what is proven.
 

@@ -7,7 +7,8 @@ that a grey print shows the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -31,6 +32,7 @@ METHODS: Mapping[str, str] = {
 }
 TISSUE_NAMES = {"WM": "White matter", "GM": "Grey matter"}
 DPI = 150
+FOLDER_UP = "../"  # from figures/ to the pages
 STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",  # text stays text, so that it can be searched and edited
     "svg.hashsalt": "bids_shresnet",  # ids are drawn at random without one
@@ -56,6 +58,8 @@ class Drawing:
         The same in a line, for a reader who does not see it.
     svg
         Empty where the figure shows voxels, which no vector graphic makes clearer.
+    leads
+        Whether parts of the SVG are links to other pages, so that it has to stand in a page itself.
     """
 
     name: str
@@ -63,11 +67,26 @@ class Drawing:
     alt: str
     png: bytes
     svg: bytes = b""
+    leads: bool = False
 
 
-def draw(figure: Figure, name: str, caption: str, alt: str) -> Drawing:
+def draw(figure: Figure, name: str, caption: str, alt: str, *, leads: bool = False) -> Drawing:
     """Turn a figure into bytes; the same figure gives the same bytes."""
-    return Drawing(name, caption, alt, png=_bytes(figure, "png", {}), svg=_bytes(figure, "svg", {"Date": None}))
+    png, svg = _bytes(figure, "png", {}), _bytes(figure, "svg", {"Date": None})
+    return Drawing(name, caption, alt, png=png, svg=svg, leads=leads)
+
+
+def inline(drawing: Drawing, prefix: str) -> str:
+    """The SVG as a part of a page one folder above its file.
+
+    Its ids begin with `prefix`, its links start one folder below; its size, which the page sets, and what HTML needs
+    not are left out.
+    """
+    text = drawing.svg.decode()
+    text = re.sub(r"<metadata>.*?</metadata>| xmlns(:\w+)?=\"[^\"]*\"", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r' width="[^"]*" height="[^"]*"', "", text, count=1)
+    text = re.sub(r"(\bid=\"|href=\"#|url\(#)", rf"\g<1>{re.sub('[^A-Za-z0-9_-]', '', prefix)}-", text)
+    return text.replace(f'href="{FOLDER_UP}', 'href="')
 
 
 def draw_pixels(figure: Figure, name: str, caption: str, alt: str, *, cmap: str | None = None) -> Drawing:
@@ -104,6 +123,18 @@ def look(method: str) -> dict[str, Any]:
     if method == DEFAULT:
         return {"facecolor": ORANGE, "hatch": "////", "linewidth": 1.8}
     return {"facecolor": GREEN, "hatch": ".."} if method.startswith(DEFAULT) else {"facecolor": SKY, "hatch": ""}
+
+
+def boxes(axes: Axes, columns: Sequence[Sequence[float]], looks: Sequence[Mapping[str, Any]]) -> None:
+    """A box a column, at 0, 1, 2 ..; none where a column is empty."""
+    filled = [place for place, values in enumerate(columns) if values]
+    if not filled:
+        return
+    values = [columns[place] for place in filled]
+    made = axes.boxplot(values, positions=filled, widths=0.6, patch_artist=True, showfliers=False, zorder=2)
+    for place, box, median in zip(filled, made["boxes"], made["medians"], strict=True):
+        box.set(edgecolor=DARK, alpha=0.75, **looks[place])
+        median.set(color=DARK, linewidth=2)
 
 
 def tidy(axes: Axes, grid: str) -> None:

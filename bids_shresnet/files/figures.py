@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
-from bids_shresnet.files.drawing import DARK, FAINT, TISSUE_NAMES, Drawing, draw, label, look, ordered, style, tidy
+from bids_shresnet.files.drawing import (
+    DARK,
+    FAINT,
+    TISSUE_NAMES,
+    Drawing,
+    boxes,
+    draw,
+    label,
+    look,
+    ordered,
+    style,
+    tidy,
+)
 from bids_shresnet.statistics import (
     DEFAULT,
     MEANS_ONLY,
@@ -21,10 +34,11 @@ from bids_shresnet.statistics import (
     Comparison,
     HeldOut,
     by_subject,
+    holm,
 )
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-WIDE = 20.0  # ratio of the largest error to the smallest above which a linear axis hides the small ones
+WIDE = 8.0  # ratio of the largest error to the smallest above which a linear axis hides the small ones
 BEATEN = "▼"
 MARKS: Mapping[str, Mapping[str, Any]] = {
     "WM": {"marker": "o", "fillstyle": "full"},
@@ -44,7 +58,7 @@ def error_figure(rows: Iterable[HeldOut], comparisons: Iterable[Comparison], qua
     if `comparisons` holds them. Methods that correct no voxel are left out: their error is of another kind.
     """
     shown = [row for row in rows if row.quantity == quantity and row.method not in MEANS_ONLY]
-    compared = [one for one in comparisons if one.quantity == quantity and not one.of_means]
+    compared = [one for one in _adjusted(comparisons) if one.quantity == quantity and not one.of_means]
     methods = ordered(row.method for row in shown)
     with style():
         figure = Figure(figsize=(11, 5.2), layout="constrained")
@@ -80,15 +94,11 @@ def bias_figure(biases: Iterable[Bias]) -> Drawing:
 def _error_panel(axes: Axes, rows: Sequence[HeldOut], methods: Sequence[str], where: tuple[str, str]) -> None:
     """Boxes and the lines of the subjects behind them."""
     errors = [by_subject(rows, (method, *where)) for method in methods]
-    filled = [place for place, values in enumerate(errors) if values]
     for subject in sorted({subject for values in errors for subject in values}):
         line = [values.get(subject, np.nan) for values in errors]
         axes.plot(range(len(line)), line, color=FAINT, alpha=0.5, linewidth=0.7, marker=".", markersize=3, zorder=1)
-    values = [list(errors[place].values()) for place in filled]
-    boxes = axes.boxplot(values, positions=filled, widths=0.6, patch_artist=True, showfliers=False, zorder=2)
-    for place, box, median in zip(filled, boxes["boxes"], boxes["medians"], strict=True):
-        box.set(edgecolor=DARK, alpha=0.75, **look(methods[place]))
-        median.set(color=DARK, linewidth=2)
+    values = [list(column.values()) for column in errors]
+    boxes(axes, values, [look(method) for method in methods])
     axes.set_ylabel(f"NMSE of {where[1]} (no unit)")
     axes.set_xticks(range(len(methods)), [label(method) for method in methods], rotation=45, ha="right")
     axes.set_xlim(-0.6, len(methods) - 0.4)
@@ -100,7 +110,9 @@ def _error_scale(axes: Axes, errors: Sequence[float]) -> None:
     """From zero, unless errors differ so much that the small ones would lie on it."""
     if errors and min(errors) > 0 and max(errors) / min(errors) > WIDE:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(bottom=0)
 
@@ -110,9 +122,19 @@ def _significance(axes: Axes, comparisons: Sequence[Comparison], methods: Sequen
     for place, method in enumerate(methods):
         for one in comparisons:
             if (one.method, one.reference) == (method, NOTHING):
-                _write(axes, place, 1.02, f"{'' if stars(one.p) == 'n.s.' else _arrow(one)}{stars(one.p)}")
-            if (one.method, one.reference) == (DEFAULT, method) and one.better and one.p < STARS[-1][0]:
+                _write(axes, place, 1.02, f"{'' if stars(one.p_holm) == 'n.s.' else _arrow(one)}{stars(one.p_holm)}")
+            if (one.method, one.reference) == (DEFAULT, method) and one.better and one.p_holm < STARS[-1][0]:
                 _write(axes, place, 1.08, BEATEN)
+
+
+def _adjusted(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
+    """With p adjusted for the places in which the same two methods are compared, whatever else was compared."""
+    pairs: dict[tuple[str, str], list[Comparison]] = {}
+    for one in comparisons:
+        pairs.setdefault((one.method, one.reference), []).append(one)
+    for table in pairs.values():
+        adjusted = holm([one.p for one in table])
+        yield from (replace(one, p_holm=p) for one, p in zip(table, adjusted, strict=True))
 
 
 def _arrow(comparison: Comparison) -> str:
@@ -130,7 +152,8 @@ def _error_caption(quantity: str, n: int) -> str:
         "of them, its whiskers reach 1.5 times as far. Above the boxes: two-sided Wilcoxon against doing nothing, "
         "* p < .05, ** p < .01, *** p < .001, n.s. not significant; ↓ error lower, ↑ higher; "
         f"{BEATEN} the default method's error is lower than this method's with p < .05. "
-        "These p are not adjusted for their number; the tables have both."
+        "These p are adjusted (Holm) for all tissues and quantities in which the same two methods are compared. "
+        "Where errors differ much, the axis is logarithmic."
     )
 
 

@@ -20,6 +20,8 @@ from bids_shresnet.scans import Shell, Split
 
 CARD = "model.json"
 HELD_OUT, ORIENTATION, SWEEP = "heldout.tsv", "orientation.tsv", "resblocks.tsv"  # what `group` adds
+AGREEMENT, POWER, HISTOGRAMS = "agreement.tsv", "rish.tsv", "agreement.safetensors"
+TRAINING = "training.tsv"
 MISSING_SHELLS = "missing_shells.tsv"
 
 

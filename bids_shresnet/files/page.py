@@ -27,7 +27,7 @@ def render(template: str, **facts: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"label": label, "percent": percent, "number": number, "p": p_value, "span": span}
-    environment.filters["base64"] = _base64
+    environment.filters |= {"base64": _base64, "signed": signed}
     return environment.get_template(template).render(missing=MISSING, **facts)
 
 
@@ -39,6 +39,11 @@ def percent(value: float) -> str:
 def number(value: float) -> str:
     """Three significant digits."""
     return f"{value:#.3g}".replace("-", MINUS) if not isnan(value) else MISSING
+
+
+def signed(value: float) -> str:
+    """Three significant digits, with a sign."""
+    return f"{value:+#.3g}".replace("-", MINUS) if not isnan(value) else MISSING
 
 
 def span(ends: tuple[float, float]) -> str:

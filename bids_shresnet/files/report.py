@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
-from bids_shresnet.files.drawing import TISSUE_NAMES, Drawing, label, ordered
+import numpy as np
+
+from bids_shresnet.agreement import Agreement
+from bids_shresnet.errors import Finding
+from bids_shresnet.files.agreement_figures import SCALES, limits
+from bids_shresnet.files.drawing import TISSUE_NAMES, Drawing, inline, label, ordered
+from bids_shresnet.files.inventory import Marked, ScanRow
 from bids_shresnet.files.page import p_value, render
+from bids_shresnet.files.provenance import Status
+from bids_shresnet.files.subject_figure import subject_page
 from bids_shresnet.files.sweep import SweepRow
 from bids_shresnet.scans import Split
 from bids_shresnet.statistics import DEFAULT, NOTHING, QUANTITIES, TISSUES, Bias, Comparison, HeldOut
-from bids_shresnet.verdicts import ALPHA, Verdict, subjects_needed, verdicts
+from bids_shresnet.verdicts import ALPHA, FOR_THE_CARD, Verdict, subjects_needed, verdicts
 
 PLACES = tuple(product(QUANTITIES, TISSUES))
 TEMPLATE = "group.html.jinja"
+SECTIONS = ("inputs", "before-after", "metrics", "uncertainty", "training")
+LARGEST = 8e6  # bytes of figures in the page, which shall stay below 10 MB
 ANSWERS = {"yes": "proven", "no": "not proven", "not enough subjects": "too few subjects"}
 
 
@@ -31,12 +42,18 @@ class PairProof:
         of other methods, which figures need, are not shown.
     biases, rows
         Of all methods.
+    answers
+        By reference, as model.json has them.
     figures
-        In the order of the page.
+        By the section of the page (`SECTIONS`), in its order.
     notes
-        What else limits these results, a sentence each.
+        By section, a sentence each; also why a section has no figures.
+    agreements
+        Of doing nothing and of `method`.
     sweep
         Validation error by number of ResBlocks, where it was tried.
+    missing
+        Mean errors of shells that the source lacks, where they are predicted: plain records, as in model.json.
     """
 
     name: str
@@ -45,11 +62,19 @@ class PairProof:
     comparisons: tuple[Comparison, ...]
     biases: tuple[Bias, ...]
     rows: tuple[HeldOut, ...]
-    figures: tuple[Drawing, ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Sequence[Drawing]] = field(default_factory=dict)
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    agreements: tuple[Agreement, ...] = ()
     splits: tuple[Split, ...] = ()
-    notes: tuple[str, ...] = ()
     sweep: tuple[SweepRow, ...] = ()
+    missing: tuple[Mapping[str, Any], ...] = ()
     method: str = DEFAULT
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """All figures."""
+        return tuple(one for some in self.figures.values() for one in some)
 
     @property
     def n(self) -> int:
@@ -81,16 +106,79 @@ class PairProof:
         return {method: [found.get((method, *place)) for place in PLACES] for method in methods}
 
     @property
+    def agreement_table(self) -> list[tuple[str, list[list[Agreement]]]]:
+        """By place its title and, before and after, the rows of all subjects."""
+        states = (NOTHING, self.method)
+        found = [(place, [self._agreements(method, *place) for method in states]) for place in PLACES]
+        return [(_title(*place), both) for place, both in found if all(both)]
+
+    def _agreements(self, method: str, quantity: str, tissue: str) -> list[Agreement]:
+        where = (method, quantity, tissue)
+        return [one for one in self.agreements if (one.method, one.quantity, one.tissue) == where]
+
+    @property
     def tables(self) -> tuple[tuple[str, tuple[Comparison, ...]], ...]:
         """Comparisons by place, with the title of each."""
         tables = [(_title(*place), tuple(_in_place(self.own, *place))) for place in PLACES]
         return tuple((title, table) for title, table in tables if table)
 
 
-def group_report(proofs: Sequence[PairProof], about: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class Dataset:
+    """What the report says beside the pairs.
+
+    Attributes
+    ----------
+    scans
+        Every DWI of the dataset; none where no run has left them.
+    figures
+        Of the dataset as a whole.
+    marked
+        What scans that were harmonized have of unlikely tissue.
+    findings
+        What was wrong or odd.
+    failures
+        Scans that failed and were not done since.
+    pages
+        Reports on subjects that lie beside this one.
+    methods
+        The methods text.
+    """
+
+    scans: tuple[ScanRow, ...] = ()
+    figures: tuple[Drawing, ...] = ()
+    marked: tuple[Marked, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    failures: tuple[Status, ...] = ()
+    pages: frozenset[str] = frozenset()
+    methods: str = ""
+
+
+def group_report(proofs: Sequence[PairProof], about: Mapping[str, str], dataset: Dataset) -> str:
     """Return the page. `about` is shown as it is: what made it (versions, command), by name."""
-    facts = {"answers": ANSWERS, "alpha": ALPHA, "needed": subjects_needed(), "sentence": sentence, "places": PLACES}
-    return render(TEMPLATE, proofs=proofs, about=about, **facts)
+    facts = {
+        "answers": ANSWERS,
+        "alpha": ALPHA,
+        "needed": subjects_needed(),
+        "sentence": sentence,
+        "places": PLACES,
+        "glance": FOR_THE_CARD,
+        "embedded": _embedded(proofs, dataset),
+        "inline": inline,
+        "subject_page": subject_page,
+        "scales": SCALES,
+        "limits": limits,
+        "methods": dataset.methods or "No methods text was written yet.",
+    }
+    return render(TEMPLATE, proofs=proofs, about=about, dataset=dataset, **facts)
+
+
+def _embedded(proofs: Sequence[PairProof], dataset: Dataset) -> frozenset[Drawing]:
+    """Figures that fit into the page, in its order; the others are links to their files."""
+    shown = [*dataset.figures]
+    shown += [one for section in SECTIONS for proof in proofs for one in proof.figures.get(section, ())]
+    sizes = np.cumsum([len(one.svg) if one.leads else 4 * len(one.png) / 3 for one in shown])
+    return frozenset(one for one, size in zip(shown, sizes, strict=True) if size <= LARGEST)
 
 
 def sentence(proof: PairProof) -> str:

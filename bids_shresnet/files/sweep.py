@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bids_shresnet.files.drawing import DARK, FAINT, ORANGE, Drawing, draw, style, tidy
+from bids_shresnet.files.tables import read_tsv
 
 PER_CENT = 100  # the paper's table gives the MSE of S/S0 times 100
 
@@ -21,6 +23,13 @@ class SweepRow:
     folds: int
     mean: float
     spread: float
+
+
+def read_sweep(table: Path) -> list[Mapping[str, int | float]]:
+    """Validation errors by number of ResBlocks and fold; none where that was not tried."""
+    rows = read_tsv(table) if table.exists() else []
+    kinds = {"resblocks": int, "fold": int, "validation_loss": float}
+    return [{name: kind(row[name]) for name, kind in kinds.items()} for row in rows]
 
 
 def sweep_table(rows: Iterable[Mapping[str, int | float]]) -> tuple[SweepRow, ...]:

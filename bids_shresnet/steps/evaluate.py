@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet import __version__
+from bids_shresnet.agreement import MEASURED, Agreement, Histograms, Power, together
 from bids_shresnet.config import Config, Method
 from bids_shresnet.diffusion.comparison import (
     FEWEST_VOXELS,
@@ -24,6 +25,7 @@ from bids_shresnet.diffusion.comparison import (
     look,
     nmse,
 )
+from bids_shresnet.diffusion.likeness import agreements, joint_histograms, powers
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.sampling import sample, surrounded
 from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
@@ -36,6 +38,8 @@ from bids_shresnet.methods.in_template import MAPS, InTemplate
 from bids_shresnet.methods.registry import RECIPES, load_harmonizer
 from bids_shresnet.scans import Shell, Split, Tissue, Travelling
 from bids_shresnet.statistics import NOTHING, RESCAN, HeldOut
+from bids_shresnet.steps.evidence import read_histograms, write_histograms
+from bids_shresnet.steps.prediction import method_for
 from bids_shresnet.steps.splits import PreparedSubject
 
 
@@ -85,6 +89,8 @@ class EvaluateJob:
         Folder with the arrays of each subject.
     repeats
         The same for pairs of the target scanner's scans, where subjects were scanned twice.
+    applied
+        Of the methods the one that harmonizes scans, of which the likeness is kept as well.
     fitted
         File of every method that has a fit of its own.
     file
@@ -97,10 +103,16 @@ class EvaluateJob:
     repeats: Mapping[str, Path]
     shells: tuple[Shell, ...]
     methods: tuple[Method, ...]
+    applied: Method
     fitted: Mapping[Method, Path]
     file: Path
     seed: int
     device: str
+
+    @property
+    def histograms(self) -> Path:
+        """Joint histograms, beside the results."""
+        return self.file.with_suffix(".safetensors")
 
     @property
     def digest(self) -> str:
@@ -108,15 +120,22 @@ class EvaluateJob:
         files = {name: sha256(path) for name, path in self.fitted.items()}
         subjects = [sha256(self.prepared[name] / RECORD) for name in (*self.split.training, *self.split.test)]
         repeats = {name: sha256(self.repeats[name] / RECORD) for name in self.split.test if name in self.repeats}
-        return digest([__version__, asdict(self.split), list(self.methods), files, subjects, repeats, self.seed])
+        methods = [list(self.methods), self.applied]
+        return digest([__version__, asdict(self.split), methods, files, subjects, repeats, self.seed])
 
 
 @dataclass(frozen=True)
 class Results:
-    """What was found on held-out subjects."""
+    """What was found on held-out subjects; the last three of doing nothing and of the applied method."""
 
     rows: tuple[HeldOut, ...]
     orientations: tuple[Orientation, ...]
+    agreements: tuple[Agreement, ...]
+    powers: tuple[Power, ...]
+    histograms: Histograms
+
+
+TABLES = {"rows": HeldOut, "orientations": Orientation, "agreements": Agreement, "powers": Power}
 
 
 def evaluate_jobs(
@@ -130,13 +149,15 @@ def evaluate_jobs(
     """One job a fold of the model."""
     folders, again = ({item.source.subject: item.folder for item in items} for items in (prepared, repeats))
     own: Method = model.card["FittedAs"]
+    applied = method_for(model, config.method)
+    methods = tuple(dict.fromkeys((*config.methods, applied)))
     jobs = []
     for number, fold in enumerate(model.card["Folds"], 1):
         fitted = {job.method: job.file for job in baselines if job.number == number} | {
             own: model.folder / fold["File"]
         }
         file = work / f"evaluation-{number:02d}.json"
-        settings = (model.source_shells, config.methods, fitted, file, config.random_seed, config.device)
+        settings = (model.source_shells, methods, applied, fitted, file, config.random_seed, config.device)
         jobs.append(EvaluateJob(number, model.splits[number - 1], folders, again, *settings))
     return tuple(jobs)
 
@@ -145,19 +166,9 @@ def evaluate(job: EvaluateJob) -> bool:
     """Try every method on the fold's held-out subjects; False if that was done before."""
     if job.file.exists() and read_json(job.file)["inputs"] == job.digest:
         return False
-    rows: list[HeldOut] = []
-    orientations: list[Orientation] = []
-    for subject in job.split.test:
-        trial = Trial(job, subject, _grey_and_white(open_travelling(job.prepared[subject], job.shells)))
-        trials = [(trial, method, looks) for method, looks in trial.candidates()]
-        if subject in job.repeats:  # judged where the target's two scans were matched
-            again = Trial(job, subject, _grey_and_white(open_travelling(job.repeats[subject], job.shells)))
-            trials.insert(1, (again, RESCAN, again.untouched()))  # after doing nothing
-        for one, method, looks in trials:
-            rows += one.errors(method, looks)
-            orientations += one.orientation(method, looks)
-        rows += trial.scalar_errors()
-    record = {"rows": [asdict(row) for row in rows], "orientations": [asdict(item) for item in orientations]}
+    found = [_tried(job, subject) for subject in job.split.test]
+    write_histograms(job.histograms, together([one.histograms for one in found]))
+    record = {name: [asdict(row) for one in found for row in getattr(one, name)] for name in TABLES}
     write_json(job.file, {"inputs": job.digest, **record})
     return True
 
@@ -165,8 +176,21 @@ def evaluate(job: EvaluateJob) -> bool:
 def read_results(jobs: Sequence[EvaluateJob]) -> Results:
     """The results of all folds."""
     records: list[Any] = [read_json(job.file) for job in jobs]
-    rows = tuple(HeldOut(**row) for record in records for row in record["rows"])
-    return Results(rows, tuple(Orientation(**item) for record in records for item in record["orientations"]))
+    tables = {name: tuple(kind(**row) for record in records for row in record[name]) for name, kind in TABLES.items()}
+    return Results(**tables, histograms=together([read_histograms(job.histograms) for job in jobs]))
+
+
+def _tried(job: EvaluateJob, subject: str) -> Results:
+    """Every method on one held-out subject."""
+    trial = Trial(job, subject, _grey_and_white(open_travelling(job.prepared[subject], job.shells)))
+    trials = [(trial, method, looks) for method, looks in trial.candidates()]
+    likeness = trial.likeness({method: looks for _, method, looks in trials if method in (NOTHING, job.applied)})
+    if subject in job.repeats:  # judged where the target's two scans were matched
+        again = Trial(job, subject, _grey_and_white(open_travelling(job.repeats[subject], job.shells)))
+        trials.insert(1, (again, RESCAN, again.untouched()))  # after doing nothing
+    rows = [row for one, method, looks in trials for row in one.errors(method, looks)]
+    orientations = [item for one, method, looks in trials for item in one.orientation(method, looks)]
+    return Results((*rows, *trial.scalar_errors()), tuple(orientations), *likeness)
 
 
 class Trial:
@@ -195,6 +219,18 @@ class Trial:
                 mean = looks.quantities()[quantity][inside].mean() / measured[inside].mean()
                 yield self._row(method, tissue, quantity, error, float(mean) - 1)
 
+    def likeness(self, states: Mapping[str, Looks]) -> tuple[tuple[Agreement, ...], tuple[Power, ...], Histograms]:
+        """How the scan before and after lies to what was measured: rows, power by order, and joint histograms."""
+        rows: list[Agreement] = []
+        power = [*self._powers(MEASURED, self.measured, denoised=False)]
+        counts = []
+        for method, looks in states.items():
+            rows += agreements((self.subject, self.job.number, method), self.matched, self.measured, looks)
+            denoised = method != NOTHING and RECIPES[self.job.applied].denoises
+            power += self._powers(method, looks, denoised=denoised)
+            counts.append(joint_histograms(self.matched, self.measured, looks))
+        return tuple(rows), tuple(power), Histograms(np.stack(counts)[None], (self.subject,))
+
     def orientation(self, method: str, looks: Looks) -> Iterator[Orientation]:
         """Directions, in white matter of one main direction; nothing where there is next to none."""
         where = (self.matched.tissue == Tissue.WM) & (self.measured.tensor.fa > ORIENTED)
@@ -216,6 +252,10 @@ class Trial:
                 yield self._row("combat_voxel", tissue, quantity, nmse(wanted, got), bias)
         for tissue, quantity, bias in self._combat_of_means():
             yield self._row("combat_mean", tissue, quantity, bias**2, bias)
+
+    def _powers(self, method: str, looks: Looks, *, denoised: bool) -> Iterator[Power]:
+        place = (self.subject, self.job.number, method)
+        return powers(place, self.matched, looks, self.job.shells, denoised=denoised)
 
     def _row(self, method: str, tissue: str, quantity: str, error: float, bias: float) -> HeldOut:
         return HeldOut(self.subject, self.job.number, method, tissue, quantity, error, bias)

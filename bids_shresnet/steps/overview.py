@@ -11,6 +11,7 @@ import numpy as np
 from bids_shresnet.diffusion.gradients import find_shells
 from bids_shresnet.errors import Finding
 from bids_shresnet.files.dataset import take_apart
+from bids_shresnet.files.inventory import ScanRow
 from bids_shresnet.files.sidecars import said
 from bids_shresnet.scans import Inventory, Pair, Scan, Scanner, Selection
 
@@ -33,19 +34,6 @@ class ScannerRow:
     scans: int
     subjects: int
     conflicts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ScanRow:
-    """A DWI file, its directions by shell, what it is used for and, where for nothing, why; `scanner` may be empty."""
-
-    file: str
-    subject: str
-    session: str
-    scanner: str
-    shells: str
-    role: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -116,11 +104,21 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
     rows = []
     for scan in inventory.scans:
         role = "; ".join(name for name, images in used.items() if scan.image in images) or "left out"
-        unused = "another scan stands for this subject, or the scanner is in no pair" if role == "left out" else ""
+        unused = _why_unused(scan, pairs) if role == "left out" else ""
         reason = reasons.get(scan.image, unused)
         where = (scan.subject, scan.entities.get("session", ""), scan.scanner_label)
         rows.append(ScanRow(str(scan.image), *where, _shells(scan), role, reason))
     return rows
+
+
+def _why_unused(scan: Scan, pairs: Sequence[Pair]) -> str:
+    """Why no model learns from a usable scan."""
+    own = [pair for pair in pairs if scan.scanner_label in (pair.source.label, pair.target.label)]
+    if not own:
+        return "its scanner is in no pair"
+    if any(scan.subject == source.subject for pair in own for source, _ in pair.travelling):
+        return "another scan stands for this subject"
+    return "the subject was not scanned on the other scanner of the pair"
 
 
 def _labels(file: Path) -> tuple[str, str]:

@@ -1,10 +1,9 @@
-"""Prove: results of all folds -> tables, figures, the report, and the verdict in the model's card."""
+"""Prove: results of all folds -> tables, figures and the report; what to think of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,34 @@ import numpy as np
 
 from bids_shresnet.config import Method
 from bids_shresnet.errors import Finding
+from bids_shresnet.files.agreement_figures import difference_figure, joint_figure
+from bids_shresnet.files.boilerplate import read_boilerplate
 from bids_shresnet.files.drawing import Drawing
 from bids_shresnet.files.figures import bias_figure, error_figure
-from bids_shresnet.files.models import CARD, HELD_OUT, ORIENTATION, SWEEP, Model, read_model
+from bids_shresnet.files.inventory import ScanRow, failures, last_findings, last_scans, marked_shares
+from bids_shresnet.files.models import SWEEP, TRAINING, Model
+from bids_shresnet.files.pairing_figure import pairing_figure, splits_figure
+from bids_shresnet.files.power_figure import power_figure
 from bids_shresnet.files.provenance import software
-from bids_shresnet.files.report import PairProof, group_report, sentence
+from bids_shresnet.files.report import Dataset, PairProof, group_report, sentence
 from bids_shresnet.files.storage import write_bytes, write_json, write_text, write_tsv
-from bids_shresnet.files.sweep import sweep_figure, sweep_table
-from bids_shresnet.files.tables import read_tsv
-from bids_shresnet.statistics import NOTHING, QUANTITIES, RESCAN, Bias, Comparison, HeldOut, bias_summary, compare
-from bids_shresnet.verdicts import verdicts
+from bids_shresnet.files.subject_figure import subject_figure
+from bids_shresnet.files.sweep import read_sweep, sweep_figure, sweep_table
+from bids_shresnet.files.training_figure import Curve, read_curves, training_figure
+from bids_shresnet.files.uncertainty_figure import calibration_figure
+from bids_shresnet.statistics import NOTHING, QUANTITIES, compare
+from bids_shresnet.steps.evidence import Evidence, proof_record
 
-FOR_THE_CARD = (NOTHING, "linear_rish", "patch_linear")  # what a verdict is given against
 SUBJECTS = ("Training", "Validation", "Test")  # of a fold, in the card
+NO_HISTOGRAMS = (
+    "This model was proven by a version that kept no histograms: joint histograms, Bland-Altman plots and the power by "
+    "order are missing. To have them, delete the model's folder and run group again."
+)
+NO_SPREAD = (
+    "How the spread of the networks goes with their error is not known: there is one network only, all are alike, or "
+    "the noise of the target's scans is not known."
+)
+NO_CURVES = "The method is fitted in closed form: there are no epochs to draw."
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "pair": {"Description": "Scanners, from the source to the target."},
     "subject": {"Description": "Held-out subject."},
@@ -43,82 +57,6 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All that was found on the held-out subjects of one pair.
-
-    Attributes
-    ----------
-    orientations
-        Plain records, for the table.
-    uncertainty
-        How the spread of the networks goes with their error, a plain record.
-    missing
-        Errors of the shells that the source lacks, where these are predicted: plain records.
-    """
-
-    model: Model
-    method: Method
-    rows: tuple[HeldOut, ...]
-    orientations: tuple[Mapping[str, Any], ...]
-    uncertainty: Mapping[str, Any] | None = None
-    missing: Sequence[Mapping[str, Any]] = ()
-
-    @property
-    def references(self) -> list[str]:
-        """Methods that the applied one is compared with."""
-        return [name for name in dict.fromkeys(row.method for row in self.rows) if name not in (self.method, RESCAN)]
-
-    @cached_property  # a bootstrap, asked for by tables, figures and the card
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """The applied method with each of them."""
-        return compare(self.rows, self.method, self.references)
-
-    @cached_property
-    def biases(self) -> tuple[Bias, ...]:
-        """Site bias of each method."""
-        return bias_summary(self.rows)
-
-
-def write_proof(evidence: Evidence) -> Model:
-    """Write the rows and the verdict into the model's folder; the card comes last."""
-    folder = evidence.model.folder
-    write_tsv(folder / HELD_OUT, [asdict(row) for row in evidence.rows])
-    write_tsv(folder / ORIENTATION, evidence.orientations)
-    write_json(folder / CARD, {**evidence.model.card, "Proof": proof_record(evidence)})
-    return read_model(folder)
-
-
-def proof_record(evidence: Evidence) -> dict[str, Any]:
-    """The verdict, as model.json and every sidecar repeat it."""
-    judged = [one for one in evidence.comparisons if one.reference in FOR_THE_CARD]
-    return {
-        "Method": evidence.method,
-        "Subjects": len({row.subject for row in evidence.rows}),
-        "BetterThan": {
-            one.reference: {"Answer": one.answer, "LargestP": float(f"{one.p:.3g}"), "SmallestPossibleP": one.p_floor}
-            for one in verdicts(judged)
-        },
-        **({"Uncertainty": evidence.uncertainty} if evidence.uncertainty else {}),
-        **({"MissingShells": list(evidence.missing)} if evidence.missing else {}),
-    }
-
-
-def read_evidence(model: Model) -> Evidence:
-    """What `write_proof` left in a model's folder."""
-    rows = tuple(_held_out(row) for row in read_tsv(model.folder / HELD_OUT))
-    orientations = tuple(read_tsv(model.folder / ORIENTATION))
-    proof = model.proof
-    return Evidence(
-        model, proof["Method"], rows, orientations, proof.get("Uncertainty"), proof.get("MissingShells", ())
-    )
-
-
-def _held_out(row: Mapping[str, str]) -> HeldOut:
-    where = (row["method"], row["tissue"], row["quantity"])
-    return HeldOut(row["subject"], int(row["fold"]), *where, float(row["nmse"]), float(row["bias"]))
-
-
 def doubts(model: Model, method: Method) -> tuple[Finding, ...]:
     """Why to think twice before applying a model so; nothing where it is proven better than doing nothing."""
     if not model.proof:
@@ -134,27 +72,59 @@ def doubts(model: Model, method: Method) -> tuple[Finding, ...]:
     return (Finding("error", model.name, value, remedy),)
 
 
-def pair_proof(evidence: Evidence) -> PairProof:
-    """What the report says of a pair."""
-    ours = evidence.comparisons
-    others = tuple(
-        item for name in evidence.references if name != NOTHING for item in compare(evidence.rows, name, [NOTHING])
-    )
-    figures = [error_figure(evidence.rows, (*ours, *others), quantity) for quantity in QUANTITIES]
-    sweep = _sweep(evidence.model.folder / SWEEP)
+def pair_proof(evidence: Evidence, pages: Collection[str] = ()) -> PairProof:
+    """What the report says of a pair; `pages` are the reports on subjects that are there to be linked."""
+    model = evidence.model
+    sweep, curves = read_sweep(model.folder / SWEEP), _curves(model)
     return PairProof(
-        name=evidence.model.name,
-        source=evidence.model.source,
-        target=evidence.model.target,
-        comparisons=ours,
+        name=model.name,
+        source=model.source,
+        target=model.target,
+        comparisons=evidence.comparisons,
         biases=evidence.biases,
         rows=evidence.rows,
-        figures=(*figures, bias_figure(evidence.biases), *([sweep_figure(sweep)] if sweep else [])),
+        answers={name: one["Answer"] for name, one in proof_record(evidence)["BetterThan"].items()},
+        figures={
+            "inputs": [splits_figure(model.splits)],
+            "before-after": _likeness_figures(evidence),
+            "metrics": [*_error_figures(evidence, pages), *([sweep_figure(sweep)] if sweep else [])],
+            "uncertainty": [calibration_figure(evidence.uncertainty)] if evidence.uncertainty else [],
+            "training": [training_figure(curves)] if curves else [],
+        },
+        notes={
+            "before-after": (*([] if evidence.histograms else [NO_HISTOGRAMS]), *_orientation_notes(evidence)),
+            "uncertainty": _uncertainty_notes(evidence),
+            "training": () if curves else (NO_CURVES,),
+        },
+        agreements=evidence.agreements,
+        splits=model.splits,
         sweep=sweep_table(sweep),
-        splits=evidence.model.splits,
+        missing=tuple(evidence.missing),
         method=evidence.method,
-        notes=(*_orientation_notes(evidence), *_uncertainty_notes(evidence), *_missing_notes(evidence)),
     )
+
+
+def _likeness_figures(evidence: Evidence) -> list[Drawing]:
+    """Source against target before and after, and the power of each order."""
+    found = evidence.histograms
+    if found is None:
+        return []
+    pairs = [
+        (joint_figure(found, quantity), difference_figure(found, evidence.agreements, quantity))
+        for quantity in QUANTITIES
+    ]
+    return [*(one for pair in pairs for one in pair), power_figure(evidence.powers, evidence.method)]
+
+
+def _error_figures(evidence: Evidence, pages: Collection[str]) -> list[Drawing]:
+    """Errors by method, by subject, and the bias that is left."""
+    others = [one for name in evidence.references if name != NOTHING for one in compare(evidence.rows, name, [NOTHING])]
+    errors = [error_figure(evidence.rows, (*evidence.comparisons, *others), quantity) for quantity in QUANTITIES]
+    return [*errors, subject_figure(evidence.rows, evidence.method, pages), bias_figure(evidence.biases)]
+
+
+def _curves(model: Model) -> tuple[Curve, ...]:
+    return read_curves(model.folder / TRAINING, [fold.get("BestEpoch") for fold in model.card["Folds"]])
 
 
 def _orientation_notes(evidence: Evidence) -> list[str]:
@@ -177,7 +147,7 @@ def _orientation_notes(evidence: Evidence) -> list[str]:
 def _uncertainty_notes(evidence: Evidence) -> list[str]:
     """What the uncertainty map is worth."""
     if not evidence.uncertainty:
-        return []
+        return [NO_SPREAD]
     low, high = evidence.uncertainty["Groups"][0], evidence.uncertainty["Groups"][-1]
     correlation = evidence.uncertainty["RankCorrelation"]
     return [
@@ -187,33 +157,44 @@ def _uncertainty_notes(evidence: Evidence) -> list[str]:
     ]
 
 
-def _missing_notes(evidence: Evidence) -> list[str]:
-    """How well the shells that the source lacks are predicted."""
-    return [
-        f"The shell b = {one['BValue']:.0f} s/mm2, which the source lacks, is predicted by {one['Method']} with an "
-        f"NMSE of {one['NMSE']:#.3g} ({one['Tissue']}, held-out subjects). It is not measured in any form."
-        for one in evidence.missing
-    ]
-
-
-def _sweep(table: Path) -> list[Mapping[str, int | float]]:
-    """Validation errors by number of ResBlocks, where that was tried."""
-    rows = read_tsv(table) if table.exists() else []
-    kinds = {"resblocks": int, "fold": int, "validation_loss": float}
-    return [{name: kind(row[name]) for name, kind in kinds.items()} for row in rows]
-
-
 def write_group(root: Path, evidence: Sequence[Evidence], command: str) -> tuple[str, ...]:
-    """Write group_harmonization.tsv and .json, figures and group.html; returns what is proven, a sentence a pair."""
-    proofs = [pair_proof(item) for item in evidence]
+    """Write group_harmonization.tsv and .json, figures and group.html; returns what is proven, a sentence a pair.
+
+    What is beside the models in the output (logs, sidecars, reports on subjects) is read again.
+    """
+    dataset = _dataset(root, evidence)
+    proofs = [pair_proof(item, dataset.pages) for item in evidence]
     rows = [{"pair": item.model.name, **asdict(row)} for item in evidence for row in item.rows]
     write_tsv(root / "group_harmonization.tsv", rows, list(COLUMNS))
     write_json(root / "group_harmonization.json", {**COLUMNS, "Pairs": [_pair_record(item) for item in evidence]})
-    for proof in proofs:
-        for drawing in proof.figures:
-            _write_drawing(root / "figures", proof.name, drawing)
-    write_text(root / "group.html", group_report(proofs, {"command": command, **software()}))
+    for name, drawings in {"group": dataset.figures, **{one.name: one.drawings for one in proofs}}.items():
+        for drawing in drawings:
+            _write_drawing(root / "figures", name, drawing)
+    digests = {f"model {n}": f"{one.model.name}, SHA-256 {one.model.digest}" for n, one in enumerate(evidence, 1)}
+    about = {"command": command, **digests, **software()}
+    write_text(root / "group.html", group_report(proofs, about, dataset))
     return tuple(sentence(proof) for proof in proofs)
+
+
+def _dataset(root: Path, evidence: Sequence[Evidence]) -> Dataset:
+    """All that is not about one pair."""
+    scans = last_scans(root) or tuple(row for item in evidence for row in _travelling(item.model))
+    return Dataset(
+        scans=scans,
+        figures=(pairing_figure(scans),) if scans else (),
+        marked=marked_shares(root),
+        findings=last_findings(root),
+        failures=failures(root),
+        pages=frozenset(path.name for path in root.glob("sub-*.html")),
+        methods=read_boilerplate(root),
+    )
+
+
+def _travelling(model: Model) -> Iterator[ScanRow]:
+    """What a model alone says of the dataset: who was scanned on both scanners."""
+    for subject in model.card["Subjects"]:
+        for scanner, role in ((model.source, "travelling source"), (model.target, "travelling target")):
+            yield ScanRow(file="", subject=subject, session="", scanner=scanner, shells="", role=role, reason="")
 
 
 def _pair_record(evidence: Evidence) -> dict[str, Any]:

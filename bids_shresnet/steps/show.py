@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from bids_shresnet.files.inventory import ScanRow
 from bids_shresnet.steps.checks import joined
-from bids_shresnet.steps.overview import Overview, ScannerRow, ScanRow
+from bids_shresnet.steps.overview import Overview, ScannerRow
 
 Row = tuple[str, ...]
 

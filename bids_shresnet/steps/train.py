@@ -15,7 +15,7 @@ from bids_shresnet.config import METHOD_NAMES, Config, Method
 from bids_shresnet.diffusion.harmonics import BASIS, SMOOTHING
 from bids_shresnet.diffusion.novelty import fit_novelty
 from bids_shresnet.diffusion.representation import volumes_of
-from bids_shresnet.files.models import CARD, SWEEP, Model, dataset_record, read_model
+from bids_shresnet.files.models import CARD, SWEEP, TRAINING, Model, dataset_record, read_model
 from bids_shresnet.files.nifti import read_dwi
 from bids_shresnet.files.provenance import software
 from bids_shresnet.files.storage import one_job_at_a_time, sha256, write_bytes, write_json, write_tsv
@@ -136,7 +136,7 @@ def write_model(
     folder = jobs[0].folder
     records = {job.number: read_record(str(job.file)) for job in jobs}
     rows = [{"fold": job.number} | epoch for job in jobs for epoch in records[job.number]["epochs"]]
-    write_tsv(folder / "training.tsv", rows, ["fold", *(field.name for field in fields(Epoch))])
+    write_tsv(folder / TRAINING, rows, ["fold", *(field.name for field in fields(Epoch))])
     orders = [shell.sh_order for shell in jobs[0].shells]
     shells = _shells(pair, [Shell(s.bvalue, order) for s, order in zip(target, orders, strict=True)])
     folds = [_fold(job, records[job.number]) for job in jobs]

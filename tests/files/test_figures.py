@@ -16,7 +16,7 @@ from bids_shresnet.files.figures import BEATEN, bias_figure, error_figure, stars
 from bids_shresnet.files.sweep import sweep_figure, sweep_table
 from bids_shresnet.statistics import QUANTITIES, TISSUES, Comparison, HeldOut, bias_summary, compare
 
-SUBJECTS = 6
+SUBJECTS = 10
 ERRORS = {"shresnet": 0.01, "order_gain": 0.1, "nothing": 0.04, "combat_mean": 0.03, "a & <b>": 0.02}
 LOSSES = {1: (0.004, 0.006), 2: (0.001, 0.003), 3: (0.005,)}  # validation MSE by number of ResBlocks
 
@@ -95,7 +95,17 @@ def test_a_method_without_voxels_is_in_the_figure_of_the_bias_only() -> None:
 def test_stars_tell_direction_and_size_and_a_mark_whom_the_default_beats() -> None:
     marks = [text for text in texts(errors()) if text in (BEATEN, "↓*", "↑*")]
     panel = [BEATEN, BEATEN, "↑*", "↓*", BEATEN]  # nothing; order_gain, worse than it; the default; the unknown one
-    assert sorted(marks) == sorted(2 * panel)  # 6 subjects: p = .031
+    assert sorted(marks) == sorted(2 * panel)  # 10 subjects: p = .002, six times that .012
+
+
+def test_stars_are_of_p_adjusted_for_the_places_in_which_two_methods_are_compared() -> None:
+    """With six subjects the smallest p is .031: of one place it has a star, of six none."""
+    rows = [row for row in heldout() if row.subject < "6"]
+    six = texts(error_figure(rows, compare(rows, "shresnet", ["nothing"]), "FA"))
+    one = [row for row in rows if (row.tissue, row.quantity) == ("WM", "FA")]
+    assert "↓*" in texts(error_figure(one, compare(one, "shresnet", ["nothing"]), "FA"))
+    assert "↓*" not in six
+    assert six.count("n.s.") == 2
 
 
 @pytest.mark.parametrize(("p", "mark"), [(0.05, "n.s."), (0.049, "*"), (0.0099, "**"), (0.00099, "***"), (1.0, "n.s.")])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from bids_shresnet.agreement import BINS, Agreement, Histograms, Power
 from bids_shresnet.statistics import QUANTITIES, TISSUES, HeldOut
-from bids_shresnet.steps.prove import Evidence
+from bids_shresnet.steps.evidence import Evidence
 from tests.datasets import write_tree
 from tests.models import constant_model
 
@@ -36,3 +40,20 @@ def evidence(folder: Path, count: int, *, worse: int = 0, **changes: object) -> 
     )
     model = constant_model(folder / "model", write_tree(folder / "bids", {}), **changes)
     return Evidence(model, "shresnet", rows, orientations)
+
+
+def likeness(count: int) -> dict[str, Any]:
+    """How scans before and after lie to what was measured, of `count` subjects."""
+    subjects = tuple(f"{k:02d}" for k in range(count))
+    states = {"nothing": 0.1, "shresnet": 0.01}
+    return {
+        "agreements": tuple(
+            Agreement(subject, 1, method, tissue, quantity, 100, mean, 0.02)
+            for subject, (method, mean), tissue, quantity in product(subjects, states.items(), TISSUES, QUANTITIES)
+        ),
+        "powers": tuple(
+            Power(subject, 1, method, tissue, 1000.0, order, 0.1 / (1 + order))
+            for subject, method, tissue, order in product(subjects, (*states, "target"), TISSUES, (0, 2))
+        ),
+        "histograms": Histograms(np.ones((count, 2, 2, 3, BINS, BINS), np.uint32), subjects),
+    }

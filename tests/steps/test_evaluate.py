@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def job(
         repeats={},
         shells=SHELLS,
         methods=tuple(harmonizers),
+        applied=next(iter(harmonizers)),
         fitted=fitted,
         file=folder / "evaluation-01.json",
         seed=0,
@@ -144,6 +146,24 @@ def test_doing_nothing_is_the_sources_own_fa_against_that_of_the_targets_signal(
             assert value(plain, "nothing", tissue, quantity) == pytest.approx(nmse, rel=1e-3)
             bias = got.mean() / wanted.mean() - 1
             assert value(plain, "nothing", tissue, quantity, "bias") == pytest.approx(bias, rel=1e-3)
+
+
+def test_mean_and_deviation_of_differences_and_the_nmse_are_of_the_same_squares(plain: Results) -> None:
+    """mean^2 + deviation^2 is the mean square, so two methods have the same ratio of it as of their NMSE."""
+    squares = {(r.method, r.tissue, r.quantity): r.mean**2 + r.deviation**2 for r in plain.agreements}
+    assert {method for method, _, _ in squares} == {"nothing", "sh_projection"}  # before, and the applied method
+    for tissue, quantity in product(("WM", "GM"), ("signal", "FA", "MD")):
+        before, after = (squares[method, tissue, quantity] for method in ("nothing", "sh_projection"))
+        ratio = value(plain, "nothing", tissue, quantity) / value(plain, "sh_projection", tissue, quantity)
+        assert before / after == pytest.approx(ratio, rel=1e-4)
+
+
+def test_joint_histograms_count_the_same_values_and_power_is_that_of_before_after_and_target(plain: Results) -> None:
+    counts = plain.histograms.counts[0].sum(axis=(3, 4))  # (state, tissue, quantity)
+    expected = [row.values for row in plain.agreements]  # in the same order
+    assert counts.ravel().tolist() == expected
+    assert plain.histograms.subjects == ("01",)
+    assert [row.method for row in plain.powers[::4]] == ["target", "nothing", "sh_projection"]  # 2 tissues, 2 orders
 
 
 def test_combat_of_means_undoes_a_scanner_that_shifts_and_stretches_them(plain: Results) -> None:
@@ -296,5 +316,5 @@ def test_there_is_a_job_for_every_fold_of_the_model_with_what_was_fitted_on_it(t
         assert made.split == Split(tuple(fold["Training"]), tuple(fold["Validation"]), tuple(fold["Test"]))
         assert made.prepared == {name: tmp_path / name for name in names}
         assert made.repeats == {"02": tmp_path / "02"}
-        assert (made.methods, made.seed) == (("shresnet", "golkov"), 7)
+        assert (made.methods, made.applied, made.seed) == (("shresnet", "golkov"), "shresnet", 7)
     assert len({made.file for made in jobs}) == 3

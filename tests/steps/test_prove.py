@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,17 +12,19 @@ from bids_shresnet.files.models import read_model
 from bids_shresnet.files.storage import read_json, write_json, write_tsv
 from bids_shresnet.files.tables import read_tsv
 from bids_shresnet.statistics import HeldOut
-from bids_shresnet.steps.prove import doubts, pair_proof, proof_record, read_evidence, write_group, write_proof
-from tests.steps.proofs import evidence, held_out
+from bids_shresnet.steps.evidence import proof_record, read_evidence, write_proof
+from bids_shresnet.steps.prove import doubts, pair_proof, write_group
+from tests.steps.proofs import evidence, held_out, likeness
 
 GROUPS = {"RankCorrelation": 0.5, "Groups": [{"Spread": 0.01, "Error": 0.02}, {"Spread": 0.03, "Error": 0.04}]}
 FILES = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 
 
 @pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals are tested in tests/test_statistics.py."""
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few resamples and pixels: intervals are tested in tests/test_statistics.py, figures in tests/files."""
     monkeypatch.setattr("bids_shresnet.statistics.RESAMPLES", 99)
+    monkeypatch.setattr("bids_shresnet.files.drawing.DPI", 20)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +41,15 @@ def test_the_verdict_is_in_the_card(count: int, worse: int, answer: str, tmp_pat
 
 
 def test_what_was_written_is_read_again_row_by_row(tmp_path: Path) -> None:
-    before = replace(evidence(tmp_path, 4), uncertainty=GROUPS)
+    before = replace(evidence(tmp_path, 4), uncertainty=GROUPS, **likeness(4))
     after = read_evidence(write_proof(before))
     assert after.rows == before.rows
     assert after.method == before.method
     assert after.uncertainty == GROUPS
+    assert (after.agreements, after.powers) == (before.agreements, before.powers)
+    assert after.histograms is not None
+    assert after.histograms.subjects == before.histograms.subjects
+    assert (after.histograms.counts == before.histograms.counts).all()
     numbers = [(row["subject"], float(row["angle"])) for row in after.orientations]
     assert numbers == [(row["subject"], row["angle"]) for row in before.orientations]
     assert proof_record(after) == proof_record(before)
@@ -98,10 +105,11 @@ def test_a_group_leaves_a_table_its_description_figures_and_a_report(tmp_path: P
     sentences = write_group(tmp_path / "out", pairs, "bids-shresnet in out group")
     names = [item.model.name for item in pairs]
     figures = {f"figures/{name}_{drawing.name}.{kind}" for name, item in zip(names, pairs, strict=True)
-               for drawing in pair_proof(item).figures for kind in ("png", "svg")}  # fmt: skip
+               for drawing in pair_proof(item).drawings for kind in ("png", "svg")}  # fmt: skip
+    figures |= {f"figures/group_pairing.{kind}" for kind in ("png", "svg")}
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert found == {*FILES, *figures}
-    assert len(figures) == 2 * 2 * 4  # pairs, kinds of file; signal, FA, MD and bias
+    assert len(figures) == 2 * (2 * 6 + 1)  # kinds of file, pairs; splits, signal, FA, MD, subjects, bias; pairing
     page = (tmp_path / "out/group.html").read_text()
     assert all(name in page for name in names)
     assert len(sentences) == 2
@@ -141,18 +149,42 @@ def test_a_sweep_over_blocks_is_shown_where_there_was_one(tmp_path: Path) -> Non
     shown = pair_proof(found)
     assert [(row.resblocks, row.folds) for row in shown.sweep] == [(1, 3), (2, 3)]
     assert shown.sweep[1].mean == pytest.approx(100 * (2 + 2) / 1e4)
-    assert len(shown.figures) == 5
+    assert "resblocks" in [drawing.name for drawing in shown.figures["metrics"]]
 
 
 def test_the_notes_say_the_mean_angles_and_what_the_uncertainty_is_worth(tmp_path: Path) -> None:
     plain = evidence(tmp_path, 4)
-    notes = pair_proof(replace(plain, uncertainty=GROUPS)).notes
-    assert "20.00 degrees" in notes[0]
-    assert "10.00 harmonized" in notes[0]
-    assert "0.0100" in notes[1]
-    assert "rank correlation of 0.50" in notes[1]
-    assert len(pair_proof(plain).notes) == 1
-    assert pair_proof(replace(plain, orientations=())).notes == ()
+    shown = pair_proof(replace(plain, uncertainty=GROUPS))
+    assert "20.00 degrees" in shown.notes["before-after"][1]
+    assert "10.00 harmonized" in shown.notes["before-after"][1]
+    (note,) = shown.notes["uncertainty"]
+    assert "0.0100" in note
+    assert "rank correlation of 0.50" in note
+    assert [drawing.name for drawing in shown.figures["uncertainty"]] == ["uncertainty"]
+
+
+def test_a_model_that_an_earlier_version_proved_still_has_a_report_that_says_what_is_missing(tmp_path: Path) -> None:
+    bare = pair_proof(replace(evidence(tmp_path, 4), orientations=()))
+    assert bare.figures["before-after"] == bare.figures["uncertainty"] == bare.figures["training"] == []
+    (note,) = bare.notes["before-after"]
+    assert "kept no histograms" in note
+    assert "closed form" in bare.notes["training"][0]
+    full = pair_proof(replace(evidence(tmp_path, 4), **likeness(4)))
+    names = [drawing.name for drawing in full.figures["before-after"]]
+    assert names == [f"{kind}_{q}" for q in ("signal", "fa", "md") for kind in ("joint", "difference")] + ["rish"]
+    assert not any("histograms" in note for note in full.notes["before-after"])
+
+
+def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_models(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sub-01.html").write_text("")
+    (tmp_path / "out/logs").mkdir()
+    (tmp_path / "out/logs/CITATION.md").write_text("# Methods as written")
+    write_group(tmp_path / "out", [evidence(tmp_path, 2)], "")
+    page = (tmp_path / "out/group.html").read_text()
+    assert set(re.findall(r'href="(sub-[^"]*)"', page)) == {"sub-01.html"}
+    assert "# Methods as written" in page
+    assert "No record of a" in page  # run of this version
 
 
 def test_a_report_is_made_again_from_the_models_folder_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bids_shresnet.scans import Selection
 from bids_shresnet.steps.overview import Overview, overview
 from bids_shresnet.steps.pair import form_pairs
 from bids_shresnet.steps.select import select
@@ -46,3 +47,17 @@ def test_the_document_says_the_same_of_every_dwi(tmp_path: Path) -> None:
     ge = said["scanners"][1]
     assert (ge["label"], ge["scans"], ge["subjects"]) == ("SIGNAEXCITE000000UOWMR1", 4, 4)
     assert ge["echo_times"] == ["0.08"]
+
+
+def test_a_scan_that_no_model_learns_from_has_the_reason(tmp_path: Path) -> None:
+    root = heads(tmp_path / "data", ["01", "02", "03"], ge_only=["04"])
+    write_tree(root, {"sub-01/ses-ge/dwi/sub-01_ses-ge_run-2_dwi": Series(sidecar=GE)})
+    write_tree(root, {"sub-05/dwi/sub-05_dwi": Series(sidecar=GE | {"DeviceSerialNumber": "7"})})
+    inventory = find(root)
+    scans = overview(inventory, form_pairs(inventory, config(root)), Selection((), ()), ()).scans
+    unused = {Path(scan.file).name.removesuffix("_dwi.nii.gz"): scan.reason for scan in scans if scan.reason}
+    assert unused == {
+        "sub-01_ses-ge_run-2": "another scan stands for this subject",
+        "sub-04_ses-ge": "the subject was not scanned on the other scanner of the pair",
+        "sub-05": "its scanner is in no pair",
+    }

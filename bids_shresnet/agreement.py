@@ -1,0 +1,112 @@
+"""How measured and predicted values lie to each other in a held-out subject: joint histogram, differences, power.
+
+Small enough to be kept beside a model, so that figures can be drawn without the scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+BINS = 60  # along each axis of a joint histogram
+RANGES: Mapping[str, tuple[float, float]] = {"signal": (0.0, 1.0), "FA": (0.0, 1.0), "MD": (0.0, 0.003)}  # MD: mm2/s
+MEASURED = "target"  # in place of a method: what the target scanner measured
+STATES = ("before", "after")  # left as it was, and harmonized
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Differences of a held-out subject in one tissue and quantity, as Bland and Altman (1986) sum them up.
+
+    Attributes
+    ----------
+    subject
+        Label without `sub-`.
+    fold
+        Number of the split that held the subject out.
+    method
+        What the source scan was harmonized with.
+    values
+        Number of values: voxels, of the signal times directions.
+    mean, deviation
+        Of source minus target, mean and standard deviation over these values; MD in mm2/s, else no unit.
+    """
+
+    subject: str
+    fold: int
+    method: str
+    tissue: str
+    quantity: str
+    values: int
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Power:
+    """Mean power (RISH) of one order of a shell in a tissue of a held-out subject; of a method or `MEASURED`."""
+
+    subject: str
+    fold: int
+    method: str
+    tissue: str
+    bvalue: float
+    order: int
+    power: float
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """Joint histograms of all held-out subjects.
+
+    Attributes
+    ----------
+    counts
+        By subject, state (`STATES`), tissue (statistics.TISSUES), quantity (statistics.QUANTITIES), bin of what the
+        target measured and bin of the source's value; bins divide `RANGES`, and the outermost hold what is beyond.
+    subjects
+        Their labels.
+    """
+
+    counts: Integer[np.ndarray, "subject state tissue quantity b b"]
+    subjects: tuple[str, ...]
+
+
+def together(parts: Sequence[Histograms]) -> Histograms:
+    """Those of all parts' subjects."""
+    counts = np.concatenate([part.counts for part in parts])
+    return Histograms(counts, tuple(subject for part in parts for subject in part.subjects))
+
+
+def differences(measured: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> tuple[int, float, float]:
+    """Number, mean and standard deviation of value minus measured."""
+    apart = value.astype(np.float64) - measured
+    return apart.size, float(apart.mean()), float(apart.std())
+
+
+def joint_histogram(
+    measured: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."], quantity: str
+) -> Integer[np.ndarray, "b b"]:
+    """Pairs of values counted, what was measured along the first axis."""
+    low, high = RANGES[quantity]
+    rows, columns = (
+        np.clip((BINS * (part.ravel() - low) / (high - low)).astype(np.int64), 0, BINS - 1)
+        for part in (measured, value)
+    )
+    return np.bincount(rows * BINS + columns, minlength=BINS**2).reshape(BINS, BINS).astype(np.uint32)
+
+
+def bland_altman(counts: Integer[np.ndarray, "b b"]) -> Integer[np.ndarray, "b d"]:
+    """The same pairs by their mean (first axis, one bin each) and by source minus target (-(b - 1) to b - 1 bins).
+
+    Every pair of bins has its own place, so nothing is counted twice or lost; the means of odd differences are half a
+    bin too low.
+    """
+    size = len(counts)
+    measured, value = np.indices(counts.shape)
+    turned = np.zeros((size, 2 * size - 1), counts.dtype)
+    turned[(measured + value) // 2, value - measured + size - 1] = counts
+    return turned

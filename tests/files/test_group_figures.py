@@ -1,0 +1,195 @@
+"""The figures of the group report that do not compare methods."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_shresnet.agreement import BINS, Agreement, Histograms, Power
+from bids_shresnet.files.agreement_figures import LIMITS, difference_figure, joint_figure, limits
+from bids_shresnet.files.drawing import Drawing, inline
+from bids_shresnet.files.inventory import ScanRow
+from bids_shresnet.files.pairing_figure import MOST, pairing_figure, splits_figure
+from bids_shresnet.files.power_figure import power_figure
+from bids_shresnet.files.storage import write_tsv
+from bids_shresnet.files.subject_figure import subject_figure
+from bids_shresnet.files.training_figure import Curve, read_curves, training_figure
+from bids_shresnet.files.uncertainty_figure import calibration_figure
+from bids_shresnet.scans import Split
+from bids_shresnet.statistics import QUANTITIES, TISSUES, HeldOut
+
+STATES = ("nothing", "shresnet")
+SUBJECTS = ("01", "02", "03")
+CURVES = (
+    Curve(1, (0, 1, 2, 3), ("adam", "adam", "sgd", "sgd"), (4e-3, 3e-3, 2e-3, 1e-3), (5e-3, 3e-3, 2e-3, 4e-3), 2),
+    Curve(2, (0, 1), ("adam", "adam"), (4e-3, 3e-3), (5e-3, 3e-3), 1),
+)
+
+
+def histograms() -> Histograms:
+    counts = np.random.default_rng(0).integers(0, 50, (3, 2, 2, 3, BINS, BINS)).astype(np.uint32)
+    return Histograms(counts, SUBJECTS)
+
+
+def agreements() -> list[Agreement]:
+    """Before, a mean difference of 0.2, 0.3 and 0.4; after, a tenth."""
+    return [
+        Agreement(subject, 1, method, tissue, quantity, 100, (0.2 + 0.1 * k) * scale, 0.05 * scale)
+        for (method, scale), tissue, quantity, (k, subject) in product(
+            zip(STATES, (1.0, 0.1), strict=True), TISSUES, QUANTITIES, enumerate(SUBJECTS)
+        )
+    ]
+
+
+def powers() -> list[Power]:
+    return [
+        Power(subject, 1, method, tissue, 1000.0, order, 0.5 / (1 + order))
+        for subject, method, tissue, order in product(SUBJECTS, (*STATES, "target"), TISSUES, (0, 2))
+    ]
+
+
+def rows() -> list[HeldOut]:
+    return [HeldOut(s, 1, m, t, q, 0.1, 0.1) for s, m, t, q in product(SUBJECTS, STATES, TISSUES, QUANTITIES)]
+
+
+def scan(subject: str, scanner: str, role: str = "left out") -> ScanRow:
+    return ScanRow(f"sub-{subject}_dwi.nii.gz", subject, "", scanner, "30 x 1000", role, "")
+
+
+SCANS = [
+    scan("01", "GE", "travelling source"),
+    scan("01", "GE"),
+    scan("01", "Prisma", "travelling target"),
+    scan("02", "GE"),
+]
+
+SPLITS = [Split(("02",), ("03",), ("01",)), Split(("01",), ("03",), ("02",))]
+FIGURES: dict[str, Callable[[], Drawing]] = {
+    "joint": lambda: joint_figure(histograms(), "MD"),
+    "difference": lambda: difference_figure(histograms(), agreements(), "FA"),
+    "power": lambda: power_figure(powers(), "shresnet"),
+    "subjects": lambda: subject_figure(rows(), "shresnet", {"sub-02.html"}),
+    "training": lambda: training_figure(CURVES),
+    "calibration": lambda: calibration_figure(
+        {"RankCorrelation": 0.4, "Groups": [{"Spread": 0.01, "Error": 0.02}] * 2}
+    ),
+    "pairing": lambda: pairing_figure(SCANS),
+    "splits": lambda: splits_figure(SPLITS),
+}
+
+
+@cache
+def drawn(name: str) -> Drawing:
+    """One of `FIGURES`, drawn once for all tests."""
+    return FIGURES[name]()
+
+
+def texts(drawing: Drawing) -> list[str]:
+    return ["".join(e.itertext()) for e in ET.fromstring(drawing.svg).iter() if e.tag.endswith("text")]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_the_same_bytes_every_time_and_says_what_it_shows(name: str) -> None:
+    made = drawn(name)
+    assert made == FIGURES[name]()
+    assert made.png.startswith(b"\x89PNG")
+    assert len(made.caption) > len(made.alt) > 20
+
+
+def test_axes_have_units_and_panels_say_tissue_and_state() -> None:
+    panels = {f"{tissue} matter, {state}" for tissue in ("White", "Grey") for state in ("before", "after")}
+    assert panels | {"target, MD (10⁻³ mm²/s)", "source, MD (10⁻³ mm²/s)"} <= set(texts(drawn("joint")))
+    assert panels | {"mean of source and target, FA (no unit)"} <= set(texts(drawn("difference")))
+
+
+def test_limits_of_agreement_are_the_mean_difference_and_1_96_deviations_around_it() -> None:
+    before = [r for r in agreements() if (r.method, r.tissue, r.quantity) == ("nothing", "WM", "FA")]
+    assert limits(before) == pytest.approx((0.3 - LIMITS * 0.05, 0.3, 0.3 + LIMITS * 0.05))
+
+
+def test_a_tissue_that_nobody_has_is_drawn_empty_without_a_warning() -> None:
+    none = Histograms(np.zeros_like(histograms().counts), SUBJECTS)
+    assert "White matter, before" in texts(difference_figure(none, [], "FA"))
+    white = [row for row in powers() if row.tissue == "WM"]
+    assert "before" in texts(power_figure(white, "shresnet"))
+
+
+def test_power_has_a_panel_a_tissue_and_order_with_before_after_and_target() -> None:
+    found = texts(drawn("power"))
+    for order in (0, 2):
+        assert f"White matter, order {order}" in found
+    assert found.count("target") == 2  # under the lower panels
+
+
+def test_points_of_subjects_with_a_report_are_links_and_no_others() -> None:
+    found = re.findall(rb'xlink:href="([^#"]+)"', drawn("subjects").svg)
+    assert set(found) == {b"../sub-02.html"}
+    assert len(found) == 2 * len(TISSUES) * len(QUANTITIES)  # before and after in every panel
+    assert "There were no reports" in subject_figure(rows(), "shresnet", ()).caption
+
+
+def test_an_svg_in_a_page_has_ids_of_its_own_and_links_from_there() -> None:
+    one, other = (inline(drawn("subjects"), prefix) for prefix in ("pair-1", "pair 2<"))
+    ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (one, other)]
+    assert ids[0]
+    assert ids[0].isdisjoint(ids[1])
+    for text, known in zip((one, other), ids, strict=True):
+        used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)
+        assert {first or second for first, second in used} <= known
+        assert 'href="sub-02.html"' in text
+        assert "../" not in text
+        assert "http" not in text
+
+
+def test_a_curve_is_read_with_its_stages_and_the_epoch_that_was_kept(tmp_path: Path) -> None:
+    lines = [
+        {"fold": c.fold, "epoch": e, "stage": s, "learning_rate": 1, "training_loss": t, "validation_loss": v}
+        for c in CURVES
+        for e, s, t, v in zip(c.epochs, c.stages, c.training, c.validation, strict=True)
+    ]
+    write_tsv(tmp_path / "training.tsv", lines)
+    found = read_curves(tmp_path / "training.tsv", (2, 1))
+    assert found == CURVES
+    assert [curve.switches for curve in found] == [(2,), ()]
+    assert "adam hands over to sgd" in drawn("training").caption
+    assert "one stage only" in training_figure(found[1:]).caption
+
+
+def test_a_method_in_closed_form_has_no_curves(tmp_path: Path) -> None:
+    assert read_curves(tmp_path / "training.tsv", (None,)) == ()
+    write_tsv(tmp_path / "training.tsv", [], ["fold", "epoch"])
+    assert read_curves(tmp_path / "training.tsv", (None,)) == ()
+
+
+def test_the_matrix_names_scanners_and_subjects_and_counts_several_scans() -> None:
+    found = texts(drawn("pairing"))
+    assert [text for text in found if text in ("GE", "Prisma", "sub-01", "sub-02")] == [
+        "sub-01",
+        "sub-02",
+        "GE",
+        "Prisma",
+    ]
+    assert found.count("2") == 1  # scans of sub-01 on GE
+
+
+def test_of_very_many_subjects_those_of_one_scanner_are_counted_only() -> None:
+    many = [scan(f"x{k}", "GE") for k in range(MOST)]
+    made = pairing_figure([*SCANS, *many])
+    assert f"{MOST + 1} more subjects" in made.caption
+    assert "sub-01" in texts(made)
+    assert "sub-x1" not in texts(made)
+
+
+def test_the_splits_show_every_subject_of_every_fold() -> None:
+    found = texts(drawn("splits"))
+    assert [text for text in found if text.startswith(("sub-", "fold"))] == [
+        *("sub-01", "sub-02", "sub-03"),
+        *("fold 1", "fold 2"),
+    ]
