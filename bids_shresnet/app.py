@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(config: Config, arguments: Sequence[str]) -> int:
     """Look at the data, then do what is to be done; a dry run and rewritten reports end here."""
     refuse_to_share(config)
-    workers = Workers.of(config.nprocs, config.omp_nthreads, config.memory)
+    workers = replace(Workers.of(config.nprocs, config.omp_nthreads, config.memory), bars=not config.json)
+    logger.debug("bids_shresnet %s, %s", __version__, workers)
     set_up_process(workers.threads)
     from bids_shresnet.files.models import find_models
     from bids_shresnet.files.outputs import output_root
@@ -301,12 +302,17 @@ def row(file: Path, scanner: str, status: Literal["done", "kept", "left out", "f
     return Status(entities.get("subject", ""), entities.get("session", ""), file.name, status, reason, scanner)
 
 
+def outcome_of(item: Status) -> str:
+    """What became of one scan, and why."""
+    return f"{item.file} {item.status}" + f" ({item.reason})" * bool(item.reason)
+
+
 def say_the_end(rows: Sequence[Status], models: Sequence[Model], root: Path) -> None:
-    """One line a scan that is not simply done, and one for all."""
-    for item in rows:
-        if item.reason:
-            level = logging.ERROR if item.status == "failed" else logging.INFO
-            logger.log(level, "%s: %s: %s", item.file, item.status, item.reason)
+    """One line a subject, with what became of its scans and why, and one for all."""
+    for subject in dict.fromkeys(item.subject for item in rows):
+        own = [item for item in rows if item.subject == subject]
+        failed = any(item.status == "failed" for item in own)
+        logger.log(logging.ERROR if failed else logging.INFO, "sub-%s: %s", subject, "; ".join(map(outcome_of, own)))
     counts = Counter(item.status for item in rows)
     if counts["kept"] and not counts["done"] and not counts["failed"]:
         logger.info("nothing to do: %d scans are complete and up to date in %s", counts["kept"], root)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import tyro
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.progress import LOGGER, Screen
 
 CONFIG_FILE = ("--config-file", "--config_file")
 
@@ -61,17 +64,22 @@ def _recorded(arguments: list[str]) -> tuple[list[str], Config | None]:
 
 @contextmanager
 def log_to_screen(verbose: int, *, quiet: bool = False) -> Iterator[None]:
-    """Show what the app says (once verbose: with the module, twice: for debugging; quiet: warnings) in the body."""
-    logger = logging.getLogger("bids_shresnet")
-    handler = logging.StreamHandler()
-    handler.setFormatter(
+    """Show what the app says (once verbose: with the module, twice: for debugging; quiet: warnings) in the body.
+
+    All of it is kept as well, until `provenance.start_run` opens the run's log and puts it there.
+    """
+    screen, kept = Screen(), MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
+    screen.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING if quiet else logging.INFO)
+    screen.setFormatter(
         logging.Formatter(
             "%(asctime)s %(message)s" if not verbose else "%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"
         )
     )
-    logger.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING if quiet else logging.INFO)
-    logger.addHandler(handler)
+    LOGGER.setLevel(logging.DEBUG)
+    for handler in (screen, kept):
+        LOGGER.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for handler in (screen, kept):
+            LOGGER.removeHandler(handler)

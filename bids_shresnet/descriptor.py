@@ -22,7 +22,7 @@ NUMBERS: Mapping[Any, dict[str, Any]] = {int: {"type": "Number", "integer": True
 
 def descriptor() -> dict[str, Any]:
     """Return the descriptor: every flag of `Config` is an input of the same name, nested ones with a dot."""
-    inputs = list(_inputs(Config, ""))
+    inputs = list(inputs_of(Config))
     command = " ".join(["bids-shresnet", *(one["value-key"] for one in inputs)])
     summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
     return {
@@ -46,13 +46,13 @@ def descriptor() -> dict[str, Any]:
     }
 
 
-def _inputs(kind: type, section: str) -> Iterator[dict[str, Any]]:
+def inputs_of(kind: type, section: str = "") -> Iterator[dict[str, Any]]:
     """Inputs of a dataclass of settings; `section` is its name with a dot at its end."""
     hints, texts = get_type_hints(kind), _texts(kind)
     for item in fields(kind):
         name, hint = f"{section}{item.name}", hints[item.name]
         if is_dataclass(hint) and isinstance(hint, type):
-            yield from _inputs(hint, f"{name}.")
+            yield from inputs_of(hint, f"{name}.")
         else:
             yield _input(name, hint, item, texts[item.name])
 

@@ -9,9 +9,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bids_shresnet.errors import Interrupted
+from bids_shresnet.progress import bar, heard, speak_to
 from bids_shresnet.ranks import Place
 from bids_shresnet.resources import available_cores, available_memory
 from bids_shresnet.signals import stop_if_told, stop_when_told
@@ -28,11 +29,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Workers:
-    """How many processes, how many threads in each, and how many bytes of memory for all of them (0: no limit)."""
+    """How many processes, how many threads in each, and how many bytes of memory for all of them (0: no limit).
+
+    Without `bars` nothing is shown while they work.
+    """
 
     processes: int
     threads: int
     memory: int = 0
+    bars: bool = True
 
     @classmethod
     def of(cls, processes: int | None, threads: int | None, memory: int | None = None) -> Workers:
@@ -58,13 +63,22 @@ class Workers:
         """Yield each job with its result as it ends. An error of a job is raised here, and jobs not begun are dropped.
 
         One process means this one: nothing is started, and a debugger works. `need` is an estimate of the memory that
-        one job takes, in bytes.
+        one job takes, in bytes. A bar named after the function counts the jobs.
         """
+        with bar(len(jobs), function.__name__.replace("_", " "), "job", wanted=self.bars) as done:
+            for result in self._results(function, jobs, need):
+                done.update()
+                yield result
+
+    def _results(
+        self, function: Callable[[Job], Result], jobs: Sequence[Job], need: int
+    ) -> Iterator[tuple[Job, Result]]:
         count = self.at_once(len(jobs), need)
         if count == 1:
             yield from ((job, function(job)) for job in jobs)
             return
-        with ProcessPoolExecutor(count, get_context("spawn"), set_up_process, (self.threads,)) as pool:
+        context = get_context("spawn")
+        with heard() as queue, ProcessPoolExecutor(count, context, _set_up_worker, (self.threads, queue)) as pool:
             futures = {pool.submit(_in_worker, function, job): job for job in jobs}
             try:
                 for future in as_completed(futures):
@@ -102,6 +116,12 @@ def end_workers() -> None:
         worker.join(GRACE)
         if worker.is_alive():  # in a library that hears no signals, such as ANTs
             worker.kill()
+
+
+def _set_up_worker(threads: int, queue: Any) -> None:
+    """Begin a worker process, whose messages go to its parent."""
+    speak_to(queue)
+    set_up_process(threads)
 
 
 def _end_with(wait: Callable[[], None]) -> None:

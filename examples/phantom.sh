@@ -1,15 +1,18 @@
 #!/bin/sh
-# Train once, then harmonize one subject, as a job of an array would. Usage: phantom.sh FOLDER
+# Train once, then harmonize one subject, as a job of an array would, and compare it with the known truth.
+# Usage: phantom.sh FOLDER [flags of bids-shresnet-phantom, such as --voxel-mm 8]
 set -eu
-out=${1:?usage: phantom.sh FOLDER}
-set -- --training.max-epochs 3 --training.voxels-per-epoch 10000 # to see it work; leave it out for real data
+folder=${1:?usage: phantom.sh FOLDER [flags of bids-shresnet-phantom]}
+shift
+bids-shresnet-phantom "$folder/phantom" "$@"
 
-bids-shresnet-phantom "$out/phantom"
+# little training, to see it work; leave it out for real data. TRAINING=--sloppy: hardly any
+set -- ${TRAINING:---training.max-epochs 3 --training.voxels-per-epoch 10000}
 
 # once: a model folder for each pair of scanners, and group.html, which says whether it helps (here: too few subjects)
-bids-shresnet "$out/phantom/bids" "$out" group --methods patch_linear "$@"
+bids-shresnet "$folder/phantom/bids" "$folder/out" group --methods patch_linear "$@"
 
 # a job for each subject: loads the models and harmonizes; sub-05 was never on the target scanner
-bids-shresnet "$out/phantom/bids" "$out" participant --participant-label 05 "$@"
+bids-shresnet "$folder/phantom/bids" "$folder/out" participant --participant-label 05 "$@"
 
-find "$out/derivatives/shresnet/sub-05" -name "*desc-harmonized*"
+bids-shresnet-phantom "$folder/phantom" --score "$folder/out"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,21 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("phantom")
     write_phantom(out, PhantomConfig(subjects=3, apply_only=1, voxel_mm=8.0, directions=12))
     return out
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What examples/phantom.sh leaves, on tiny heads and hardly trained, and `said`: what it printed."""
+    folder, root = tmp_path_factory.mktemp("walk"), Path(__file__).parent.parent
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    small = ("--voxel-mm", "8")
+    found = subprocess.run(
+        [root / "examples/phantom.sh", folder, *small],
+        env=os.environ | {"PATH": programs, "TRAINING": "--sloppy"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    (folder / "said").write_text(found.stdout)
+    return folder

@@ -218,6 +218,16 @@ def test_the_validator_finds_no_error_in_the_output(finished: Finished) -> None:
     assert sorted(report["summary"]["subjects"]) == list(SUBJECTS)
 
 
+def test_the_log_of_a_run_has_all_that_was_said_and_ends_with_a_line_a_subject(finished: Finished) -> None:
+    log = (latest(finished.root) / "run.log").read_text()
+    assert "scans are read through before any work" in log  # said before there was a log
+    assert "DEBUG bids_shresnet.steps.train: shresnet fold 3, epoch 1:" in log  # in detail, though not on the screen
+    for subject in SUBJECTS:
+        (line,) = [line for line in log.splitlines() if f": sub-{subject}: " in line]
+        assert f"sub-{subject}_ses-ge_dwi.nii.gz done" in line
+        assert ("prisma_dwi.nii.gz left out (already the target scanner" in line) == (subject in TRAVELLING)
+
+
 def test_a_model_that_was_never_cross_validated_is_warned_of(finished: Finished) -> None:
     assert f"{MODEL}: it was never cross-validated" in (latest(finished.root) / "run.log").read_text()
     assert read_json(finished.output("01", "desc-harmonized_dwi.json"))["Harmonization"]["Proof"] == {}

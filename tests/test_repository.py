@@ -54,6 +54,7 @@ def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
         "run.py",
         ".ci/run",
         "scripts/demo",
+        "scripts/docs",
         "scripts/test",
         "scripts/check",
         "scripts/container-install",
@@ -61,6 +62,7 @@ def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
         "scripts/slurm-test",
         "scripts/compare_runs.py",
         "examples/phantom.sh",
+        "examples/one_nifti.py",
     ],
 )
 def test_scripts_can_be_called(script: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from bids_shresnet import __version__
+from bids_shresnet.config import METHOD_NAMES
 from bids_shresnet.files.description import DESCRIPTION
 from bids_shresnet.files.models import Model
 from bids_shresnet.files.storage import read_json, write_text
+from bids_shresnet.statistics import NOTHING, QUANTITIES, TISSUES
 
 NAME = "CITATION"
 LICENCE = """\
@@ -18,14 +22,36 @@ LICENCE = """\
 > methods section as it is. The references are in CITATION.bib.
 """
 REFERENCES = "references.bib"
+CITED = r"(?<!\w)@(\w+)"
+TENSOR = (
+    "Fractional anisotropy and mean diffusivity were computed before and after from diffusion tensors fitted by "
+    "weighted least squares [@chung2006]."
+)
+SOURCES = {  # of the methods by what they are fitted as; our own baselines have none
+    "shresnet": " [@koppers2018]",
+    "cdmri2017": " [@koppers2018; @tax2019]",
+    "golkov": " [@golkov2016]",
+    "linear_rish": " [@karayumak2019]",
+}
+ADDITIONS = {  # settings of the network that the paper does not have
+    "contrast": "also sees the contrast of the b = 0 image to its surroundings",
+    "skip": "starts from the linear regression of the voxel and its neighbours",
+    "calibrate": "is followed by a calibration of order two to the amplitude of the target's signal without noise",
+}
+ANSWERS = {"yes": "proven", "no": "not proven", "not enough subjects": "not provable with so few subjects"}
+TOOLS = (
+    *(("numpy", "NumPy", "numpy"), ("scipy", "SciPy", "scipy"), ("nibabel", "NiBabel", "nibabel")),
+    *(("dipy", "DIPY", "dipy"), ("pybids", "PyBIDS", "pybids"), ("antspyx", "ANTsPy", "ants")),
+    ("torch", "PyTorch", "pytorch"),
+)
 
 
 def write_boilerplate(root: Path, models: Sequence[Model]) -> None:
     """Write the text and its references into `logs`; parallel jobs may do so at once, as files appear whole."""
     pipelines = read_json(root / DESCRIPTION)["GeneratedBy"][1:]
-    write_text(root / "logs" / f"{NAME}.md", methods_text([model.card for model in models], pipelines))
-    references = resources.files("bids_shresnet.files") / REFERENCES
-    write_text(root / "logs" / f"{NAME}.bib", references.read_text(encoding="utf-8"))
+    text = methods_text(models, pipelines)
+    write_text(root / "logs" / f"{NAME}.md", text)
+    write_text(root / "logs" / f"{NAME}.bib", references_of(text))
 
 
 def read_boilerplate(root: Path) -> str:
@@ -34,59 +60,170 @@ def read_boilerplate(root: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def methods_text(cards: Sequence[Mapping[str, Any]], pipelines: Sequence[Mapping[str, Any]]) -> str:
+def methods_text(models: Sequence[Model], pipelines: Sequence[Mapping[str, Any]]) -> str:
     """Return the text: of each model what it was trained on, how, and what is proven.
 
     Parameters
     ----------
-    cards
-        Contents of model.json.
     pipelines
         GeneratedBy of the input, newest first; empty for raw data.
     """
     made_by = " and ".join(f"{one['Name']} {one.get('Version', '')}".strip() for one in pipelines)
     data = f"Diffusion MRI preprocessed by {made_by}" if made_by else "Diffusion MRI as acquired"
-    begin = f"{data} was harmonized across scanners with bids_shresnet {__version__}, a BIDS App [@bidsapps]."
-    return "\n".join(["# Methods", "", LICENCE, begin, *(f"\n{_of_model(card)}" for card in cards), ""])
+    begin = (
+        f"{data}, organized by the Brain Imaging Data Structure [@bids], was harmonized across scanners with "
+        f"bids_shresnet {__version__}, a BIDS App [@bidsapps]. {TENSOR}"
+    )
+    return "\n".join(["# Methods", "", LICENCE, begin, *(f"\n{_of_model(model)}" for model in models), ""])
 
 
-def _of_model(card: Mapping[str, Any]) -> str:
-    source, target, versions = _scanner(card["SourceScanner"]), _scanner(card["TargetScanner"]), card["Software"]
+def references_of(text: str) -> str:
+    """Return the BibTeX entries of what a text cites, in the order of the library."""
+    library = (resources.files("bids_shresnet.files") / REFERENCES).read_text(encoding="utf-8")
+    cited = set(re.findall(CITED, text))
+    entries = re.findall(r"(?ms)^(@\w+\{(\w+),.*?^\}\n)", library)
+    return "".join(entry for entry, key in entries if key in cited)
+
+
+def _of_model(model: Model) -> str:
+    card = model.card
+    source, target = _scanner(card["SourceScanner"]), _scanner(card["TargetScanner"])
+    parts = (
+        f"**{source} to {target}.**",
+        _data(card),
+        _signal(card),
+        _harmonizer(card),
+        _schedule(card) if "ValidationLoss" in card["Folds"][0] else "",
+        _folds(card),
+        _missing(card),
+        _proof(model),
+        _software(card["Software"]),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _data(card: Mapping[str, Any]) -> str:
+    return (
+        f"{len(card['Subjects'])} subjects scanned on both scanners (travelling subjects) taught the mapping. The two "
+        "scans of each were registered rigidly and then nonlinearly [SyN, @ants]. In grey and white matter, as "
+        "segmented in the input or else by a hidden Markov random field [@zhang2001], the source scan was sampled at "
+        "the places of the target's voxels, and the target's gradient directions were turned into its frame, so that "
+        "the target's signal was learned as measured, neither interpolated nor smoothed."
+    )
+
+
+def _signal(card: Mapping[str, Any]) -> str:
     shells = "; ".join(
-        f"b = {shell['SourceBValue']:.0f} on the source and {shell['TargetBValue']:.0f} s/mm2 on the target, "
-        f"harmonics up to order {shell['SHOrder']}"
+        f"b = {shell['SourceBValue']:.0f} s/mm2 on the source, {shell['TargetBValue']:.0f} s/mm2 with "
+        f"{len(shell['TargetDirections'])} directions on the target, order {shell['SHOrder']}"
         for shell in card["Shells"]
     )
     return (
-        f"**{source} to {target}.** {len(card['Subjects'])} subjects scanned on both scanners were used to learn the "
-        "mapping. Their scans were registered rigidly and then nonlinearly (SyN [@ants], "
-        f"ANTsPy {versions['antspyx']}). "
-        f"The signal, divided by the mean b0, was represented by real spherical harmonics with Laplace-Beltrami "
-        f"regularization of {card['SHSmoothing']:g} [@descoteaux2007; DIPY {versions['dipy']}, @dipy] ({shells}). "
-        f"{_method(card)} {_proof(card.get('Proof', {}))}"
+        "The signal of the source, divided by the mean b = 0 image, was represented shell by shell in real spherical "
+        f"harmonics [@descoteaux2007] with Laplace-Beltrami regularization of {card['SHSmoothing']:g} ({shells})."
     )
 
 
-def _method(card: Mapping[str, Any]) -> str:
-    training, network, folds = card["Training"], card["Network"], len(card["Folds"])
+def _harmonizer(card: Mapping[str, Any]) -> str:
+    text = f"The harmonizer is {card['MethodName']}{SOURCES.get(card['FittedAs'], '')}"
+    if card["FittedAs"] != "shresnet":
+        return f"{text}."
+    network = card["Network"]
     blocks = f"{network['resblocks']} ResBlock{'s' * (network['resblocks'] != 1)}"
-    how = f" ({blocks}, PyTorch {card['Software']['torch']})" if card["FittedAs"].startswith("shresnet") else ""
+    width = card.get("Harmonizer", {}).get("architecture", {}).get("hidden")
+    units = f" and {width} channels inside a functional unit" * bool(width)
+    more = [words for name, words in ADDITIONS.items() if network[name]]
+    beyond = f" Beyond the published network it {', '.join(more)}." if more else " The network is as published."
+    if card["Method"] == "shresnet_projected":
+        beyond += " Its output was projected onto the scan's own orientations [RISH, @mirzaalian2016]."
+    return f"{text} with {blocks}{units}.{beyond}"
+
+
+def _schedule(card: Mapping[str, Any]) -> str:
+    how = card["Training"]
+    voxels = f"{how['voxels_per_epoch']} voxels drawn anew" if how["voxels_per_epoch"] else "all voxels"
+    if how["schedule"] == "annealed":
+        steps = (
+            f"by Adam [@adam] for at most {how['max_epochs']} epochs of {voxels}, in batches of {how['adam_batch']}, "
+            f"with a step size that rose to {how['adam_learning_rate']:g} and fell to nothing"
+        )
+    else:
+        steps = (
+            f"by Adam [@adam] for {how['adam_epochs']} epochs of {voxels} (batches of {how['adam_batch']}, step size "
+            f"{how['adam_learning_rate']:g}), then by stochastic gradient descent (batches of {how['sgd_batch']}, step "
+            f"size {how['sgd_learning_rate']:g}, momentum {how['sgd_momentum']:g}; times {how['decay']:g} after "
+            f"{how['decay_patience']} epochs without progress), for at most {how['max_epochs']} epochs"
+        )
     return (
-        f"The harmonizer is {card['MethodName']} [@koppers2018]{how}, fitted {folds} times on different subjects for "
-        f"at most {training['max_epochs']} epochs ({training['schedule']} schedule, seed {card['Seed']}). Subjects "
-        "scanned on both scanners were harmonized by a fit that had not seen them, all others by the mean of all fits."
+        f"It was trained on the mean squared error of the signal in the target's directions {steps}; it ended after "
+        f"{how['stop_patience']} epochs without progress on the validation subject, and the best epoch on that "
+        f"subject was kept (seed {card['Seed']})."
     )
 
 
-def _proof(proof: Mapping[str, Any]) -> str:
-    found = proof.get("BetterThan", {}).get("nothing")
-    if found is None:
+def _folds(card: Mapping[str, Any]) -> str:
+    folds = card["Folds"]
+    training, validation, test = (
+        _range(len(fold[part]) for fold in folds) for part in ("Training", "Validation", "Test")
+    )
+    return (
+        f"It was fitted {len(folds)} times in a subject-wise cross-validation: of the subjects it learned from "
+        f"{training}, chose its epoch by {validation} and was tested on {test}. Travelling subjects were harmonized by "
+        "a fit that had not seen them, all others by the mean of all fits."
+    )
+
+
+def _missing(card: Mapping[str, Any]) -> str:
+    shells = [f"b = {shell['TargetBValue']:.0f} s/mm2" for shell in card.get("MissingShells", [])]
+    if not shells:
+        return ""
+    return (
+        f"Volumes at {' and '.join(shells)}, which the source lacks, were predicted by further networks of the same "
+        "kind; they were not measured in any form, and no tensor was fitted to them."
+    )
+
+
+def _proof(model: Model) -> str:
+    proof = model.proof
+    if not proof.get("BetterThan"):
         return "It was not cross-validated against leaving the scans as they were."
-    answers = {"yes": "was proven", "no": "was not proven", "not enough subjects": "could not be proven"}
-    return (
-        f"On {proof['Subjects']} held-out subjects it {answers[found['Answer']]} to be better than leaving the scans "
-        f"as they were (paired Wilcoxon tests, largest p = {found['LargestP']:g})."
+    answers = "; ".join(
+        f"that it is better than {'leaving the scans as they were' if name == NOTHING else METHOD_NAMES[name]} was "
+        f"{ANSWERS[found['Answer']]} (largest p = {found['LargestP']:.3g}, smallest possible "
+        f"{found['SmallestPossibleP']:.3g})"
+        for name, found in proof["BetterThan"].items()
     )
+    return (
+        f"On the {proof['Subjects']} held-out subjects{_errors(model)} paired Wilcoxon signed-rank tests in each "
+        "tissue and quantity (all of which had to pass; the largest p counts, adjusted by Holm over the references) "
+        f"said: {answers}."
+    )
+
+
+def _errors(model: Model) -> str:
+    """Mean error of each quantity, as the scans came and harmonized."""
+    found = [model.held_out_errors(subject) for subject in model.card["Subjects"]]
+    names = (NOTHING, model.proof["Method"])
+    judged = [errors for errors in found if errors.keys() >= set(names)]
+    if not judged:
+        return ""
+    changes = []
+    for tissue in TISSUES:
+        for quantity in QUANTITIES:
+            before, after = (mean(errors[name][f"{tissue} {quantity}"]["NMSE"] for errors in judged) for name in names)
+            changes.append(f"{before:.3g} to {after:.3g} ({quantity}, {tissue})")
+    return f" the normalized mean squared error to the target's measurement went from {', '.join(changes)};"
+
+
+def _software(versions: Mapping[str, str]) -> str:
+    tools = [f"{name} {versions[key]} [@{cite}]" for key, name, cite in TOOLS if key in versions]
+    return f"Software of the training: Python {versions['python']}, {', '.join(tools)}."
+
+
+def _range(counts: Any) -> str:
+    """E.g. 8, or 7 to 8."""
+    found = sorted(set(counts))
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def _scanner(record: Mapping[str, str]) -> str:

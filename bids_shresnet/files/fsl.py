@@ -86,8 +86,17 @@ def unit_directions(
 
 def write_table(bval: Path, bvec: Path, bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]) -> None:
     """Write b-values and FSL b-vectors in FSL's layout: one line of b, three lines of components."""
+    bvals, bvecs = as_written(bvals, bvecs)
     write_text(bval, " ".join(f"{b:g}" for b in bvals) + "\n")
-    write_text(bvec, "".join(" ".join(f"{v + 0:.6f}" for v in axis) + "\n" for axis in np.round(bvecs.T, 6)))
+    write_text(bvec, "".join(" ".join(f"{v:.6f}" for v in axis) + "\n" for axis in bvecs.T))
+
+
+def as_written(
+    bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+    """A table to the digits that its files keep: six of a b-value, six decimals of a component, no minus zero."""
+    kept: Float[np.ndarray, " n"] = np.array([float(f"{b:g}") for b in bvals])
+    return kept, np.round(bvecs, 6) + 0
 
 
 def fsl_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:

@@ -15,18 +15,17 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from nibabel import orientations
 from nibabel.filebasedimages import ImageFileError
 from scipy import ndimage
 
 from bids_shresnet.files.gradients import read_gradient_table, write_gradient_table
 from bids_shresnet.files.inputs import refuse, require
 from bids_shresnet.files.storage import atomic_path
+from bids_shresnet.files.voxels import VoxelOrder
 from bids_shresnet.scans import BvecAxes, Dwi, Scan
 
 GRID_TOLERANCE = 1e-3  # mm; qforms and sforms of one image differ by less through rounding
 SCANNER = 1  # NIfTI's code for scanner coordinates
-RAS = np.array([[0, 1], [1, 1], [2, 1]])
 TO_SECONDS = {"msec": 1e-3, "usec": 1e-6}
 QFORM = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
 SFORM = ("sform_code", "srow_x", "srow_y", "srow_z")
@@ -47,9 +46,8 @@ def read_volume(path: Path) -> tuple[Float[np.ndarray, "x y z *n"], Float[np.nda
         data = image.get_fdata(dtype=np.float32, caching="unchanged")
     if data.ndim not in (3, 4):
         refuse(path, f"an image of {data.ndim} dimensions", "Only 3-D and 4-D images can be used.")
-    order, affine = _order(image, path), _affine(image)
-    canonical = np.ascontiguousarray(orientations.apply_orientation(data, order))
-    return canonical, affine @ orientations.inv_ornt_aff(order, data.shape)
+    order = _order(image, path)
+    return order.to_canonical(data), order.canonical_affine(data.shape)
 
 
 def read_dwi(scan: Scan) -> Dwi:
@@ -143,17 +141,19 @@ def write_volume(
     """
     template = _load(like)
     order = _order(template, like)
-    canonical_affine = _affine(template) @ orientations.inv_ornt_aff(order, template.shape[:3])
-    back = orientations.ornt_transform(RAS, order)
-    stored = orientations.apply_orientation(
-        data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False), back
-    )
+    canonical_affine = order.canonical_affine(template.shape)
+    stored = order.from_canonical(data)
     if stored.shape[:3] != template.shape[:3] or not np.allclose(affine, canonical_affine, rtol=0, atol=GRID_TOLERANCE):
         msg = f"{path.name}: {stored.shape[:3]} voxels are not on the grid of {like}, {template.shape[:3]} voxels"
         raise ValueError(msg)
-    image = nib.Nifti1Image(stored, None, _header(template, stored))
     with atomic_path(path) as temporary:
-        nib.save(image, temporary)
+        nib.save(image_like(template, stored), temporary)
+
+
+def image_like(template: Any, data: Shaped[np.ndarray, "i j k *n"]) -> Any:
+    """A NIfTI image of data in the template's voxel order, with its placement and timing (see `write_volume`)."""
+    stored = data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
+    return nib.Nifti1Image(stored, None, _header(template, stored))
 
 
 def write_dwi(stem: Path, dwi: Dwi, like: Path, *, bvec_axes: BvecAxes = "fsl", b_table: bool = False) -> None:
@@ -187,12 +187,12 @@ def _affine(image: Any) -> Float[np.ndarray, "4 4"]:
     return np.asarray(image.affine, dtype=np.float64)
 
 
-def _order(image: Any, path: Path) -> Float[np.ndarray, "3 2"]:
-    """Tell which canonical axis, and in which direction, each axis of the file is."""
-    order: Float[np.ndarray, "3 2"] = orientations.io_orientation(image.affine)
-    if np.isnan(order).any():
-        refuse(path, f"an affine with voxel sizes {nib.affines.voxel_sizes(image.affine)}", "Convert the scan again.")
-    return order
+def _order(image: Any, path: Path) -> VoxelOrder:
+    """Tell how the axes of the file lie."""
+    try:
+        return VoxelOrder.of(_affine(image))
+    except ValueError as error:
+        refuse(path, str(error), "Convert the scan again.")
 
 
 def _load(path: Path) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib import metadata
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -149,7 +150,12 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
     write_json(root / "logs" / name / "config.json", config)
     handler = logging.FileHandler(root / "logs" / name / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logging.getLogger("bids_shresnet").addHandler(handler)
+    logger = logging.getLogger("bids_shresnet")
+    for kept in [one for one in logger.handlers if isinstance(one, MemoryHandler)]:  # what was said before
+        kept.setTarget(handler)
+        kept.flush()
+        logger.removeHandler(kept)
+    logger.addHandler(handler)
     return Run(root, name, _without_home(shlex.join(command)), started, handler)
 
 

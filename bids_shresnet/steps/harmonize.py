@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bids_shresnet import __version__
 from bids_shresnet.config import METHOD_NAMES, Config, Method
-from bids_shresnet.diffusion.representation import Representation, extended, represent, restore, volumes_of
+from bids_shresnet.diffusion.representation import Representation, volumes_of
 from bids_shresnet.files.gradients import CONVENTIONS
 from bids_shresnet.files.models import CARD, Model, read_model
 from bids_shresnet.files.nifti import write_dwi, write_volume
@@ -23,7 +23,8 @@ from bids_shresnet.files.storage import digest, read_json, sha256, write_json
 from bids_shresnet.scans import LeftOut, Scan
 from bids_shresnet.statistics import NOTHING
 from bids_shresnet.steps.loading import Loaded, load
-from bids_shresnet.steps.prediction import ask, ask_missing, method_for
+from bids_shresnet.steps.prediction import method_for
+from bids_shresnet.steps.rewrite import Choices, rewrite
 
 USUAL = 0.05  # share of a brain that may be beyond the guard's threshold before it is worth a warning
 MAPS = {
@@ -66,6 +67,11 @@ class HarmonizeJob:
     abstain: bool
     device: str
     missing_shells: bool = False
+
+    @property
+    def choices(self) -> Choices:
+        """How the model is applied."""
+        return Choices(self.method, self.device, self.output_directions, self.abstain, self.missing_shells)
 
     def output(self, extension: str) -> Path:
         """Name of the harmonized DWI."""
@@ -119,16 +125,8 @@ def harmonize(job: HarmonizeJob) -> bool:
         return False
     folds = model.folds_for(job.scan.subject if job.travelling else None)
     loaded = load(job.scan)
-    represented = represent(loaded.dwi, loaded.mask, model.source_shells)
-    result = ask(model, folds, represented, job.method, job.device)
-    directions = model.target_directions if job.output_directions == "target" else None
-    known = result.image.mask & ~result.unknown if job.abstain else result.image.mask
-    image = replace(result.image, mask=known)
-    dwi = restore(loaded.dwi, represented, image, model.target_bvalues, directions)
-    measured = len(dwi.bvals)
-    if job.missing_shells:
-        added = replace(ask_missing(model, folds, represented.image, job.device), mask=known)
-        dwi = extended(dwi, loaded.dwi, added, model.missing_directions)
+    rewritten = rewrite(loaded, model, folds, job.choices)
+    result, represented = rewritten.result, rewritten.represented
     _write_mask(job, loaded)
     if result.uncertainty is not None:
         _write_map(job, "uncertainty", result.uncertainty, loaded)
@@ -136,7 +134,7 @@ def harmonize(job: HarmonizeJob) -> bool:
     stem = job.output(".nii.gz")
     write_dwi(
         stem.with_name(stem.name.removesuffix(".nii.gz")),
-        dwi,
+        rewritten.dwi,
         job.scan.image,
         bvec_axes=job.scan.bvec_axes,
         b_table=job.scan.b_table is not None,
@@ -144,7 +142,7 @@ def harmonize(job: HarmonizeJob) -> bool:
     record = _record(job, model, inputs, represented) | {
         "Networks": [fold["File"] for fold in folds],
         "Novelty": {"MarkedFraction": round(result.unknown_share, 6), "LeftAsMeasured": job.abstain},
-        **({"PredictedShells": _predicted_shells(model, measured)} if job.missing_shells else {}),
+        **({"PredictedShells": _predicted_shells(model, rewritten.measured)} if job.missing_shells else {}),
     }
     if result.unknown_share > USUAL:
         logger.warning(

@@ -26,9 +26,13 @@ class Loaded:
 def load(scan: Scan) -> Loaded:
     """Read a scan; its mask is the input's own, or made from S0."""
     dwi = read_dwi(scan)
+    given = None if scan.mask is None else read_on_grid(scan.mask, dwi.shape, dwi.affine, order=0) > 0
+    return with_mask(dwi, given)
+
+
+def with_mask(dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | None) -> Loaded:
+    """A DWI with S0 and the mask that is given, or one made from S0."""
     s0 = mean_b0(dwi)
-    if scan.mask is not None:
-        mask = read_on_grid(scan.mask, dwi.shape, dwi.affine, order=0) > 0
-    else:
+    if mask is None:
         mask = brain_mask(s0, float(nib.affines.voxel_sizes(dwi.affine).mean()))
     return Loaded(dwi, mask, s0)

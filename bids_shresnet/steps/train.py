@@ -9,8 +9,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from bids_shresnet.config import METHOD_NAMES, Config, Method
 from bids_shresnet.diffusion.harmonics import BASIS, SMOOTHING
 from bids_shresnet.diffusion.novelty import fit_novelty
@@ -25,6 +23,7 @@ from bids_shresnet.network.checkpoint import read_record, read_state, state_to_b
 from bids_shresnet.network.fitting import Epoch
 from bids_shresnet.network.schedules import State
 from bids_shresnet.network.together import agreed, first
+from bids_shresnet.progress import bar
 from bids_shresnet.scans import Pair, Scanner, Shell
 from bids_shresnet.steps.folds import FoldJob, lesson_of
 
@@ -70,11 +69,12 @@ def _fitted(job: FoldJob) -> Fitted:
     """Fit, going on where the same fit was stopped before."""
     subjects = {subject: lesson_of(job, subject) for subject in (*job.split.training, *job.split.validation)}
     inputs = job.digest
-    with _bar(job) as bar:
+    with bar(job.training.max_epochs, f"{job.method} fold {job.number}", "epoch") as shown:
 
         def on_epoch(epoch: Epoch) -> None:
-            bar.update()
-            bar.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
+            shown.update()
+            shown.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
+            logger.debug("%s fold %d, epoch %d: %s", job.method, job.number, epoch.epoch, epoch)
 
         def save(state: State) -> None:
             if first():
@@ -216,11 +216,3 @@ def _scanner(scanner: Scanner) -> dict[str, str]:
         "ManufacturersModelName": scanner.model,
         "DeviceSerialNumber": scanner.serial,
     }
-
-
-def _bar(job: FoldJob) -> tqdm[None]:
-    """A progress bar, silent where nobody looks; each fold has its line."""
-    title = f"{job.method} fold {job.number}"
-    return tqdm(
-        total=job.training.max_epochs, desc=title, position=job.number - 1, leave=False, disable=None, unit="epoch"
-    )

@@ -1,0 +1,127 @@
+"""Write the pages of docs/reference that are read off the code; scripts/docs calls it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from bids_shresnet import errors
+from bids_shresnet.config import Config
+from bids_shresnet.descriptor import inputs_of
+from bids_shresnet.steps.simulate import Command, PhantomConfig
+
+REFERENCE = Path(__file__).resolve().parent.parent / "docs/reference"
+NOTE = "<!-- Written by scripts/docs; change what it was written from. -->\n"
+GROUPS = {  # headings, by the first flag below them
+    "bids_dir": "Where",
+    "participant_label": "Data to use and to harmonize",
+    "target": "Scanners and pairs",
+    "models": "Models and methods",
+    "work_dir": "The run",
+    "network.resblocks": "The network",
+    "training.folds": "The training",
+}
+SWITCHES = """\
+A switch has a second form with `no`: `--proof` and `--no-proof`, `--network.skip` and `--network.no-skip`. `-h` shows
+all this in short.
+"""
+OTHERS = {  # what a run can end with beside the errors
+    0: "All went well, or there was nothing to do; a dry run: a run would start.",
+    1: "A scan failed (`logs/<run>/status.tsv` says which and why), or the program has an error.",
+    errors.IO_ERROR: "Reading or writing failed in the middle of a run.",
+}
+
+
+def pages() -> dict[Path, str]:
+    """Content of every generated page."""
+    return {
+        REFERENCE / "command-line.md": command_line(),
+        REFERENCE / "exit-codes.md": exit_codes(),
+        REFERENCE / "model.md": model_page(json.loads((REFERENCE / "model.schema.json").read_text(encoding="utf-8"))),
+    }
+
+
+def command_line() -> str:
+    """Every flag with its other spellings, values, default and meaning."""
+    summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
+    other = dict(_aliases(Config, ""))
+    lines = [NOTE, "# Command line\n", f"{summary}\n", f"{_plain(rest)}\n", SWITCHES]
+    for one in inputs_of(Config):
+        if one["name"] in GROUPS:
+            lines.append(f"## {GROUPS[one['name']]}\n")
+        lines.append(_flag(one, other.get(one["name"], ())))
+    out, score, *_ = inputs_of(Command)
+    lines += ["## bids-shresnet-phantom\n", f"{inspect.cleandoc(Command.__doc__ or '')}\n"]
+    lines += [_flag({"name": out["name"], "description": out["description"]}, ()), _flag(score, ())]
+    lines += [_flag(one, ()) for one in inputs_of(PhantomConfig)]
+    return "\n".join(lines)
+
+
+def _flag(one: Mapping[str, Any], aliases: Sequence[str]) -> str:
+    """One flag as a definition."""
+    name = one.get("command-line-flag", one["name"].upper())
+    spellings = ", ".join(f"`{spelling}`" for spelling in (name, *aliases))
+    values = ", ".join(f"`{value}`" for value in one.get("value-choices", ()))
+    notes = [
+        *([f"one of {values}"] if values else []),
+        *(["several"] if one.get("list") else []),
+        *([f"default `{one['default-value']}`"] if one.get("default-value") not in (None, "") else []),
+    ]
+    return f"{spellings}\n:   {_plain(one['description'])}" + f" *({'; '.join(notes)})*" * bool(notes) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text in which only what stands between backticks is markup."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("<", "&lt;").replace("*", r"\*") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _aliases(kind: type, section: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Other spellings of each flag."""
+    hints = get_type_hints(kind, include_extras=True)
+    for item in fields(kind):
+        hint = hints[item.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from _aliases(hint, f"{section}{item.name}.")
+        found = [part.aliases for part in get_args(hint)[1:] if getattr(part, "aliases", None)]
+        yield f"{section}{item.name}", tuple(found[0]) if found else ()
+
+
+def exit_codes() -> str:
+    """Every code a run can end with."""
+    own = {error.exit_code: inspect.cleandoc(error.__doc__ or "").partition("\n")[0] for error in _errors()}
+    rows = [f"| {code} | {text} |" for code, text in sorted((OTHERS | own).items())]
+    return "\n".join([NOTE, "# Exit codes\n", "| code | what happened |", "|---|---|", *rows, ""])
+
+
+def _errors() -> list[type[errors.ShresnetError]]:
+    return [
+        one
+        for one in vars(errors).values()
+        if inspect.isclass(one) and issubclass(one, errors.ShresnetError) and one is not errors.ShresnetError
+    ]
+
+
+def model_page(schema: Mapping[str, Any]) -> str:
+    """Every key of model.json, from its JSON schema."""
+    head = [NOTE, f"# {schema['title']}\n", f"{schema['description']}\n", "| key | holds |", "|---|---|"]
+    return "\n".join([*head, *_keys(schema, ""), ""])
+
+
+def _keys(schema: Mapping[str, Any], place: str) -> Iterator[str]:
+    for name, part in schema.get("properties", {}).items():
+        optional = "" if name in schema.get("required", ()) else " *(not always)*"
+        yield f"| `{place}{name}` | {part['description']}{optional} |"
+        items = part.get("items", {})
+        yield from _keys(part, f"{place}{name}.")
+        yield from _keys(items, f"{place}{name}[].")
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
