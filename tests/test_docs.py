@@ -37,6 +37,7 @@ SYMBOLS = {
     "NN": r"\d\d",
 }
 NOT_HERE = {  # of another input, or of other flags
+    "logs/<run>/crash_<scan>.txt",
     "<scan>_desc-harmonized_dwi.b",
     "missing-NN.safetensors",
     "resblocks.tsv",
