@@ -48,7 +48,9 @@ class Page:
     def commands(self, program: re.Pattern[str]) -> list[list[str]]:
         """Arguments of every call of a program."""
         inline = re.findall(r"`([^`\n]* /data /out [^`\n]*)`", self.text)
-        found = (program.search(line) for line in (*self.lines_of_shell(), *inline) if not re.search(" build |-slurm ", line))
+        found = (
+            program.search(line) for line in (*self.lines_of_shell(), *inline) if not re.search(" build |-slurm ", line)
+        )
         return [shlex.split(match[match.lastindex or 0], comments=True) for match in found if match]
 
     def links(self) -> list[str]:

@@ -14,9 +14,12 @@ from bids_shresnet.config import Config
 from bids_shresnet.descriptor import descriptor
 
 FILE = Path(__file__).parent.parent / "boutiques" / "descriptor.json"  # for those who look before they install
-POSITIONALS = ["data", "out", "participant"]
+POSITIONALS = ["data", "out"]
 INPUTS = descriptor()["inputs"]
 VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
+
+
+CONTEXT = {"json": ["--dry-run"], "fold": ["--stage", "train"]}  # what a flag says more of
 
 
 def settings(kind: type, section: str = "") -> set[str]:
@@ -50,9 +53,10 @@ def test_a_flag_of_the_descriptor_is_one_of_the_command_line_and_sets_its_settin
     numbers = "4" if one.get("integer") else "0.5"
     value = VALUES.get(one["name"], one.get("value-choices", ["x"])[-1] if one["type"] != "Number" else numbers)
     given = [] if one["type"] == "Flag" else [value]
-    context = ["--dry-run"] if one["name"] == "json" else []  # it says how that prints
+    context = CONTEXT.get(one["name"], [])
     flags = [one["command-line-flag"], *given]
-    before, after = (flat(parse([*POSITIONALS, *context, *more])) for more in ([], flags))
+    level = "group" if one["name"] in ("stage", "fold") else "participant"
+    before, after = (flat(parse([*POSITIONALS, level, *context, *more])) for more in ([], flags))
     if one["type"] == "Flag" or str(before[one["name"]]) != value:
         assert after[one["name"]] != before[one["name"]]
     if "default-value" in one:
