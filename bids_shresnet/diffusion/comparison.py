@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from bids_shresnet.diffusion.rician import rician_mean
 from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
 from bids_shresnet.scans import Matched, Tissue
 
@@ -45,11 +44,10 @@ def look(coefficients: Float[np.ndarray, "v c"], matched: Matched) -> Looks:
 
 
 def as_measured(looks: Looks, matched: Matched, *, seed: int) -> Looks:
-    """A prediction without noise as the target would measure it: the mean signal, and the mean FA and MD over draws.
+    """A prediction without noise as the target would measure it: FA and MD are the mean over draws of its noise.
 
-    Noise makes measured FA too high, most where it is low, and a dark signal too bright. Compared with a measurement a
-    prediction free of noise would look too isotropic, and a noisy one right for the wrong reason. Noise of a magnitude
-    image is Rician.
+    Noise makes measured FA too high, most where it is low. Compared with a measurement a prediction free of noise would
+    look too isotropic, and a noisy one right for the wrong reason. Noise of a magnitude image is Rician.
     """
     rng = np.random.default_rng(seed)
     sigma = np.sqrt(np.nan_to_num(matched.noise))[:, None]
@@ -58,7 +56,7 @@ def as_measured(looks: Looks, matched: Matched, *, seed: int) -> Looks:
         real, imaginary = (sigma * rng.standard_normal(looks.signal.shape, dtype=np.float32) for _ in range(2))
         fits.append(relative_tensor(np.hypot(looks.signal + real, imaginary), matched.bvals, matched.bvecs))
     fa, md = (np.mean([getattr(fit, name) for fit in fits], axis=0) for name in ("fa", "md"))
-    return Looks(rician_mean(looks.signal, sigma), TensorValues(fa, md, looks.tensor.direction))
+    return Looks(looks.signal, TensorValues(fa, md, looks.tensor.direction))
 
 
 def nmse(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Integer
 
-from bids_shresnet.methods.regression import labels, taught
+from bids_shresnet.methods.regression import labels
 from bids_shresnet.network.fitting import Samples
 from bids_shresnet.scans import Matched
 
@@ -32,7 +32,7 @@ def gather(subjects: Sequence[Matched], rows: Sequence[Integer[np.ndarray, " _"]
     pairs = list(zip(subjects, rows, strict=True))
     return Samples(
         patches=torch.from_numpy(np.concatenate([s.patches[r] for s, r in pairs])),
-        signal=torch.from_numpy(np.concatenate([padded(taught(s, r), 1) for s, r in pairs])),
+        signal=torch.from_numpy(np.concatenate([padded(s.signal[r], 1) for s, r in pairs])),
         subject=torch.from_numpy(np.concatenate([np.full(len(r), i) for i, (_, r) in enumerate(pairs)])),
         matrices=torch.from_numpy(np.stack([padded(s.matrix, 0) for s in subjects]).astype(np.float32)),
     )

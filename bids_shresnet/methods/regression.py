@@ -7,27 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.rician import without_floor
 from bids_shresnet.scans import Matched, Travelling
 
 ROWS = 20_000  # at a time; the patches of a subject stay on disk
 RIDGE = 1e-6  # times the number of voxels: next to nothing beside the noise of their channels
 
 
-def taught(matched: Matched, rows: slice | np.ndarray = slice(None)) -> Float[np.ndarray, "v d"]:
-    """The signal to be predicted: as the target measured it, less its noise floor, where the noise is known."""
-    measured = np.asarray(matched.signal[rows], dtype=np.float32)
-    expected = measured @ _inverse(matched).T @ matched.matrix.T
-    return without_floor(measured, expected, np.sqrt(matched.noise[rows])[:, None]).astype(np.float32)
-
-
 def labels(matched: Matched, rows: slice | np.ndarray = slice(None)) -> Float[np.ndarray, "v c"]:
-    """Coefficients of that signal, fitted without smoothing (which would shrink them)."""
-    return np.asarray(taught(matched, rows) @ _inverse(matched).T)
-
-
-def _inverse(matched: Matched) -> Float[np.ndarray, "c d"]:
-    return np.linalg.pinv(matched.matrix.astype(np.float64)).astype(np.float32)
+    """The target's coefficients, fitted to the measured signal without smoothing (which would shrink them)."""
+    inverse = np.linalg.pinv(matched.matrix.astype(np.float64))
+    return np.asarray(matched.signal[rows] @ inverse.T.astype(np.float32))
 
 
 def ridge(training: Sequence[Travelling], channels: int) -> tuple[Float[np.ndarray, "f c"], Float[np.ndarray, " c"]]:

@@ -16,7 +16,6 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.comparison import by_tissue, nmse
 from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.rician import rician_mean
 from bids_shresnet.diffusion.sampling import sample, surrounded
 from bids_shresnet.files.models import MISSING_SHELLS, Model
 from bids_shresnet.files.storage import write_tsv
@@ -67,7 +66,7 @@ def _errors(
     job: FoldJob, subject: str, travelling: Travelling, coefficients: Float[np.ndarray, "v c"]
 ) -> list[MissingError]:
     matched: Matched = travelling.matched
-    signal = rician_mean(np.clip(coefficients @ matched.matrix.T, 0, 1), np.sqrt(matched.noise)[:, None])
+    signal = np.clip(coefficients @ matched.matrix.T, 0, 1)
     measured = np.asarray(matched.signal, dtype=np.float32)
     tissue = np.where(surrounded(travelling.source, matched.points), matched.tissue, 0)
     errors = []

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import spearmanr
 
-from bids_shresnet.diffusion.rician import rician_mean
 from bids_shresnet.files.models import Model
 from bids_shresnet.files.travelling import open_travelling
 from bids_shresnet.methods.harmonizer import Harmonizer, spread
@@ -86,9 +85,8 @@ def _spread_and_error(
     order = places[tuple(voxels.T)]
     predictions = [harmonizer.predict(image)[order] for harmonizer in harmonizers]
     matched = subject.matched
-    noise = matched.noise[rows]
-    signal = rician_mean(predictions[unseeing] @ matched.matrix.T, np.sqrt(noise)[:, None])
-    squared = np.square(signal - matched.signal[rows].astype(np.float32)).mean(axis=1) - noise
+    signal = predictions[unseeing] @ matched.matrix.T
+    squared = np.square(signal - matched.signal[rows].astype(np.float32)).mean(axis=1) - matched.noise[rows]
     return np.stack([spread(predictions, matched.matrix), squared], axis=1)
 
 

@@ -26,7 +26,7 @@ def numbered(start: int, count: int, directions: int = 42) -> Matched:
         bvals=np.full(directions, 1000.0),
         bvecs=spiral(directions),
         matrix=MATRIX[:directions].astype(np.float32),
-        noise=np.zeros(count, np.float32),
+        noise=np.ones(count, np.float32),
         points=np.zeros((count, 3), np.float32),
         tissue=np.ones(count, np.uint8),
     )
@@ -83,12 +83,10 @@ CHOSEN = [1, 3, 4]  # order 2 of both shells, order 2 is group 1 and 3; group 4 
 
 
 def measured(sigma: float, count: int = 20_000) -> tuple[Matched, np.ndarray]:
-    """One bright voxel measured again and again as a magnitude, and its coefficients."""
+    """One voxel measured again and again, and its coefficients."""
     rng = np.random.default_rng(0)
     truth = rng.standard_normal(21) * 0.1
-    truth[[0, 6]] = 2.5  # order 0 of both shells: a signal of 0.7
-    real, imaginary = sigma * rng.standard_normal((2, count, 42))
-    signal = np.hypot(truth @ MATRIX.T + real, imaginary)
+    signal = truth @ MATRIX.T + sigma * rng.standard_normal((count, 42))
     made = replace(numbered(0, count), signal=signal, noise=np.full(count, sigma**2, np.float32))
     return made, truth
 

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from jaxtyping import Float
 
 from bids_shresnet.methods import regression
-from bids_shresnet.methods.regression import labels, ridge, taught
+from bids_shresnet.methods.regression import labels, ridge
 from bids_shresnet.scans import Travelling
 from tests.methods.heads import head, travelling
 
@@ -26,24 +24,9 @@ def design(subjects: list[Travelling], channels: int) -> Float[np.ndarray, "v f"
     return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
 
 
-def test_what_is_taught_of_a_voxel_measured_again_and_again_is_its_signal_with_the_noise() -> None:
-    """Where noise lifts what is measured by a twentieth; where the noise is not known, it is taught as it is."""
-    matched, sigma = travelling(head(1, (20, 20, 20)), 12, sigma=0.05).matched, 0.05
-    signal = np.broadcast_to(0.15 + 0.03 * matched.bvecs[:, 2] ** 2, matched.signal.shape)
-    noise = sigma * np.random.default_rng(0).standard_normal((2, *signal.shape))
-    measured = np.hypot(signal + noise[0], noise[1])
-    matched = replace(matched, signal=measured)
-    assert measured.mean() > 1.045 * signal.mean()
-    assert taught(matched).mean(axis=0) == pytest.approx(signal[0], rel=0.02)
-    assert taught(matched).std() == pytest.approx(sigma, rel=0.1)
-    np.testing.assert_array_equal(taught(matched, np.array([3, 8])), taught(matched)[[3, 8]])
-    unknown = replace(matched, noise=np.full_like(matched.noise, np.nan))
-    np.testing.assert_allclose(taught(unknown), measured, rtol=1e-6)
-
-
-def test_labels_are_the_least_squares_fit_to_what_is_taught(subjects: list[Travelling]) -> None:
+def test_labels_are_the_least_squares_fit_to_the_measured_signal(subjects: list[Travelling]) -> None:
     matched = subjects[0].matched
-    expected = np.linalg.lstsq(matched.matrix.astype(float), taught(matched).T.astype(float), rcond=None)[0].T
+    expected = np.linalg.lstsq(matched.matrix.astype(float), matched.signal.T.astype(float), rcond=None)[0].T
     np.testing.assert_allclose(labels(matched), expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(labels(matched, np.array([3, 8])), expected[[3, 8]], rtol=1e-3, atol=1e-4)
 

@@ -47,7 +47,7 @@ def further(patches: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v c"]:
 def taught(seed: int) -> Travelling:
     """A head whose target has two shells more, measured with noise."""
     image = head(seed, (7, 7, 7))
-    common = travelling(image, 7, sigma=0.02, known=0.005**2)
+    common = travelling(image, 7, sigma=0.02)
     tables = [spiral(count) for count in VOLUMES]
     matrix = evaluation_matrix(tables, MISSING).astype(np.float32)
     signal = further(patches_of(image)) @ matrix.T
