@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bids_shresnet import __version__
-from bids_shresnet.command_line import log_to_screen, parse
+from bids_shresnet.command_line import log_to_screen, parse_levels
 from bids_shresnet.errors import IO_ERROR, BadInput, Interrupted, NothingSelected, ShresnetError, UsageError
 from bids_shresnet.parallel import Workers, set_up_process
 from bids_shresnet.ranks import Place
@@ -44,15 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(descriptor(), indent=2) + "\n")
         return 0
     try:
-        config = parse(arguments)
-        with log_to_screen(config.verbose, quiet=not Place.here().first), stopping_when_told():
-            return run(config, arguments)
+        return max([talking_run(config, arguments) for config in parse_levels(arguments)])
     except (ShresnetError, Interrupted) as error:
         sys.stderr.write(f"bids-shresnet: {error}\n")
         return error.exit_code
     except OSError as error:
         sys.stderr.write(f"bids-shresnet: reading or writing failed: {error}\n")
         return IO_ERROR
+
+
+def talking_run(config: Config, arguments: Sequence[str]) -> int:
+    """Run one analysis level and say on the screen what happens."""
+    with log_to_screen(config.verbose, quiet=not Place.here().first), stopping_when_told():
+        return run(config, arguments)
 
 
 def run(config: Config, arguments: Sequence[str]) -> int:

@@ -7,16 +7,39 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import tyro
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import LEVELS, Config
 from bids_shresnet.errors import InputMissing, UsageError
 from bids_shresnet.progress import LOGGER, Screen
 
 CONFIG_FILE = ("--config-file", "--config_file")
+
+
+def parse_levels(arguments: Sequence[str]) -> list[Config]:
+    """Read the command line of one or several analysis levels (`participant group`), in the order they are to run.
+
+    The group comes first, because it makes and proves the models that participants need.
+
+    Raises
+    ------
+    UsageError
+        As `parse`, and if several levels are to print one document.
+    """
+    begin = next((place for place, one in enumerate(arguments) if one in LEVELS), len(arguments))
+    named = list(takewhile(LEVELS.__contains__, arguments[begin:]))
+    if len(named) < 2:
+        return [parse(arguments)]
+    before, after = arguments[:begin], arguments[begin + len(named) :]
+    configs = [parse([*before, level, *after]) for level in sorted({LEVELS[one] for one in named})]
+    if any(config.json for config in configs):
+        msg = f"--json prints one document: name one analysis level, not {' '.join(named)}"
+        raise UsageError(msg)
+    return configs
 
 
 def parse(arguments: Sequence[str]) -> Config:

@@ -132,7 +132,7 @@ class Config:
     """Where `derivatives/shresnet` is written."""
     analysis_level: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="{participant,group}")]
     """participant: find pairs, train or load models, harmonize. group: train every pair and prove
-    it on held-out subjects, harmonize nothing."""
+    it on held-out subjects, harmonize nothing. `participant group` does both, the group first."""
 
     participant_label: Annotated[
         tuple[str, ...],

@@ -4,13 +4,14 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bids_shresnet import app
-from bids_shresnet.command_line import log_to_screen, parse
+from bids_shresnet.command_line import log_to_screen, parse, parse_levels
 from bids_shresnet.config import SLOPPY_TRAINING, Config, TrainingConfig
 from bids_shresnet.errors import (
     BadInput,
@@ -230,6 +231,34 @@ def test_a_configuration_file_that_is_missing_or_not_named_is_said(tmp_path: Pat
 )
 def test_a_level_may_be_called_as_the_execution_specification_calls_it(level: str, is_: str) -> None:
     assert parse(["data", "out", level]).analysis_level == is_
+
+
+@pytest.mark.parametrize("levels", ["participant group", "group participant", "subject dataset"])
+def test_several_levels_are_run_with_the_same_flags_and_the_group_first(levels: str) -> None:
+    found = parse_levels(["data", "out", *levels.split(), "--nprocs", "2"])
+    assert found == [parse(["data", "out", level, "--nprocs", "2"]) for level in ("group", "participant")]
+
+
+def test_each_level_is_run_and_the_worst_exit_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def run(config: Config, arguments: Sequence[str]) -> int:
+        ran.append(config.analysis_level)
+        return len(arguments) if config.analysis_level == "group" else 0
+
+    monkeypatch.setattr(app, "run", run)
+    assert app.main([*REQUIRED, "group"]) == len([*REQUIRED, "group"])
+    assert ran == ["group", "participant"]
+
+
+def test_one_level_is_one_and_a_second_that_is_none_is_refused() -> None:
+    assert parse_levels(REQUIRED) == [parse(REQUIRED)]
+    assert parse_levels(["data", "out", "group", "dataset"]) == [parse(["data", "out", "group"])]
+    with pytest.raises(SystemExit) as stop:
+        parse_levels([*REQUIRED, "everyone"])
+    assert stop.value.code == 64
+    with pytest.raises(UsageError, match="one document"):
+        parse_levels(["data", "out", "participant", "group", "--dry-run", "--json"])
 
 
 def test_debug_is_vv_and_sloppy_is_a_training_too_short_to_use() -> None:
