@@ -524,7 +524,7 @@ def test_a_scan_that_fails_is_in_the_page_of_its_subject_with_its_traceback(
         msg = "this scan is odd"
         raise ValueError(msg)
 
-    monkeypatch.setattr("bids_shresnet.steps.derive.derive", broken)
+    monkeypatch.setattr("bids_shresnet.applying.derive", broken)
     assert run(finished.bids, copied, "--participant-label", "02") == 1
     page = (root / "sub-02.html").read_text(encoding="utf-8")
     assert "ValueError: this scan is odd" in page
