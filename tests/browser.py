@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -122,7 +123,8 @@ class Tab:
 def browser(*flags: str) -> Iterator[Tab]:
     """A browser without network, with one tab."""
     assert CHROMIUM
-    with tempfile.TemporaryDirectory() as profile:
+    # Its helpers, killed with it, may outlive it by a moment and still write
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         ours, theirs = os.pipe(), os.pipe()  # we write into the first, the browser into the second
         command = [CHROMIUM, f"--user-data-dir={profile}", *flags, *FLAGS]
         process = subprocess.Popen(
@@ -130,6 +132,7 @@ def browser(*flags: str) -> Iterator[Tab]:
             pass_fds=(ours[0], theirs[1]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(ours[0])
         os.close(theirs[1])
@@ -137,7 +140,7 @@ def browser(*flags: str) -> Iterator[Tab]:
             try:
                 yield _tab(to_browser, from_browser)
             finally:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 
