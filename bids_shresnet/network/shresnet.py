@@ -9,15 +9,14 @@ that every ResBlock starts as the identity.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-TAPS = 27  # of a 3x3x3 kernel
-KERNEL_AXES = 5  # (outputs, inputs, 3, 3, 3)
+from bids_shresnet.network.convolution import TAPS, PatchConvolution
+from bids_shresnet.network.patches import rows_of
 
 
 @dataclass(frozen=True)
@@ -67,37 +66,33 @@ class Architecture:
         return cls(**{**record, "outputs": tuple(record["outputs"]), "seen": tuple(record["seen"])})
 
 
-def convolution(inputs: int, outputs: int, *, groups: int = 1, padding: int = 1) -> nn.Conv3d:
-    """A 3x3x3 convolution, initialized by He's rule over what one of its groups puts out."""
-    layer = nn.Conv3d(inputs, outputs, 3, padding=padding, groups=groups)
-    nn.init.normal_(layer.weight, std=sqrt(2 / (outputs // groups * TAPS)))
-    layer.bias = nn.Parameter(torch.zeros(outputs))
-    return layer
+class FunctionalUnit(nn.Module):
+    """All coefficients -> a correction of those of one order and shell."""
+
+    def __init__(self, channels: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.first = PatchConvolution(channels, hidden)
+        self.second = PatchConvolution(hidden, hidden)
+        self.last = PatchConvolution(hidden, outputs)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: Float[Tensor, "b 27 c"]) -> Float[Tensor, "b 27 o"]:
+        """Two layers with a ReLU, and one without."""
+        correction: Tensor = self.last(torch.relu(self.second(torch.relu(self.first(x)))))
+        return correction
 
 
 class ResBlock(nn.Module):
-    """x - concatenation of the functional units of x, one unit an order.
-
-    The units run side by side: their first layers are one convolution, their second layers one grouped convolution.
-    """
+    """x - concatenation of the functional units of x."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        units, width = len(architecture.outputs), architecture.hidden
-        self.first = convolution(architecture.channels, units * width)
-        for weight in self.first.weight.data.split(width):  # each unit has its own fan-out
-            nn.init.normal_(weight, std=sqrt(2 / (width * TAPS)))
-        self.second = convolution(units * width, units * width, groups=units)
-        last = [convolution(width, outputs) for outputs in architecture.outputs]
-        for layer in last:
-            nn.init.zeros_(layer.weight)
-        self.last = nn.ModuleList(last)
+        channels, hidden = architecture.channels, architecture.hidden
+        self.units = nn.ModuleList(FunctionalUnit(channels, hidden, outputs) for outputs in architecture.outputs)
 
-    def forward(self, x: Float[Tensor, "b c 3 3 3"]) -> Float[Tensor, "b c 3 3 3"]:
+    def forward(self, x: Float[Tensor, "b 27 c"]) -> Float[Tensor, "b 27 c"]:
         """One residual step."""
-        hidden = torch.relu(self.second(torch.relu(self.first(x))))  # (b, units * width, 3, 3, 3)
-        parts = hidden.chunk(len(self.last), dim=1)
-        return x - torch.cat([layer(part) for layer, part in zip(self.last, parts, strict=True)], dim=1)
+        return x - torch.cat([unit(x) for unit in self.units], dim=-1)
 
 
 class SHResNet(nn.Module):
@@ -107,26 +102,23 @@ class SHResNet(nn.Module):
         super().__init__()
         self.architecture = architecture
         channels = architecture.channels
-        self.pre = convolution(architecture.inputs, channels)
+        self.pre = PatchConvolution(architecture.inputs, channels)
         self.blocks = nn.Sequential(*(ResBlock(architecture) for _ in range(architecture.resblocks)))
-        self.post = convolution(channels, channels)
-        self.final = convolution(channels, channels, padding=0)  # 3x3x3 -> 1
+        self.post = PatchConvolution(channels, channels)
+        self.final = PatchConvolution(channels, channels)  # of the centre
         self.skip = nn.Linear(TAPS * architecture.inputs, channels) if architecture.skip else None
         if self.skip is not None:  # what it is set to (methods/shresnet.py) is where training starts
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
             nn.init.zeros_(self.final.weight)
-        for parameter in self.parameters():
-            if parameter.ndim == KERNEL_AXES:  # twice as fast on a CPU as the default layout
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         """Predict the centre voxel; channels beyond those it looks at are ignored."""
-        seen = patches[:, : self.architecture.inputs]
+        seen = rows_of(patches)[..., : self.architecture.inputs]
         before = self.pre(seen)
         after = self.post(self.blocks(before)) - before
-        centre: Tensor = self.final(after).flatten(1)
-        return centre if self.skip is None else centre + self.skip(seen.permute(0, 2, 3, 4, 1).flatten(1))
+        centre = self.final.centre(after)
+        return centre if self.skip is None else centre + self.skip(seen.flatten(1))
 
 
 def build(architecture: Architecture, *, seed: int) -> SHResNet:

@@ -37,7 +37,7 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_network_read_back_predicts_the_same(tmp_path: Path) -> None:
     network = build(SMALL, seed=1)
-    torch.nn.init.normal_(network.blocks[0].last[1].weight)
+    torch.nn.init.normal_(network.blocks[0].units[1].last.weight)
     path = tmp_path / "network.safetensors"
     path.write_bytes(to_bytes({name: value.numpy() for name, value in network.state_dict().items()}, {}))
     again = SHResNet(SMALL)
