@@ -13,9 +13,10 @@ from bids_shresnet.diffusion.regions import TRACTS, Region
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.views import View
 from bids_shresnet.files.agreement import Compared, agreement_figure
+from bids_shresnet.files.cut import Cut
 from bids_shresnet.files.drawing import Drawing
 from bids_shresnet.files.gallery import Panel
-from bids_shresnet.files.mosaic import Cut, Scale, colour_mosaic, mosaic
+from bids_shresnet.files.mosaic import Scale, colour_mosaic, mosaic
 from bids_shresnet.files.power import power_figure
 from bids_shresnet.scans import Shell
 

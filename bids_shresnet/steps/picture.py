@@ -21,8 +21,8 @@ from bids_shresnet.diffusion.tensors import TensorValues
 from bids_shresnet.diffusion.views import View, look_at, middle_direction, take
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.files.agreement import agreement
+from bids_shresnet.files.cut import Cut
 from bids_shresnet.files.gallery import gallery_path, is_drawn, write_gallery
-from bids_shresnet.files.mosaic import Cut
 from bids_shresnet.files.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.files.outputs import harmonized_scan, output_path
 from bids_shresnet.files.segmentation import read_tissue
