@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet import __version__
+from bids_shresnet.agreement import correlation, differences
 from bids_shresnet.diffusion.regions import BY_MAPS, BY_TISSUE, Region, of_maps, of_tissue
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.views import View, look_at, middle_direction
-from bids_shresnet.files.agreement import agreement
 from bids_shresnet.files.cut import Cut
 from bids_shresnet.files.gallery import gallery_path, is_drawn, write_gallery
 from bids_shresnet.files.nifti import read_dwi, read_mask, read_volume
@@ -23,7 +23,8 @@ from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, read_json, sha256
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.steps.beside import Beside, look_beside
-from bids_shresnet.steps.panels import AFTER, BEFORE, TARGET, Pictured, compared, panels_of, placed, turned
+from bids_shresnet.steps.panels import panels_of
+from bids_shresnet.steps.pictured import AFTER, BEFORE, TARGET, Pictured, compared, placed, turned
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def picture(job: PictureJob) -> bool:
     beside, problem = look_beside(job.target, before, cut, shells[1], direction)
     if beside:
         views[TARGET] = beside.view
-    shown = _pictured(job, cut, views, beside, shells[0])
+    shown = _pictured(job, cut, views, beside, sidecar)
     write_gallery(job.record, panels_of(shown), {"MadeFrom": made_from, **_numbers(job, shown, problem)})
     return True
 
@@ -106,7 +107,7 @@ def _shells(sidecar: Mapping[str, Any], which: str) -> tuple[Shell, ...]:
 
 
 def _pictured(
-    job: PictureJob, cut: Cut, views: Mapping[str, View], beside: Beside | None, shells: tuple[Shell, ...]
+    job: PictureJob, cut: Cut, views: Mapping[str, View], beside: Beside | None, sidecar: Mapping[str, Any]
 ) -> Pictured:
     """Put the maps on disk and the views together."""
     maps = {
@@ -125,7 +126,8 @@ def _pictured(
         **maps,
         views=views,
         known=beside.known if beside else None,
-        shells=shells,
+        shells=_shells(sidecar, "Source"),
+        method=sidecar["Method"],
         regions=regions,
         novelty=novelty,
         uncertainty=read_volume(uncertainty)[0] if uncertainty.exists() else None,
@@ -173,12 +175,19 @@ def _means(shown: Pictured, region: Region) -> dict[str, Any]:
 
 def _agreements(shown: Pictured) -> list[dict[str, Any]]:
     """Of each quantity and region, before and after; differences of MD in mm2/s."""
-    rows = []
-    for quantity, maps in (("FA", shown.fa), ("MD", shown.md)):
-        for one in compared(shown, maps):
-            for time, values in one.scans.items():
-                found = agreement(values, one.target)
-                numbers = {name: float(f"{value:.4g}") for name, value in vars(found).items()}
-                mean = float(f"{one.target.mean():.5g}")
-                rows.append({"Quantity": quantity, "Region": one.region, "Time": time, "TargetMean": mean, **numbers})
-    return rows
+    return [
+        {"Quantity": quantity, "Region": region, "Time": time, **_agreement(values[TARGET], values[time])}
+        for quantity, maps in (("FA", shown.fa), ("MD", shown.md))
+        for region, values in compared(shown, maps).items()
+        for time in (BEFORE, AFTER)
+    ]
+
+
+def _agreement(measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]) -> dict[str, float]:
+    """Of the same voxels."""
+    _, bias, spread = differences(measured, value)
+    numbers = {"bias": bias, "spread": spread, "correlation": correlation(measured, value)}
+    return {
+        "TargetMean": float(f"{measured.mean():.5g}"),
+        **{name: float(f"{number:.4g}") for name, number in numbers.items()},
+    }
