@@ -1,12 +1,13 @@
-"""How measured and predicted values lie to each other in a held-out subject: joint histogram, differences, power.
+"""How measured and predicted values lie to each other: joint histogram, differences, power.
 
-Small enough to be kept beside a model, so that figures can be drawn without the scans.
+What is kept of a held-out subject is small enough to lie beside a model: figures are drawn without the scans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -15,6 +16,9 @@ BINS = 60  # along each axis of a joint histogram
 RANGES: Mapping[str, tuple[float, float]] = {"signal": (0.0, 1.0), "FA": (0.0, 1.0), "MD": (0.0, 0.003)}  # MD: mm2/s
 MEASURED = "target"  # in place of a method: what the target scanner measured
 STATES = ("before", "after")  # left as it was, and harmonized
+LIMITS = 1.96  # standard deviations: between them lie 95 % of normal differences
+
+Limits: TypeAlias = tuple[float, float, float]  # lower limit of agreement, mean difference, upper limit
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,25 @@ class Histograms:
     subjects: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Cloud:
+    """What a scan in one state says of a region against what the target measured at the same places.
+
+    Attributes
+    ----------
+    counts
+        Joint histogram, the target's values along the first axis.
+    limits
+        Of source minus target; None of nothing.
+    correlation
+        Of the two; None where it is not known.
+    """
+
+    counts: Integer[np.ndarray, "b b"]
+    limits: Limits | None
+    correlation: float | None = None
+
+
 def together(parts: Sequence[Histograms]) -> Histograms:
     """Those of all parts' subjects."""
     counts = np.concatenate([part.counts for part in parts])
@@ -85,6 +108,30 @@ def differences(measured: Float[np.ndarray, "..."], value: Float[np.ndarray, "..
     """Number, mean and standard deviation of value minus measured."""
     apart = value.astype(np.float64) - measured
     return apart.size, float(apart.mean()), float(apart.std())
+
+
+def limits(mean: float, deviation: float) -> Limits:
+    """Mean difference and limits of agreement of differences with this mean and standard deviation."""
+    return mean - LIMITS * deviation, mean, mean + LIMITS * deviation
+
+
+def mean_limits(agreements: Sequence[Agreement]) -> Limits:
+    """The same of the mean subject."""
+    means, deviations = ([getattr(row, name) for row in agreements] for name in ("mean", "deviation"))
+    return limits(float(np.mean(means)), float(np.mean(deviations)))
+
+
+def correlation(measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]) -> float:
+    """Pearson's; what does not vary is correlated with nothing."""
+    varies = min(np.std(measured), np.std(value)) > 0
+    return float(np.corrcoef(measured, value)[0, 1]) if varies else 0.0
+
+
+def cloud(measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"], edges: Float[np.ndarray, " e"]) -> Cloud:
+    """Of voxels; pairs with a value beyond the edges are not counted, but are part of the numbers."""
+    counts, _, _ = np.histogram2d(measured, value, bins=[edges, edges])
+    _, mean, deviation = differences(measured, value)
+    return Cloud(counts.astype(np.int64), limits(mean, deviation), correlation(measured, value))
 
 
 def joint_histogram(

@@ -3,7 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_shresnet.agreement import BINS, RANGES, Histograms, bland_altman, differences, joint_histogram, together
+from bids_shresnet.agreement import (
+    BINS,
+    LIMITS,
+    RANGES,
+    Histograms,
+    bland_altman,
+    cloud,
+    correlation,
+    differences,
+    joint_histogram,
+    mean_limits,
+    together,
+)
+from tests.files.held_out import agreements
 
 
 def pairs(count: int = 5000) -> tuple[np.ndarray, np.ndarray]:
@@ -51,3 +64,20 @@ def test_parts_keep_the_order_of_their_subjects() -> None:
     both = together(parts)
     assert both.subjects == ("10", "20", "21")
     assert [int(counts.max()) for counts in both.counts] == [1, 2, 2]
+
+
+def test_limits_of_agreement_are_the_mean_difference_and_1_96_deviations_around_it() -> None:
+    before = [row for row in agreements() if (row.method, row.tissue, row.quantity) == ("nothing", "WM", "FA")]
+    assert mean_limits(before) == pytest.approx((0.3 - LIMITS * 0.05, 0.3, 0.3 + LIMITS * 0.05))
+
+
+def test_limits_and_correlation_of_a_line_are_known() -> None:
+    target = np.array([1.0, 2.0, 3.0, 4.0])
+    found = cloud(target, 2 * target, np.linspace(0, 4, 5))  # the difference is the target itself
+    assert found.limits == pytest.approx([2.5 + k * 1.96 * np.sqrt(1.25) for k in (-1, 0, 1)])
+    assert found.correlation == pytest.approx(1)
+    assert found.counts.sum() == 2  # the others have no bin
+
+
+def test_what_does_not_vary_correlates_with_nothing() -> None:
+    assert correlation(np.arange(3.0), np.ones(3)) == 0

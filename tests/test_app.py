@@ -46,8 +46,9 @@ FIGURES = (  # of every source scan
     *(f"{name}{time}" for name in ("fa", "md", "dwi", "colourFa") for time in ("Before", "After")),
     *("faAfterMinusBefore", "mdAfterMinusBefore", "angle", "power", "novelty"),
 )
+PLOTS = ("jointFa", "jointMd", "differenceFa", "differenceMd")
 BESIDE = (  # of those that the target scanner measured too
-    *("faTarget", "mdTarget", "dwiTarget", "colourFaTarget", "agreementFA", "agreementMD"),
+    *("faTarget", "mdTarget", "dwiTarget", "colourFaTarget", *PLOTS),
     *(f"{name}{time}MinusTarget" for name in ("fa", "md") for time in ("Before", "After")),
 )
 GROUP = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
@@ -128,7 +129,9 @@ def test_a_run_succeeds_and_writes_all_that_is_promised_and_no_more(finished: Fi
     for subject in SUBJECTS:
         names = (*FIGURES, *(["uncertainty"] if subject == APPLY_ONLY else BESIDE))
         stem = f"sub-{subject}/figures/sub-{subject}_ses-ge_desc-"
-        files = {f"{stem}{name}_dwi.png" for name in names} | {f"{stem}power_dwi.svg", f"{stem}figures_dwi.json"}
+        drawn = ("power", *(() if subject == APPLY_ONLY else PLOTS))
+        files = {f"{stem}{name}_dwi.png" for name in names} | {f"{stem}{name}_dwi.svg" for name in drawn}
+        files.add(f"{stem}figures_dwi.json")
         assert {name for name in figures if name.startswith(f"sub-{subject}/")} == files
     assert {path.name for path in finished.root.glob("*.html")} == {f"sub-{subject}.html" for subject in SUBJECTS}
     folds = {f"models/{MODEL}/{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}

@@ -125,13 +125,23 @@ def look(method: str) -> dict[str, Any]:
     return {"facecolor": GREEN, "hatch": ".."} if method.startswith(DEFAULT) else {"facecolor": SKY, "hatch": ""}
 
 
-def boxes(axes: Axes, columns: Sequence[Sequence[float]], looks: Sequence[Mapping[str, Any]]) -> None:
-    """A box a column, at 0, 1, 2 ..; none where a column is empty."""
+def boxes(
+    axes: Axes,
+    columns: Sequence[Sequence[float]],
+    looks: Sequence[Mapping[str, Any]],
+    *,
+    whiskers: float | tuple[float, float] = 1.5,
+) -> None:
+    """A box a column, at 0, 1, 2 ..; none where a column is empty.
+
+    Whiskers end at percentiles, or at the last value within so many times the box.
+    """
     filled = [place for place, values in enumerate(columns) if values]
     if not filled:
         return
     values = [columns[place] for place in filled]
-    made = axes.boxplot(values, positions=filled, widths=0.6, patch_artist=True, showfliers=False, zorder=2)
+    shape: dict[str, Any] = {"positions": filled, "widths": 0.6, "patch_artist": True, "zorder": 2}
+    made = axes.boxplot(values, whis=whiskers, showfliers=False, **shape)
     for place, box, median in zip(filled, made["boxes"], made["medians"], strict=True):
         box.set(edgecolor=DARK, alpha=0.75, **looks[place])
         median.set(color=DARK, linewidth=2)

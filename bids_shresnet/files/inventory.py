@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.files.provenance import Run, Status
+from bids_shresnet.files.provenance import FINDINGS, STATUS, Run, Status
+from bids_shresnet.files.runs import run_folders, run_table
 from bids_shresnet.files.storage import MISSING, read_json, write_tsv
-from bids_shresnet.files.tables import read_tsv
 
-SCANS, FINDINGS, STATUS = "scans.tsv", "findings.tsv", "status.tsv"
+SCANS = "scans.tsv"
 HARMONIZED = [f"sub-*/{session}dwi/*_desc-harmonized*_dwi.json" for session in ("", "ses-*/")]
 
 
@@ -66,7 +66,7 @@ def last_findings(root: Path) -> tuple[Finding, ...]:
 
 def failures(root: Path) -> tuple[Status, ...]:
     """Scans that failed and were not done by a later run."""
-    rows = [row for run in _runs(root) for row in _rows(run, STATUS)]
+    rows = [row for run in run_folders(root) for row in _rows(run, STATUS)]
     last = {row["file"]: row for row in rows}
     return tuple(Status(**row) for row in last.values() if row["status"] == "failed")  # type: ignore[arg-type]  # text
 
@@ -81,19 +81,13 @@ def marked_shares(root: Path) -> tuple[Marked, ...]:
     )
 
 
-def _runs(root: Path) -> list[Path]:
-    """Folders of all runs, the last one last: their names begin with the time."""
-    return sorted(path.parent for path in root.glob("logs/*/config.json"))
-
-
 def _last_group_run(root: Path) -> Path | None:
     """The last one that looked at a dataset; one that only wrote reports did not."""
-    looked = [run for run in _runs(root) if (run / SCANS).exists()]
+    looked = [run for run in run_folders(root) if (run / SCANS).exists()]
     return next((run for run in reversed(looked) if read_json(run / "config.json")["analysis_level"] == "group"), None)
 
 
-def _rows(run: Path | None, name: str) -> list[dict[str, str]]:
-    """Rows of a table of a run, n/a as empty text; none where there is no such table."""
-    if run is None or not (run / name).exists():
-        return []
-    return [{key: "" if cell == MISSING else cell for key, cell in row.items()} for row in read_tsv(run / name)]
+def _rows(folder: Path | None, name: str) -> list[dict[str, str]]:
+    """Rows of a table of a run, n/a as empty text."""
+    rows = run_table(folder, name) if folder else []
+    return [{key: "" if cell == MISSING else cell for key, cell in row.items()} for row in rows]

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bids_shresnet.agreement import Agreement
+from bids_shresnet.agreement import Agreement, mean_limits
 from bids_shresnet.errors import Finding
-from bids_shresnet.files.agreement_figures import SCALES, limits
+from bids_shresnet.files.agreement_figures import SCALES
 from bids_shresnet.files.drawing import TISSUE_NAMES, Drawing, inline, label, ordered
 from bids_shresnet.files.inventory import Marked, ScanRow
 from bids_shresnet.files.page import p_value, render
@@ -167,7 +167,7 @@ def group_report(proofs: Sequence[PairProof], about: Mapping[str, str], dataset:
         "inline": inline,
         "subject_page": subject_page,
         "scales": SCALES,
-        "limits": limits,
+        "limits": mean_limits,
         "methods": dataset.methods or "No methods text was written yet.",
     }
     return render(TEMPLATE, proofs=proofs, about=about, dataset=dataset, **facts)

@@ -1,4 +1,4 @@
-"""What earlier runs left in `logs/` and `prov/`, read back: the last run that did something for a subject."""
+"""Earlier runs, read back from `logs/` and `prov/`: in which order they were, and the last that worked on a subject."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def last_runs(root: Path, subjects: Collection[str]) -> dict[str, RunRecord]:
     """The last run that worked on a scan of each subject, else the last that found all complete."""
     found: dict[str, RunRecord] = {}
     kept: dict[str, RunRecord] = {}
-    for folder in _newest_first(root):
+    for folder in reversed(run_folders(root)):
         missing = set(subjects) - found.keys()
         if not missing:
             break
-        table = read_tsv(folder / STATUS)
+        table = run_table(folder, STATUS)
         for subject in missing:
             states = {row["status"] for row in table if row["subject"] == subject}
             if states & set(WORKED):
@@ -60,10 +60,20 @@ def last_runs(root: Path, subjects: Collection[str]) -> dict[str, RunRecord]:
     return {**kept, **found}
 
 
-def _newest_first(root: Path) -> list[Path]:
-    """Folders of the runs that came to an end; of two that began in one second the one that ended last is first."""
-    ended = [path.parent for path in (root / "logs").glob(f"*/{STATUS}")]
-    return sorted(ended, key=lambda one: (one.name.partition("_")[0], (one / STATUS).stat().st_mtime_ns), reverse=True)
+def run_folders(root: Path) -> list[Path]:
+    """Folders of all runs, the last one last; of those that began in one second, one that never ended comes first."""
+    return sorted((path.parent for path in root.glob("logs/*/config.json")), key=_when)
+
+
+def run_table(folder: Path, name: str) -> list[dict[str, str]]:
+    """Rows of a table of a run; none where it has no such table."""
+    return read_tsv(folder / name) if (folder / name).exists() else []
+
+
+def _when(folder: Path) -> tuple[str, int]:
+    """Second of its beginning, with which its name begins, and when it ended."""
+    status = folder / STATUS
+    return folder.name.partition("_")[0], status.stat().st_mtime_ns if status.exists() else 0
 
 
 def _record(root: Path, folder: Path, subject: str, table: list[dict[str, str]]) -> RunRecord:
@@ -78,11 +88,11 @@ def _record(root: Path, folder: Path, subject: str, table: list[dict[str, str]])
         started=about.get("StartedAtTime", MISSING),
         software=software,
         rows=rows,
-        findings=_findings(folder / FINDINGS, subject),
+        findings=_findings(folder, subject),
         crashes={file: path.read_text(encoding="utf-8") for file, path in crashes.items() if path.exists()},
     )
 
 
-def _findings(table: Path, subject: str) -> tuple[Mapping[str, str], ...]:
-    rows = read_tsv(table) if table.exists() else []
+def _findings(folder: Path, subject: str) -> tuple[Mapping[str, str], ...]:
+    rows = run_table(folder, FINDINGS)
     return tuple(row for row in rows if row["severity"] == "warning" and f"sub-{subject}_" in row["file"])

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from bids_shresnet.diffusion.comparison import angles
-from bids_shresnet.diffusion.regions import TRACTS, Region
-from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.views import View
-from bids_shresnet.files.agreement import Compared, agreement_figure
+from bids_shresnet.diffusion.regions import TRACTS
+from bids_shresnet.files.agreement_figures import difference_figure, joint_figure
+from bids_shresnet.files.compared import of_voxels
 from bids_shresnet.files.drawing import Drawing
 from bids_shresnet.files.gallery import Panel
-from bids_shresnet.files.mosaic import Cut, Scale, colour_mosaic, mosaic
-from bids_shresnet.files.power import power_figure
-from bids_shresnet.scans import Shell
+from bids_shresnet.files.mosaic import Scale, colour_mosaic, mosaic
+from bids_shresnet.files.power_figure import subject_power
+from bids_shresnet.steps.pictured import AFTER, BEFORE, TARGET, Pictured, compared, in_tracts, powers, turned
 
-BEFORE, AFTER, TARGET = "before", "after", "target"
 MD_UNIT = 1e-3  # mm2/s, in which MD is shown
 FA, MD = Scale(0.0, 0.8, "FA (no unit)"), Scale(0.0, 2.0, "MD (10⁻³ mm²/s)")
 STEP, ENOUGH = 0.05, 98  # ends of a difference's scale: multiples of a step; percentile that lies within
@@ -30,55 +26,7 @@ BESIDE = (
     " Target: the same head as the target scanner measured it, moved rigidly onto this scan and looked up in the "
     "nearest voxel, so it is neither interpolated nor smoothed; EPI distortion of the two scanners still differs."
 )
-
-
-@dataclass(frozen=True)
-class Pictured:
-    """What is to be shown of a scan.
-
-    Attributes
-    ----------
-    fa, md
-        By "before", "after" and, where it was measured, "target"; MD in mm2/s. The target's are NaN where it is not
-        looked up.
-    views
-        The voxels of `cut.seen` under the same names; of the target those of `known`.
-    known
-        Which voxels of `cut.seen` the target measured; None without a target.
-    """
-
-    cut: Cut
-    fa: Mapping[str, Float[np.ndarray, "x y z"]]
-    md: Mapping[str, Float[np.ndarray, "x y z"]]
-    views: Mapping[str, View]
-    known: Bool[np.ndarray, " v"] | None
-    shells: tuple[Shell, ...]
-    regions: tuple[Region, ...]
-    novelty: Float[np.ndarray, "x y z"]
-    uncertainty: Float[np.ndarray, "x y z"] | None
-
-    @property
-    def judged(self) -> Bool[np.ndarray, "x y z"]:
-        """Where there is signal to speak of: not in the rim of background that a mask holds."""
-        return np.asarray(self.novelty > 0)
-
-    @property
-    def beside(self) -> str:
-        """The sentence on the target, where there is one."""
-        return BESIDE if TARGET in self.views else ""
-
-    def volume(self, name: str, values: Float[np.ndarray, "v *n"]) -> Float[np.ndarray, "x y z *n"]:
-        """Values of a view's voxels as an image, NaN elsewhere."""
-        if name == TARGET and self.known is not None:
-            return placed(values, in_mask(self.known, self.cut.seen))
-        return placed(values, self.cut.seen)
-
-
-def placed(values: Float[np.ndarray, "v *n"], where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z *n"]:
-    """Values of some voxels as an image, NaN elsewhere."""
-    image = np.full((*where.shape, *values.shape[1:]), np.nan, dtype=np.float32)
-    image[where] = values
-    return image
+SEEN = "in the voxels that the mosaics show"
 
 
 def panels_of(shown: Pictured) -> tuple[Panel, ...]:
@@ -92,8 +40,8 @@ def panels_of(shown: Pictured) -> tuple[Panel, ...]:
         _change(shown, in_units, "MD", MD.label),
         _colours(shown),
         _angles(shown),
-        *_agreements(shown, {"FA": (shown.fa, ""), "MD": (in_units, " (10⁻³ mm²/s)")}),
-        _power(shown),
+        *_agreements(shown),
+        *_power(shown),
         *_trust(shown),
     )
 
@@ -101,7 +49,7 @@ def panels_of(shown: Pictured) -> tuple[Panel, ...]:
 def _maps(
     shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]], scale: Scale, short: str, words: str
 ) -> Panel:
-    caption = f"{words}, all pictures on the same scale. {SIDES}{shown.beside}"
+    caption = f"{words}, all pictures on the same scale. {_sides(shown)}"
     pictures = {name: _map(shown, values, scale, short, name, caption) for name, values in maps.items()}
     return Panel("images", words, pictures)
 
@@ -122,7 +70,7 @@ def _signal(shown: Pictured) -> Panel:
     near = f" The volume with the nearest direction is shown ({off})." if off else ""
     caption = (
         f"S/S0 of one volume in the middle of the shell of b = {shell.bvalue:.0f} s/mm² (of the source), as measured "
-        f"and as harmonized, on the same scale.{near} {SIDES}{shown.beside}"
+        f"and as harmonized, on the same scale.{near} {_sides(shown)}"
     )
     maps = {name: shown.volume(name, view.signal) for name, view in shown.views.items()}
     scale = Scale(0.0, max(end, 0.1), "S/S0 (no unit)")
@@ -138,8 +86,8 @@ def _change(shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]], sho
     reach = max(STEP, float(np.ceil(np.nanpercentile(every, ENOUGH) / STEP)) * STEP)
     scale = Scale(-reach, reach, f"difference of {label}", "RdBu_r")
     caption = (
-        f"Differences of {short}, all on the same symmetric scale; white: none, red: the first is higher. {SIDES}"
-        f"{shown.beside}"
+        f"Differences of {short}, all on the same symmetric scale; white: none, red: the first is higher. "
+        f"{_sides(shown)}"
     )
     pictures = {}
     for (one, other), values in differences.items():
@@ -151,7 +99,7 @@ def _change(shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]], sho
 
 
 def _colours(shown: Pictured) -> Panel:
-    caption = f"Principal direction of the tensor (colour) and FA (brightness). {SIDES}{shown.beside}"
+    caption = f"Principal direction of the tensor (colour) and FA (brightness). {_sides(shown)}"
     pictures = {}
     for name, view in shown.views.items():
         directions = np.nan_to_num(shown.volume(name, view.tensor.direction))
@@ -166,18 +114,6 @@ def _colours(shown: Pictured) -> Panel:
         )
         pictures[name] = drawing
     return Panel("images", "Fibre directions", pictures)
-
-
-def in_tracts(shown: Pictured) -> Bool[np.ndarray, " v"]:
-    """Voxels of the pictures that have one principal direction to speak of, by the mean FA before and after."""
-    mean = np.mean([shown.fa[name][shown.cut.seen] for name in (BEFORE, AFTER)], axis=0)
-    return np.asarray((mean > TRACTS) & shown.judged[shown.cut.seen])
-
-
-def turned(shown: Pictured) -> Float[np.ndarray, " v"]:
-    """Angle between their principal directions before and after, degrees."""
-    before, after = (shown.views[name].tensor.direction[in_tracts(shown)] for name in (BEFORE, AFTER))
-    return angles(before, after)
 
 
 def _angles(shown: Pictured) -> Panel:
@@ -200,59 +136,36 @@ def _angles(shown: Pictured) -> Panel:
     return Panel("images", "Change of fibre directions", {"angle": drawing})
 
 
-def compared(shown: Pictured, maps: Mapping[str, Float[np.ndarray, "x y z"]]) -> list[Compared]:
-    """Voxels that the pictures show and in which all scans have a fit, by region; regions without any are left out."""
-    if TARGET not in maps:
-        return []
-    fitted = [np.nan_to_num(maps[name]) > 0 for name in (BEFORE, AFTER, TARGET)]
-    there = shown.cut.seen & np.all(fitted, axis=0)
-    where = [(region.name, region.mask & there) for region in shown.regions]
-    return [
-        Compared(name, {time: maps[time][mask] for time in (BEFORE, AFTER)}, maps[TARGET][mask])
-        for name, mask in where
-        if mask.any()
-    ]
-
-
-def _agreements(
-    shown: Pictured, quantities: Mapping[str, tuple[Mapping[str, Float[np.ndarray, "x y z"]], str]]
-) -> list[Panel]:
+def _agreements(shown: Pictured) -> list[Panel]:
     """Scan and target voxel by voxel."""
+    remark = f"Noise of both scans and what the rigid registration leaves widen the cloud. {_regions(shown)}"
     panels = []
-    for short, (maps, unit) in quantities.items():
+    for quantity, maps in (("FA", shown.fa), ("MD", shown.md)):
         if found := compared(shown, maps):
-            caption = (
-                f"{short} of the scan against the target's, in the voxels that the mosaics show; colours are numbers "
-                "of voxels on a logarithmic scale. Above: on the red line both measure the same. Below: difference "
-                "over mean (Bland and Altman 1986); red: bias and its limits of agreement, 1.96 standard deviations. "
-                "Noise of both scans and what the rigid registration leaves widen all of them." + _region_words(shown)
-            )
-            drawing = agreement_figure(found, short, unit, caption)
-            panels.append(Panel("metrics", f"{short} and the target's {short}", {"figure": drawing}))
+            both = of_voxels(found, quantity, SEEN, remark)
+            panels += [
+                Panel("metrics", f"{quantity} and the target's {quantity}", {"joint": joint_figure(both)}),
+                Panel("metrics", f"Difference of {quantity} to the target's", {"difference": difference_figure(both)}),
+            ]
     return panels
 
 
-def _power(shown: Pictured) -> Panel:
-    powers = {}
-    for region in shown.regions:
-        inside = region.mask[shown.cut.seen]
-        if shown.known is not None:
-            inside = inside & shown.known
-        by_name = {name: view.power[inside] for name, view in shown.views.items() if name != TARGET}
-        if shown.known is not None:
-            by_name[TARGET] = shown.views[TARGET].power[inside[shown.known]]
-        if inside.any():
-            powers[region.name] = by_name
-    caption = (
-        "Rotation-invariant power of each order of the spherical harmonics: median and middle half of the voxels that "
-        "the mosaics show. A measurement's noise adds to the power of high orders, where it is most of it; what a "
-        "network predicts holds less noise." + _region_words(shown)
-    )
-    return Panel("metrics", "Power of the harmonics", {"figure": power_figure(powers, shown.shells, caption)})
+def _power(shown: Pictured) -> list[Panel]:
+    """Nothing where there is no region."""
+    found = powers(shown)
+    if not found:
+        return []
+    drawing = subject_power(found, shown.shells, shown.method, where=SEEN, remark=_regions(shown))
+    return [Panel("metrics", "Power of the harmonics", {"power": drawing})]
 
 
-def _region_words(shown: Pictured) -> str:
-    return f" Regions: {'; '.join(region.name for region in shown.regions)}."
+def _regions(shown: Pictured) -> str:
+    return f"Regions: {'; '.join(region.name for region in shown.regions)}."
+
+
+def _sides(shown: Pictured) -> str:
+    """How the slices lie and, where there is one, what the target's are."""
+    return SIDES + (BESIDE if TARGET in shown.views else "")
 
 
 def _trust(shown: Pictured) -> list[Panel]:

@@ -7,29 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet import __version__
-from bids_shresnet.diffusion.attenuation import mean_b0
-from bids_shresnet.diffusion.gradients import rotate
+from bids_shresnet.agreement import correlation, differences
 from bids_shresnet.diffusion.regions import BY_MAPS, BY_TISSUE, Region, of_maps, of_tissue
-from bids_shresnet.diffusion.registration import register
-from bids_shresnet.diffusion.representation import in_mask, volumes_of
-from bids_shresnet.diffusion.tensors import TensorValues
-from bids_shresnet.diffusion.views import View, look_at, middle_direction, take
-from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.files.agreement import agreement
+from bids_shresnet.diffusion.representation import in_mask
+from bids_shresnet.diffusion.views import View, look_at, middle_direction
+from bids_shresnet.files.cut import Cut
 from bids_shresnet.files.gallery import gallery_path, is_drawn, write_gallery
-from bids_shresnet.files.mosaic import Cut
 from bids_shresnet.files.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.files.outputs import harmonized_scan, output_path
 from bids_shresnet.files.segmentation import read_tissue
 from bids_shresnet.files.storage import digest, read_json, sha256
-from bids_shresnet.scans import Dwi, Scan, Shell
-from bids_shresnet.steps.loading import Loaded, load
-from bids_shresnet.steps.panels import AFTER, BEFORE, TARGET, Pictured, compared, panels_of, placed, turned
+from bids_shresnet.scans import Scan, Shell
+from bids_shresnet.steps.beside import Beside, look_beside
+from bids_shresnet.steps.panels import panels_of
+from bids_shresnet.steps.pictured import AFTER, BEFORE, TARGET, Pictured, compared, placed, turned
 
 
 @dataclass(frozen=True)
@@ -82,14 +77,6 @@ class PictureJob:
         return digest([__version__, self.harmonization["Digest"], there])
 
 
-@dataclass(frozen=True)
-class Beside:
-    """The target's scan, looked up at voxels of the source scan: those that it measured."""
-
-    view: View
-    known: Bool[np.ndarray, " v"]
-
-
 def picture(job: PictureJob) -> bool:
     """Write the figures of a scan and their record; False if they were made from the same before."""
     made_from = job.digest
@@ -106,10 +93,10 @@ def picture(job: PictureJob) -> bool:
         BEFORE: look_at(before, cut.seen, shells[0], direction),
         AFTER: look_at(read_dwi(job.after), cut.seen, shells[1], direction),
     }
-    beside, problem = _beside(job, before, cut, shells[1], direction)
+    beside, problem = look_beside(job.target, before, cut, shells[1], direction)
     if beside:
         views[TARGET] = beside.view
-    shown = _pictured(job, cut, views, beside, shells[0])
+    shown = _pictured(job, cut, views, beside, sidecar)
     write_gallery(job.record, panels_of(shown), {"MadeFrom": made_from, **_numbers(job, shown, problem)})
     return True
 
@@ -120,7 +107,7 @@ def _shells(sidecar: Mapping[str, Any], which: str) -> tuple[Shell, ...]:
 
 
 def _pictured(
-    job: PictureJob, cut: Cut, views: Mapping[str, View], beside: Beside | None, shells: tuple[Shell, ...]
+    job: PictureJob, cut: Cut, views: Mapping[str, View], beside: Beside | None, sidecar: Mapping[str, Any]
 ) -> Pictured:
     """Put the maps on disk and the views together."""
     maps = {
@@ -139,7 +126,8 @@ def _pictured(
         **maps,
         views=views,
         known=beside.known if beside else None,
-        shells=shells,
+        shells=_shells(sidecar, "Source"),
+        method=sidecar["Method"],
         regions=regions,
         novelty=novelty,
         uncertainty=read_volume(uncertainty)[0] if uncertainty.exists() else None,
@@ -157,51 +145,6 @@ def _regions(
         return of_tissue(read_tissue(job.scan.segmentation, cut.shape, cut.affine), cut.mask & judged)
     fa, md = (np.mean([maps[param][time] for time in (BEFORE, AFTER)], axis=0) for param in ("fa", "md"))
     return of_maps(fa, md, cut.mask & judged)
-
-
-def _beside(
-    job: PictureJob, before: Dwi, cut: Cut, shells: tuple[Shell, ...], direction: Float[np.ndarray, " 3"]
-) -> tuple[Beside | None, str]:
-    """The target's scan beside this one, or why there is none."""
-    if job.target is None:
-        return None, "The subject has no usable scan of the target scanner, so there is nothing to compare with."
-    try:
-        volumes_of(np.array(job.target.bvals), shells)
-    except ValueError as error:
-        return None, f"The scan of the target scanner is another measurement: {error}."
-    try:
-        target = load(job.target)
-    except (BadInput, InputMissing) as error:
-        return None, f"The scan of the target scanner cannot be used: {error}"
-    found = _looked_up(target, before, cut, shells, direction)
-    return found, "" if found else "The scan of the target scanner could not be registered to this one."
-
-
-def _looked_up(
-    target: Loaded, before: Dwi, cut: Cut, shells: tuple[Shell, ...], direction: Float[np.ndarray, " 3"]
-) -> Beside | None:
-    """Register rigidly and take the nearest voxel: what is seen is what was measured; None where nothing overlaps."""
-    found = register(
-        [mean_b0(before) * cut.mask],
-        before.affine,
-        [target.s0 * target.mask],
-        target.dwi.affine,
-        nib.affines.apply_affine(before.affine, np.argwhere(cut.seen)),
-        deformable=False,
-    )
-    voxels = np.rint(nib.affines.apply_affine(np.linalg.inv(target.dwi.affine), found.points)).astype(int)
-    known = ((voxels >= 0) & (voxels < target.mask.shape)).all(axis=1)
-    known[known] = target.mask[tuple(voxels[known].T)]
-    if not known.any():
-        return None
-    flat = np.ravel_multi_index(tuple(voxels[known].T), target.mask.shape)
-    where, index = np.zeros(target.mask.size, dtype=bool), np.unique(flat, return_inverse=True)[1]
-    where[flat] = True
-    view = look_at(target.dwi, where.reshape(target.mask.shape), shells, rotate(direction[None], found.rotation)[0])
-    tensor = view.tensor
-    turned_back = rotate(tensor.direction, found.rotation.T).astype(np.float32)
-    straight = View(TensorValues(tensor.fa, tensor.md, turned_back), view.signal, view.power, view.off)
-    return Beside(take(straight, index), known)
 
 
 def _numbers(job: PictureJob, shown: Pictured, problem: str) -> dict[str, Any]:
@@ -232,12 +175,19 @@ def _means(shown: Pictured, region: Region) -> dict[str, Any]:
 
 def _agreements(shown: Pictured) -> list[dict[str, Any]]:
     """Of each quantity and region, before and after; differences of MD in mm2/s."""
-    rows = []
-    for quantity, maps in (("FA", shown.fa), ("MD", shown.md)):
-        for one in compared(shown, maps):
-            for time, values in one.scans.items():
-                found = agreement(values, one.target)
-                numbers = {name: float(f"{value:.4g}") for name, value in vars(found).items()}
-                mean = float(f"{one.target.mean():.5g}")
-                rows.append({"Quantity": quantity, "Region": one.region, "Time": time, "TargetMean": mean, **numbers})
-    return rows
+    return [
+        {"Quantity": quantity, "Region": region, "Time": time, **_agreement(values[TARGET], values[time])}
+        for quantity, maps in (("FA", shown.fa), ("MD", shown.md))
+        for region, values in compared(shown, maps).items()
+        for time in (BEFORE, AFTER)
+    ]
+
+
+def _agreement(measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]) -> dict[str, float]:
+    """Of the same voxels."""
+    _, bias, spread = differences(measured, value)
+    numbers = {"bias": bias, "spread": spread, "correlation": correlation(measured, value)}
+    return {
+        "TargetMean": float(f"{measured.mean():.5g}"),
+        **{name: float(f"{number:.4g}") for name, number in numbers.items()},
+    }

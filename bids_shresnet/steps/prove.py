@@ -13,12 +13,13 @@ from bids_shresnet.config import Method
 from bids_shresnet.errors import Finding
 from bids_shresnet.files.agreement_figures import difference_figure, joint_figure
 from bids_shresnet.files.boilerplate import read_boilerplate
+from bids_shresnet.files.compared import of_group
 from bids_shresnet.files.drawing import Drawing
 from bids_shresnet.files.figures import bias_figure, error_figure
 from bids_shresnet.files.inventory import ScanRow, failures, last_findings, last_scans, marked_shares
 from bids_shresnet.files.models import SWEEP, TRAINING, Model
 from bids_shresnet.files.pairing_figure import pairing_figure, splits_figure
-from bids_shresnet.files.power_figure import power_figure
+from bids_shresnet.files.power_figure import group_power
 from bids_shresnet.files.provenance import software
 from bids_shresnet.files.report import Dataset, PairProof, group_report, sentence
 from bids_shresnet.files.storage import write_bytes, write_json, write_text, write_tsv
@@ -109,11 +110,9 @@ def _likeness_figures(evidence: Evidence) -> list[Drawing]:
     found = evidence.histograms
     if found is None:
         return []
-    pairs = [
-        (joint_figure(found, quantity), difference_figure(found, evidence.agreements, quantity))
-        for quantity in QUANTITIES
-    ]
-    return [*(one for pair in pairs for one in pair), power_figure(evidence.powers, evidence.method)]
+    compared = [of_group(found, evidence.agreements, quantity) for quantity in QUANTITIES]
+    pairs = [draw(one) for one in compared for draw in (joint_figure, difference_figure)]
+    return [*pairs, group_power(evidence.powers, evidence.method)]
 
 
 def _error_figures(evidence: Evidence, pages: Collection[str]) -> list[Drawing]:

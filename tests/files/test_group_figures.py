@@ -1,4 +1,4 @@
-"""The figures of the group report that do not compare methods."""
+"""The figures that only the group report has and that do not compare methods."""
 
 from __future__ import annotations
 
@@ -9,54 +9,27 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from bids_shresnet.agreement import BINS, Agreement, Histograms, Power
-from bids_shresnet.files.agreement_figures import LIMITS, difference_figure, joint_figure, limits
 from bids_shresnet.files.drawing import Drawing, inline
 from bids_shresnet.files.inventory import ScanRow
 from bids_shresnet.files.pairing_figure import MOST, pairing_figure, splits_figure
-from bids_shresnet.files.power_figure import power_figure
 from bids_shresnet.files.storage import write_tsv
 from bids_shresnet.files.subject_figure import subject_figure
 from bids_shresnet.files.training_figure import Curve, read_curves, training_figure
 from bids_shresnet.files.uncertainty_figure import calibration_figure
 from bids_shresnet.scans import Split
 from bids_shresnet.statistics import QUANTITIES, TISSUES, HeldOut
+from tests.files.held_out import METHODS, SUBJECTS
 
-STATES = ("nothing", "shresnet")
-SUBJECTS = ("01", "02", "03")
 CURVES = (
     Curve(1, (0, 1, 2, 3), ("adam", "adam", "sgd", "sgd"), (4e-3, 3e-3, 2e-3, 1e-3), (5e-3, 3e-3, 2e-3, 4e-3), 2),
     Curve(2, (0, 1), ("adam", "adam"), (4e-3, 3e-3), (5e-3, 3e-3), 1),
 )
 
 
-def histograms() -> Histograms:
-    counts = np.random.default_rng(0).integers(0, 50, (3, 2, 2, 3, BINS, BINS)).astype(np.uint32)
-    return Histograms(counts, SUBJECTS)
-
-
-def agreements() -> list[Agreement]:
-    """Before, a mean difference of 0.2, 0.3 and 0.4; after, a tenth."""
-    return [
-        Agreement(subject, 1, method, tissue, quantity, 100, (0.2 + 0.1 * k) * scale, 0.05 * scale)
-        for (method, scale), tissue, quantity, (k, subject) in product(
-            zip(STATES, (1.0, 0.1), strict=True), TISSUES, QUANTITIES, enumerate(SUBJECTS)
-        )
-    ]
-
-
-def powers() -> list[Power]:
-    return [
-        Power(subject, 1, method, tissue, 1000.0, order, 0.5 / (1 + order))
-        for subject, method, tissue, order in product(SUBJECTS, (*STATES, "target"), TISSUES, (0, 2))
-    ]
-
-
 def rows() -> list[HeldOut]:
-    return [HeldOut(s, 1, m, t, q, 0.1, 0.1) for s, m, t, q in product(SUBJECTS, STATES, TISSUES, QUANTITIES)]
+    return [HeldOut(s, 1, m, t, q, 0.1, 0.1) for s, m, t, q in product(SUBJECTS, METHODS, TISSUES, QUANTITIES)]
 
 
 def scan(subject: str, scanner: str, role: str = "left out") -> ScanRow:
@@ -72,9 +45,6 @@ SCANS = [
 
 SPLITS = [Split(("02",), ("03",), ("01",)), Split(("01",), ("03",), ("02",))]
 FIGURES: dict[str, Callable[[], Drawing]] = {
-    "joint": lambda: joint_figure(histograms(), "MD"),
-    "difference": lambda: difference_figure(histograms(), agreements(), "FA"),
-    "power": lambda: power_figure(powers(), "shresnet"),
     "subjects": lambda: subject_figure(rows(), "shresnet", {"sub-02.html"}),
     "training": lambda: training_figure(CURVES),
     "calibration": lambda: calibration_figure(
@@ -101,31 +71,6 @@ def test_a_figure_is_the_same_bytes_every_time_and_says_what_it_shows(name: str)
     assert made == FIGURES[name]()
     assert made.png.startswith(b"\x89PNG")
     assert len(made.caption) > len(made.alt) > 20
-
-
-def test_axes_have_units_and_panels_say_tissue_and_state() -> None:
-    panels = {f"{tissue} matter, {state}" for tissue in ("White", "Grey") for state in ("before", "after")}
-    assert panels | {"target, MD (10⁻³ mm²/s)", "source, MD (10⁻³ mm²/s)"} <= set(texts(drawn("joint")))
-    assert panels | {"mean of source and target, FA (no unit)"} <= set(texts(drawn("difference")))
-
-
-def test_limits_of_agreement_are_the_mean_difference_and_1_96_deviations_around_it() -> None:
-    before = [r for r in agreements() if (r.method, r.tissue, r.quantity) == ("nothing", "WM", "FA")]
-    assert limits(before) == pytest.approx((0.3 - LIMITS * 0.05, 0.3, 0.3 + LIMITS * 0.05))
-
-
-def test_a_tissue_that_nobody_has_is_drawn_empty_without_a_warning() -> None:
-    none = Histograms(np.zeros_like(histograms().counts), SUBJECTS)
-    assert "White matter, before" in texts(difference_figure(none, [], "FA"))
-    white = [row for row in powers() if row.tissue == "WM"]
-    assert "before" in texts(power_figure(white, "shresnet"))
-
-
-def test_power_has_a_panel_a_tissue_and_order_with_before_after_and_target() -> None:
-    found = texts(drawn("power"))
-    for order in (0, 2):
-        assert f"White matter, order {order}" in found
-    assert found.count("target") == 2  # under the lower panels
 
 
 def test_points_of_subjects_with_a_report_are_links_and_no_others() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,6 +44,14 @@ def test_a_scan_that_failed_is_told_until_a_later_run_has_done_it(tmp_path: Path
     left_by_run(tmp_path, "2", "participant", status=[status("b", "done")])
     left_by_run(tmp_path, "3", "participant", status=[])
     assert [(one.file, one.reason) for one in failures(tmp_path)] == [("a", "x")]
+
+
+def test_of_two_runs_that_began_in_one_second_the_one_that_ended_last_counts(tmp_path: Path) -> None:
+    left_by_run(tmp_path, "1_b", "participant", status=[status("a", "failed")])
+    left_by_run(tmp_path, "1_a", "participant", status=[status("a", "done")])
+    for name, ended in (("1_b", 1), ("1_a", 2)):
+        os.utime(tmp_path / "logs" / name / "status.tsv", (ended, ended))
+    assert failures(tmp_path) == ()
 
 
 def test_where_nothing_was_run_there_is_nothing_to_tell(tmp_path: Path) -> None:

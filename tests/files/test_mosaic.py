@@ -6,57 +6,16 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from nibabel.affines import apply_affine
 
-from bids_shresnet.files.mosaic import PLANES, Cut, Scale, colour_mosaic, mosaic
+from bids_shresnet.files.mosaic import Scale, colour_mosaic, mosaic
+from tests.files.test_cut import SHAPE, cut
 
-SHAPE = (12, 14, 10)
-AFFINE = np.array([[2.0, 0.1, 0, -11], [-0.1, 2.0, 0, -13], [0, 0, 3.0, -15], [0, 0, 0, 1]])
 WORDS = {"name": "map", "caption": "A map.", "alt": "Map"}
-
-
-def cut() -> Cut:
-    mask = np.zeros(SHAPE, dtype=bool)
-    mask[1:11, 1:13, 1:9] = True
-    return Cut.through(mask, AFFINE)
 
 
 def pixels(png: bytes) -> np.ndarray:
     """Colours from 0 to 1, (y, x, 3)."""
     return imread(BytesIO(png))[..., :3]
-
-
-@pytest.mark.parametrize(
-    ("plane", "up", "left"),
-    [("axial", (0, 1, 0), (1, 0, 0)), ("coronal", (0, 0, 1), (1, 0, 0)), ("sagittal", (0, 0, 1), (0, 1, 0))],
-)
-def test_what_is_right_and_anterior_is_on_the_left_and_what_is_anterior_and_superior_is_on_top(
-    plane: str, up: tuple[int, int, int], left: tuple[int, int, int]
-) -> None:
-    grid = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1).astype(np.float32)
-    made = cut()
-    first = made.row(grid, plane)
-    tile = first[:, : first.shape[1] // len(made.slices[plane])]
-    assert (np.diff(tile @ np.array(up), axis=0) == -1).all()
-    assert (np.diff(tile @ np.array(left), axis=1) == -1).all()
-
-
-def test_slices_are_inside_the_brain_and_their_places_are_those_of_the_affine() -> None:
-    made = cut()
-    for plane, (axis, count) in PLANES.items():
-        assert len(made.slices[plane]) == count
-        middle = (np.array(SHAPE) - 1) / 2
-        for index, place in zip(made.slices[plane], made.positions_mm(plane), strict=True):
-            assert made.mask.any(axis=tuple({0, 1, 2} - {axis}))[index]
-            assert place == pytest.approx(apply_affine(AFFINE, np.where(np.arange(3) == axis, index, middle))[axis])
-
-
-def test_voxels_that_are_seen_are_those_of_the_slices() -> None:
-    made = cut()
-    for plane, (axis, _) in PLANES.items():
-        there = np.moveaxis(made.seen, axis, 0)
-        assert (there[list(made.slices[plane])] == np.moveaxis(made.mask, axis, 0)[list(made.slices[plane])]).all()
-    assert not made.seen[~made.mask].any()
 
 
 @pytest.mark.parametrize("cmap", ["gray", "viridis", "cividis", "RdBu_r"])
@@ -91,8 +50,3 @@ def test_directions_are_red_green_and_blue_along_the_axes() -> None:
         directions[..., axis] = -1  # an axis has no sign
         picture = pixels(colour_mosaic(directions, np.ones(SHAPE, np.float32), cut(), "Map", **WORDS).png)
         assert (np.abs(picture - np.eye(3)[axis]).max(axis=2) < 0.02).mean() > 0.3
-
-
-def test_an_empty_mask_is_refused() -> None:
-    with pytest.raises(ValueError, match="no brain to cut"):
-        Cut.through(np.zeros(SHAPE, dtype=bool), AFFINE)

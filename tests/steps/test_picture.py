@@ -79,7 +79,7 @@ def test_pictures_of_what_the_target_measured_are_only_there_where_it_did(
     alone = read_gallery(beside_itself.record)
     assert {label for one in alone.panels for label in one.pictures} == {
         *("before", "after", "after \N{MINUS SIGN} before"),
-        *("angle", "figure", "novelty", "uncertainty"),
+        *("angle", "power", "novelty", "uncertainty"),
     }
     assert "no usable scan of the target scanner" in alone.record["Target"]["Missing"]
 

@@ -171,7 +171,7 @@ def test_a_model_that_an_earlier_version_proved_still_has_a_report_that_says_wha
     assert "closed form" in bare.notes["training"][0]
     full = pair_proof(replace(evidence(tmp_path, 4), **likeness(4)))
     names = [drawing.name for drawing in full.figures["before-after"]]
-    assert names == [f"{kind}_{q}" for q in ("signal", "fa", "md") for kind in ("joint", "difference")] + ["rish"]
+    assert names == [f"{kind}{q}" for q in ("Signal", "Fa", "Md") for kind in ("joint", "difference")] + ["power"]
     assert not any("histograms" in note for note in full.notes["before-after"])
 
 
