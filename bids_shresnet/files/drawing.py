@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -91,8 +92,12 @@ def inline(drawing: Drawing, prefix: str) -> str:
 
 def draw_pixels(figure: Figure, name: str, caption: str, alt: str, *, cmap: str | None = None) -> Drawing:
     """Turn a figure of voxels into a PNG alone; with the name of its only colour map it takes half the space."""
-    png = _bytes(figure, "png", {})
-    return Drawing(name, caption, alt, png if cmap is None else _with_palette(png, cmap))
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib's backends have no types
+    figure.dpi = DPI
+    canvas.draw()  # once; `savefig` draws twice, for layouts that figures of voxels do not have
+    with Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB") as picture, BytesIO() as file:
+        (picture if cmap is None else _with_palette(picture, cmap)).save(file, "png", optimize=cmap is not None)
+        return Drawing(name, caption, alt, file.getvalue())
 
 
 @contextmanager
@@ -161,12 +166,11 @@ def _bytes(figure: Figure, kind: str, metadata: Mapping[str, Any]) -> bytes:
         return file.getvalue()
 
 
-def _with_palette(png: bytes, cmap: str) -> bytes:
+def _with_palette(picture: Image.Image, cmap: str) -> Image.Image:
     """The same picture of 256 colours: the map's, those of lines, and greys for the text."""
     steps = mpl.colormaps[cmap](np.linspace(0, 1, 256 - GREYS - 1))[:, :3]
     greys = np.linspace(0, 1, GREYS)[:, None].repeat(3, axis=1)
     colours = np.concatenate([steps, greys, [mpl.colors.to_rgb(RED)]])
-    with Image.open(BytesIO(png)) as picture, Image.new("P", (1, 1)) as palette, BytesIO() as file:
+    with Image.new("P", (1, 1)) as palette:
         palette.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
-        picture.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE).save(file, "png", optimize=True)
-        return file.getvalue()
+        return picture.quantize(palette=palette, dither=Image.Dither.NONE)
