@@ -77,7 +77,7 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     if Place.here().shared:
         return trained_together(plan, usable, root, arguments, workers)
     this_run = opened(root, config, arguments)
-    with scratch(config.work_dir or root):
+    with scratch(config.work_dir or root, spool=config.low_mem):
         return carried_out(plan, models, usable, this_run, workers)
 
 

@@ -73,7 +73,8 @@ def harmonized(plan: Plan, models: Sequence[Model], config: Config, root: Path, 
         raise NothingSelected(msg)
     outcomes = [Outcome(row(item.file, scanners.get(item.file, ""), "left out", item.reason)) for item in left_out]
     tasks = [ScanTask(job, next(iter(ranked.get((targets[job.model], job.scan.subject), ())), None)) for job in jobs]
-    results = workers.run(one_scan, tasks, of_scans(scan for task in tasks for scan in task.scans))
+    need = of_scans((scan for task in tasks for scan in task.scans), low=config.low_mem)
+    results = workers.run(one_scan, tasks, need)
     for count, (_, outcome) in enumerate(results, 1):
         logger.info("%s: %s (%d of %d)", outcome.row.file, outcome.row.status, count, len(jobs))
         if outcome.details:

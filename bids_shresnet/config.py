@@ -224,6 +224,9 @@ class Config:
     this job may use."""
     mem_gb: Annotated[float | None, _aliases("--mem_gb")] = None
     """The same in GB."""
+    low_mem: Annotated[bool, _aliases("--low_mem")] = False
+    """Keep the series being worked on in files of the work folder and not in memory: slower where memory is short, and
+    the same results."""
     device: str = "cpu"
     """Where networks run: cpu, cuda, cuda:N, or auto (a GPU if there is one)."""
     random_seed: Annotated[int, _aliases("--random_seed")] = 2018

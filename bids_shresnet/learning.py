@@ -58,7 +58,7 @@ def prepare_some(units: Sequence[Units], labels: Sequence[str], workers: Workers
         raise InputMissing(msg)
     for one in units:
         jobs = (*one.subjects, *one.repeats)
-        prepared([job for job in jobs if not labels or job.source.subject in labels], one.pair, workers)
+        prepared([job for job in jobs if not labels or job.source.subject in labels], one, workers)
 
 
 def train_some(units: Units, numbers: Sequence[int], workers: Workers) -> None:
@@ -93,10 +93,10 @@ def trained(units: Units, workers: Workers) -> Model:
         if units.config.stage == "evaluate":
             stop_at_unprepared(units)
             stop_at_unfitted(units)
-        prepared(units.subjects, units.pair, workers)
+        prepared(units.subjects, units, workers)
         model = model or fitted_model(units, workers)
         if units.proving:
-            prepared(units.repeats, units.pair, workers)
+            prepared(units.repeats, units, workers)
             model = proven_model(units, model, workers)
         if units.config.work_dir is None:
             forget(units.work)
@@ -134,11 +134,11 @@ def stop_at_unfitted(units: Units) -> None:
         raise InputMissing(msg)
 
 
-def prepared(jobs: Sequence[PrepareJob], pair: Pair, workers: Workers) -> None:
+def prepared(jobs: Sequence[PrepareJob], units: Units, workers: Workers) -> None:
     """Register and sample what the subjects teach."""
-    need = of_scans(scan for one in jobs for scan in (one.source, one.target))
+    need = of_scans((scan for one in jobs for scan in (one.source, one.target)), low=units.config.low_mem)
     for count, (job, _) in enumerate(workers.run(prepare, jobs, need), 1):
-        logger.info("%s: sub-%s is prepared (%d of %d)", pair.name, job.source.subject, count, len(jobs))
+        logger.info("%s: sub-%s is prepared (%d of %d)", units.pair.name, job.source.subject, count, len(jobs))
 
 
 def fit(jobs: Sequence[FoldJob], units: Units, workers: Workers) -> None:

@@ -17,28 +17,31 @@ from pathlib import Path
 VARIABLES = ("TMPDIR", "TEMP", "TMP")  # in the order of Python's tempfile
 USUAL = ("/tmp", "/var/tmp")
 ROOM = 2**30  # bytes: the transforms of a registration take some 50 MB, and there may be one a process
+SPOOL = "BIDS_SHRESNET_SPOOL"  # where spool.py keeps series, if not in memory
 CACHE = "MPLCONFIGDIR"  # of matplotlib, the only library here that keeps one; it looks in the home
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def scratch(work: Path) -> Iterator[None]:
+def scratch(work: Path, *, spool: bool = False) -> Iterator[None]:
     """Have a place for temporary files while the body runs: the usual one, or one in the work folder.
 
+    What is too large for memory is always spooled to the work folder: the usual places often are memory themselves.
     To be entered before a library asks for such a place, and before processes are started, which inherit the answer.
     """
     named = [os.environ[name] for name in VARIABLES if os.environ.get(name)]
     usual = next((place for place in (*named, *USUAL) if _has_room(place)), None)
     cached = CACHE in os.environ or os.access(os.environ.get("HOME", "/"), os.W_OK)
-    if usual and cached:
+    if usual and cached and not spool:
         with _environment({"TMPDIR": usual}):
             yield
         return
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=work) as own:
         logger.info("temporary files: %s", usual or own)
-        with _environment({"TMPDIR": usual or own} | ({} if cached else {CACHE: own})):
+        places = {"TMPDIR": usual or own} | ({} if cached else {CACHE: own}) | ({SPOOL: own} if spool else {})
+        with _environment(places):
             yield
 
 

@@ -98,7 +98,8 @@ def jobs_of(plan: Plan, config: Config) -> tuple[Job, ...]:
     subjects = sorted({scan.subject for scan in plan.selection.scans})
     together = ceil(len(subjects) / MOST_TASKS)
     groups = tuple(tuple(subjects[at : at + together]) for at in range(0, len(subjects), together))
-    memory, voxels = of_scans(plan.selection.scans), max(map(voxels_of, plan.selection.scans))
+    scans = plan.selection.scans
+    memory, voxels = of_scans(scans, low=config.low_mem), max(map(voxels_of, scans))
     routes = " ".join(f"--pair {shlex.quote(pair.route)}" for pair in plan.pairs)
     harmonize = Job(
         "participant",
@@ -129,7 +130,7 @@ def learning_jobs(pairs: Sequence[Pair], config: Config, routes: str) -> tuple[J
             f"group --stage prepare --pair {UNIT} --participant-label {REST}",
             subjects,
             1,
-            ceil(of_scans(scans) / MB),
+            ceil(of_scans(scans, low=config.low_mem) / MB),
             limit(PER_MILLION * voxels / 1e6),
         ),
         Job(

@@ -295,6 +295,13 @@ def test_models_of_another_run_harmonize_the_same(finished: Finished, tmp_path: 
     assert used["Networks"] == ["fold-02.safetensors"]
 
 
+def test_saving_memory_changes_nothing_and_leaves_nothing(finished: Finished, tmp_path: Path) -> None:
+    assert run(finished.bids, tmp_path / "out", "--low-mem") == 0
+    root = tmp_path / "out/derivatives/shresnet"
+    assert results(root) == results(finished.root)
+    assert {path.name for path in root.iterdir()} == {path.name for path in finished.root.iterdir()}
+
+
 def test_group_trains_and_participant_then_loads(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy.linalg import block_diag
 
+from bids_shresnet import spool
 from bids_shresnet.diffusion.attenuation import CAP, attenuation, mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.gradients import SAME_TOLERANCE, find_shells
@@ -136,8 +137,13 @@ def extended(dwi: Dwi, scan: Dwi, image: ShImage, directions: Sequence[Float[np.
     relative = image.coefficients[image.mask] @ evaluation_matrix(directions, image.shells).T.astype(np.float32)
     signal = np.clip(relative, 0, CAP) * np.maximum(mean_b0(scan)[image.mask], 0)[:, None]
     bvalues = np.repeat([shell.bvalue for shell in image.shells], [len(table) for table in directions])
+    measured = dwi.data.shape[3]
+    data = spool.empty((*dwi.shape, measured + signal.shape[1]))
+    data[..., :measured] = dwi.data
+    data[..., measured:] = 0
+    data[image.mask, measured:] = signal
     return Dwi(
-        np.concatenate([dwi.data, in_mask(signal.astype(dwi.data.dtype), image.mask)], axis=3),
+        data,
         dwi.affine,
         np.concatenate([dwi.bvals, bvalues]),
         np.concatenate([dwi.bvecs, *directions]),
@@ -149,15 +155,19 @@ def _own_volumes(dwi: Dwi, representation: Representation) -> tuple[Dwi, Int[np.
     shells = np.concatenate(representation.volumes)
     kept = np.sort(np.concatenate([np.flatnonzero(dwi.b0s), shells]))
     places = np.searchsorted(kept, shells)
-    data = dwi.data[..., kept]
-    data[..., places] = np.maximum(np.nan_to_num(data[..., places]), 0)
+    data = spool.empty((*dwi.shape, len(kept)))
+    for slab, measured in zip(data, dwi.data, strict=True):  # a copy of all would be needed at once else
+        slab[:] = measured[..., kept]
+        slab[..., places] = np.maximum(np.nan_to_num(slab[..., places]), 0)
     return Dwi(data, dwi.affine, dwi.bvals[kept], dwi.bvecs[kept]), places
 
 
 def _new_volumes(dwi: Dwi, directions: Sequence[Float[np.ndarray, "_ 3"]]) -> tuple[Dwi, Int[np.ndarray, " d"]]:
     """The scan's b0 volumes, then empty ones for new directions, and where these are."""
     b0s, new = dwi.data[..., dwi.b0s], np.concatenate(directions)
-    data = np.concatenate([b0s, np.zeros((*dwi.shape, len(new)), b0s.dtype)], axis=3)
+    data = spool.empty((*dwi.shape, b0s.shape[3] + len(new)))
+    data[..., : b0s.shape[3]] = b0s
+    data[..., b0s.shape[3] :] = 0
     bvals = np.concatenate([dwi.bvals[dwi.b0s], np.zeros(len(new))])
     bvecs = np.concatenate([dwi.bvecs[dwi.b0s], new])
     return Dwi(data, dwi.affine, bvals, bvecs), np.arange(b0s.shape[3], data.shape[3])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from nibabel.filebasedimages import ImageFileError
 from scipy import ndimage
 
+from bids_shresnet import spool
 from bids_shresnet.files.gradients import read_gradient_table, write_gradient_table
 from bids_shresnet.files.inputs import refuse, require
 from bids_shresnet.files.storage import atomic_path
@@ -42,12 +44,27 @@ def read_volume(path: Path) -> tuple[Float[np.ndarray, "x y z *n"], Float[np.nda
         If it is no NIfTI image of three or four dimensions, damaged, or its affine is singular.
     """
     image = _load(path)
-    with _damage_of(path):
-        data = image.get_fdata(dtype=np.float32, caching="unchanged")
-    if data.ndim not in (3, 4):
-        refuse(path, f"an image of {data.ndim} dimensions", "Only 3-D and 4-D images can be used.")
+    if len(image.shape) not in (3, 4):
+        refuse(path, f"an image of {len(image.shape)} dimensions", "Only 3-D and 4-D images can be used.")
     order = _order(image, path)
-    return order.to_canonical(data), order.canonical_affine(data.shape)
+    with _damage_of(path):
+        data = _series(path, type(image), order) if len(image.shape) == 4 else _values(image.dataobj, order)
+    return data, order.canonical_affine(image.shape)
+
+
+def _series(path: Path, kind: type[nib.Nifti1Pair], order: VoxelOrder) -> Float[np.ndarray, "x y z n"]:
+    """All volumes, a few at a time: a series is in memory once, or in a file (see spool.py)."""
+    volumes = kind.from_filename(path, keep_file_open=True).dataobj  # closed, it would be unpacked anew for each
+    grid, count = volumes.shape[:3], volumes.shape[3]
+    step = max(1, spool.BATCH // (4 * max(1, prod(grid))))
+    out = spool.empty((*order.canonical_shape(grid), count))
+    for start in range(0, count, step):
+        out[..., start : start + step] = _values(volumes[..., start : start + step], order)
+    return out
+
+
+def _values(stored: Any, order: VoxelOrder) -> Float[np.ndarray, "x y z *n"]:
+    return order.to_canonical(np.asarray(stored, dtype=np.float32))
 
 
 def read_dwi(scan: Scan) -> Dwi:
@@ -210,7 +227,7 @@ def _damage_of(path: Path) -> Iterator[None]:
     """Tell damaged files (bad input) from failing disks (which stay an OSError with its number)."""
     try:
         yield
-    except (ImageFileError, EOFError, zlib.error, OSError) as error:
+    except (ImageFileError, EOFError, zlib.error, ValueError, OSError) as error:  # ValueError: too short
         if isinstance(error, OSError) and error.errno is not None:
             raise
         refuse(path, f"not a readable NIfTI image ({error})", "Copy or convert it again.")

@@ -45,6 +45,10 @@ class VoxelOrder:
         """Data of the file in canonical order."""
         return np.ascontiguousarray(orientations.apply_orientation(data, self.order))
 
+    def canonical_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Of that grid, for a file of this shape."""
+        return tuple(shape[axis] for axis in np.argsort(self.order[:, 0]))
+
     def canonical_affine(self, shape: tuple[int, ...]) -> Float[np.ndarray, "4 4"]:
         """The affine of that, for a file of this shape."""
         affine: Float[np.ndarray, "4 4"] = self.affine @ orientations.inv_ornt_aff(self.order, shape[:3])

@@ -88,6 +88,8 @@ def _measured(job: DeriveJob, dwi: Dwi) -> Dwi:
     """The harmonized DWI without the shells that were predicted: the input has no such, so maps would not compare."""
     record = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]
     predicted = [volume for shell in record.get("PredictedShells", []) for volume in shell["Volumes"]]
+    if not predicted:
+        return dwi
     kept = np.setdiff1d(np.arange(len(dwi.bvals)), predicted)
     return Dwi(dwi.data[..., kept], dwi.affine, dwi.bvals[kept], dwi.bvecs[kept])
 

@@ -15,16 +15,21 @@ from bids_shresnet.files.series import read_grid
 from bids_shresnet.scans import Pair, Scan, Shell
 
 LIBRARIES = 10**9  # bytes of a process with torch, ANTs and DIPY loaded
-COPIES = 6  # of a series, in float32: as read, S/S0, coefficients, signal as predicted and restored
+COPIES = 5  # of a series, in float32: as read and as restored; S/S0, coefficients and prediction in the brain
+SPOOLED = 2  # of these, in files if memory is to be saved
 BRAIN_MM3 = 1.8e6  # a large brain, and what touches it
 NEIGHBOURS = 27  # of a patch
 NUMBER = 4  # bytes
 ARRAYS = 3  # of what a training set is on disk: as read, as drawn for an epoch, as normal equations
 
 
-def of_scans(scans: Iterable[Scan]) -> int:
-    """Bytes that preparing or harmonizing the largest of these scans may take; unreadable ones do not count."""
-    return LIBRARIES + max((COPIES * 4 * _values(scan) for scan in scans), default=0)
+def of_scans(scans: Iterable[Scan], *, low: bool) -> int:
+    """Bytes that preparing or harmonizing the largest of these scans may take; unreadable ones do not count.
+
+    `low` is for series that are not kept in memory.
+    """
+    copies = COPIES - SPOOLED * low
+    return LIBRARIES + max((copies * NUMBER * _values(scan) for scan in scans), default=0)
 
 
 def of_arrays(folders: Iterable[Path]) -> int:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float, Shaped
 
+from bids_shresnet import spool
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.files.nifti import read_dwi, read_labels, read_mask, read_volume, write_dwi, write_volume
 from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.scratch import scratch
 from tests.files.grids import grids
 
 SHAPE = (2, 3, 4)
@@ -70,6 +72,23 @@ def test_reading_agrees_with_nibabel_and_looks_right_anterior_superior(
     assert nib.aff2axcodes(read_affine) == ("R", "A", "S")
     assert read.dtype == np.float32
     assert read.flags.c_contiguous
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+@pytest.mark.parametrize("name", ["in.nii.gz", "in.nii"])
+def test_a_series_read_volume_by_volume_is_the_same(
+    name: str, spooled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.random.default_rng(0).integers(0, 9999, (*SHAPE, 5)).astype(np.int16)
+    path = store(tmp_path / name, np.array([[0, 2, 0, 1], [-2, 0, 0, 2], [0, 0, 2, 3], [0, 0, 0, 1]]), data)
+    whole, affine = read_volume(path)
+    monkeypatch.setattr(spool, "BATCH", 1)
+    with scratch(tmp_path / "work", spool=spooled):
+        pieces, same = read_volume(path)
+    assert isinstance(pieces, np.memmap) == spooled
+    np.testing.assert_array_equal(pieces, whole)
+    np.testing.assert_array_equal(same, affine)
+    assert pieces.shape[:3] != SHAPE  # or the axes had not been turned
 
 
 @given(affine=grids(), codes=CODES, seed=st.integers(0, 9))
@@ -219,6 +238,9 @@ def test_damaged_images_are_bad_input_and_not_a_crash(tmp_path: Path) -> None:
     whole = store(tmp_path / "whole.nii.gz", straight(2, 2, 2), np.random.default_rng(0).random((9, 9, 9))).read_bytes()
     contents = {"text.nii.gz": b"not gzip", "cut.nii.gz": whole[: len(whole) // 2], "empty.nii": b""}
     contents["cut.nii"] = gzip.decompress(whole)[:2000]
+    series = store(tmp_path / "series.nii.gz", straight(2, 2, 2), np.random.default_rng(0).random((9, 9, 9, 4)))
+    contents["part.nii.gz"] = series.read_bytes()[: len(series.read_bytes()) // 2]
+    contents["part.nii"] = gzip.decompress(series.read_bytes())[:9000]
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BadInput, match=name):

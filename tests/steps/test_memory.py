@@ -11,9 +11,12 @@ def test_a_scan_needs_memory_by_its_size_and_the_largest_counts(tmp_path: Path) 
     shapes = {"01": (2, 2, 2), "02": (4, 4, 4)}
     tree = {ONE.replace("01", label): Series(sidecar=PRISMA, shape=shape) for label, shape in shapes.items()}
     small, large = find(write_tree(tmp_path / "data", tree)).scans
-    assert (of_scans([large]) - LIBRARIES) == 8 * (of_scans([small]) - LIBRARIES)
-    assert of_scans([small, large]) == of_scans([large])
-    assert of_scans([large]) - LIBRARIES >= 4 * 4**3 * 7  # a series of float32, at least
+    series = 4 * 4**3 * 7  # bytes of the large one, float32
+    needed = of_scans([large], low=False)
+    assert needed - LIBRARIES == 8 * (of_scans([small], low=False) - LIBRARIES)
+    assert of_scans([small, large], low=False) == needed
+    assert needed - LIBRARIES >= series
+    assert of_scans([large], low=True) == needed - 2 * series  # as read and as written
 
 
 def test_a_training_set_needs_memory_by_what_is_on_disk(tmp_path: Path) -> None:
