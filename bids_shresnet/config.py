@@ -233,6 +233,8 @@ class Config:
     """Seed of everything that is drawn."""
     skip_bids_validation: Annotated[bool, _aliases("--skip_bids_validation", "--skip-bids-validator")] = False
     """Accepted for the runners that pass it; the app checks what it uses itself."""
+    validate_bids: Annotated[bool, _aliases("--validate_bids")] = False
+    """Have the official validator, bids-validator-deno, look at all of BIDS_DIR too, and stop at its errors."""
     verbose: Annotated[tyro.conf.UseCounterAction[int], _aliases("-v")] = 0
     """Say more; twice for debugging."""
     debug: bool = False
@@ -339,6 +341,9 @@ def _refuse_contradictions(config: Config) -> None:
         raise UsageError(msg)
     if config.json and not config.dry_run:
         msg = "--json says how --dry-run prints; give both"
+        raise UsageError(msg)
+    if config.validate_bids and config.skip_bids_validation:
+        msg = "--validate-bids and --skip-bids-validation contradict each other; give one"
         raise UsageError(msg)
     if config.pair and config.target:
         msg = "--pair names its target itself; leave --target out"

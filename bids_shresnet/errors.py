@@ -1,9 +1,10 @@
 """The errors a user can meet, each with the exit code of the BIDS execution specification.
 
 ShresnetError
+├── BadInput           65   the data cannot be used; carries every finding at once
+│   └── InvalidDataset 16   the official BIDS validator finds errors, and the app none
 ├── UnknownLevel       17   neither participant nor group
 ├── UsageError         64   the command line contradicts itself
-├── BadInput           65   the data cannot be used; carries every finding at once
 ├── InputMissing       66   a path or label that was asked for does not exist
 ├── NothingSelected    18   the filters leave no file
 └── OutputError        73   the output folder cannot be created or written
@@ -102,3 +103,9 @@ class BadInput(ShresnetError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class InvalidDataset(BadInput):
+    """The official BIDS validator finds errors in the dataset (`--validate-bids`), though the app could use it."""
+
+    exit_code = 16

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bids_shresnet.config import Config
-from bids_shresnet.errors import BadInput, Finding, OutputError
+from bids_shresnet.errors import BadInput, Finding, InvalidDataset, OutputError
 from bids_shresnet.files.models import Model
+from bids_shresnet.files.validator import official_faults
 from bids_shresnet.parallel import Workers
 from bids_shresnet.scans import Inventory, Pair, Selection
 from bids_shresnet.steps.checks import joined
@@ -39,10 +40,11 @@ class Plan:
 def planned(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
     """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
     plan = checked(looked_at(config, models), config, root, workers)
+    invalid = official_faults(config.bids_dir) if config.validate_bids else []
     if config.dry_run:
-        found = overview(plan.inventory, plan.pairs, plan.selection, plan.findings)
+        found = overview(plan.inventory, plan.pairs, plan.selection, joined([*plan.findings, *invalid]))
         sys.stdout.write(document(found) if config.json else table(found))
-    stop_at_errors(plan.findings)
+    stop_at_errors(plan.findings, joined(invalid))
     stop_at_closed_folders(config, root)
     if config.analysis_level == "participant":
         stop_at_none(plan.inventory, plan.selection, config.bids_dir)
@@ -88,12 +90,14 @@ def collected(findings: list[Finding]) -> Iterator[None]:
         findings.extend(error.findings)
 
 
-def stop_at_errors(findings: Sequence[Finding]) -> None:
-    """Log what is odd about the dataset; raise all that is wrong with it, at once."""
+def stop_at_errors(findings: Sequence[Finding], invalid: Sequence[Finding] = ()) -> None:
+    """Log what is odd about the dataset; raise all that is wrong with it at once, with what is `invalid` for BIDS."""
     for finding in findings:
         if finding.severity != "error":
             level = logging.WARNING if finding.severity == "warning" else logging.DEBUG
             logger.log(level, "%s: %s. %s", finding.file, finding.value, finding.remedy)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
-        raise BadInput(errors)
+        raise BadInput([*errors, *invalid])
+    if invalid:
+        raise InvalidDataset(invalid)

@@ -82,6 +82,9 @@ def run(command: Command, flags: Sequence[str]) -> str:
     if config.nprocs or config.omp_nthreads or config.memory:
         msg = "--nprocs, --omp-nthreads and --mem are set for every job by its size; change sizes with --sbatch"
         raise UsageError(msg)
+    if config.validate_bids:
+        msg = "--validate-bids would look at the whole dataset in every job; run it once with --dry-run"
+        raise UsageError(msg)
     plan = looked_at(config, find_models(config.models) if config.models else ())
     stop_at_errors(plan.findings)
     stop_at_none(plan.inventory, plan.selection, config.bids_dir)
