@@ -39,7 +39,7 @@ def scratch(work: Path, *, spool: bool = False) -> Iterator[None]:
         return
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=work) as own:
-        logger.info("temporary files: %s", usual or own)
+        logger.info("temporary files: %s", own)
         places = {"TMPDIR": usual or own} | ({} if cached else {CACHE: own}) | ({SPOOL: own} if spool else {})
         with _environment(places):
             yield

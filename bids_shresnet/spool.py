@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from bids_shresnet.scratch import SPOOL
 
-BATCH = 2**28  # bytes to hold in memory while a spooled array is filled
+BATCH = 2**26  # bytes of a series to hold in memory while it is read into such an array
 
 
 def empty(shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
