@@ -12,7 +12,6 @@ from bids_shresnet.scratch import scratch
 
 IN_A_CHILD = """
 from bids_shresnet import spool
-import numpy as np
 print(type(spool.empty((2, 3))).__name__)
 """
 

@@ -137,11 +137,8 @@ def extended(dwi: Dwi, scan: Dwi, image: ShImage, directions: Sequence[Float[np.
     relative = image.coefficients[image.mask] @ evaluation_matrix(directions, image.shells).T.astype(np.float32)
     signal = np.clip(relative, 0, CAP) * np.maximum(mean_b0(scan)[image.mask], 0)[:, None]
     bvalues = np.repeat([shell.bvalue for shell in image.shells], [len(table) for table in directions])
-    measured = dwi.data.shape[3]
-    data = spool.empty((*dwi.shape, measured + signal.shape[1]))
-    data[..., :measured] = dwi.data
-    data[..., measured:] = 0
-    data[image.mask, measured:] = signal
+    data = _with_empty_volumes(dwi.data, signal.shape[1])
+    data[image.mask, dwi.data.shape[3] :] = signal
     return Dwi(
         data,
         dwi.affine,
@@ -165,12 +162,18 @@ def _own_volumes(dwi: Dwi, representation: Representation) -> tuple[Dwi, Int[np.
 def _new_volumes(dwi: Dwi, directions: Sequence[Float[np.ndarray, "_ 3"]]) -> tuple[Dwi, Int[np.ndarray, " d"]]:
     """The scan's b0 volumes, then empty ones for new directions, and where these are."""
     b0s, new = dwi.data[..., dwi.b0s], np.concatenate(directions)
-    data = spool.empty((*dwi.shape, b0s.shape[3] + len(new)))
-    data[..., : b0s.shape[3]] = b0s
-    data[..., b0s.shape[3] :] = 0
+    data = _with_empty_volumes(b0s, len(new))
     bvals = np.concatenate([dwi.bvals[dwi.b0s], np.zeros(len(new))])
     bvecs = np.concatenate([dwi.bvecs[dwi.b0s], new])
     return Dwi(data, dwi.affine, bvals, bvecs), np.arange(b0s.shape[3], data.shape[3])
+
+
+def _with_empty_volumes(series: Float[np.ndarray, "x y z n"], count: int) -> Float[np.ndarray, "x y z m"]:
+    """A copy of a series with so many volumes of zeros after it."""
+    data = spool.empty((*series.shape[:3], series.shape[3] + count))
+    data[..., : series.shape[3]] = series
+    data[..., series.shape[3] :] = 0
+    return data
 
 
 def in_mask(values: Shaped[np.ndarray, "v *n"], mask: Bool[np.ndarray, "x y z"]) -> Shaped[np.ndarray, "x y z *n"]:
