@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bids_shresnet.version import __version__
 
 if TYPE_CHECKING:
     from bids_shresnet.api import Model, Result, harmonize, harmonize_arrays, load_model
 
 __all__ = ["Model", "Result", "__version__", "harmonize", "harmonize_arrays", "load_model"]
-
-try:
-    __version__ = version("bids-shresnet")
-except PackageNotFoundError:  # run.py in a clone that is not installed
-    __version__ = (Path(__file__).resolve().parent.parent / "version").read_text(encoding="utf-8").strip()
 
 
 def __getattr__(name: str) -> Any:

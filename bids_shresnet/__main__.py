@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bids_shresnet.app import main
+from bids_shresnet.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,16 +15,16 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.config import METHODS, Method
 from bids_shresnet.errors import UsageError
-from bids_shresnet.files.fsl import as_written, read_table, to_fsl
-from bids_shresnet.files.models import Model, read_model
-from bids_shresnet.files.voxels import VoxelOrder
-from bids_shresnet.result import PathLike, Result, as_dwi
+from bids_shresnet.harmonization.predict import method_for
+from bids_shresnet.harmonization.result import PathLike, Result, as_dwi
+from bids_shresnet.harmonization.rewrite import Choices, rewrite
+from bids_shresnet.inputs.load_scan import Loaded, load, with_mask
+from bids_shresnet.io.fsl import as_written, read_table, to_fsl
+from bids_shresnet.io.voxel_order import VoxelOrder
+from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.scans import Scan
-from bids_shresnet.steps.loading import Loaded, load, with_mask
-from bids_shresnet.steps.prediction import method_for
-from bids_shresnet.steps.rewrite import Choices, rewrite
+from bids_shresnet.settings import METHODS, Method
 
 __all__ = ["Model", "Result", "harmonize", "harmonize_arrays", "load_model"]
 

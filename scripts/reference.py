@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from bids_shresnet import errors
+from bids_shresnet.cli.boutiques import inputs_of
 from bids_shresnet.config import Config
-from bids_shresnet.descriptor import inputs_of
-from bids_shresnet.steps.simulate import Command, PhantomConfig
+from bids_shresnet.phantom.simulate import Command, PhantomConfig
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs/reference"
 NOTE = "<!-- Written by scripts/docs; change what it was written from. -->\n"

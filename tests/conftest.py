@@ -22,7 +22,7 @@ settings.load_profile("repeatable")
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with `bids` and `truth` of three travelling heads (01 to 03) and one that stays on the source (04)."""
-    from bids_shresnet.steps.simulate import PhantomConfig, write_phantom
+    from bids_shresnet.phantom.simulate import PhantomConfig, write_phantom
 
     out = tmp_path_factory.mktemp("phantom")
     write_phantom(out, PhantomConfig(subjects=3, apply_only=1, voxel_mm=8.0, directions=12))

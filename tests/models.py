@@ -11,11 +11,11 @@ import torch
 
 from bids_shresnet.diffusion.mixture import Mixture
 from bids_shresnet.diffusion.novelty import Novelty
-from bids_shresnet.files.models import Model, dataset_record, read_model
-from bids_shresnet.files.storage import sha256, write_bytes, write_json
+from bids_shresnet.io.safetensors import to_bytes
+from bids_shresnet.io.storage import sha256, write_bytes, write_json
 from bids_shresnet.methods.shresnet import Shresnet
-from bids_shresnet.network.checkpoint import to_bytes
 from bids_shresnet.network.shresnet import Architecture, SHResNet
+from bids_shresnet.outputs.model_folder import Model, dataset_record, read_model
 from tests.datasets import spiral
 
 SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th

@@ -13,11 +13,11 @@ import pytest
 from bids_shresnet import Model, Result, harmonize, harmonize_arrays, load_model
 from bids_shresnet.config import Config
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
+from bids_shresnet.harmonization.derive import DeriveJob, derive
+from bids_shresnet.harmonization.harmonize import HarmonizeJob, jobs_for
+from bids_shresnet.harmonization.harmonize import harmonize as app_harmonize
+from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
-from bids_shresnet.steps.derive import DeriveJob, derive
-from bids_shresnet.steps.discover import find_scans
-from bids_shresnet.steps.harmonize import HarmonizeJob, jobs_for
-from bids_shresnet.steps.harmonize import harmonize as app_harmonize
 from tests.models import constant_model
 
 FLIPPED = nib.orientations.axcodes2ornt("PIL")  # the inside is RAS: here every axis is another one and runs backwards

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bids_shresnet import __version__
-from bids_shresnet.command_line import parse
+from bids_shresnet.cli.parser import parse
 from bids_shresnet.config import Config
-from bids_shresnet.files.outputs import output_root
+from bids_shresnet.outputs.layout import output_root
+from bids_shresnet.version import __version__
 
 FILE = Path(__file__).parent.parent / "examples" / "babs" / "shresnet.yaml"
 PLACEHOLDERS = {"$BABS_TMPDIR": ".git/tmp/wkdir"}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.files.figures import bias_figure
-from bids_shresnet.files.report import Dataset, group_report
-from bids_shresnet.files.subject import subject_report
+from bids_shresnet.report.figures.errors import bias_figure
+from bids_shresnet.report.group_page import Dataset, group_report
+from bids_shresnet.report.subject_page import subject_report
 from tests.browser import CHROMIUM, Tab, browser
-from tests.files.test_report import proof
-from tests.files.test_subject import report
+from tests.report.test_group_page import proof
+from tests.report.test_subject_page import report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 WIDTHS = (1280, 390)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.config import METHODS, Config, NetworkConfig, TrainingConfig
+from bids_shresnet.config import Config
 from bids_shresnet.errors import UsageError
+from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
 
 LABELS = st.lists(st.text("abXY019+", min_size=1, max_size=4), max_size=4)
 

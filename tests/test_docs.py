@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import tyro
 
-from bids_shresnet.app import main
-from bids_shresnet.command_line import parse
-from bids_shresnet.steps.simulate import Command
+from bids_shresnet.cli.app import main
+from bids_shresnet.cli.parser import parse
+from bids_shresnet.phantom.simulate import Command
 from tests.pages import APP, PHANTOM, ROOT, Page, all_pages
 
 PAGES = all_pages()

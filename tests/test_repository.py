@@ -32,7 +32,7 @@ def test_a_clone_that_is_not_installed_knows_its_version() -> None:
     assert _python("-S", "-c", code) == VERSION
 
 
-@pytest.mark.parametrize("module", ["bids_shresnet", "bids_shresnet.config", "bids_shresnet.app"])
+@pytest.mark.parametrize("module", ["bids_shresnet", "bids_shresnet.config", "bids_shresnet.cli.app"])
 def test_what_help_needs_imports_nothing_heavy(module: str) -> None:
     heavy = {"ants", "bids", "dipy", "nibabel", "pandas", "scipy", "torch"}
     code = f"import sys, {module}; print(*sorted({heavy!r} & sys.modules.keys()))"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.app import main
+from bids_shresnet.cli.app import main
 from bids_shresnet.config import Config
 from bids_shresnet.errors import Interrupted, UsageError
-from bids_shresnet.files.storage import sha256
+from bids_shresnet.io.storage import sha256
 
 ROOT = Path(__file__).parent.parent
 ROUNDING = 1e-3  # of validation losses, over whole trainings
@@ -188,7 +188,7 @@ def test_torchrun_with_anything_else_is_refused(phantom: Path, tmp_path: Path) -
 
 def losses(out: Path, fold: int) -> list[float]:
     """Validation losses of a fold's network."""
-    from bids_shresnet.network.checkpoint import read_record
+    from bids_shresnet.io.safetensors import read_record
 
     (file,) = (out / "derivatives/shresnet/models").rglob(f"fold-{fold:02d}.safetensors")
     return [epoch["validation_loss"] for epoch in read_record(str(file))["epochs"]]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.app import main
+from bids_shresnet.cli.app import main
 from tests.datasets import AFFINE, GE, PRISMA, Series, spiral, write_tree
 
 SUBJECTS = ("01", "02", "03")

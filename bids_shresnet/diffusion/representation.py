@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy.linalg import block_diag
 
-from bids_shresnet import spool
 from bids_shresnet.diffusion.attenuation import CAP, attenuation, mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
-from bids_shresnet.diffusion.gradients import SAME_TOLERANCE, find_shells
 from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix, fit_matrix, stacked_orders
 from bids_shresnet.diffusion.rish import rish
+from bids_shresnet.diffusion.shells import volumes_of
+from bids_shresnet.runtime import spool
 from bids_shresnet.scans import Dwi, Shell, ShImage
 
 
@@ -41,26 +41,6 @@ class Representation:
     signal: Float[np.ndarray, "v d"]
     tables: tuple[Float[np.ndarray, "_ 3"], ...]
     clipped: float
-
-
-def volumes_of(bvals: Float[np.ndarray, " n"], shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:
-    """The volumes of each wanted shell.
-
-    Raises
-    ------
-    ValueError
-        If the scan lacks one of them; says which b-values it has.
-    """
-    there = find_shells(bvals)
-    found = []
-    for shell in shells:
-        near = [s for s in there if abs(s.bvalue - shell.bvalue) <= SAME_TOLERANCE * shell.bvalue]
-        if not near:
-            has = ", ".join(f"{s.bvalue:.0f}" for s in there)
-            msg = f"no shell at b = {shell.bvalue:.0f} s/mm2 (the scan has b = {has})"
-            raise ValueError(msg)
-        found.append(min(near, key=lambda s: abs(s.bvalue - shell.bvalue)).volumes)
-    return tuple(found)
 
 
 def represent(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], shells: Sequence[Shell]) -> Representation:

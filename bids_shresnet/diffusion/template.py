@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.gridding import Gridded, look_up, normalized_convolution, to_voxels
 from bids_shresnet.diffusion.registration import register
 from bids_shresnet.diffusion.representation import anisotropy
-from bids_shresnet.scans import ShImage, Travelling
+from bids_shresnet.diffusion.splatting import Gridded, look_up, normalized_convolution, to_voxels
+from bids_shresnet.pairs import Travelling
+from bids_shresnet.scans import ShImage
 
 ITERATIONS = (40, 10, 0)  # SyN at full resolution as well takes three times as long and gives linear RISH 1 % more
 

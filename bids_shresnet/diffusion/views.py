@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.attenuation import attenuation
 from bids_shresnet.diffusion.harmonics import fit_matrix, stacked_orders
-from bids_shresnet.diffusion.representation import volumes_of
 from bids_shresnet.diffusion.rish import rish
+from bids_shresnet.diffusion.shells import volumes_of
 from bids_shresnet.diffusion.tensors import TensorValues, tensor_values
 from bids_shresnet.scans import Dwi, Shell
 

@@ -9,11 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.config import NetworkConfig, TrainingConfig
 from bids_shresnet.diffusion.harmonics import stacked_orders
-from bids_shresnet.network.fitting import Epoch
 from bids_shresnet.network.schedules import State
-from bids_shresnet.scans import Shell, ShImage, Travelling
+from bids_shresnet.network.training import Epoch
+from bids_shresnet.pairs import Travelling
+from bids_shresnet.scans import Shell, ShImage
+from bids_shresnet.settings import NetworkConfig, TrainingConfig
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 

@@ -20,11 +20,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import block_diag
 
-from bids_shresnet.diffusion.gridding import Gridded
 from bids_shresnet.diffusion.harmonics import SMOOTHING, l_values, stacked_orders
 from bids_shresnet.diffusion.rish import EPSILON, MAX_GAIN, rish
+from bids_shresnet.diffusion.splatting import Gridded
 from bids_shresnet.diffusion.template import Placed, Template, brain_points, mean_over_heads
-from bids_shresnet.scans import Matched, Shell, ShImage, Travelling
+from bids_shresnet.pairs import Matched, Travelling
+from bids_shresnet.scans import Shell, ShImage
 
 GAINS = (1 / MAX_GAIN, MAX_GAIN)
 

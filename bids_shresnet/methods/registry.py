@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.config import Method
+from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.methods.golkov import fit_golkov, load_golkov
 from bids_shresnet.methods.harmonizer import Arrays, Fitted, Harmonizer, Lesson
-from bids_shresnet.methods.in_template import fit_in_template, load_in_template
 from bids_shresnet.methods.linear import (
     fit_gains,
     fit_patch_linear,
@@ -20,7 +19,8 @@ from bids_shresnet.methods.linear import (
     load_projection,
 )
 from bids_shresnet.methods.shresnet import fit_cdmri2017, fit_shresnet, load_shresnet
-from bids_shresnet.network.checkpoint import read_arrays, read_record
+from bids_shresnet.methods.template_methods import fit_in_template, load_in_template
+from bids_shresnet.settings import Method
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.scans import Matched, Travelling
+from bids_shresnet.pairs import Matched, Travelling
 
 ROWS = 20_000  # at a time; the patches of a subject stay on disk
 RIDGE = 1e-6  # times the number of voxels: next to nothing beside the noise of their channels

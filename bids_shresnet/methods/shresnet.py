@@ -11,17 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bids_shresnet.config import NetworkConfig
 from bids_shresnet.diffusion.harmonics import stacked_orders
 from bids_shresnet.diffusion.rish import project
-from bids_shresnet.methods.draws import draw_rows, gather, length_labels
 from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
 from bids_shresnet.methods.regression import ridge
+from bids_shresnet.methods.sampling import draw_rows, gather, length_labels
 from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, fit_amplitudes
-from bids_shresnet.network.fitting import History, fit
 from bids_shresnet.network.patches import CHUNK, as_patches, rows_of, run
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build
-from bids_shresnet.scans import ShImage, Travelling
+from bids_shresnet.network.training import History, fit
+from bids_shresnet.pairs import Travelling
+from bids_shresnet.scans import ShImage
+from bids_shresnet.settings import NetworkConfig
 
 VALIDATION_VOXELS = 30_000  # enough to tell losses apart by 0.1 %
 CALIBRATION_VOXELS = 400_000

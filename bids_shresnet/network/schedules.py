@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from bids_shresnet.config import TrainingConfig
+from bids_shresnet.settings import TrainingConfig
 
 State = Mapping[str, Any]  # all that what follows depends on: tensors and plain values, nested
 RISING = 0.1 + 1e-6  # part of the training; of ten steps exactly a tenth, torch (2.x) would divide by zero

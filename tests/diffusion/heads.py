@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.diffusion.phantom import CENTRE, FIELD_OF_VIEW, Session
-from bids_shresnet.diffusion.phantom_anatomy import Atlas, Person, SmoothField, build_atlas
-from bids_shresnet.files.atlas import read_atlas
+from bids_shresnet.phantom.anatomy import Atlas, Person, SmoothField, build_atlas
+from bids_shresnet.phantom.atlas import read_atlas
+from bids_shresnet.phantom.head import CENTRE, FIELD_OF_VIEW, Session
 from bids_shresnet.scans import Dwi
 from tests.datasets import spiral
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.coherence import Reading, Tracts, find_tracts, readings, suspect
-from bids_shresnet.files.fsl import to_fsl
+from bids_shresnet.inputs.load_scan import load
+from bids_shresnet.io.fsl import to_fsl
 from bids_shresnet.scans import Scan
-from bids_shresnet.steps.loading import load
 from tests.diffusion.heads import series, sphere
 
 SIZE = 32

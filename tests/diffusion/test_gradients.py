@@ -10,7 +10,8 @@ from dipy.reconst.dti import TensorModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.diffusion.gradients import SHELL_GAP, count_directions, find_shells, match_shells, rotate
+from bids_shresnet.diffusion.gradients import count_directions, rotate
+from bids_shresnet.diffusion.shells import SHELL_GAP, find_shells, match_shells
 from bids_shresnet.scans import B0_THRESHOLD
 from tests.diffusion.heads import sphere, turn
 

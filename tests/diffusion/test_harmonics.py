@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.diffusion.harmonics import (
-    basis,
-    evaluation_matrix,
-    fit_matrix,
-    l_values,
-    order_for,
-    stacked_orders,
-)
+from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix, fit_matrix, l_values, order_for, stacked_orders
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import sphere
 

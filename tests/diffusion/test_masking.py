@@ -8,9 +8,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from bids_shresnet.diffusion.masking import brain_mask, largest_piece
-from bids_shresnet.diffusion.phantom import Session, scan
-from bids_shresnet.diffusion.phantom_anatomy import Person, Tissue
-from bids_shresnet.diffusion.phantom_scanner import PhantomScanner
+from bids_shresnet.phantom.anatomy import Person, Tissue
+from bids_shresnet.phantom.head import Session, scan
+from bids_shresnet.phantom.scanner import PhantomScanner
 from tests.diffusion.heads import atlas, lay_down, turn
 
 SCANNER = PhantomScanner({}, directions=1, table_seed=3, b0s=1, te_ms=80.0, psf_mm=3.0, snr=25.0, receive=0.3)

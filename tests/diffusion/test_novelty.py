@@ -13,10 +13,10 @@ from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.masking import brain_mask
 from bids_shresnet.diffusion.novelty import LITTLE_SIGNAL, Novelty, features, fit_novelty
-from bids_shresnet.diffusion.phantom import scan
-from bids_shresnet.diffusion.phantom_anatomy import Person
-from bids_shresnet.diffusion.phantom_scanner import PhantomScanner
 from bids_shresnet.diffusion.representation import represent
+from bids_shresnet.phantom.anatomy import Person
+from bids_shresnet.phantom.head import scan
+from bids_shresnet.phantom.scanner import PhantomScanner
 from bids_shresnet.scans import Shell, ShImage
 from tests.diffusion.heads import atlas, lay_down, sphere, turn
 

@@ -9,11 +9,11 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.gradients import rotate
-from bids_shresnet.diffusion.phantom import CENTRE, Session, scan
-from bids_shresnet.diffusion.phantom_anatomy import SmoothField
-from bids_shresnet.diffusion.phantom_scanner import PhantomScanner
-from bids_shresnet.diffusion.phantom_tracts import tract_directions
 from bids_shresnet.diffusion.registration import register
+from bids_shresnet.phantom.anatomy import SmoothField
+from bids_shresnet.phantom.head import CENTRE, Session, scan
+from bids_shresnet.phantom.scanner import PhantomScanner
+from bids_shresnet.phantom.tracts import tract_directions
 from tests.diffusion.heads import NOBODY, atlas, lay_down, turn
 
 SCANNER = PhantomScanner({}, directions=6, table_seed=3, b0s=1, te_ms=80.0, psf_mm=3.0, snr=30.0)

@@ -13,15 +13,8 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values
-from bids_shresnet.diffusion.representation import (
-    anisotropy,
-    extended,
-    in_mask,
-    represent,
-    restore,
-    unsmoothed,
-    volumes_of,
-)
+from bids_shresnet.diffusion.representation import anisotropy, extended, in_mask, represent, restore, unsmoothed
+from bids_shresnet.diffusion.shells import volumes_of
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import series, sphere, turn
 

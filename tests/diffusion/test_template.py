@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.gridding import Gridded
+from bids_shresnet.diffusion.splatting import Gridded
 from bids_shresnet.diffusion.template import Template, brain_points, build_template, contrasts_of, mean_over_heads
-from bids_shresnet.scans import Matched, Shell, ShImage, Travelling, Unharmonized
+from bids_shresnet.pairs import Matched, Travelling, Unharmonized
+from bids_shresnet.scans import Shell, ShImage
 
 GRID, VOXEL_MM = (24, 26, 22), 4.0
 AFFINE = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])

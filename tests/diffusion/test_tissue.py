@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from jaxtyping import Float, Int
 
-from bids_shresnet.diffusion.phantom import scan
-from bids_shresnet.diffusion.phantom_anatomy import Person
-from bids_shresnet.diffusion.phantom_scanner import PhantomScanner
 from bids_shresnet.diffusion.representation import anisotropy, in_mask, represent
 from bids_shresnet.diffusion.tissue import Tissue, classify, diffusion_contrast
+from bids_shresnet.phantom.anatomy import Person
+from bids_shresnet.phantom.head import scan
+from bids_shresnet.phantom.scanner import PhantomScanner
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import atlas, lay_down
 

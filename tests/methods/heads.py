@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from bids_shresnet.config import NetworkConfig, TrainingConfig
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, stacked_orders
 from bids_shresnet.methods.harmonizer import Lesson
 from bids_shresnet.network.patches import OFFSETS
-from bids_shresnet.scans import Matched, Shell, ShImage, Travelling, Unharmonized
+from bids_shresnet.pairs import Matched, Travelling, Unharmonized
+from bids_shresnet.scans import Shell, ShImage
+from bids_shresnet.settings import NetworkConfig, TrainingConfig
 from tests.datasets import spiral
 
 SHELLS = (Shell(1000.0, 2),)

@@ -10,7 +10,8 @@ from bids_shresnet.diffusion.harmonics import evaluation_matrix, fit_matrix, sta
 from bids_shresnet.diffusion.representation import in_mask
 from bids_shresnet.diffusion.template import Placed, Template, brain_points, build_template
 from bids_shresnet.methods.linear_rish import GAINS, LinearRish, fit, target_coefficients
-from bids_shresnet.scans import Matched, Shell, ShImage, Travelling, Unharmonized
+from bids_shresnet.pairs import Matched, Travelling, Unharmonized
+from bids_shresnet.scans import Shell, ShImage
 from tests.datasets import spiral
 
 GRID = (16, 15, 14)  # ANTs needs that much

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_shresnet.config import METHOD_NAMES, METHODS, Method, NetworkConfig
 from bids_shresnet.diffusion.rish import project
+from bids_shresnet.io.safetensors import read_arrays, read_record, to_bytes
 from bids_shresnet.methods.harmonizer import Fitted, Harmonizer
 from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.network.checkpoint import read_arrays, read_record, to_bytes
+from bids_shresnet.settings import METHOD_NAMES, METHODS, Method, NetworkConfig
 from tests.methods.heads import ORDERS, QUICK, head, lesson, travelling
 
 GRID = (16, 15, 14)  # ANTs needs that much

@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from bids_shresnet.methods import regression
 from bids_shresnet.methods.regression import labels, ridge
-from bids_shresnet.scans import Travelling
+from bids_shresnet.pairs import Travelling
 from tests.methods.heads import head, travelling
 
 SMALL = (8, 8, 8)

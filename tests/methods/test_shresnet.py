@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from bids_shresnet.config import NetworkConfig
 from bids_shresnet.methods.harmonizer import Fitted, Lesson
 from bids_shresnet.methods.regression import ridge
 from bids_shresnet.methods.shresnet import architecture_for, calibrate, fit_shresnet, start_linear, train
-from bids_shresnet.network.fitting import History
 from bids_shresnet.network.patches import as_patches, cut
 from bids_shresnet.network.shresnet import build
+from bids_shresnet.network.training import History
 from bids_shresnet.scans import ShImage
+from bids_shresnet.settings import NetworkConfig
 from tests.methods.heads import ORDERS, PLAIN, QUICK, error, head, lesson, patches_of, scaled, travelling
 
 OURS = NetworkConfig(resblocks=1)

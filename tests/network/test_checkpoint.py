@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from bids_shresnet.network.checkpoint import from_state, read_arrays, read_record, to_bytes, to_state
+from bids_shresnet.io.safetensors import read_arrays, read_record, to_bytes
+from bids_shresnet.network.checkpoint import from_state, to_state
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=4)

@@ -1,0 +1,1 @@
+"""Held-out subjects: errors, statistics, verdicts."""

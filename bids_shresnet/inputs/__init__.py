@@ -1,0 +1,1 @@
+"""The input: a BIDS dataset and its derivatives, found and read."""

@@ -1,0 +1,84 @@
+"""All DWI of a dataset and its derivatives, each with what its datasets say about it; nothing is judged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bids_shresnet.errors import Finding
+from bids_shresnet.inputs.derivatives import Derived, brain_masks, fitting, in_space_of, prefer_preprocessed, tissue_of
+from bids_shresnet.inputs.dwi_file import DwiFile
+from bids_shresnet.inputs.index import Dataset, File
+from bids_shresnet.inputs.listing import MAPS, SEGMENTATIONS
+from bids_shresnet.io.nifti_header import unreadable
+from bids_shresnet.io.storage import read_json
+
+
+def find_dwi(
+    root: Path, derivatives: Mapping[str, Path], *, subjects: Collection[str] = (), database: Path | None = None
+) -> tuple[DwiFile, ...]:
+    """All DWI of a dataset, and the `desc-preproc_dwi` of its derivatives, by name; nothing is opened but sidecars.
+
+    Of `subjects` only, where they are named. `database` is the folder of a pybids database of the dataset.
+
+    Raises
+    ------
+    InputMissing
+        If a folder does not exist or is no BIDS dataset.
+    UsageError
+        If the database is of another dataset.
+    """
+    own = Dataset.index(root, subjects, database)
+    others = [Dataset.index(folder, subjects) for folder in derivatives.values()]
+    derived: dict[str | None, list[Derived]] = defaultdict(list)
+    for dataset in (own, *others):
+        for file in dataset.images(SEGMENTATIONS):
+            derived[file.entities.get("subject")].append(Derived(file, dataset))
+    raw = [_dwi_file(file, own, derived) for file in own.images(("dwi", *MAPS))]
+    preprocessed = [
+        _dwi_file(file, dataset, derived)
+        for dataset in others
+        for file in dataset.images(("dwi",))
+        if file.entities.get("desc") == "preproc"
+    ]
+    return tuple(sorted(prefer_preprocessed(raw, preprocessed), key=lambda file: (file.image.name, file.image)))
+
+
+def _dwi_file(file: File, dataset: Dataset, derived: Mapping[str | None, list[Derived]]) -> DwiFile:
+    """Collect what applies to an image; `derived` is by subject."""
+    metadata, findings = _merged_sidecars(dataset.inherited(file, ".json"))
+    bval, bvec, b_table = (next(reversed(dataset.inherited(file, ext)), None) for ext in (".bval", ".bvec", ".b"))
+    offered = fitting(file, derived.get(file.entities.get("subject"), []))
+    return DwiFile(
+        image=file.path,
+        dataset=dataset.root,
+        suffix=file.suffix,
+        entities=file.entities,
+        metadata=metadata,
+        pipeline=dataset.pipeline,
+        bval=bval,
+        bvec=bvec,
+        b_table=b_table,
+        masks=brain_masks(offered),
+        segmentations=tissue_of(offered),
+        aligned=frozenset(one.file.path for one in offered if in_space_of(file, dataset, one)),
+        findings=findings,
+    )
+
+
+def _merged_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Fields of the sidecars, later ones before earlier ones, and what is wrong with them."""
+    merged: dict[str, Any] = {}
+    findings = []
+    for path in paths:
+        try:
+            merged |= dict(read_json(path))
+        except FileNotFoundError:
+            findings.append(replace(unreadable(path, ""), severity="warning"))
+        except (OSError, ValueError, TypeError) as error:
+            value = f"not a JSON object ({error})"
+            findings.append(Finding("error", str(path), value, "Correct or remove the sidecar."))
+    return merged, tuple(findings)

@@ -1,0 +1,63 @@
+"""The gradient table of a scan at the border: inside, b-vectors are unit vectors along the world axes.
+
+A .bvec counts along FSL's axes, as BIDS demands, or along the image's own, as QSIPrep writes it; the two differ in the
+sign of the first component where the affine's determinant is positive. QSIPrep also writes the directions along the
+world axes (MRtrix's .b), which leave no doubt: where they are, they count, and tell what the .bvec follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from bids_shresnet.io.fsl import fsl_axes, image_axes, read_table, unit_directions, write_table
+from bids_shresnet.io.mrtrix import read_b_table, write_b_table
+from bids_shresnet.io.refusals import refuse
+from bids_shresnet.scans import BvecAxes, Dwi, Scan
+
+AXES: Mapping[BvecAxes, Callable[[Float[np.ndarray, "4 4"]], Float[np.ndarray, "3 3"]]] = {
+    "fsl": fsl_axes,
+    "image": image_axes,
+}  # unit world directions of what the components count along, in columns
+CONVENTIONS: Mapping[BvecAxes, str] = {
+    "fsl": "FSL: components along the image's axes, the first flipped if the affine's determinant is positive",
+    "image": "QSIPrep: components along the image's axes, without FSL's flip; the .b beside it, where there is one, "
+    "holds the same directions along the world axes",
+}
+ORTHOGONAL = "Resample it on an orthogonal grid."
+
+
+def read_gradient_table(
+    scan: Scan, affine: Float[np.ndarray, "4 4"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+    """Read b-values in s/mm2 and unit b-vectors along the world axes, zero for b0 volumes.
+
+    `affine` is that of the image's file, which its b-vectors count along.
+
+    Raises
+    ------
+    InputMissing
+        If a file does not exist, or is a link to content that was not fetched.
+    BadInput
+        If the tables cannot be used (see `fsl.read_table`, `mrtrix.read_b_table`) or the grid is sheared.
+    """
+    bvals, bvecs = read_table(scan.bval, scan.bvec)
+    if scan.b_table is not None:
+        return bvals, unit_directions(scan.b_table, read_b_table(scan.b_table), bvals)
+    try:
+        return bvals, bvecs @ AXES[scan.bvec_axes](affine).T
+    except ValueError as error:
+        refuse(scan.image, str(error), ORTHOGONAL)
+
+
+def write_gradient_table(
+    stem: Path, dwi: Dwi, affine: Float[np.ndarray, "4 4"], *, bvec_axes: BvecAxes, b_table: bool
+) -> None:
+    """Write `stem`.bval and .bvec, and .b if asked to, for an image with this affine."""
+    bval, bvec, b = (stem.with_name(stem.name + extension) for extension in (".bval", ".bvec", ".b"))
+    write_table(bval, bvec, dwi.bvals, dwi.bvecs @ AXES[bvec_axes](affine))
+    if b_table:
+        write_b_table(b, dwi.bvals, dwi.bvecs)

@@ -1,0 +1,33 @@
+"""Named arrays in a safetensors file, with a JSON record in its header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+from safetensors import safe_open
+from safetensors.numpy import save
+
+RECORD = "record"
+
+
+def to_bytes(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]) -> bytes:
+    """Arrays with a record of plain JSON."""
+    stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    return bytes(save(stored, metadata={RECORD: json.dumps(record, sort_keys=True)}))
+
+
+def read_record(path: str) -> dict[str, Any]:
+    """The record alone: a few hundred bytes, however many arrays there are."""
+    with safe_open(path, framework="numpy") as file:
+        record: dict[str, Any] = json.loads(file.metadata()[RECORD])
+    return record
+
+
+def read_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """All arrays."""
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

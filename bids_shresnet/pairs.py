@@ -1,0 +1,166 @@
+"""Scanner pairs, and what is left of a dataset for them: inventory, selection, travelling subjects, shells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from bids_shresnet.errors import Finding
+from bids_shresnet.scans import Scan, Scanner, ShImage
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not used, and why, in words a radiographer understands."""
+
+    file: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All DWI of a dataset: usable scans, files left out, and what is wrong or odd.
+
+    Attributes
+    ----------
+    scans
+        Also those whose image cannot be read: an error then says so, but they can be planned with.
+    findings
+        One a file.
+    conflicts
+        Of the findings those that make a scanner doubtful, by its label.
+    """
+
+    scans: tuple[Scan, ...]
+    left_out: tuple[LeftOut, ...]
+    findings: tuple[Finding, ...]
+    conflicts: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+    @property
+    def scanners(self) -> dict[str, Scanner]:
+        """By label, sorted."""
+        found = {scan.scanner.label: scan.scanner for scan in self.scans if scan.scanner}
+        return dict(sorted(found.items()))
+
+    def scans_on(self, label: str) -> tuple[Scan, ...]:
+        """The scans of one scanner."""
+        return tuple(scan for scan in self.scans if scan.scanner_label == label)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The scans to harmonize, and the other usable scans, each with the reason."""
+
+    scans: tuple[Scan, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target scanner with the travelling subjects scanned on both.
+
+    Attributes
+    ----------
+    travelling
+        One (source scan, target scan) a subject, by subject label.
+    repeats
+        One (further target scan, target scan) for each of them that was scanned twice on the target.
+    """
+
+    source: Scanner
+    target: Scanner
+    travelling: tuple[tuple[Scan, Scan], ...]
+    repeats: tuple[tuple[Scan, Scan], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`from-<source>_to-<target>`, the name of its model folder."""
+        return f"from-{self.source.label}_to-{self.target.label}"
+
+    @property
+    def route(self) -> str:
+        """`SOURCE:TARGET`, as `--pair` names it."""
+        return f"{self.source.label}:{self.target.label}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which subjects a fold trains on, stops by and never sees."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What one travelling subject teaches: the same places on both scanners.
+
+    Attributes
+    ----------
+    patches
+        Source channels (coefficients, then contrast) of the 3x3x3 neighbours (C order) of the point that corresponds to
+        a target voxel, at the source's spacing, along its axes and in its head pose: as the source scan looks at
+        application.
+    signal
+        The target's S/S0 there, as measured: neither interpolated nor smoothed; all shells' directions side by side.
+    bvals, bvecs
+        Of the signal, as the target measured it; the directions are turned into the source's head pose.
+    matrix
+        From stacked coefficients to the signal in these directions.
+    noise
+        Variance of the noise in one value of the signal.
+    points
+        Where the patches' centres are in the source scan, RAS+ mm.
+    tissue
+        Values of `Tissue`; 0 and CSF occur where they border on grey or white matter.
+    """
+
+    patches: Float[np.ndarray, "v 27 n"]
+    signal: Float[np.ndarray, "v d"]
+    bvals: Float[np.ndarray, " d"]
+    bvecs: Float[np.ndarray, "d 3"]
+    matrix: Float[np.ndarray, "d c"]
+    noise: Float[np.ndarray, " v"]
+    points: Float[np.ndarray, "v 3"]
+    tissue: Integer[np.ndarray, " v"]
+
+
+@dataclass(frozen=True)
+class Unharmonized:
+    """What the two scanners measured at the matched places, without any method between them.
+
+    Attributes
+    ----------
+    coefficients
+        The source's, fitted without smoothing.
+    maps
+        FA and MD (mm2/s) of the source, on its own grid.
+    target
+        FA and MD of the target at the matched places.
+    """
+
+    coefficients: Float[np.ndarray, "v c"]
+    maps: Float[np.ndarray, "x y z 2"]
+    target: Float[np.ndarray, "v 2"]
+
+
+@dataclass(frozen=True)
+class Travelling:
+    """A travelling subject as the methods see it: the source scan, and what the two scans together teach.
+
+    Attributes
+    ----------
+    missing
+        The same places, but the signal of the shells that the target has and the source lacks; None if that was not
+        asked for.
+    """
+
+    source: ShImage
+    matched: Matched
+    unharmonized: Unharmonized
+    missing: Matched | None = None

@@ -1,0 +1,1 @@
+"""Simulated travelling heads with known truth."""

@@ -1,0 +1,1 @@
+"""From a dataset to a plan: what there is, what will be done, and what is wrong with it."""

@@ -1,0 +1,134 @@
+"""What was found and what would be done with it, as plain records: what --dry-run prints, as tables or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_shresnet.diffusion.shells import find_shells
+from bids_shresnet.errors import Finding
+from bids_shresnet.inputs.index import take_apart
+from bids_shresnet.inputs.sidecars import said
+from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.pairs import Inventory, Pair, Selection
+from bids_shresnet.scans import Scan, Scanner
+
+
+@dataclass(frozen=True)
+class ScannerRow:
+    """A scanner, what the sidecars of its scans say of it, and what makes it doubtful.
+
+    `evidence` is what named it; `echo_times` are in s.
+    """
+
+    label: str
+    manufacturer: str
+    model: str
+    serial: str
+    evidence: str
+    institutions: tuple[str, ...]
+    software_versions: tuple[str, ...]
+    echo_times: tuple[str, ...]
+    scans: int
+    subjects: int
+    conflicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A pair of scanners, and the labels of its travelling subjects."""
+
+    name: str
+    source: str
+    target: str
+    travelling: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that was found."""
+
+    scanners: tuple[ScannerRow, ...]
+    scans: tuple[ScanRow, ...]
+    pairs: tuple[PairRow, ...]
+    findings: tuple[Finding, ...]
+
+
+def overview(
+    inventory: Inventory, pairs: Sequence[Pair], selection: Selection, findings: Iterable[Finding]
+) -> Overview:
+    """Everything that was found and what would be done with it; every DWI of the dataset is in one row."""
+    left_out = [
+        ScanRow(str(item.file), *_labels(item.file), "", "", "left out", item.reason) for item in inventory.left_out
+    ]
+    return Overview(
+        scanners=tuple(_scanner_row(scanner, inventory) for scanner in inventory.scanners.values()),
+        scans=(*_scan_rows(inventory, pairs, selection), *left_out),
+        pairs=tuple(
+            PairRow(p.name, p.source.label, p.target.label, tuple(scan.subject for scan, _ in p.travelling))
+            for p in pairs
+        ),
+        findings=tuple(findings),
+    )
+
+
+def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
+    scans = inventory.scans_on(scanner.label)
+    sidecars = [scan.metadata for scan in scans]
+    return ScannerRow(
+        label=scanner.label,
+        manufacturer=scanner.manufacturer,
+        model=scanner.model,
+        serial=scanner.serial,
+        evidence=scanner.evidence,
+        institutions=tuple(said(sidecars, "InstitutionName")),
+        software_versions=tuple(said(sidecars, "SoftwareVersions")),
+        echo_times=tuple(said(sidecars, "EchoTime")),
+        scans=len(scans),
+        subjects=len({scan.subject for scan in scans}),
+        conflicts=tuple(finding.value for finding in inventory.conflicts.get(scanner.label, ())),
+    )
+
+
+def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> list[ScanRow]:
+    """Say of every usable scan what it is used for; one can teach and be harmonized."""
+    travelling = [both for pair in pairs for both in pair.travelling]
+    used = {
+        "travelling source": {source.image for source, _ in travelling},
+        "travelling target": {target.image for _, target in travelling},
+        "to harmonize": {scan.image for scan in selection.scans},
+    }
+    reasons = {item.file: item.reason for item in selection.left_out}
+    rows = []
+    for scan in inventory.scans:
+        role = "; ".join(name for name, images in used.items() if scan.image in images) or "left out"
+        unused = _why_unused(scan, pairs) if role == "left out" else ""
+        reason = reasons.get(scan.image, unused)
+        where = (scan.subject, scan.entities.get("session", ""), scan.scanner_label)
+        rows.append(ScanRow(str(scan.image), *where, _shells(scan), role, reason))
+    return rows
+
+
+def _why_unused(scan: Scan, pairs: Sequence[Pair]) -> str:
+    """Why no model learns from a usable scan."""
+    own = [pair for pair in pairs if scan.scanner_label in (pair.source.label, pair.target.label)]
+    if not own:
+        return "its scanner is in no pair"
+    if any(scan.subject == source.subject for pair in own for source, _ in pair.travelling):
+        return "another scan stands for this subject"
+    return "the subject was not scanned on the other scanner of the pair"
+
+
+def _labels(file: Path) -> tuple[str, str]:
+    """Subject and session of a file name."""
+    entities = take_apart(file).entities
+    return entities.get("subject", ""), entities.get("session", "")
+
+
+def _shells(scan: Scan) -> str:
+    """Directions by shell, e.g. "50 x 1000 + 50 x 2000"."""
+    shells = find_shells(np.array(scan.bvals))
+    return " + ".join(f"{shell.volumes.size} x {round(shell.bvalue)}" for shell in shells)

@@ -1,0 +1,37 @@
+"""What the spread of the networks is worth: spread against error on held-out subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bids_shresnet.report.style import DARK, FAINT, ORANGE, Drawing, draw, style, tidy
+
+
+def calibration_figure(uncertainty: Mapping[str, Any]) -> Drawing:
+    """Groups of voxels of ascending spread, from the record in model.json."""
+    spreads, errors = ([group[name] for group in uncertainty["Groups"]] for name in ("Spread", "Error"))
+    top = 1.1 * max(*spreads, *errors)
+    with style():
+        figure = Figure(figsize=(5.5, 4.2), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, top], [0, top], color=FAINT, linestyle="--", linewidth=1)
+        axes.plot(spreads, errors, color=DARK, marker="o", markerfacecolor=ORANGE, markersize=7)
+        axes.set(xlim=(0, 1.2 * max(spreads)), ylim=(0, top))
+        axes.set_xlabel("spread of the networks (S/S0)")
+        axes.set_ylabel("error on held-out subjects (S/S0)")
+        tidy(axes, "y")
+        return draw(figure, "uncertainty", _caption(uncertainty), "Error on held-out subjects against the spread")
+
+
+def _caption(uncertainty: Mapping[str, Any]) -> str:
+    return (
+        f"Voxels of held-out subjects in {len(uncertainty['Groups'])} groups of ascending spread: mean spread of the "
+        "networks, which the uncertainty map shows, and root mean square error of the network that never saw the "
+        f"subject, less the noise of the target's scan. Rank correlation over voxels: "
+        f"{uncertainty['RankCorrelation']:.2f}. On the dashed line the spread would be as large as the error. Above it "
+        "the networks miss alike what they were never shown, and the map is to be read as an order of voxels, not as "
+        "an error bar."
+    )

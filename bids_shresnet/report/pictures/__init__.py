@@ -1,0 +1,1 @@
+"""Images of one scan, before and after."""

@@ -1,0 +1,207 @@
+"""The report on a subject: what was done to its scans, what changed, how far that can be trusted; one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bids_shresnet.io.storage import MISSING
+from bids_shresnet.outputs.past_runs import RunRecord
+from bids_shresnet.report.page import percent, render
+from bids_shresnet.report.pictures.gallery import Gallery, Panel
+from bids_shresnet.settings import METHOD_NAMES, NOTHING
+
+TEMPLATE = "subject.html.jinja"
+SECTIONS = ("images", "metrics", "trust")  # that show panels
+EMBEDDED = 7_000_000  # bytes of pictures that stand in the page, a quarter less than what they take there
+USUAL = 0.02  # share of a healthy brain that is beyond the guard's threshold
+MANY = 0.05  # the same: worth a warning
+CLIPPED = 0.01  # share of S/S0 outside [0, 1] that is worth a warning
+VERDICTS = {"yes": "is proven", "no": "is not proven", "not enough subjects": "cannot be proven"}
+
+
+NO_NUMBERS: Mapping[str, Any] = {
+    "Regions": {"From": "", "Means": []},
+    "Angles": {"Median": None, "Voxels": 0},
+    "Target": {"File": "", "Missing": "", "Agreement": []},
+}
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """One harmonized scan.
+
+    Attributes
+    ----------
+    scan
+        Its file.
+    record
+        `Harmonization` of its sidecar.
+    qc
+        Rows of desc-harmonization_qc.tsv, before and after.
+    gallery
+        None where its figures are not there.
+    """
+
+    scan: str
+    record: Mapping[str, Any]
+    qc: tuple[Mapping[str, str], ...]
+    gallery: Gallery | None
+
+    @property
+    def source(self) -> str:
+        """Label of the source scanner."""
+        return str(self.record["SourceScanner"]["Label"])
+
+    @property
+    def target(self) -> str:
+        """Label of the target scanner."""
+        return str(self.record["TargetScanner"]["Label"])
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """What was measured while the figures were made."""
+        return self.gallery.record if self.gallery else NO_NUMBERS
+
+    @property
+    def held_out(self) -> list[tuple[str, float, float]]:
+        """Place, NMSE before and NMSE after of a travelling subject, by the network that never saw it."""
+        errors = self.record.get("HeldOutErrors", {})
+        before, after = errors.get(NOTHING, {}), errors.get(self.record["Method"], {})
+        return [(place, before[place]["NMSE"], after[place]["NMSE"]) for place in before if place in after]
+
+    @property
+    def improved(self) -> int:
+        """In how many places of `held_out` the error fell."""
+        return sum(after < before for _, before, after in self.held_out)
+
+    def panels(self, section: str) -> list[Panel]:
+        """Its pictures of one section."""
+        return [panel for panel in self.gallery.panels if panel.section == section] if self.gallery else []
+
+
+@dataclass(frozen=True)
+class SubjectReport:
+    """All that the page says.
+
+    Attributes
+    ----------
+    run
+        The last run that worked on the subject; None where none is recorded.
+    methods
+        The methods text.
+    group
+        Whether a report on the group lies beside this one.
+    """
+
+    subject: str
+    scans: tuple[ScanReport, ...]
+    run: RunRecord | None
+    methods: str
+    group: bool
+
+
+def subject_report(report: SubjectReport) -> str:
+    """Return the page."""
+    facts: dict[str, Any] = {
+        "pairing": list(pairing(report)),
+        "failures": [row for row in (report.run.rows if report.run else ()) if row["status"] == "failed"],
+        "verdict": verdict,
+        "warnings": warnings,
+        "changes": changes,
+        "embedded": _embedded(report.scans),
+        "usual": USUAL,
+    }
+    return render(TEMPLATE, report=report, about=about(report), methods=report.methods, **facts)
+
+
+def verdict(scan: ScanReport) -> tuple[str, str]:
+    """Whether the model is proven better than doing nothing: the answer and a sentence."""
+    proof, method = scan.record["Proof"], METHOD_NAMES[scan.record["Method"]]
+    found = proof.get("BetterThan", {}).get(NOTHING)
+    if found is None:
+        return "no", "It is not known whether harmonizing helps: the model was never cross-validated (`group` does)."
+    if proof["Method"] != scan.record["Method"]:
+        other = METHOD_NAMES[proof["Method"]]
+        return "no", f"It is not known whether {method} helps: {other} was cross-validated."
+    claim = f"that {method} from {scan.source} to {scan.target} is better than doing nothing"
+    on = f"on {proof['Subjects']} held-out subjects (largest p = {found['LargestP']:g}"
+    floor = f"; below {found['SmallestPossibleP']:g} no p is possible)" if found["Answer"] not in ("yes", "no") else ")"
+    return found["Answer"], f"It {VERDICTS[found['Answer']]} {claim}, {on}{floor}."
+
+
+def warnings(scan: ScanReport) -> list[str]:
+    """What a reader must know before using the scan, a sentence each."""
+    record, share = scan.record, scan.record["Novelty"]["MarkedFraction"]
+    predicted = [f"{shell['BValue']:.0f}" for shell in record.get("PredictedShells", [])]
+    kept = " These voxels were left as measured." if record["Novelty"]["LeftAsMeasured"] else ""
+    worse = [place for place, before, after in scan.held_out if after > before]
+    found = {
+        f"{percent(share).removeprefix('+')} of the brain are unlike anything the model was trained on; of a healthy "
+        f"scan of this scanner {USUAL:.0%} are.{kept}": share > MANY,
+        f"{percent(record['ClippedSignal']).removeprefix('+')} of S/S0 was outside 0 to 1 and clipped: look at the b0 "
+        "volumes and for motion.": record["ClippedSignal"] > CLIPPED,
+        f"The shells b = {', '.join(predicted)} s/mm² were never measured in any form; they are predictions.": bool(
+            predicted
+        ),
+        f"On this very subject the error became larger in {', '.join(worse)}.": bool(worse),
+        "The figures of this scan are missing; `participant` draws them again.": scan.gallery is None,
+    }
+    return [sentence for sentence, holds in found.items() if holds]
+
+
+def changes(scan: ScanReport) -> list[tuple[str, str, float, float]]:
+    """Region, quantity and its means before and after; MD in 10^-3 mm2/s."""
+    means = scan.numbers["Regions"]["Means"]
+    rows = [(one["Region"], "FA", one["FA"]["before"], one["FA"]["after"]) for one in means]
+    return rows + [(one["Region"], "MD", 1e3 * one["MD"]["before"], 1e3 * one["MD"]["after"]) for one in means]
+
+
+def pairing(report: SubjectReport) -> Iterator[tuple[str, str, str, str]]:
+    """Scan, scanner, role and why, a row a scan; those of an earlier run come last."""
+    rows = report.run.rows if report.run else ()
+    goals = {scan.target for scan in report.scans}
+    for row in rows:
+        own = [scan for scan in report.scans if scan.scan == row["file"]]
+        scanner = row.get("scanner", MISSING) if not own else own[0].source
+        role = "source" if own else "target" if scanner in goals else "not used"
+        models = ", ".join(scan.record["Model"] for scan in own)
+        reason = "" if row["reason"] == MISSING else f": {row['reason']}"
+        yield row["file"], scanner, role, f"{row['status']}{reason}" + (f"; model {models}" if models else "")
+    said = {row["file"] for row in rows}
+    for scan in report.scans:
+        if scan.scan not in said:
+            yield scan.scan, scan.source, "source", f"harmonized by an earlier run; model {scan.record['Model']}"
+
+
+def about(report: SubjectReport) -> dict[str, str]:
+    """Run, models and versions, by name."""
+    run = report.run
+    facts = {"run": run.name, "started": run.started, "command": run.command} if run else {"run": MISSING}
+    for scan in report.scans:
+        record, of = scan.record, f", {scan.scan} to {scan.target}" if len(report.scans) > 1 else ""
+        seen = (
+            "yes: it was harmonized by the fold that never saw it"
+            if record["SubjectInTraining"]
+            else "no: the mean of all folds"
+        )
+        facts |= {
+            f"model{of}": f"{record['Model']}, SHA-256 {record['ModelSHA256']}",
+            f"method{of}": METHOD_NAMES[record["Method"]],
+            f"fold{of}": ", ".join(record["Networks"]),
+            f"subject in training{of}": seen,
+        }
+    return facts | dict(run.software if run else {})
+
+
+def _embedded(scans: Sequence[ScanReport]) -> set[str]:
+    """Files that stand in the page itself: as many pictures, in their order, as keep it below 10 MB."""
+    chosen, total = set(), 0
+    for section in SECTIONS:
+        for panel in (panel for scan in scans for panel in scan.panels(section)):
+            for file, drawing in zip(panel.files, panel.pictures.values(), strict=True):
+                total += len(drawing.png)
+                if total <= EMBEDDED:
+                    chosen.add(file)
+    return chosen

@@ -1,0 +1,1 @@
+"""Processes, memory, signals, temporary files, progress."""

@@ -1,1 +1,0 @@
-"""The verbs: each step reads, calls pure functions and writes; only `app.py` knows their order."""

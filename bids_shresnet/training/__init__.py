@@ -1,0 +1,1 @@
+"""From travelling subjects to a fitted model."""

@@ -1,0 +1,1 @@
+"""The order of the work, a page for each result: models, harmonized scans, reports."""

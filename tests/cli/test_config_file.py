@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_shresnet.cli.config_file import from_record, to_record
+from bids_shresnet.config import Config
+from bids_shresnet.errors import UnknownLevel, UsageError
+from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
+
+NUMBERS = st.integers(1, 10**6)
+RATES = st.floats(1e-6, 1)
+LABELS = st.lists(st.text("ab0+", min_size=1, max_size=3), max_size=3).map(tuple)
+PATHS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8).map(Path)
+SETTINGS = st.fixed_dictionaries(
+    {
+        "bids_dir": PATHS.map(Path("/data").joinpath),
+        "output_dir": st.just(Path("out")),
+        "analysis_level": st.sampled_from(["participant", "group"]),
+        "participant_label": LABELS,
+        "session_label": LABELS,
+        "derivatives": st.lists(st.text(max_size=5), max_size=2).map(tuple),
+        "target": st.none() | st.text(),
+        "scanner_map": st.none() | PATHS,
+        "work_dir": st.none() | PATHS,
+        "sh_order": st.none() | st.sampled_from([2, 4, 6, 8]),
+        "nprocs": st.none() | NUMBERS,
+        "method": st.sampled_from(METHODS),
+        "methods": st.lists(st.sampled_from(METHODS), unique=True).map(tuple),
+        "paper": st.booleans(),
+        "proof": st.booleans(),
+        "resblocks": st.lists(st.integers(0, 9), max_size=3).map(tuple),
+        "output_directions": st.sampled_from(["source", "target"]),
+        "verbose": st.integers(0, 3),
+    }
+)
+NETWORK = st.fixed_dictionaries({"resblocks": NUMBERS, "hidden": st.none() | NUMBERS, "skip": st.booleans()})
+TRAINING = st.fixed_dictionaries(
+    {
+        "folds": NUMBERS,
+        "schedule": st.sampled_from(["annealed", "two-stage"]),
+        "adam_learning_rate": RATES,
+        "decay": RATES,
+    }
+)
+MINIMAL = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
+
+
+@given(setting=SETTINGS, network=NETWORK, training=TRAINING)
+@settings(max_examples=50)
+def test_a_record_rebuilds_its_configuration(
+    setting: dict[str, Any], network: dict[str, Any], training: dict[str, Any]
+) -> None:
+    config = Config(**setting, network=NetworkConfig(**network), training=TrainingConfig(**training))
+    assert from_record(to_record(config)) == config
+    assert from_record(json.loads(json.dumps(to_record(config), allow_nan=False))) == config
+
+
+def test_a_record_names_every_setting_and_defaults_fill_what_one_leaves_out() -> None:
+    config = Config(Path("/data"), Path("/out"), "group")
+    assert from_record(MINIMAL) == config
+    assert set(to_record(config)["training"]) == set(vars(TrainingConfig()))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"targte": "A"}, "targte"),
+        ({"training": {"fold": 3}}, r"training\.fold"),
+        ({"training": 3}, "training"),
+        ({"training": {"folds": "many"}}, r"training\.folds: 'many'"),
+        ({"training": {"folds": True}}, r"training\.folds: True"),
+        ({"training": {"decay": "0.9"}}, r"training\.decay"),
+        ({"participant_label": "01"}, "participant_label"),
+        ({"participant_label": [1]}, "participant_label: 1"),
+        ({"sh_order": 3}, "sh-order 3"),
+        ({"bids_dir": None}, "bids_dir"),
+    ],
+)
+def test_a_record_that_fits_no_configuration_is_refused_by_the_name_of_the_setting(
+    change: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(UsageError, match=name):
+        from_record({**MINIMAL, **change})
+
+
+def test_a_record_of_an_unknown_analysis_level_is_refused() -> None:
+    with pytest.raises(UnknownLevel, match="session"):
+        from_record({**MINIMAL, "analysis_level": "session"})
+
+
+def test_a_record_without_a_dataset_is_incomplete() -> None:
+    with pytest.raises(UsageError, match="bids_dir"):
+        from_record({"output_dir": "/out", "analysis_level": "group"})

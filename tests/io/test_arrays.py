@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_shresnet.io.arrays import open_arrays, read_array_record, write_arrays
+
+ARRAYS = {"patches": np.arange(24, dtype=np.float16).reshape(2, 3, 4), "tissue": np.array([1, 2], dtype=np.uint8)}
+
+
+def test_arrays_and_their_record_come_back(tmp_path: Path) -> None:
+    write_arrays(tmp_path, ARRAYS, {"inputs": "abc"})
+    found = open_arrays(tmp_path)
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert read_array_record(tmp_path) == {"inputs": "abc"}
+
+
+def test_arrays_of_a_former_content_are_gone(tmp_path: Path) -> None:
+    write_arrays(tmp_path, ARRAYS, {"inputs": "abc"})
+    write_arrays(tmp_path, {"tissue": np.array([3])}, {"inputs": "def"})
+    assert open_arrays(tmp_path).keys() == {"tissue"}
+
+
+def test_opened_arrays_stay_on_disk_and_cannot_be_written(tmp_path: Path) -> None:
+    write_arrays(tmp_path, ARRAYS, {})
+    opened = open_arrays(tmp_path)["patches"]
+    assert isinstance(opened, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        opened[0] = 1
+
+
+def test_a_folder_is_unfinished_until_all_arrays_are_written(tmp_path: Path) -> None:
+    assert read_array_record(tmp_path / "missing") is None
+    unwritable = {**ARRAYS, "broken": np.array([object()])}
+    with pytest.raises(TypeError):
+        write_arrays(tmp_path / "half", unwritable, {"weird": object()})
+    assert read_array_record(tmp_path / "half") is None

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_shresnet.errors import BadInput, InputMissing
+from bids_shresnet.phantom.score import nmse, score
+from bids_shresnet.phantom.simulate import PhantomConfig, main, write_phantom
+
+SUFFIXES = (".nii.gz", ".bval", ".bvec")
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("phantom")
+    write_phantom(out, PhantomConfig(subjects=1, apply_only=0, voxel_mm=8.0, directions=12))
+    return out
+
+
+def harmonized_by_copy(source: Path, results: Path) -> Path:
+    """Results whose only harmonized scan is a copy of another one."""
+    stem = results / "sub-01" / "ses-ge" / "dwi" / "sub-01_ses-ge_desc-harmonized_dwi"
+    stem.parent.mkdir(parents=True)
+    for suffix in SUFFIXES:
+        shutil.copy(f"{source}{suffix}", f"{stem}{suffix}")
+    return results
+
+
+def test_nmse_of_a_tenfold_too_large_value_is_81() -> None:
+    truth = np.array([1.0, -2.0, 3.0])
+    assert nmse(truth, 10 * truth) == pytest.approx(81)
+
+
+def test_the_truth_itself_scores_no_error(phantom: Path, tmp_path: Path) -> None:
+    scores = score(phantom, harmonized_by_copy(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path))
+    assert len(scores) == 6
+    assert all(row.after == 0 and row.before > 0 and row.decrease == 1 for row in scores)
+
+
+def test_the_source_scan_itself_scores_no_decrease(
+    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = harmonized_by_copy(phantom / "bids/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi", tmp_path)
+    assert all(row.decrease == 0 for row in score(phantom, results))
+    assert main([str(phantom), "--score", str(results)]) == 0
+    assert capsys.readouterr().out.count(" 0.0%") == 6
+
+
+def test_other_directions_are_refused(phantom: Path, tmp_path: Path) -> None:
+    results = harmonized_by_copy(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path)
+    bvec = next(results.rglob("*.bvec"))
+    np.savetxt(bvec, np.roll(np.loadtxt(bvec), 1, axis=0))
+    with pytest.raises(BadInput, match="other directions"):
+        score(phantom, results)
+
+
+def test_nothing_to_score_is_missing_input(phantom: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputMissing, match="no harmonized scan"):
+        score(phantom, tmp_path)
+    with pytest.raises(InputMissing, match="no truth"):
+        score(tmp_path, phantom)
+    assert main([str(tmp_path), "--score", str(phantom)]) == 66

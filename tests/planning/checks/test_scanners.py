@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bids_shresnet.errors import InputMissing
+from bids_shresnet.pairs import Inventory
+from tests.datasets import GE, PRISMA, Series, write_tree
+from tests.inventories import find
+
+PREMIER = GE | {"ManufacturersModelName": "SIGNA Premier"}
+SHARK = {"SoftwareVersions": "syngo MR E11", "InstitutionName": "A", "EchoTime": 0.09}
+
+
+def found(root: Path, sidecars: list[dict[str, Any]], tables: dict[str, Any] | None = None, **flags: Any) -> Inventory:
+    """Inventory of one subject a sidecar, 01, 02, ..."""
+    tree = {f"sub-0{n}/dwi/sub-0{n}_dwi": Series(sidecar=sidecar) for n, sidecar in enumerate(sidecars, 1)}
+    return find(write_tree(root / "data", tree | (tables or {})), **flags)
+
+
+def doubts(inventory: Inventory) -> dict[str, list[str]]:
+    assert {finding for some in inventory.conflicts.values() for finding in some} <= set(inventory.findings)
+    return {label: [finding.value for finding in some] for label, some in inventory.conflicts.items()}
+
+
+def test_a_dataset_without_contradictions_leaves_no_doubts(tmp_path: Path) -> None:
+    tables = {
+        "participants.tsv": [["participant_id", "manufacturer", "serial"], ["sub-01", "SIEMENS", "66083.0"]],
+        "README": "sub-01 was scanned on a Siemens Prisma, sub-02 on a GE",
+    }
+    inventory = found(tmp_path, [PRISMA | SHARK, GE | SHARK], tables)
+    assert (inventory.conflicts, inventory.findings) == ({}, ())
+
+
+def test_one_serial_number_for_two_models_makes_both_doubtful(tmp_path: Path) -> None:
+    said = doubts(found(tmp_path, [GE, PREMIER]))
+    assert set(said) == {"SIGNAEXCITE000000UOWMR1", "SIGNAPremier000000UOWMR1"}
+    assert all(
+        values == ["one serial number, 000000UOWMR1, for 2 models: SIGNA EXCITE, SIGNA Premier"]
+        for values in said.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("InstitutionName", ["A", "a ", "B"]), ("SoftwareVersions", [["E11", "x"], "E12"]), ("EchoTime", [0.09, 0.1])],
+)
+def test_a_change_inside_one_scanner_is_warned_of_and_leaves_it_one(
+    tmp_path: Path, key: str, values: list[Any]
+) -> None:
+    inventory = found(tmp_path, [PRISMA | {key: value} for value in values])
+    assert list(inventory.scanners) == ["Prisma66083"]
+    (finding,) = inventory.conflicts["Prisma66083"]
+    assert (finding.severity, finding.value.split()[0]) == ("warning", key)
+    assert finding.value.count("(") == 2
+    assert f"--split-by {key}" in finding.remedy
+
+
+def test_split_by_makes_a_scanner_of_each_value(tmp_path: Path) -> None:
+    sidecars = [PRISMA | {"SoftwareVersions": version, "EchoTime": 0.09} for version in ("E11", "E12", "E12")]
+    inventory = found(tmp_path, sidecars, split_by=("SoftwareVersions", "EchoTime"))
+    assert {label: len(inventory.scans_on(label)) for label in inventory.scanners} == {
+        "Prisma66083E11009": 1,
+        "Prisma66083E12009": 2,
+    }
+    assert inventory.findings == ()
+
+
+def test_values_that_would_become_one_label_are_an_error(tmp_path: Path) -> None:
+    sidecars = [PRISMA | {"SoftwareVersions": version} for version in ("1.23", "12.3")]
+    (finding,) = found(tmp_path, sidecars, split_by=("SoftwareVersions",)).findings
+    assert finding.severity == "error"
+    assert "1.23 (1); 12.3 (1)" in finding.value
+
+
+def test_a_key_that_a_scan_lacks_is_an_error_and_one_that_all_lack_missing_input(tmp_path: Path) -> None:
+    sidecars = [PRISMA, PRISMA | {"SoftwareVersions": "E11"}]
+    inventory = found(tmp_path, sidecars, split_by=("SoftwareVersions",))
+    assert [(f.severity, "SoftwareVersions" in f.value, "sub-01" in f.file) for f in inventory.findings] == [
+        ("error", True, True)
+    ]
+    with pytest.raises(InputMissing, match="SoftwareVersion:"):
+        find(tmp_path / "data", split_by=("SoftwareVersion",))
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"participants.tsv": [["participant_id", "Vendor"], ["sub-01", "Philips"]]}, ("Philips", "Siemens")),
+        ({"participants.tsv": [["participant_id", "serial_number"], ["01", "35343.0"]]}, ("35343.0", "66083")),
+        ({"sub-01/sub-01_scans.tsv": [["filename", "model"], ["dwi/sub-01_dwi.nii.gz", "Trio"]]}, ("Trio", "Prisma")),
+        ({"README.md": "GE and Siemens\n* sub-01: GE\n"}, ("README.md", "GE")),
+    ],
+)
+def test_tables_and_readme_are_not_believed_but_named(
+    tmp_path: Path, tables: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    inventory = found(tmp_path, [PRISMA, GE], tables)
+    assert set(inventory.scanners) == {"Prisma66083", "SIGNAEXCITE000000UOWMR1"}
+    (value,) = doubts(inventory)["Prisma66083"]
+    assert all(word in value for word in words)
+    assert "SIGNAEXCITE000000UOWMR1" not in inventory.conflicts
+
+
+def test_a_machine_that_the_map_names_twice_is_doubtful(tmp_path: Path) -> None:
+    lines = [["scan", "scanner"], ["sub-01", "A"], ["sub-02", "B"]]
+    (tmp_path / "map.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+    said = doubts(found(tmp_path, [PRISMA, PRISMA], scanner_map=tmp_path / "map.tsv"))
+    assert said == {
+        "A": ["one machine by its sidecars: Prisma 66083"],
+        "B": ["one machine by its sidecars: Prisma 66083"],
+    }

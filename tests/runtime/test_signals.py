@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bids_shresnet.errors import Interrupted
+from bids_shresnet.io.storage import atomic_path
+from bids_shresnet.runtime.signals import STOP, stopping_when_told
+
+POOL = """
+import sys, time
+from pathlib import Path
+from bids_shresnet.errors import Interrupted
+from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.runtime.signals import stopping_when_told
+from tests.runtime.test_signals import half_written
+
+if __name__ == "__main__":
+    with stopping_when_told():
+        list(Workers(2, 1).run(half_written, [Path(sys.argv[1]) / name for name in "abcdefgh"]))
+"""
+
+
+def half_written(path: Path) -> None:
+    """Be in the middle of a file for a long time."""
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        time.sleep(300)
+
+
+def told(number: signal.Signals) -> None:
+    """Get a signal in the middle of something."""
+    with stopping_when_told():
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+
+@pytest.mark.parametrize("number", STOP, ids=lambda number: number.name)
+def test_a_signal_ends_the_body_with_the_code_for_try_again_and_what_was_before_is_restored(
+    number: signal.Signals,
+) -> None:
+    before = [signal.getsignal(one) for one in STOP]
+    with pytest.raises(Interrupted, match=f"stopped by {number.name}") as stop:
+        told(number)
+    assert stop.value.code == stop.value.exit_code == 75 == os.EX_TEMPFAIL
+    assert [signal.getsignal(one) for one in STOP] == before
+
+
+def test_what_goes_on_after_an_error_does_not_go_on_after_a_signal() -> None:
+    assert not issubclass(Interrupted, Exception)
+
+
+def test_a_worker_can_hand_it_on() -> None:
+    assert str(pickle.loads(pickle.dumps(Interrupted("SIGTERM")))) == str(Interrupted("SIGTERM"))
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["told alone", "told with its workers"])
+def test_workers_stop_with_their_parent_and_leave_nothing_half_written(to_all: bool, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(POOL)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, str(tmp_path / "script.py"), str(out)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    with subprocess.Popen(command, start_new_session=True, env=environment) as parent:
+        deadline = time.monotonic() + 200
+        while len(list(out.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(list(out.iterdir())) == 2
+        started = time.monotonic()
+        (os.killpg if to_all else os.kill)(parent.pid, signal.SIGTERM)
+        assert parent.wait(30) == Interrupted.exit_code
+        assert time.monotonic() - started < 15
+    assert not list(out.iterdir())
