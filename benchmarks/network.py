@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv3d
 
 from bids_shresnet.network.convolution import PatchConvolution
-from bids_shresnet.network.patches import CHUNK, as_patches, rows_of
-from bids_shresnet.network.shresnet import Architecture, SHResNet, build
+from bids_shresnet.network.patches import PATCHES_PER_CHUNK, patches_to_rows, rows_to_patches
+from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 
 SECONDS = 3.0
 
@@ -30,7 +30,7 @@ class Convolved(PatchConvolution):
     def forward(self, rows: Float[Tensor, "b 27 i"]) -> Float[Tensor, "b 27 o"]:
         """At every place."""
         weight = self.weight.contiguous(memory_format=torch.channels_last_3d)
-        return rows_of(conv3d(as_patches(rows), weight, self.bias, padding=1))
+        return patches_to_rows(conv3d(rows_to_patches(rows), weight, self.bias, padding=1))
 
 
 def convolved(network: SHResNet) -> SHResNet:
@@ -53,7 +53,7 @@ def rate(work: Callable[[], int]) -> float:
 def training_step(network: nn.Module, batch: int) -> Callable[[], int]:
     """One step of Adam on random patches."""
     optimizer = torch.optim.Adam(network.parameters())
-    patches, target = as_patches(torch.randn(batch, 27, 15)), torch.randn(batch, 15)
+    patches, target = rows_to_patches(torch.randn(batch, 27, 15)), torch.randn(batch, 15)
 
     def step() -> int:
         optimizer.zero_grad()
@@ -66,12 +66,12 @@ def training_step(network: nn.Module, batch: int) -> Callable[[], int]:
 
 def prediction(network: nn.Module) -> Callable[[], int]:
     """One chunk of a whole-brain application."""
-    patches = as_patches(torch.randn(CHUNK, 27, 15))
+    patches = rows_to_patches(torch.randn(PATCHES_PER_CHUNK, 27, 15))
 
     def predict() -> int:
         with torch.inference_mode():
             network(patches)
-        return CHUNK
+        return PATCHES_PER_CHUNK
 
     return predict
 
@@ -79,7 +79,10 @@ def prediction(network: nn.Module) -> Callable[[], int]:
 def main() -> None:
     """Measure and print."""
     torch.set_num_threads(1)
-    networks = {"convolutions": convolved(build(Architecture(), seed=1)), "products": build(Architecture(), seed=1)}
+    networks = {
+        "convolutions": convolved(build_shresnet(Architecture(), seed=1)),
+        "products": build_shresnet(Architecture(), seed=1),
+    }
     for kind, work in {
         "training, batch 128": lambda network: training_step(network, 128),
         "training, batch 256": lambda network: training_step(network, 256),
@@ -87,7 +90,9 @@ def main() -> None:
     }.items():
         rates = {name: rate(work(network)) for name, network in networks.items()}
         for name, found in rates.items():
-            sys.stdout.write(f"{kind + ', ' + name:40s} {found:8.0f} patches/s  {found / rates['convolutions']:5.2f}\n")
+            sys.stdout.write(
+                f"{kind + ', ' + name:40s} {found:8.0f} patches/s  {found / rates['convolutions']:5.2f}\n"
+            )
 
 
 if __name__ == "__main__":

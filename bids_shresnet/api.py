@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.harmonization.predict import method_for
-from bids_shresnet.harmonization.result import PathLike, Result, as_dwi
-from bids_shresnet.harmonization.rewrite import Choices, rewrite
-from bids_shresnet.inputs.load_scan import Loaded, load, with_mask
-from bids_shresnet.io.fsl import as_written, read_table, to_fsl
+from bids_shresnet.harmonization.apply_model import HarmonizeOptions, apply_model
+from bids_shresnet.harmonization.predict import applicable_method
+from bids_shresnet.harmonization.result import PathLike, Result, dwi_from_arrays
+from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0, load_scan
+from bids_shresnet.io.fsl import read_fsl_table, round_gradient_table, to_fsl
 from bids_shresnet.io.voxel_order import VoxelOrder
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.scans import Scan
@@ -103,12 +103,14 @@ def harmonize(
         entities={},
         metadata={},
         scanner=None,
-        bvals=tuple(read_table(*tables)[0].tolist()),
+        bvals=tuple(read_fsl_table(*tables)[0].tolist()),
         dataset=path.parent,
         mask=None if mask is None else Path(mask),
     )
-    choices = _choices(model, method, device, output_directions, abstain, predict_missing_shells)
-    return _harmonized(model, load(scan), subject, choices, nib.load(path))
+    choices = _make_options(
+        model, method, device, output_directions, abstain, predict_missing_shells
+    )
+    return _harmonize_dwi(model, load_scan(scan), subject, choices, nib.load(path))
 
 
 def harmonize_arrays(
@@ -151,20 +153,30 @@ def harmonize_arrays(
         If the arrays do not match, or the scan lacks a shell of the model.
     """
     signal = data.astype(np.float32, copy=False)
-    dwi = as_dwi(signal, affine, np.asarray(bvals, float), np.asarray(bvecs, float))
-    brain = None if mask is None else VoxelOrder.of(affine).to_canonical(np.asarray(mask) > 0)
-    choices = _choices(model, method, device, output_directions, abstain, predict_missing_shells)
-    return _harmonized(model, with_mask(dwi, brain), subject, choices, nib.Nifti1Image(signal, affine))
+    dwi = dwi_from_arrays(signal, affine, np.asarray(bvals, float), np.asarray(bvecs, float))
+    brain = (
+        None if mask is None else VoxelOrder.from_affine(affine).to_canonical(np.asarray(mask) > 0)
+    )
+    choices = _make_options(
+        model, method, device, output_directions, abstain, predict_missing_shells
+    )
+    return _harmonize_dwi(
+        model, add_mask_and_s0(dwi, brain), subject, choices, nib.Nifti1Image(signal, affine)
+    )
 
 
-def _harmonized(model: Model, loaded: Loaded, subject: str | None, choices: Choices, template: Any) -> Result:
+def _harmonize_dwi(
+    model: Model, loaded: LoadedScan, subject: str | None, options: HarmonizeOptions, template: Any
+) -> Result:
     """The one way on which both forms meet."""
     if subject is not None and subject not in model.card["Subjects"]:
         msg = f"subject {subject} is none of the model's travelling subjects ({', '.join(model.card['Subjects'])})"
         raise UsageError(msg)
-    rewritten = rewrite(loaded, model, model.folds_for(subject), choices)
-    order, result = VoxelOrder.of(np.asarray(template.affine, float)), rewritten.result
-    bvals, bvecs = as_written(rewritten.dwi.bvals, to_fsl(rewritten.dwi.bvecs, order.affine))
+    rewritten = apply_model(loaded, model, model.folds_for(subject), options)
+    order, result = VoxelOrder.from_affine(np.asarray(template.affine, float)), rewritten.prediction
+    bvals, bvecs = round_gradient_table(
+        rewritten.dwi.bvals, to_fsl(rewritten.dwi.bvecs, order.affine)
+    )
     spread = result.uncertainty
     return Result(
         dwi=order.from_canonical(rewritten.dwi.data),
@@ -174,19 +186,26 @@ def _harmonized(model: Model, loaded: Loaded, subject: str | None, choices: Choi
         mask=order.from_canonical(loaded.mask),
         novelty=order.from_canonical(result.novelty),
         uncertainty=None if spread is None else order.from_canonical(spread),
-        measured=rewritten.measured,
-        template=template,
+        measured_volume_count=rewritten.measured_volume_count,
+        reference_image=template,
     )
 
 
-def _choices(
-    model: Model, method: Method | None, device: str, directions: Literal["source", "target"], abstain: bool, more: bool
-) -> Choices:
+def _make_options(
+    model: Model,
+    method: Method | None,
+    device: str,
+    output_directions: Literal["source", "target"],
+    abstain: bool,
+    predict_missing_shells: bool,
+) -> HarmonizeOptions:
     """What is asked for, if the model can do it."""
-    if method is not None and (method not in METHODS or method_for(model, method) != method):
+    if method is not None and (method not in METHODS or applicable_method(model, method) != method):
         msg = f"method {method}: the model {model.name} has learned {model.card['FittedAs']} and cannot be applied so"
         raise UsageError(msg)
-    if more and not model.missing_shells:
+    if predict_missing_shells and not model.missing_shells:
         msg = f"the model {model.name} was not trained to predict shells that its source lacks"
         raise UsageError(msg)
-    return Choices(method or model.card["Method"], device, directions, abstain, more)
+    return HarmonizeOptions(
+        method or model.card["Method"], device, output_directions, abstain, predict_missing_shells
+    )

@@ -24,20 +24,22 @@ from bids_shresnet.settings import (
     TrainingConfig,
 )
 
-RAW = "raw"  # what BIDS URIs call the input dataset
+RAW_DATASET_NAME = "raw"  # what BIDS URIs call the input dataset
 AnalysisLevel = Literal["participant", "group"]
 Stage = Literal["all", "prepare", "train", "evaluate"]
-ALL = "all"  # --target: every scanner in turn
-LEVELS: Mapping[str, AnalysisLevel] = {  # and what the BIDS execution specification calls them
+ALL_TARGETS = "all"  # --target: every scanner in turn
+ANALYSIS_LEVELS: Mapping[
+    str, AnalysisLevel
+] = {  # and what the BIDS execution specification calls them
     "participant": "participant",
     "group": "group",
     "subject": "participant",
     "dataset": "group",
 }
-LABEL = re.compile(r"[0-9A-Za-z+]+")
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
-BYTES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+LABEL_PATTERN = re.compile(r"[0-9A-Za-z+]+")
+DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+MEMORY_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
+BYTES_PER_UNIT = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def _aliases(*names: str) -> object:
@@ -60,17 +62,23 @@ class Config:
     """Root of the BIDS dataset; it is only read."""
     output_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT_DIR")]
     """Where `derivatives/shresnet` is written."""
-    analysis_level: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="{participant,group}")]
+    analysis_level: Annotated[
+        tyro.conf.Positional[str], tyro.conf.arg(metavar="{participant,group}")
+    ]
     """participant: find pairs, train or load models, harmonize. group: train every pair and prove
     it on held-out subjects, harmonize nothing. `participant group` does both, the group first."""
 
     participant_label: Annotated[
         tuple[str, ...],
-        _aliases("--participant_label", "--participant-labels", "--participant_labels", "--subject-label"),
+        _aliases(
+            "--participant_label", "--participant-labels", "--participant_labels", "--subject-label"
+        ),
     ] = ()
     """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every travelling subject.
     With --stage prepare, the subjects to prepare."""
-    exclude_participant_label: Annotated[tuple[str, ...], _aliases("--exclude_participant_label")] = ()
+    exclude_participant_label: Annotated[
+        tuple[str, ...], _aliases("--exclude_participant_label")
+    ] = ()
     """Subjects to use for nothing, neither training nor harmonizing: a phantom, for instance."""
     session_label: Annotated[tuple[str, ...], _aliases("--session_label", "--session-id")] = ()
     """Sessions to harmonize, with or without `ses-`; all by default."""
@@ -114,11 +122,11 @@ class Config:
     linear_rish, whose template it needs)."""
     paper: bool = False
     """Do exactly as the paper did: its network, its two-stage schedule on all voxels, RISH projection, nothing else."""
-    proof: bool = True
+    validation: bool = True
     """group: cross-validate. Without it models are only trained."""
     resblocks: tuple[int, ...] = ()
     """group: also train networks with these numbers of ResBlocks and compare them, as in the paper's Table 1."""
-    require_proof: bool = False
+    require_validation: bool = False
     """participant: refuse to harmonize with a model that is not proven to be better than doing nothing."""
     abstain: bool = False
     """Leave voxels as they were that are unlike anything in the training data (desc-novelty_dwimap above 1). They then
@@ -145,7 +153,9 @@ class Config:
     """Write the methods text, logs/CITATION.md and .bib, from the models in the output, and do nothing else."""
     stop_on_first_crash: Annotated[bool, _aliases("--stop_on_first_crash")] = False
     """Begin no other scan once one has failed."""
-    nprocs: Annotated[int | None, _aliases("--nthreads", "--n_procs", "--n-procs", "--n_cpus", "--n-cpus")] = None
+    nprocs: Annotated[
+        int | None, _aliases("--nthreads", "--n_procs", "--n-procs", "--n_cpus", "--n-cpus")
+    ] = None
     """Processes at a time; by default one a core that this job may use, as far as memory allows."""
     omp_nthreads: Annotated[int | None, _aliases("--omp_nthreads")] = None
     """Threads a process; by default the cores left over by `nprocs`."""
@@ -161,7 +171,9 @@ class Config:
     """Where networks run: cpu, cuda, cuda:N, or auto (a GPU if there is one)."""
     random_seed: Annotated[int, _aliases("--random_seed")] = 2018
     """Seed of everything that is drawn."""
-    skip_bids_validation: Annotated[bool, _aliases("--skip_bids_validation", "--skip-bids-validator")] = False
+    skip_bids_validation: Annotated[
+        bool, _aliases("--skip_bids_validation", "--skip-bids-validator")
+    ] = False
     """Accepted for the runners that pass it; the app checks what it uses itself."""
     validate_bids: Annotated[bool, _aliases("--validate_bids")] = False
     """Have the official validator, bids-validator-deno, look at all of BIDS_DIR too, and stop at its errors."""
@@ -181,47 +193,57 @@ class Config:
             ("exclude_participant_label", "sub-"),
             ("session_label", "ses-"),
         ):
-            object.__setattr__(self, name, _labels(getattr(self, name), prefix))
+            object.__setattr__(self, name, _clean_labels(getattr(self, name), prefix))
         if self.bids_dir.resolve() == self.output_dir.resolve():
             msg = f"the output folder {self.output_dir} is the dataset itself; name another one"
             raise UsageError(msg)
-        _refuse_contradictions(self)
-        _refuse_stages(self)
-        self._check_places_and_means()
+        _check_contradictions(self)
+        _check_stage_flags(self)
+        self._check_level_and_resources()
         if self.abstain and self.output_directions == "target":
             msg = "--abstain leaves voxels as they were measured, which --output-directions target cannot"
             raise UsageError(msg)
-        self._set_what_flags_stand_for()
+        self._expand_flags()
         if self.sh_order is not None and (self.sh_order < 2 or self.sh_order % 2):
             msg = f"--sh-order {self.sh_order}: only even orders from 2 up describe a diffusion signal"
             raise UsageError(msg)
 
-    def _set_what_flags_stand_for(self) -> None:
+    def _expand_flags(self) -> None:
         """Set the settings that --debug, --paper and --sloppy stand for; the method to apply is always compared."""
         if self.debug:
             object.__setattr__(self, "verbose", max(self.verbose, 2))
         if self.paper:
-            object.__setattr__(self, "network", replace(PAPER_NETWORK, resblocks=self.network.resblocks))
+            object.__setattr__(
+                self, "network", replace(PAPER_NETWORK, resblocks=self.network.resblocks)
+            )
             object.__setattr__(self, "training", replace(PAPER_TRAINING, folds=self.training.folds))
             object.__setattr__(self, "method", "shresnet_projected")
         if self.sloppy:
-            object.__setattr__(self, "training", replace(SLOPPY_TRAINING, folds=self.training.folds))
+            object.__setattr__(
+                self, "training", replace(SLOPPY_TRAINING, folds=self.training.folds)
+            )
         if self.method not in self.methods:
             object.__setattr__(self, "methods", (self.method, *self.methods))
 
-    def _check_places_and_means(self) -> None:
+    def _check_level_and_resources(self) -> None:
         """Check the level, the folders and what the machine is asked for."""
-        if self.analysis_level not in LEVELS:
+        if self.analysis_level not in ANALYSIS_LEVELS:
             msg = f"unknown analysis level {self.analysis_level}; it is participant or group"
             raise UnknownLevel(msg)
-        object.__setattr__(self, "analysis_level", LEVELS[self.analysis_level])
-        if self.work_dir is not None and self.work_dir.resolve().is_relative_to(self.bids_dir.resolve()):
+        object.__setattr__(self, "analysis_level", ANALYSIS_LEVELS[self.analysis_level])
+        if self.work_dir is not None and self.work_dir.resolve().is_relative_to(
+            self.bids_dir.resolve()
+        ):
             msg = f"--work-dir {self.work_dir} is inside the dataset, which is only read; name another one"
             raise UsageError(msg)
-        if not DEVICE.fullmatch(self.device):
+        if not DEVICE_PATTERN.fullmatch(self.device):
             msg = f"--device {self.device}: it is cpu, cuda, cuda:N or auto"
             raise UsageError(msg)
-        for flag, count in (("--nprocs", self.nprocs), ("--omp-nthreads", self.omp_nthreads), ("--mem", self.memory)):
+        for flag, count in (
+            ("--nprocs", self.nprocs),
+            ("--omp-nthreads", self.omp_nthreads),
+            ("--mem", self.memory),
+        ):
             if count is not None and count < 1:
                 msg = f"{flag} must be 1 or more"
                 raise UsageError(msg)
@@ -236,12 +258,12 @@ class Config:
             If it is said twice, or not as an amount.
         """
         if self.mem is None:
-            return None if self.mem_gb is None else int(self.mem_gb * BYTES["G"])
-        amount = AMOUNT.fullmatch(self.mem)
+            return None if self.mem_gb is None else int(self.mem_gb * BYTES_PER_UNIT["G"])
+        amount = MEMORY_PATTERN.fullmatch(self.mem)
         if self.mem_gb is not None or amount is None:
             msg = f"--mem {self.mem}: give one amount, in MB or with a unit (K, M, G or T), or --mem-gb"
             raise UsageError(msg)
-        return int(float(amount[1]) * BYTES[amount[2].upper() or "M"])
+        return int(float(amount[1]) * BYTES_PER_UNIT[amount[2].upper() or "M"])
 
     def named_datasets(self) -> dict[str, Path]:
         """The input and its derivatives by the names that BIDS URIs call them; PATH alone is named after its folder.
@@ -251,7 +273,7 @@ class Config:
         UsageError
             If two have one name.
         """
-        paths = {RAW: self.bids_dir}
+        paths = {RAW_DATASET_NAME: self.bids_dir}
         for entry in self.derivatives:
             name, separator, path = entry.partition("=")
             folder = Path(path if separator else entry)
@@ -263,7 +285,7 @@ class Config:
         return paths
 
 
-def _refuse_contradictions(config: Config) -> None:
+def _check_contradictions(config: Config) -> None:
     """Refuse flags of discovery and pairing that do not go together."""
     database, root = config.bids_database_dir, config.bids_dir
     if database and database.resolve().is_relative_to(root.resolve()):
@@ -284,9 +306,11 @@ def _refuse_contradictions(config: Config) -> None:
             raise UsageError(msg)
 
 
-def _refuse_stages(config: Config) -> None:
+def _check_stage_flags(config: Config) -> None:
     """Refuse parts of a group run that do not go with what else is asked for."""
-    if config.stage != "all" and (LEVELS.get(config.analysis_level) != "group" or config.models):
+    if config.stage != "all" and (
+        ANALYSIS_LEVELS.get(config.analysis_level) != "group" or config.models
+    ):
         msg = f"--stage {config.stage} is a part of training models: it goes with `group`, and without --models"
         raise UsageError(msg)
     if config.fold and config.stage != "train":
@@ -297,10 +321,10 @@ def _refuse_stages(config: Config) -> None:
         raise UsageError(msg)
 
 
-def _labels(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+def _clean_labels(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:
     """Labels without their prefix, each once."""
     bare = tuple(dict.fromkeys(label.removeprefix(prefix) for label in labels))
-    wrong = [label for label in bare if not LABEL.fullmatch(label)]
+    wrong = [label for label in bare if not LABEL_PATTERN.fullmatch(label)]
     if wrong:
         msg = f"not BIDS labels: {' '.join(wrong)}. They are letters and digits; is it a flag with a long dash?"
         raise UsageError(msg)

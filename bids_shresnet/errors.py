@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-IO_ERROR = 74  # EX_IOERR: an OSError in the middle of a run
+IO_ERROR_EXIT_CODE = 74  # EX_IOERR: an OSError in the middle of a run
 # An error ends the run before any work; a warning may spoil a result; a note says how something odd is understood.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -82,17 +82,17 @@ class Interrupted(SystemExit):
 
     exit_code: ClassVar[int] = 75
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, signal_name: str) -> None:
         super().__init__(self.exit_code)
-        self.name = name
+        self.signal_name = signal_name
 
     def __reduce__(self) -> tuple[type[Interrupted], tuple[str]]:
         """How a worker process hands it on."""
-        return type(self), (self.name,)
+        return type(self), (self.signal_name,)
 
     def __str__(self) -> str:
         """What the user reads."""
-        return f"stopped by {self.name}; run the same command again to go on"
+        return f"stopped by {self.signal_name}; run the same command again to go on"
 
 
 class BadInput(ShresnetError):

@@ -14,7 +14,7 @@ from bids_shresnet.scans import Scan, Scanner, ShImage
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedScan:
     """A file that is not used, and why, in words a radiographer understands."""
 
     file: Path
@@ -36,7 +36,7 @@ class Inventory:
     """
 
     scans: tuple[Scan, ...]
-    left_out: tuple[LeftOut, ...]
+    excluded: tuple[ExcludedScan, ...]
     findings: tuple[Finding, ...]
     conflicts: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class Inventory:
         found = {scan.scanner.label: scan.scanner for scan in self.scans if scan.scanner}
         return dict(sorted(found.items()))
 
-    def scans_on(self, label: str) -> tuple[Scan, ...]:
+    def scanner_scans(self, label: str) -> tuple[Scan, ...]:
         """The scans of one scanner."""
         return tuple(scan for scan in self.scans if scan.scanner_label == label)
 
@@ -56,7 +56,7 @@ class Selection:
     """The scans to harmonize, and the other usable scans, each with the reason."""
 
     scans: tuple[Scan, ...]
-    left_out: tuple[LeftOut, ...]
+    excluded: tuple[ExcludedScan, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Pair:
 
     Attributes
     ----------
-    travelling
+    travelling_scans
         One (source scan, target scan) a subject, by subject label.
     repeats
         One (further target scan, target scan) for each of them that was scanned twice on the target.
@@ -73,7 +73,7 @@ class Pair:
 
     source: Scanner
     target: Scanner
-    travelling: tuple[tuple[Scan, Scan], ...]
+    travelling_scans: tuple[tuple[Scan, Scan], ...]
     repeats: tuple[tuple[Scan, Scan], ...] = ()
 
     @property
@@ -82,7 +82,7 @@ class Pair:
         return f"from-{self.source.label}_to-{self.target.label}"
 
     @property
-    def route(self) -> str:
+    def label(self) -> str:
         """`SOURCE:TARGET`, as `--pair` names it."""
         return f"{self.source.label}:{self.target.label}"
 
@@ -97,7 +97,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedVoxels:
     """What one travelling subject teaches: the same places on both scanners.
 
     Attributes
@@ -110,9 +110,9 @@ class Matched:
         The target's S/S0 there, as measured: neither interpolated nor smoothed; all shells' directions side by side.
     bvals, bvecs
         Of the signal, as the target measured it; the directions are turned into the source's head pose.
-    matrix
+    sh_matrix
         From stacked coefficients to the signal in these directions.
-    noise
+    noise_variance
         Variance of the noise in one value of the signal.
     points
         Where the patches' centres are in the source scan, RAS+ mm.
@@ -124,43 +124,43 @@ class Matched:
     signal: Float[np.ndarray, "v d"]
     bvals: Float[np.ndarray, " d"]
     bvecs: Float[np.ndarray, "d 3"]
-    matrix: Float[np.ndarray, "d c"]
-    noise: Float[np.ndarray, " v"]
+    sh_matrix: Float[np.ndarray, "d c"]
+    noise_variance: Float[np.ndarray, " v"]
     points: Float[np.ndarray, "v 3"]
     tissue: Integer[np.ndarray, " v"]
 
 
 @dataclass(frozen=True)
-class Unharmonized:
+class UnharmonizedData:
     """What the two scanners measured at the matched places, without any method between them.
 
     Attributes
     ----------
-    coefficients
+    source_coefficients
         The source's, fitted without smoothing.
-    maps
+    source_maps
         FA and MD (mm2/s) of the source, on its own grid.
-    target
+    target_maps
         FA and MD of the target at the matched places.
     """
 
-    coefficients: Float[np.ndarray, "v c"]
-    maps: Float[np.ndarray, "x y z 2"]
-    target: Float[np.ndarray, "v 2"]
+    source_coefficients: Float[np.ndarray, "v c"]
+    source_maps: Float[np.ndarray, "x y z 2"]
+    target_maps: Float[np.ndarray, "v 2"]
 
 
 @dataclass(frozen=True)
-class Travelling:
+class TravellingSubject:
     """A travelling subject as the methods see it: the source scan, and what the two scans together teach.
 
     Attributes
     ----------
-    missing
+    missing_shells
         The same places, but the signal of the shells that the target has and the source lacks; None if that was not
         asked for.
     """
 
     source: ShImage
-    matched: Matched
-    unharmonized: Unharmonized
-    missing: Matched | None = None
+    matched: MatchedVoxels
+    unharmonized: UnharmonizedData
+    missing_shells: MatchedVoxels | None = None

@@ -67,7 +67,7 @@ class Scanner:
         Letters and digits only; names the scanner in flags, folders and sidecars.
     manufacturer, model, serial
         As the sidecar spells them; empty where the user named the scanner instead.
-    evidence
+    named_by
         What named it: "map", "table", "sidecar" or "regex".
     """
 
@@ -75,7 +75,7 @@ class Scanner:
     manufacturer: str = ""
     model: str = ""
     serial: str = ""
-    evidence: str = "sidecar"
+    named_by: str = "sidecar"
 
     def __post_init__(self) -> None:
         if not self.label.isalnum() or not self.label.isascii():
@@ -131,7 +131,11 @@ class Scan:
     @property
     def files(self) -> tuple[Path, ...]:
         """All that its signal is read from."""
-        return tuple(path for path in (self.image, self.bval, self.bvec, self.b_table, self.mask) if path is not None)
+        return tuple(
+            path
+            for path in (self.image, self.bval, self.bvec, self.b_table, self.mask)
+            if path is not None
+        )
 
     @property
     def name(self) -> str:
@@ -139,7 +143,7 @@ class Scan:
         return self.image.name.split(".")[0].rsplit("_", 1)[0]
 
     @property
-    def directions(self) -> int:
+    def direction_count(self) -> int:
         """Number of diffusion-weighted volumes."""
         return sum(b >= B0_THRESHOLD for b in self.bvals)
 
@@ -174,7 +178,9 @@ class Dwi:
         volumes = self.data.shape[3]
         if self.bvals.shape != (volumes,) or self.bvecs.shape != (volumes, 3):
             got = f"{self.bvals.shape} and {self.bvecs.shape}"
-            msg = f"{volumes} volumes need {volumes} b-values and ({volumes}, 3) b-vectors, got {got}"
+            msg = (
+                f"{volumes} volumes need {volumes} b-values and ({volumes}, 3) b-vectors, got {got}"
+            )
             raise ValueError(msg)
         norms = np.linalg.norm(self.bvecs, axis=1)
         if not np.all(np.isclose(norms, 1, atol=1e-3) | (norms == 0)):
@@ -182,7 +188,7 @@ class Dwi:
             raise ValueError(msg)
 
     @property
-    def b0s(self) -> Bool[np.ndarray, " n"]:
+    def is_b0(self) -> Bool[np.ndarray, " n"]:
         """Which volumes carry no diffusion weighting."""
         return self.bvals < B0_THRESHOLD
 
@@ -200,7 +206,7 @@ class Shell:
     sh_order: int
 
     @property
-    def coefficients(self) -> int:
+    def coefficient_count(self) -> int:
         """(L + 1)(L + 2) / 2 even harmonics."""
         return (self.sh_order + 1) * (self.sh_order + 2) // 2
 
@@ -231,7 +237,7 @@ class ShImage:
     contrast: Float[np.ndarray, "x y z"]
 
     def __post_init__(self) -> None:
-        expected = sum(shell.coefficients for shell in self.shells)
+        expected = sum(shell.coefficient_count for shell in self.shells)
         if self.coefficients.shape != (*self.mask.shape, expected):
             msg = f"expected coefficients of shape {(*self.mask.shape, expected)}, got {self.coefficients.shape}"
             raise ValueError(msg)

@@ -83,5 +83,5 @@ class TrainingConfig:
 SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epochs=1)
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
-DEFAULT = "shresnet"  # the method that the app offers
-NOTHING = "nothing"  # leaving the scans as they are
+DEFAULT_METHOD = "shresnet"  # the method that the app offers
+NO_HARMONIZATION = "nothing"  # leaving the scans as they are

@@ -8,4 +8,6 @@ from pathlib import Path
 try:
     __version__ = version("bids-shresnet")
 except PackageNotFoundError:  # run.py in a clone
-    __version__ = (Path(__file__).resolve().parent.parent / "version").read_text(encoding="utf-8").strip()
+    __version__ = (
+        (Path(__file__).resolve().parent.parent / "version").read_text(encoding="utf-8").strip()
+    )

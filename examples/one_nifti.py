@@ -14,5 +14,7 @@ folder, image, out = sys.argv[1:]
 model = load_model(folder)
 result = harmonize(model, image)
 print(f"{model.source} -> {model.target}; mean FA in the brain {result.fa[result.mask].mean():.3f}")
-print(f"unlike anything the model was trained on: {100 * (result.novelty > 1)[result.mask].mean():.1f} % of the brain")
+print(
+    f"unlike anything the model was trained on: {100 * (result.novelty > 1)[result.mask].mean():.1f} % of the brain"
+)
 print(*result.save(out), sep="\n")

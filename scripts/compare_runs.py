@@ -15,7 +15,11 @@ TOLERANCE = 1e-3  # of an array's largest value: what another processor may roun
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
     """What a file holds, by name."""
-    return load_file(path) if path.suffix == ".safetensors" else {"": np.asanyarray(nib.load(path).dataobj)}
+    return (
+        load_file(path)
+        if path.suffix == ".safetensors"
+        else {"": np.asanyarray(nib.load(path).dataobj)}
+    )
 
 
 def results(out: Path) -> dict[Path, Path]:
@@ -44,7 +48,9 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 def main(one: Path, other: Path) -> int:
     """Compare, print a line, return the exit code."""
     ours, theirs = results(one), results(other)
-    differences = {name: difference(ours[name], theirs[name]) for name in ours.keys() & theirs.keys()}
+    differences = {
+        name: difference(ours[name], theirs[name]) for name in ours.keys() & theirs.keys()
+    }
     missing = ours.keys() ^ theirs.keys()
     far = sorted(name for name, value in differences.items() if not value <= TOLERANCE)
     equal = sum(value == 0 for value in differences.values())

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from bids_shresnet import errors
-from bids_shresnet.cli.boutiques import inputs_of
+from bids_shresnet.cli.boutiques import iter_inputs
 from bids_shresnet.config import Config
-from bids_shresnet.phantom.simulate import Command, PhantomConfig
+from bids_shresnet.phantom.simulate import PhantomArguments, PhantomConfig
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs/reference"
 NOTE = "<!-- Written by scripts/docs; change what it was written from. -->\n"
@@ -26,13 +26,13 @@ GROUPS = {  # headings, by the first flag below them
     "training.folds": "The training",
 }
 SWITCHES = """\
-A switch has a second form with `no`: `--proof` and `--no-proof`, `--network.skip` and `--network.no-skip`. `-h` shows
+A switch has a second form with `no`: `--proof` and `--no-validation`, `--network.skip` and `--network.no-skip`. `-h` shows
 all this in short.
 """
 OTHERS = {  # what a run can end with beside the errors
     0: "All went well, or there was nothing to do; a dry run: a run would start.",
     1: "A scan failed (`logs/<run>/status.tsv` says which and why), or the program has an error.",
-    errors.IO_ERROR: "Reading or writing failed in the middle of a run.",
+    errors.IO_ERROR_EXIT_CODE: "Reading or writing failed in the middle of a run.",
 }
 
 
@@ -41,7 +41,9 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "command-line.md": command_line(),
         REFERENCE / "exit-codes.md": exit_codes(),
-        REFERENCE / "model.md": model_page(json.loads((REFERENCE / "model.schema.json").read_text(encoding="utf-8"))),
+        REFERENCE / "model.md": model_page(
+            json.loads((REFERENCE / "model.schema.json").read_text(encoding="utf-8"))
+        ),
     }
 
 
@@ -50,14 +52,14 @@ def command_line() -> str:
     summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
     other = dict(_aliases(Config, ""))
     lines = [NOTE, "# Command line\n", f"{summary}\n", f"{_plain(rest)}\n", SWITCHES]
-    for one in inputs_of(Config):
+    for one in iter_inputs(Config):
         if one["name"] in GROUPS:
             lines.append(f"## {GROUPS[one['name']]}\n")
         lines.append(_flag(one, other.get(one["name"], ())))
-    out, score, *_ = inputs_of(Command)
-    lines += ["## bids-shresnet-phantom\n", f"{inspect.cleandoc(Command.__doc__ or '')}\n"]
+    out, score, *_ = iter_inputs(PhantomArguments)
+    lines += ["## bids-shresnet-phantom\n", f"{inspect.cleandoc(PhantomArguments.__doc__ or '')}\n"]
     lines += [_flag({"name": out["name"], "description": out["description"]}, ()), _flag(score, ())]
-    lines += [_flag(one, ()) for one in inputs_of(PhantomConfig)]
+    lines += [_flag(one, ()) for one in iter_inputs(PhantomConfig)]
     return "\n".join(lines)
 
 
@@ -69,9 +71,17 @@ def _flag(one: Mapping[str, Any], aliases: Sequence[str]) -> str:
     notes = [
         *([f"one of {values}"] if values else []),
         *(["several"] if one.get("list") else []),
-        *([f"default `{one['default-value']}`"] if one.get("default-value") not in (None, "") else []),
+        *(
+            [f"default `{one['default-value']}`"]
+            if one.get("default-value") not in (None, "")
+            else []
+        ),
     ]
-    return f"{spellings}\n:   {_plain(one['description'])}" + f" *({'; '.join(notes)})*" * bool(notes) + "\n"
+    return (
+        f"{spellings}\n:   {_plain(one['description'])}"
+        + f" *({'; '.join(notes)})*" * bool(notes)
+        + "\n"
+    )
 
 
 def _plain(text: str) -> str:
@@ -94,7 +104,10 @@ def _aliases(kind: type, section: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def exit_codes() -> str:
     """Every code a run can end with."""
-    own = {error.exit_code: inspect.cleandoc(error.__doc__ or "").partition("\n")[0] for error in _errors()}
+    own = {
+        error.exit_code: inspect.cleandoc(error.__doc__ or "").partition("\n")[0]
+        for error in _errors()
+    }
     rows = [f"| {code} | {text} |" for code, text in sorted((OTHERS | own).items())]
     return "\n".join([NOTE, "# Exit codes\n", "| code | what happened |", "|---|---|", *rows, ""])
 
@@ -103,13 +116,21 @@ def _errors() -> list[type[errors.ShresnetError]]:
     return [
         one
         for one in vars(errors).values()
-        if inspect.isclass(one) and issubclass(one, errors.ShresnetError) and one is not errors.ShresnetError
+        if inspect.isclass(one)
+        and issubclass(one, errors.ShresnetError)
+        and one is not errors.ShresnetError
     ]
 
 
 def model_page(schema: Mapping[str, Any]) -> str:
     """Every key of model.json, from its JSON schema."""
-    head = [NOTE, f"# {schema['title']}\n", f"{schema['description']}\n", "| key | holds |", "|---|---|"]
+    head = [
+        NOTE,
+        f"# {schema['title']}\n",
+        f"{schema['description']}\n",
+        "| key | holds |",
+        "|---|---|",
+    ]
     return "\n".join([*head, *_keys(schema, ""), ""])
 
 

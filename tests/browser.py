@@ -16,8 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "about:blank")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--remote-debugging-pipe",
+    "--no-first-run",
+    "about:blank",
+)
 # The pipe is file descriptors 3 and 4 of the browser; those of this process are moved out of their way first
 LAUNCH = """
 import fcntl, os, sys
@@ -79,7 +88,9 @@ class Tab:
 
     def run(self, script: str) -> Any:
         """Value of a JavaScript expression."""
-        found = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        found = self.ask(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
@@ -95,7 +106,9 @@ class Tab:
 
     def screenshot(self, path: Path) -> None:
         """Save the whole page as a picture."""
-        path.write_bytes(b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+        path.write_bytes(
+            b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+        )
 
     def _next(self) -> dict[str, Any]:
         """The next message; they end in a zero byte."""
@@ -150,5 +163,11 @@ def _tab(to_browser: BinaryIO, from_browser: BinaryIO) -> Tab:
     tab.session = tab.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     for domain in ("Page", "Runtime", "Log", "Network"):
         tab.ask(f"{domain}.enable")
-    tab.ask("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+    tab.ask(
+        "Network.emulateNetworkConditions",
+        offline=True,
+        latency=0,
+        downloadThroughput=0,
+        uploadThroughput=0,
+    )
     return tab

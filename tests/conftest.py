@@ -12,7 +12,12 @@ from hypothesis import settings
 
 # Before torch, numpy and ITK are loaded, which read it once: threads that wait for a core another test run uses
 # make small networks ten times slower.
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+for name in (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+):
     os.environ.setdefault(name, "1")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -17,9 +17,21 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
-GE = {"Manufacturer": "GE", "ManufacturersModelName": "SIGNA EXCITE", "DeviceSerialNumber": "000000UOWMR1"}
-PRISMA = {"Manufacturer": "Siemens", "ManufacturersModelName": "Prisma", "DeviceSerialNumber": "66083"}
-ELITION = {"Manufacturer": "Philips", "ManufacturersModelName": "Ingenia Elition X", "DeviceSerialNumber": 45053}
+GE = {
+    "Manufacturer": "GE",
+    "ManufacturersModelName": "SIGNA EXCITE",
+    "DeviceSerialNumber": "000000UOWMR1",
+}
+PRISMA = {
+    "Manufacturer": "Siemens",
+    "ManufacturersModelName": "Prisma",
+    "DeviceSerialNumber": "66083",
+}
+ELITION = {
+    "Manufacturer": "Philips",
+    "ManufacturersModelName": "Ingenia Elition X",
+    "DeviceSerialNumber": 45053,
+}
 DESCRIPTION = {"Name": "generated", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])  # voxel indices to RAS mm
 
@@ -90,7 +102,9 @@ def travelling_heads(
         for sidecar in sidecars:
             session = str(sidecar["Manufacturer"]).lower()
             volumes = (shells or {}).get(session, Series().shells)
-            tree[f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"] = Series(volumes, sidecar)
+            tree[f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"] = Series(
+                volumes, sidecar
+            )
     return write_tree(root, tree)
 
 

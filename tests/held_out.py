@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from bids_shresnet.evaluation.agreement import BINS, Agreement, Histograms, Power
+from bids_shresnet.evaluation.agreement import HISTOGRAM_BINS, Agreement, Histograms, RishPower
 from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
 
 METHODS = ("nothing", "shresnet")
@@ -14,7 +14,11 @@ SUBJECTS = ("01", "02", "03")
 
 
 def histograms() -> Histograms:
-    counts = np.random.default_rng(0).integers(0, 50, (3, 2, 2, 3, BINS, BINS)).astype(np.uint32)
+    counts = (
+        np.random.default_rng(0)
+        .integers(0, 50, (3, 2, 2, 3, HISTOGRAM_BINS, HISTOGRAM_BINS))
+        .astype(np.uint32)
+    )
     return Histograms(counts, SUBJECTS)
 
 
@@ -28,8 +32,10 @@ def agreements() -> list[Agreement]:
     ]
 
 
-def powers() -> list[Power]:
+def powers() -> list[RishPower]:
     return [
-        Power(subject, 1, method, tissue, 1000.0, order, 0.5 / (1 + order))
-        for subject, method, tissue, order in product(SUBJECTS, (*METHODS, "target"), TISSUES, (0, 2))
+        RishPower(subject, 1, method, tissue, 1000.0, order, 0.5 / (1 + order))
+        for subject, method, tissue, order in product(
+            SUBJECTS, (*METHODS, "target"), TISSUES, (0, 2)
+        )
     ]

@@ -22,10 +22,16 @@ def config(root: Path, **flags: Any) -> Config:
 
 def find(root: Path, *, required: bool = True, **flags: Any) -> Inventory:
     """Inventory of a dataset."""
-    return find_scans(config(root, **flags), identity_required=required)
+    return find_scans(config(root, **flags), is_identity_required=required)
 
 
-def heads(root: Path, both: Sequence[str], ge_only: Sequence[str] = (), prisma_only: Sequence[str] = ()) -> Path:
+def heads(
+    root: Path, both: Sequence[str], ge_only: Sequence[str] = (), prisma_only: Sequence[str] = ()
+) -> Path:
     """Write subjects scanned on both scanners, and on one only."""
-    subjects = dict.fromkeys(both, (GE, PRISMA)) | dict.fromkeys(ge_only, (GE,)) | dict.fromkeys(prisma_only, (PRISMA,))
+    subjects = (
+        dict.fromkeys(both, (GE, PRISMA))
+        | dict.fromkeys(ge_only, (GE,))
+        | dict.fromkeys(prisma_only, (PRISMA,))
+    )
     return travelling_heads(root, subjects)

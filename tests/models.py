@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from bids_shresnet.diffusion.mixture import Mixture
-from bids_shresnet.diffusion.novelty import Novelty
-from bids_shresnet.io.safetensors import to_bytes
-from bids_shresnet.io.storage import sha256, write_bytes, write_json
-from bids_shresnet.methods.shresnet import Shresnet
+from bids_shresnet.diffusion.novelty import NoveltyDetector
+from bids_shresnet.io.safetensors import serialize_arrays
+from bids_shresnet.io.storage import hash_file, write_bytes, write_json
+from bids_shresnet.methods.shresnet import ShresnetHarmonizer
 from bids_shresnet.network.shresnet import Architecture, SHResNet
 from bids_shresnet.outputs.model_folder import Model, dataset_record, read_model
 from tests.datasets import spiral
@@ -30,10 +30,10 @@ def constant_network(signal: float) -> SHResNet:
     return network.eval()
 
 
-def judging(*, usual: float) -> Novelty:
+def judging(*, usual: float) -> NoveltyDetector:
     """A guard to which any voxel that has features at all is as unusual as `1 / usual`, roughly."""
     mixture = Mixture(np.ones(1), np.full((1, FEATURES), 1e6), np.eye(FEATURES)[None] * 1e12)
-    return Novelty(mixture, usual * np.sqrt(FEATURES))
+    return NoveltyDetector(mixture, usual * np.sqrt(FEATURES))
 
 
 def constant_model(
@@ -54,8 +54,13 @@ def constant_model(
     """
     folds = [_write_fold(folder, number, signal, usual) for number, signal in enumerate(signals, 1)]
     if missing is not None:
-        folds = [fold | {"MissingShells": _write_missing(folder, n, missing)} for n, fold in enumerate(folds, 1)]
-        changes["MissingShells"] = [{"TargetBValue": 2500.0, "SHOrder": 2, "TargetDirections": spiral(7).tolist()}]
+        folds = [
+            fold | {"MissingShells": _write_missing(folder, n, missing)}
+            for n, fold in enumerate(folds, 1)
+        ]
+        changes["MissingShells"] = [
+            {"TargetBValue": 2500.0, "SHOrder": 2, "TargetDirections": spiral(7).tolist()}
+        ]
     shell = {"SourceBValue": 1000.0, "TargetBValue": target_bvalue, "SHOrder": 2}
     card = {
         "Name": f"from-{source}_to-{target}",
@@ -76,21 +81,30 @@ def constant_model(
 
 def _write_missing(folder: Path, number: int, signal: float) -> Mapping[str, str]:
     file = folder / f"missing-{number:02d}.safetensors"
-    harmonizer = Shresnet(constant_network(signal))
-    write_bytes(file, to_bytes(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}))
-    return {"File": file.name, "SHA256": sha256(file)}
+    harmonizer = ShresnetHarmonizer(constant_network(signal))
+    write_bytes(
+        file,
+        serialize_arrays(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}),
+    )
+    return {"File": file.name, "SHA256": hash_file(file)}
 
 
 def _write_fold(folder: Path, number: int, signal: float, usual: float) -> dict[str, Any]:
     file, guard = (folder / f"{name}-{number:02d}.safetensors" for name in ("fold", "novelty"))
-    harmonizer = Shresnet(constant_network(signal))
-    write_bytes(file, to_bytes(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}))
-    write_bytes(guard, to_bytes(judging(usual=usual).arrays(), {"inputs": ""}))
-    test, others = SUBJECTS[number - 1], [subject for subject in SUBJECTS if subject != SUBJECTS[number - 1]]
+    harmonizer = ShresnetHarmonizer(constant_network(signal))
+    write_bytes(
+        file,
+        serialize_arrays(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}),
+    )
+    write_bytes(guard, serialize_arrays(judging(usual=usual).arrays(), {"inputs": ""}))
+    test, others = (
+        SUBJECTS[number - 1],
+        [subject for subject in SUBJECTS if subject != SUBJECTS[number - 1]],
+    )
     return {
         "File": file.name,
-        "SHA256": sha256(file),
-        "Novelty": {"File": guard.name, "SHA256": sha256(guard)},
+        "SHA256": hash_file(file),
+        "Novelty": {"File": guard.name, "SHA256": hash_file(guard)},
         "Test": [test],
         "Validation": others[:1],
         "Training": others[1:],

@@ -11,7 +11,9 @@ from pathlib import Path
 from textwrap import dedent
 
 ROOT = Path(__file__).parent.parent
-FENCED = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:(?: {4,}.*)?\n)+(?=\n|\S|\Z)")
 APP = re.compile(r"(?:^|[\s/])(bids-shresnet|python run\.py|bids/shresnet|shresnet\.sif)\s+(.+)")
 PHANTOM = re.compile(r"(?:^|[\s/])bids-shresnet-phantom\s+(.+)")
@@ -35,7 +37,11 @@ class Page:
 
     def blocks(self, language: str) -> list[str]:
         """Fenced code of one language."""
-        return [dedent(found["code"]) for found in FENCED.finditer(self.text) if found["language"] == language]
+        return [
+            dedent(found["code"])
+            for found in FENCED.finditer(self.text)
+            if found["language"] == language
+        ]
 
     def lines_of_shell(self) -> Iterator[str]:
         """Of fenced and of indented code; lines that go on are one."""
@@ -43,13 +49,17 @@ class Page:
         for block in (*self.blocks("sh"), *map(dedent, indented)):
             yield from re.sub(r"\\\n\s*", " ", block).splitlines()
         for block in self.blocks("console"):
-            yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
+            yield from (
+                line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")
+            )
 
     def commands(self, program: re.Pattern[str]) -> list[list[str]]:
         """Arguments of every call of a program."""
         inline = re.findall(r"`([^`\n]* /data /out [^`\n]*)`", self.text)
         found = (
-            program.search(line) for line in (*self.lines_of_shell(), *inline) if not re.search(" build |-slurm ", line)
+            program.search(line)
+            for line in (*self.lines_of_shell(), *inline)
+            if not re.search(" build |-slurm ", line)
         )
         return [shlex.split(match[match.lastindex or 0], comments=True) for match in found if match]
 

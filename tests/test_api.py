@@ -13,14 +13,16 @@ import pytest
 from bids_shresnet import Model, Result, harmonize, harmonize_arrays, load_model
 from bids_shresnet.config import Config
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
-from bids_shresnet.harmonization.derive import DeriveJob, derive
-from bids_shresnet.harmonization.harmonize import HarmonizeJob, jobs_for
-from bids_shresnet.harmonization.harmonize import harmonize as app_harmonize
+from bids_shresnet.harmonization.derive import DeriveJob, write_tensor_maps
+from bids_shresnet.harmonization.harmonize import HarmonizeJob, make_harmonize_jobs
+from bids_shresnet.harmonization.harmonize import write_harmonized_dwi as app_harmonize
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
 from tests.models import constant_model
 
-FLIPPED = nib.orientations.axcodes2ornt("PIL")  # the inside is RAS: here every axis is another one and runs backwards
+FLIPPED = nib.orientations.axcodes2ornt(
+    "PIL"
+)  # the inside is RAS: here every axis is another one and runs backwards
 
 
 @dataclass(frozen=True)
@@ -59,25 +61,36 @@ def model(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     scan = scans_of(dataset)["01"]
     assert scan.scanner is not None
     folder = tmp_path_factory.mktemp("model") / "from-a_to-b"
-    return constant_model(folder, dataset, source=scan.scanner.label, target_bvalue=1100.0, missing=0.2, usual=0.01)
+    return constant_model(
+        folder, dataset, source=scan.scanner.label, target_bvalue=1100.0, missing=0.2, usual=0.01
+    )
 
 
 def scans_of(dataset: Path) -> dict[str, Scan]:
-    found = find_scans(Config(dataset, Path("out"), "participant"), identity_required=True).scans
+    found = find_scans(Config(dataset, Path("out"), "participant"), is_identity_required=True).scans
     return {scan.subject: scan for scan in found if scan.entities["session"] == "ge"}
 
 
-def written_by_the_app(dataset: Path, model: Model, subject: str, root: Path, **choices: object) -> Written:
-    (job,), _ = jobs_for([scans_of(dataset)[subject]], [model], Config(dataset, root, "participant"), root)
+def written_by_the_app(
+    dataset: Path, model: Model, subject: str, root: Path, **choices: object
+) -> Written:
+    (job,), _ = make_harmonize_jobs(
+        [scans_of(dataset)[subject]], [model], Config(dataset, root, "participant"), root
+    )
     job = replace(job, **choices)
     app_harmonize(job)
-    derive(DeriveJob(job.scan, job.root, job.desc))
+    write_tensor_maps(DeriveJob(job.scan, job.root, job.desc))
     return Written(job)
 
 
 def arrays_of(scan: Scan) -> tuple[np.ndarray, ...]:
     image = nib.load(scan.image)
-    return image.get_fdata(dtype=np.float32), image.affine, np.loadtxt(scan.bval), np.loadtxt(scan.bvec).T
+    return (
+        image.get_fdata(dtype=np.float32),
+        image.affine,
+        np.loadtxt(scan.bval),
+        np.loadtxt(scan.bvec).T,
+    )
 
 
 CASES = {
@@ -90,11 +103,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_voxel_is_bitwise_the_apps(dataset: Path, model: Model, tmp_path: Path, case: str) -> None:
+def test_every_voxel_is_bitwise_the_apps(
+    dataset: Path, model: Model, tmp_path: Path, case: str
+) -> None:
     subject, choices = CASES[case]
     app = written_by_the_app(dataset, model, subject, tmp_path, **choices)
     asked = {name.replace("missing", "predict_missing"): value for name, value in choices.items()}
-    travelling = subject if app.job.travelling else None
+    travelling = subject if app.job.is_travelling else None
     for result in (
         harmonize(model, app.scan.image, subject=travelling, **asked),
         harmonize_arrays(model, *arrays_of(app.scan), subject=travelling, **asked),
@@ -110,7 +125,7 @@ def same(result: Result, app: Written) -> None:
     np.testing.assert_array_equal(result.md, app.array("param-md_desc-harmonized_dwimap"))
     np.testing.assert_array_equal(result.bvals, np.loadtxt(app.job.output(".bval")))
     np.testing.assert_array_equal(result.bvecs, np.loadtxt(app.job.output(".bvec")).T)
-    assert (result.uncertainty is None) == app.job.travelling
+    assert (result.uncertainty is None) == app.job.is_travelling
     if result.uncertainty is not None:
         np.testing.assert_array_equal(result.uncertainty, app.array("desc-uncertainty_dwimap"))
 
@@ -125,7 +140,9 @@ def test_what_is_saved_is_what_the_app_writes(dataset: Path, model: Model, tmp_p
     }
     assert set(paths) == set((tmp_path / "saved").iterdir())
     for extension in (".nii.gz", ".bval", ".bvec"):
-        assert (tmp_path / f"saved/sub-04_dwi{extension}").read_bytes() == app.job.output(extension).read_bytes()
+        assert (tmp_path / f"saved/sub-04_dwi{extension}").read_bytes() == app.job.output(
+            extension
+        ).read_bytes()
 
 
 def test_a_mask_decides_what_is_harmonized(dataset: Path, model: Model, tmp_path: Path) -> None:
@@ -143,7 +160,9 @@ def test_a_mask_decides_what_is_harmonized(dataset: Path, model: Model, tmp_path
         np.testing.assert_array_equal(result.dwi[mask == 0], data[mask == 0])
 
 
-def test_a_model_is_asked_only_for_what_it_has_learned(dataset: Path, model: Model, tmp_path: Path) -> None:
+def test_a_model_is_asked_only_for_what_it_has_learned(
+    dataset: Path, model: Model, tmp_path: Path
+) -> None:
     image = scans_of(dataset)["04"].image
     with pytest.raises(UsageError, match="golkov"):
         harmonize(model, image, method="golkov")

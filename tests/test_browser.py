@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.report.figures.errors import bias_figure
-from bids_shresnet.report.group_page import Dataset, group_report
-from bids_shresnet.report.subject_page import subject_report
+from bids_shresnet.report.figures.errors import draw_biases
+from bids_shresnet.report.group_page import DatasetReport, render_group_report
+from bids_shresnet.report.subject_page import render_subject_report
 from tests.browser import CHROMIUM, Tab, browser
 from tests.report.test_group_page import proof
 from tests.report.test_subject_page import report
@@ -24,8 +24,11 @@ PRESS = "document.querySelector('figure.flicker .tools button:last-child')"
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    made = replace(proof(), figures={"metrics": (bias_figure(proof().biases),)})
-    texts = {"group": group_report([made], {"command": "app"}, Dataset()), "sub-01": subject_report(report())}
+    made = replace(proof(), figures={"metrics": (draw_biases(proof().biases),)})
+    texts = {
+        "group": render_group_report([made], {"command": "app"}, DatasetReport()),
+        "sub-01": render_subject_report(report()),
+    }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in texts}
@@ -75,7 +78,9 @@ def test_before_and_after_change_by_button_and_by_key_and_print_beside_each_othe
     assert one == other == "visible"
 
 
-def test_where_less_motion_is_preferred_a_press_changes_once(tab: Tab, pages: dict[str, Path]) -> None:
+def test_where_less_motion_is_preferred_a_press_changes_once(
+    tab: Tab, pages: dict[str, Path]
+) -> None:
     still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
     tab.ask("Emulation.setEmulatedMedia", features=still)
     tab.open(pages["sub-01"], 1280)

@@ -17,7 +17,9 @@ def write(out: Path, values: np.ndarray, name: str = "dwi.nii.gz") -> Path:
 
 
 @pytest.mark.parametrize(("change", "code"), [(0, 0), (0.9e-3, 0), (1.1e-3, 1), (np.nan, 1)])
-def test_a_difference_counts_from_a_thousandth_of_the_largest_value(change: float, code: int, tmp_path: Path) -> None:
+def test_a_difference_counts_from_a_thousandth_of_the_largest_value(
+    change: float, code: int, tmp_path: Path
+) -> None:
     values = np.full((2, 2, 2), 5.0)
     other = values.copy()
     other[0, 0, 0] += 5 * change

@@ -19,7 +19,9 @@ def config(**settings: Any) -> Config:
 
 
 @given(labels=LABELS, data=st.data())
-def test_prefixes_make_no_difference_and_a_label_counts_once(labels: list[str], data: st.DataObject) -> None:
+def test_prefixes_make_no_difference_and_a_label_counts_once(
+    labels: list[str], data: st.DataObject
+) -> None:
     for field, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
         typed = tuple(data.draw(st.sampled_from(["", prefix])) + label for label in labels)
         assert getattr(config(**{field: typed}), field) == tuple(dict.fromkeys(labels))
@@ -39,13 +41,17 @@ def test_only_even_orders_from_2_describe_a_signal(order: int) -> None:
 
 
 @pytest.mark.parametrize("output", ["data", "./data", "data/../data", "link"])
-def test_the_output_is_never_the_dataset_itself(output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_is_never_the_dataset_itself(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("link").symlink_to("data")
     with pytest.raises(UsageError, match="is the dataset itself"):
         Config(Path("data"), Path(output), "group")
-    assert Config(Path("data"), Path("data/derivatives"), "group").output_dir == Path("data/derivatives")
+    assert Config(Path("data"), Path("data/derivatives"), "group").output_dir == Path(
+        "data/derivatives"
+    )
 
 
 @pytest.mark.parametrize("folder", ["data", "data/db", "data/../data/code/db"])
@@ -73,7 +79,9 @@ def test_json_is_a_form_of_the_dry_run() -> None:
 def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection() -> None:
     """Koppers et al. 2018: 2 ResBlocks, Adam for 5 epochs of 256, then SGD of 128 with decay 0.9 and patience 5."""
     found = config(paper=True)
-    assert found.network == NetworkConfig(resblocks=2, hidden=None, contrast=False, skip=False, calibrate=False)
+    assert found.network == NetworkConfig(
+        resblocks=2, hidden=None, contrast=False, skip=False, calibrate=False
+    )
     assert found.training == TrainingConfig(
         folds=10,
         schedule="two-stage",

@@ -16,7 +16,7 @@ import tyro
 
 from bids_shresnet.cli.app import main
 from bids_shresnet.cli.parser import parse
-from bids_shresnet.phantom.simulate import Command
+from bids_shresnet.phantom.simulate import PhantomArguments
 from tests.pages import APP, PHANTOM, ROOT, Page, all_pages
 
 PAGES = all_pages()
@@ -68,14 +68,17 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Page) ->
 def test_links_code_and_commands_are_found_where_they_are(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# A *b* `c`-d\n[x](y.md#z) `[no](link)`\n\n    bids-shresnet a b group \\\n        --no-proof  # why\n\n"
+        "# A *b* `c`-d\n[x](y.md#z) `[no](link)`\n\n    bids-shresnet a b group \\\n        --no-validation  # why\n\n"
         "Text.\n\n- item\n\n    ```sh\n    docker run x bids/shresnet c d participant\n    ```\n\n"
         "```python\nx = 1\n```\n"
     )
     found = Page(page)
     assert found.links() == ["y.md#z"]
     assert found.anchors == {"a-b-c-d"}
-    assert sorted(found.commands(APP)) == [["a", "b", "group", "--no-proof"], ["c", "d", "participant"]]
+    assert sorted(found.commands(APP)) == [
+        ["a", "b", "group", "--no-validation"],
+        ["c", "d", "participant"],
+    ]
     assert found.blocks("python") == ["x = 1\n"]
 
 
@@ -84,10 +87,14 @@ COMMANDS = [(page, arguments) for page in PAGES for arguments in page.commands(A
 
 def test_commands_are_shown_at_all() -> None:
     assert len(COMMANDS) > 15
-    assert {"README.md", "docs/tutorials/first-run.md", "docs/how-to/slurm.md"} <= {name(page) for page, _ in COMMANDS}
+    assert {"README.md", "docs/tutorials/first-run.md", "docs/how-to/slurm.md"} <= {
+        name(page) for page, _ in COMMANDS
+    }
 
 
-@pytest.mark.parametrize(("page", "arguments"), COMMANDS, ids=lambda one: name(one) if isinstance(one, Page) else "")
+@pytest.mark.parametrize(
+    ("page", "arguments"), COMMANDS, ids=lambda one: name(one) if isinstance(one, Page) else ""
+)
 def test_every_command_that_is_shown_parses(page: Page, arguments: list[str]) -> None:
     filled = [re.sub(r"\$\w+", "01", one) for one in arguments]  # by the shell
     assert parse(filled).analysis_level in ("participant", "group")
@@ -96,11 +103,13 @@ def test_every_command_that_is_shown_parses(page: Page, arguments: list[str]) ->
 @pytest.mark.parametrize("page", [page for page in PAGES if page.commands(PHANTOM)], ids=name)
 def test_every_command_of_the_phantom_parses(page: Page) -> None:
     for arguments in page.commands(PHANTOM):
-        assert tyro.cli(Command, args=arguments).out
+        assert tyro.cli(PhantomArguments, args=arguments).out
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.blocks("python")], ids=name)
-def test_python_that_is_shown_runs(page: Page, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_that_is_shown_runs(
+    page: Page, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "demo").symlink_to(walk)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -110,7 +119,11 @@ def test_python_that_is_shown_runs(page: Page, walk: Path, tmp_path: Path, monke
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.blocks("console")], ids=name)
 def test_what_a_command_prints_is_what_the_page_says(
-    page: Page, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Page,
+    walk: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "demo").symlink_to(walk)
     monkeypatch.chdir(tmp_path)
@@ -125,16 +138,25 @@ def test_what_a_command_prints_is_what_the_page_says(
 
 def test_generated_pages_are_those_of_the_code() -> None:
     for path, text in runpy.run_path(str(ROOT / "scripts/reference.py"))["pages"]().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path} is not up to date; run scripts/docs"
+        assert path.read_text(encoding="utf-8") == text, (
+            f"{path} is not up to date; run scripts/docs"
+        )
 
 
 def test_every_flag_of_the_help_is_explained() -> None:
     wide = os.environ | {"COLUMNS": "300"}
     help_text = subprocess.run(
-        [sys.executable, "-m", "bids_shresnet", "-h"], capture_output=True, text=True, check=True, env=wide, cwd=ROOT
+        [sys.executable, "-m", "bids_shresnet", "-h"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=wide,
+        cwd=ROOT,
     ).stdout
     page = Page(ROOT / "docs/reference/command-line.md").text
-    flags, explained = ({switched_on(one) for one in FLAG.findall(text)} for text in (help_text, page))
+    flags, explained = (
+        {switched_on(one) for one in FLAG.findall(text)} for text in (help_text, page)
+    )
     assert len(flags) > 60
     assert flags - explained <= {"--help"}
 
@@ -171,8 +193,16 @@ def documented() -> dict[str, re.Pattern[str]]:
 
 def test_every_output_is_documented_and_every_documented_output_is_there(walk: Path) -> None:
     root = walk / "out/derivatives/shresnet"
-    files = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    files = [
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    ]
     patterns = documented()
-    assert [file for file in files if not any(one.fullmatch(file) for one in patterns.values())] == []
-    missing = {shown for shown, one in patterns.items() if not any(one.fullmatch(file) for file in files)}
+    assert [
+        file for file in files if not any(one.fullmatch(file) for one in patterns.values())
+    ] == []
+    missing = {
+        shown for shown, one in patterns.items() if not any(one.fullmatch(file) for file in files)
+    }
     assert missing <= NOT_HERE

@@ -26,15 +26,27 @@ def test_the_walk_through_harmonizes_the_subject_that_did_not_travel(walk: Path)
 
 
 def test_the_walk_through_ends_with_scores(walk: Path) -> None:
-    rows = re.findall(r"^(WM|GM) (signal|FA|MD) +[\d.]+ +[\d.]+ +-?[\d.]+%$", (walk / "said").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^(WM|GM) (signal|FA|MD) +[\d.]+ +[\d.]+ +-?[\d.]+%$",
+        (walk / "said").read_text(),
+        re.MULTILINE,
+    )
     assert rows == list(product(TISSUES, QUANTITIES))
 
 
-def test_one_nifti_is_harmonized_with_a_saved_model_as_by_the_app(walk: Path, tmp_path: Path) -> None:
+def test_one_nifti_is_harmonized_with_a_saved_model_as_by_the_app(
+    walk: Path, tmp_path: Path
+) -> None:
     image = "sub-05/ses-ge/dwi/sub-05_ses-ge_dwi.nii.gz"
     script = ROOT / "examples/one_nifti.py"
     model = walk / "out/derivatives/shresnet/models" / MODEL
-    command = [sys.executable, script, model, walk / "phantom/bids" / image, tmp_path / "harmonized"]
+    command = [
+        sys.executable,
+        script,
+        model,
+        walk / "phantom/bids" / image,
+        tmp_path / "harmonized",
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "mean FA in the brain" in said
     ours, apps = (

@@ -11,25 +11,35 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOut
+from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.history import ScanRow
 from bids_shresnet.pairs import Split
-from bids_shresnet.report.figures.pairing import MOST, pairing_figure, splits_figure
-from bids_shresnet.report.figures.subjects import subject_figure
-from bids_shresnet.report.figures.training import Curve, read_curves, training_figure
-from bids_shresnet.report.figures.uncertainty import calibration_figure
-from bids_shresnet.report.style import Drawing, inline
+from bids_shresnet.report.figures.pairing import MAX_SUBJECT_COLUMNS, draw_pairing, draw_splits
+from bids_shresnet.report.figures.subjects import draw_subject_errors
+from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
+from bids_shresnet.report.figures.uncertainty import draw_calibration
+from bids_shresnet.report.style import Drawing, inline_svg
 from tests.held_out import METHODS, SUBJECTS
 
 CURVES = (
-    Curve(1, (0, 1, 2, 3), ("adam", "adam", "sgd", "sgd"), (4e-3, 3e-3, 2e-3, 1e-3), (5e-3, 3e-3, 2e-3, 4e-3), 2),
-    Curve(2, (0, 1), ("adam", "adam"), (4e-3, 3e-3), (5e-3, 3e-3), 1),
+    TrainingCurve(
+        1,
+        (0, 1, 2, 3),
+        ("adam", "adam", "sgd", "sgd"),
+        (4e-3, 3e-3, 2e-3, 1e-3),
+        (5e-3, 3e-3, 2e-3, 4e-3),
+        2,
+    ),
+    TrainingCurve(2, (0, 1), ("adam", "adam"), (4e-3, 3e-3), (5e-3, 3e-3), 1),
 )
 
 
-def rows() -> list[HeldOut]:
-    return [HeldOut(s, 1, m, t, q, 0.1, 0.1) for s, m, t, q in product(SUBJECTS, METHODS, TISSUES, QUANTITIES)]
+def rows() -> list[HeldOutResult]:
+    return [
+        HeldOutResult(s, 1, m, t, q, 0.1, 0.1)
+        for s, m, t, q in product(SUBJECTS, METHODS, TISSUES, QUANTITIES)
+    ]
 
 
 def scan(subject: str, scanner: str, role: str = "left out") -> ScanRow:
@@ -45,13 +55,13 @@ SCANS = [
 
 SPLITS = [Split(("02",), ("03",), ("01",)), Split(("01",), ("03",), ("02",))]
 FIGURES: dict[str, Callable[[], Drawing]] = {
-    "subjects": lambda: subject_figure(rows(), "shresnet", {"sub-02.html"}),
-    "training": lambda: training_figure(CURVES),
-    "calibration": lambda: calibration_figure(
+    "subjects": lambda: draw_subject_errors(rows(), "shresnet", {"sub-02.html"}),
+    "training": lambda: draw_training_curves(CURVES),
+    "calibration": lambda: draw_calibration(
         {"RankCorrelation": 0.4, "Groups": [{"Spread": 0.01, "Error": 0.02}] * 2}
     ),
-    "pairing": lambda: pairing_figure(SCANS),
-    "splits": lambda: splits_figure(SPLITS),
+    "pairing": lambda: draw_pairing(SCANS),
+    "splits": lambda: draw_splits(SPLITS),
 }
 
 
@@ -62,7 +72,9 @@ def drawn(name: str) -> Drawing:
 
 
 def texts(drawing: Drawing) -> list[str]:
-    return ["".join(e.itertext()) for e in ET.fromstring(drawing.svg).iter() if e.tag.endswith("text")]
+    return [
+        "".join(e.itertext()) for e in ET.fromstring(drawing.svg).iter() if e.tag.endswith("text")
+    ]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -77,11 +89,11 @@ def test_points_of_subjects_with_a_report_are_links_and_no_others() -> None:
     found = re.findall(rb'xlink:href="([^#"]+)"', drawn("subjects").svg)
     assert set(found) == {b"../sub-02.html"}
     assert len(found) == 2 * len(TISSUES) * len(QUANTITIES)  # before and after in every panel
-    assert "There were no reports" in subject_figure(rows(), "shresnet", ()).caption
+    assert "There were no reports" in draw_subject_errors(rows(), "shresnet", ()).caption
 
 
 def test_an_svg_in_a_page_has_ids_of_its_own_and_links_from_there() -> None:
-    one, other = (inline(drawn("subjects"), prefix) for prefix in ("pair-1", "pair 2<"))
+    one, other = (inline_svg(drawn("subjects"), prefix) for prefix in ("pair-1", "pair 2<"))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (one, other)]
     assert ids[0]
     assert ids[0].isdisjoint(ids[1])
@@ -95,16 +107,23 @@ def test_an_svg_in_a_page_has_ids_of_its_own_and_links_from_there() -> None:
 
 def test_a_curve_is_read_with_its_stages_and_the_epoch_that_was_kept(tmp_path: Path) -> None:
     lines = [
-        {"fold": c.fold, "epoch": e, "stage": s, "learning_rate": 1, "training_loss": t, "validation_loss": v}
+        {
+            "fold": c.fold,
+            "epoch": e,
+            "stage": s,
+            "learning_rate": 1,
+            "training_loss": t,
+            "validation_loss": v,
+        }
         for c in CURVES
         for e, s, t, v in zip(c.epochs, c.stages, c.training, c.validation, strict=True)
     ]
     write_tsv(tmp_path / "training.tsv", lines)
     found = read_curves(tmp_path / "training.tsv", (2, 1))
     assert found == CURVES
-    assert [curve.switches for curve in found] == [(2,), ()]
+    assert [curve.stage_changes for curve in found] == [(2,), ()]
     assert "adam hands over to sgd" in drawn("training").caption
-    assert "one stage only" in training_figure(found[1:]).caption
+    assert "one stage only" in draw_training_curves(found[1:]).caption
 
 
 def test_a_method_in_closed_form_has_no_curves(tmp_path: Path) -> None:
@@ -125,9 +144,9 @@ def test_the_matrix_names_scanners_and_subjects_and_counts_several_scans() -> No
 
 
 def test_of_very_many_subjects_those_of_one_scanner_are_counted_only() -> None:
-    many = [scan(f"x{k}", "GE") for k in range(MOST)]
-    made = pairing_figure([*SCANS, *many])
-    assert f"{MOST + 1} more subjects" in made.caption
+    many = [scan(f"x{k}", "GE") for k in range(MAX_SUBJECT_COLUMNS)]
+    made = draw_pairing([*SCANS, *many])
+    assert f"{MAX_SUBJECT_COLUMNS + 1} more subjects" in made.caption
     assert "sub-01" in texts(made)
     assert "sub-x1" not in texts(made)
 

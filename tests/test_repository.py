@@ -32,7 +32,9 @@ def test_a_clone_that_is_not_installed_knows_its_version() -> None:
     assert _python("-S", "-c", code) == VERSION
 
 
-@pytest.mark.parametrize("module", ["bids_shresnet", "bids_shresnet.config", "bids_shresnet.cli.app"])
+@pytest.mark.parametrize(
+    "module", ["bids_shresnet", "bids_shresnet.config", "bids_shresnet.cli.app"]
+)
 def test_what_help_needs_imports_nothing_heavy(module: str) -> None:
     heavy = {"ants", "bids", "dipy", "nibabel", "pandas", "scipy", "torch"}
     code = f"import sys, {module}; print(*sorted({heavy!r} & sys.modules.keys()))"
@@ -40,7 +42,9 @@ def test_what_help_needs_imports_nothing_heavy(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", sorted((ROOT / "bids_shresnet").glob("*/__init__.py")), ids=lambda path: path.parent.name
+    "room",
+    sorted((ROOT / "bids_shresnet").glob("*/__init__.py")),
+    ids=lambda path: path.parent.name,
 )
 def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
     module = ast.parse(room.read_text(encoding="utf-8"))
@@ -71,5 +75,7 @@ def test_scripts_can_be_called(script: str) -> None:
 
 def _python(*arguments: str) -> str:
     """Run a fresh interpreter in the repository and return what it prints."""
-    run = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return run.stdout.strip()

@@ -15,14 +15,21 @@ import pytest
 from bids_shresnet.cli.app import main
 from bids_shresnet.config import Config
 from bids_shresnet.errors import Interrupted, UsageError
-from bids_shresnet.io.storage import sha256
+from bids_shresnet.io.storage import hash_file
 
 ROOT = Path(__file__).parent.parent
 ROUNDING = 1e-3  # of validation losses, over whole trainings
 MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"
 FLAGS = (
     *("--nprocs", "1", "--omp-nthreads", "1", "--methods", "patch_linear", "golkov"),
-    *("--training.max-epochs", "3", "--training.voxels-per-epoch", "600", "--training.adam-batch", "32"),
+    *(
+        "--training.max-epochs",
+        "3",
+        "--training.voxels-per-epoch",
+        "600",
+        "--training.adam-batch",
+        "32",
+    ),
 )
 
 
@@ -33,7 +40,7 @@ def group(bids: Path, out: Path, *arguments: str) -> int:
 def models(out: Path) -> dict[str, str]:
     """Digests of the files of all models, without those of trainings under way."""
     folder = out / "derivatives/shresnet/models"
-    return {path.name: sha256(path) for path in folder.rglob("[!.]*.*")}
+    return {path.name: hash_file(path) for path in folder.rglob("[!.]*.*")}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,9 @@ def test_stages_make_what_one_run_makes_to_the_bit_in_any_order_of_folds(
     assert group(phantom / "bids", prepared, "--stage", "evaluate") == 0
     assert models(prepared) == models(whole)
     for name in ("group_harmonization.tsv", "group_harmonization.json"):
-        assert sha256(prepared / "derivatives/shresnet" / name) == sha256(whole / "derivatives/shresnet" / name)
+        assert hash_file(prepared / "derivatives/shresnet" / name) == hash_file(
+            whole / "derivatives/shresnet" / name
+        )
     assert not (prepared / "derivatives/shresnet/.work").exists()
 
 
@@ -79,7 +88,10 @@ def test_evaluate_names_what_is_not_trained_and_how_to_train_it_alone(
     assert group(phantom / "bids", prepared, "--stage", "train", "--fold", "2") == 0
     assert group(phantom / "bids", prepared, "--stage", "evaluate") == 66
     said = capsys.readouterr().err
-    assert "not trained: fold 1 (model, patch_linear, golkov); fold 3 (model, patch_linear, golkov)" in said
+    assert (
+        "not trained: fold 1 (model, patch_linear, golkov); fold 3 (model, patch_linear, golkov)"
+        in said
+    )
     assert "--stage train --pair SIGNAEXCITE000000PHANTMR1:Prisma99001 --fold 1 3" in said
     assert "model.json" not in models(prepared)
 
@@ -92,7 +104,10 @@ def test_what_is_not_prepared_is_named_with_how_to_prepare_it_alone(
     assert group(phantom / "bids", prepared, "--stage", stage) == 66
     said = capsys.readouterr().err
     assert "not prepared: sub-02." in said
-    assert "--stage prepare --pair SIGNAEXCITE000000PHANTMR1:Prisma99001 --participant-label 02" in said
+    assert (
+        "--stage prepare --pair SIGNAEXCITE000000PHANTMR1:Prisma99001 --participant-label 02"
+        in said
+    )
 
 
 def test_a_fold_or_a_subject_that_is_not_there_is_refused(
@@ -100,8 +115,13 @@ def test_a_fold_or_a_subject_that_is_not_there_is_refused(
 ) -> None:
     assert group(phantom / "bids", prepared, "--stage", "train", "--fold", "4", "2") == 64
     assert f"--fold 4: {MODEL} has the folds 1 to 3" in capsys.readouterr().err
-    assert group(phantom / "bids", prepared, "--stage", "prepare", "--participant-label", "04") == 66
-    assert "--participant-label 04: only travelling subjects are prepared: 01 02 03" in capsys.readouterr().err
+    assert (
+        group(phantom / "bids", prepared, "--stage", "prepare", "--participant-label", "04") == 66
+    )
+    assert (
+        "--participant-label 04: only travelling subjects are prepared: 01 02 03"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_stage_of_a_finished_model_does_nothing(
@@ -120,11 +140,17 @@ def test_a_stage_of_a_finished_model_does_nothing(
         ("participant", {"stage": "train"}, "goes with `group`"),
         ("group", {"stage": "train", "models": Path("models")}, "without --models"),
         ("group", {"fold": (1,)}, "--fold says which folds --stage train fits"),
-        ("group", {"stage": "evaluate", "fold": (1,)}, "--fold says which folds --stage train fits"),
+        (
+            "group",
+            {"stage": "evaluate", "fold": (1,)},
+            "--fold says which folds --stage train fits",
+        ),
         ("group", {"stage": "prepare", "clean_workdir": True}, "remove the work folder before"),
     ],
 )
-def test_stages_that_make_no_sense_are_refused(level: str, changes: dict[str, object], remedy: str) -> None:
+def test_stages_that_make_no_sense_are_refused(
+    level: str, changes: dict[str, object], remedy: str
+) -> None:
     with pytest.raises(UsageError, match=remedy):
         Config(Path("bids"), Path("out"), level, **changes)
 
@@ -147,7 +173,11 @@ def test_a_training_that_a_signal_stops_ends_with_the_code_for_try_again_and_the
     folder = prepared / "derivatives/shresnet/models" / MODEL
     with app(*command) as process:
         deadline = time.monotonic() + 600
-        while not list(folder.glob(".fold-02*.state")) and process.poll() is None and time.monotonic() < deadline:
+        while (
+            not list(folder.glob(".fold-02*.state"))
+            and process.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGUSR1)
         said = process.communicate(timeout=600)[1]
@@ -168,7 +198,16 @@ def test_torchrun_trains_a_fold_to_the_same_validation_loss_and_one_process_writ
 ) -> None:
     root = prepared / "derivatives/shresnet"
     runs = len(list((root / "logs").iterdir()))
-    command = (str(phantom / "bids"), str(prepared), "group", *FLAGS, "--stage", "train", "--fold", "1")
+    command = (
+        str(phantom / "bids"),
+        str(prepared),
+        "group",
+        *FLAGS,
+        "--stage",
+        "train",
+        "--fold",
+        "1",
+    )
     with app(*command, through=TORCHRUN) as process:
         said = process.communicate(timeout=600)[1]
     assert process.returncode == 0, said

@@ -26,19 +26,27 @@ MASK = "sub-01/ses-ge/dwi/sub-01_ses-ge_desc-brain_mask.nii.gz"
 Tree = Mapping[str, Any]
 
 
-def heads(ge: Mapping[float, int] | None = None, siemens: Mapping[float, int] | None = None, **fields: object) -> Tree:
+def heads(
+    ge: Mapping[float, int] | None = None,
+    siemens: Mapping[float, int] | None = None,
+    **fields: object,
+) -> Tree:
     """Three travelling heads; `fields` are of GE's series."""
     tree = {}
     for subject in SUBJECTS:
         stem = f"sub-{subject}/ses-{{0}}/dwi/sub-{subject}_ses-{{0}}_dwi"
-        tree[stem.format("ge")] = Series(**{"shells": ge or {0: 1, 1000: 6}, "sidecar": GE} | fields)  # type: ignore[arg-type]
+        tree[stem.format("ge")] = Series(
+            **{"shells": ge or {0: 1, 1000: 6}, "sidecar": GE} | fields
+        )  # type: ignore[arg-type]
         tree[stem.format("siemens")] = Series(siemens or {0: 1, 1000: 6}, PRISMA)
     return tree
 
 
 def on_every(extension: str, content: Any, session: str = "ge") -> Tree:
     """The same file for each subject's scan of a scanner."""
-    return {f"sub-{s}/ses-{session}/dwi/sub-{s}_ses-{session}_dwi{extension}": content for s in SUBJECTS}
+    return {
+        f"sub-{s}/ses-{session}/dwi/sub-{s}_ses-{session}_dwi{extension}": content for s in SUBJECTS
+    }
 
 
 def table(rows: Float[np.ndarray, "r c"]) -> str:
@@ -46,7 +54,12 @@ def table(rows: Float[np.ndarray, "r c"]) -> str:
 
 
 def image(
-    data: Any = 100, *, sform: int = 2, qform: int = 2, shape: tuple[int, ...] = (2, 2, 2, 7), **other: Any
+    data: Any = 100,
+    *,
+    sform: int = 2,
+    qform: int = 2,
+    shape: tuple[int, ...] = (2, 2, 2, 7),
+    **other: Any,
 ) -> Any:
     """An image of a constant, or of any data, with any orientation fields."""
     values = np.broadcast_to(np.asarray(data, np.float32), shape).copy()
@@ -55,7 +68,9 @@ def image(
     header.set_qform(other.get("qform_affine", AFFINE), qform)
     header.set_sform(other.get("affine", AFFINE), sform)
     header["pixdim"][1:4] = other.get("pixdim", (2, 2, 2))
-    return nib.Nifti1Image(values, None, header)  # without an affine, nibabel leaves the header as it is
+    return nib.Nifti1Image(
+        values, None, header
+    )  # without an affine, nibabel leaves the header as it is
 
 
 def with_value(value: float, *places: tuple[int, ...]) -> Float[np.ndarray, "2 2 2 7"]:
@@ -109,7 +124,11 @@ ZOO = (
     ),
     Case(
         "b-vectors all zero at b=1000",
-        {**heads(), "sub-04/dwi/sub-04_dwi": Series(sidecar=GE), "sub-04/dwi/sub-04_dwi.bvec": table(np.zeros((3, 7)))},
+        {
+            **heads(),
+            "sub-04/dwi/sub-04_dwi": Series(sidecar=GE),
+            "sub-04/dwi/sub-04_dwi.bvec": table(np.zeros((3, 7))),
+        },
         GOOD,
         ("sub-04_dwi.nii.gz", "all b-vectors are zero: a trace or ADC image"),
     ),
@@ -139,7 +158,9 @@ ZOO = (
     ),
     Case(
         "b=5 with a direction",
-        heads() | on_every(".bval", table(np.array([[5, *BVALS[1:]]]))) | on_every(".bvec", table(spiral(7).T)),
+        heads()
+        | on_every(".bval", table(np.array([[5, *BVALS[1:]]])))
+        | on_every(".bvec", table(spiral(7).T)),
         GOOD,
         ("near zero: 5", "They are ignored"),
     ),
@@ -191,10 +212,20 @@ ZOO = (
         BAD,
         ("5 volumes, but 7 b-values", "truncated"),
     ),
-    Case("b-vectors in two lines", heads() | {f"{ONE}.bvec": table(BVECS.T[:2])}, BAD, ("2 x 7 numbers", "3 lines")),
-    Case("b-vectors in columns", heads() | {f"{ONE}.bvec": table(BVECS)}, GOOD, ("Findings\n  none",)),
     Case(
-        "lines of different length", heads() | {f"{ONE}.bvec": table(BVECS.T) + " 1"}, BAD, ("not a table of numbers",)
+        "b-vectors in two lines",
+        heads() | {f"{ONE}.bvec": table(BVECS.T[:2])},
+        BAD,
+        ("2 x 7 numbers", "3 lines"),
+    ),
+    Case(
+        "b-vectors in columns", heads() | {f"{ONE}.bvec": table(BVECS)}, GOOD, ("Findings\n  none",)
+    ),
+    Case(
+        "lines of different length",
+        heads() | {f"{ONE}.bvec": table(BVECS.T) + " 1"},
+        BAD,
+        ("not a table of numbers",),
     ),
     Case(
         "no line end and CRLF",
@@ -209,10 +240,16 @@ ZOO = (
         BAD,
         ("no .bval belongs to it; looked beside it and in the folders above", "no .bvec"),
     ),
-    Case("gradient tables at the root only", heads(tables=False) | ROOT_TABLES, GOOD, ("Findings\n  none",)),
+    Case(
+        "gradient tables at the root only",
+        heads(tables=False) | ROOT_TABLES,
+        GOOD,
+        ("Findings\n  none",),
+    ),
     Case(
         "a truncated run",
-        heads({0: 1, 1000: 12}) | {"sub-04/ses-ge/dwi/sub-04_ses-ge_dwi": Series({0: 1, 1000: 6}, GE)},
+        heads({0: 1, 1000: 12})
+        | {"sub-04/ses-ge/dwi/sub-04_ses-ge_dwi": Series({0: 1, 1000: 6}, GE)},
         GOOD,
         ("warning", "6 directions, where 3 others", "have 12"),
     ),
@@ -295,11 +332,24 @@ ZOO = (
         BAD,
         ("a link to content that is not here", "datalad get"),
     ),
-    Case("an annexed .bvec that is not here", heads() | {f"{ONE}.bvec": None}, BAD, ("datalad get", ".bvec")),
     Case(
-        "an annexed sidecar that is not here", heads() | {f"{ONE}.json": None}, BAD, ("unknown scanner", "datalad get")
+        "an annexed .bvec that is not here",
+        heads() | {f"{ONE}.bvec": None},
+        BAD,
+        ("datalad get", ".bvec"),
     ),
-    Case("an empty image", heads() | {f"{ONE}.nii.gz": ""}, BAD, ("the file is empty", "Copy or convert it again")),
+    Case(
+        "an annexed sidecar that is not here",
+        heads() | {f"{ONE}.json": None},
+        BAD,
+        ("unknown scanner", "datalad get"),
+    ),
+    Case(
+        "an empty image",
+        heads() | {f"{ONE}.nii.gz": ""},
+        BAD,
+        ("the file is empty", "Copy or convert it again"),
+    ),
     Case("no image at all", heads() | {f"{ONE}.nii.gz": "not an image"}, BAD, ("cannot be read",)),
     Case(
         "an image that was cut off",
@@ -308,7 +358,12 @@ ZOO = (
         ("not a readable NIfTI image",),
         spoil=lambda root: cut(root / f"{ONE}.nii.gz"),
     ),
-    Case("a sidecar that is no JSON", heads() | {f"{ONE}.json": "{"}, BAD, ("not a JSON object", ".json")),
+    Case(
+        "a sidecar that is no JSON",
+        heads() | {f"{ONE}.json": "{"},
+        BAD,
+        ("not a JSON object", ".json"),
+    ),
     Case(
         "no sidecar",
         heads() | {"sub-04/dwi/sub-04_dwi": Series()},
@@ -322,14 +377,21 @@ ZOO = (
         ("no .json belongs to it", "regex"),
         ("--scanner-from", "ses-(?P<scanner>ge)", "--target", "Prisma"),
     ),
-    Case("no serial number", heads(sidecar=JSON), BAD, ("lack DeviceSerialNumber", "--scanner-from")),
+    Case(
+        "no serial number", heads(sidecar=JSON), BAD, ("lack DeviceSerialNumber", "--scanner-from")
+    ),
     Case(
         "an anonymized serial number",
         heads(sidecar=GE | {SERIAL: "0000000000orange"}),
         BAD,
         ("anonymized (0000000000orange)",),
     ),
-    Case("a serial number as a number", heads(sidecar=GE | {SERIAL: 35343.0}), GOOD, ("SIGNAEXCITE35343",)),
+    Case(
+        "a serial number as a number",
+        heads(sidecar=GE | {SERIAL: 35343.0}),
+        GOOD,
+        ("SIGNAEXCITE35343",),
+    ),
     Case(
         "one serial number for two models",
         {**heads(sidecar=GE | {SERIAL: "66083"})},
@@ -377,11 +439,21 @@ ZOO = (
     ),
     Case(
         "voxels in metres",
-        heads() | {f"{ONE}.nii.gz": image(affine=np.diag([0.002, 0.002, 0.002, 1]), qform=0, pixdim=[0.002] * 3)},
+        heads()
+        | {
+            f"{ONE}.nii.gz": image(
+                affine=np.diag([0.002, 0.002, 0.002, 1]), qform=0, pixdim=[0.002] * 3
+            )
+        },
         GOOD,
         ("warning", "voxels of 0.002 x 0.002 x 0.002 mm"),
     ),
-    Case("a sheared grid", heads() | {f"{ONE}.nii.gz": image(affine=SHEARED, qform=0)}, BAD, ("the grid is sheared",)),
+    Case(
+        "a sheared grid",
+        heads() | {f"{ONE}.nii.gz": image(affine=SHEARED, qform=0)},
+        BAD,
+        ("the grid is sheared",),
+    ),
     Case(
         "a flat grid",
         heads() | {f"{ONE}.nii.gz": image(affine=np.diag([2.0, 2, 0, 1]), qform=0)},
@@ -434,9 +506,19 @@ ZOO = (
         derivative={MASK: with_hole()},
     ),
     Case(
-        "a mask in pieces", heads(shape=BIG), GOOD, ("warning", "1 of 51 voxels are apart"), derivative={MASK: crumbs()}
+        "a mask in pieces",
+        heads(shape=BIG),
+        GOOD,
+        ("warning", "1 of 51 voxels are apart"),
+        derivative={MASK: crumbs()},
     ),
-    Case("an empty mask", heads(shape=BIG), BAD, ("the mask is empty",), derivative={MASK: np.zeros(BIG, np.uint8)}),
+    Case(
+        "an empty mask",
+        heads(shape=BIG),
+        BAD,
+        ("the mask is empty",),
+        derivative={MASK: np.zeros(BIG, np.uint8)},
+    ),
     Case(
         "a mask of the anatomy on another grid",
         heads(),
@@ -445,11 +527,27 @@ ZOO = (
         derivative={MASK.replace("dwi", "anat"): np.ones((3, 2, 2), np.uint8)},
     ),
     Case(
-        "a mask in the scan's space on another grid", heads(), GOOD, (), derivative={MASK: np.ones((3, 2, 2), np.uint8)}
+        "a mask in the scan's space on another grid",
+        heads(),
+        GOOD,
+        (),
+        derivative={MASK: np.ones((3, 2, 2), np.uint8)},
     ),
-    Case("an annexed mask that is not here", heads(), GOOD, ("warning", "datalad get"), derivative={MASK: None}),
+    Case(
+        "an annexed mask that is not here",
+        heads(),
+        GOOD,
+        ("warning", "datalad get"),
+        derivative={MASK: None},
+    ),
     # the command line
-    Case("no such participant", heads(), MISSING, ("--participant-label 99",), ("--participant-label", "99")),
+    Case(
+        "no such participant",
+        heads(),
+        MISSING,
+        ("--participant-label 99",),
+        ("--participant-label", "99"),
+    ),
     Case(
         "filters that leave nothing",
         heads(),
@@ -488,7 +586,9 @@ def dry_run(case: Case, folder: Path) -> int:
         flags += ["-d", f"masks={write_tree(folder / 'masks', case.derivative)}"]
     if case.spoil:
         case.spoil(root)
-    return main([str(root), str(folder / "out"), "participant", "--dry-run", "--nprocs", "1", *flags])
+    return main(
+        [str(root), str(folder / "out"), "participant", "--dry-run", "--nprocs", "1", *flags]
+    )
 
 
 @pytest.mark.parametrize("case", ZOO, ids=lambda case: case.name)
@@ -503,10 +603,15 @@ def test_what_is_wrong_or_odd_is_said_and_the_exit_code_tells_whether_it_can_be_
     assert not (tmp_path / "out").is_dir()
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_that_is_wrong_is_said_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of tables, files, headers and values, in different subjects."""
     tree = {**heads(), "sub-04/ses-ge/dwi/sub-04_ses-ge_dwi": Series(sidecar=GE)}
-    tree |= {f"sub-05/ses-{s}/dwi/sub-05_ses-{s}_dwi": Series(sidecar=c) for s, c in (("ge", GE), ("siemens", PRISMA))}
+    tree |= {
+        f"sub-05/ses-{s}/dwi/sub-05_ses-{s}_dwi": Series(sidecar=c)
+        for s, c in (("ge", GE), ("siemens", PRISMA))
+    }
     tree |= {"sub-04/ses-ge/dwi/sub-04_ses-ge_dwi.bval": "0 1000"}
     tree |= {"sub-05/ses-ge/dwi/sub-05_ses-ge_dwi.nii.gz": ""}
     tree |= {f"{ONE}.nii.gz": image(with_value(0, (..., 0)))}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import tyro
 
-from bids_shresnet.config import LEVELS, Config
+from bids_shresnet.config import ANALYSIS_LEVELS, Config
 from bids_shresnet.errors import InputMissing, UsageError
-from bids_shresnet.runtime.progress import LOGGER, Screen
+from bids_shresnet.runtime.progress import LOGGER, ScreenHandler
 
-CONFIG_FILE = ("--config-file", "--config_file")
+CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
 
 
 def parse_levels(arguments: Sequence[str]) -> list[Config]:
@@ -30,12 +30,16 @@ def parse_levels(arguments: Sequence[str]) -> list[Config]:
     UsageError
         As `parse`, and if several levels are to print one document.
     """
-    begin = next((place for place, one in enumerate(arguments) if one in LEVELS), len(arguments))
-    named = list(takewhile(LEVELS.__contains__, arguments[begin:]))
+    begin = next(
+        (place for place, one in enumerate(arguments) if one in ANALYSIS_LEVELS), len(arguments)
+    )
+    named = list(takewhile(ANALYSIS_LEVELS.__contains__, arguments[begin:]))
     if len(named) < 2:
         return [parse(arguments)]
     before, after = arguments[:begin], arguments[begin + len(named) :]
-    configs = [parse([*before, level, *after]) for level in sorted({LEVELS[one] for one in named})]
+    configs = [
+        parse([*before, level, *after]) for level in sorted({ANALYSIS_LEVELS[one] for one in named})
+    ]
     if any(config.json for config in configs):
         msg = f"--json prints one document: name one analysis level, not {' '.join(named)}"
         raise UsageError(msg)
@@ -52,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Config:
     SystemExit
         With code 64 after the parser has said what is wrong, with 0 after the help.
     """
-    rest, recorded = _recorded(list(arguments))
+    rest, recorded = _take_config_file(list(arguments))
     try:
         if recorded is None:
             return tyro.cli(Config, prog="bids-shresnet", args=rest)
@@ -61,15 +65,19 @@ def parse(arguments: Sequence[str]) -> Config:
         raise SystemExit(UsageError.exit_code if stop.code else 0) from None
 
 
-def _recorded(arguments: list[str]) -> tuple[list[str], Config | None]:
+def _take_config_file(arguments: list[str]) -> tuple[list[str], Config | None]:
     """Take `--config-file FILE` out of the arguments and read it."""
-    arguments = [part for one in arguments for part in (one.split("=", 1) if one.startswith(CONFIG_FILE) else [one])]
-    place = next((place for place, one in enumerate(arguments) if one in CONFIG_FILE), None)
+    arguments = [
+        part
+        for one in arguments
+        for part in (one.split("=", 1) if one.startswith(CONFIG_FILE_FLAGS) else [one])
+    ]
+    place = next((place for place, one in enumerate(arguments) if one in CONFIG_FILE_FLAGS), None)
     if place is None:
         return arguments, None
     from bids_shresnet.cli.config_file import from_record
 
-    flag = CONFIG_FILE[0]
+    flag = CONFIG_FILE_FLAGS[0]
     if place + 1 == len(arguments):
         msg = f"{flag} needs the path of a config.json (logs/<run>/config.json of an earlier run)"
         raise UsageError(msg)
@@ -86,16 +94,19 @@ def _recorded(arguments: list[str]) -> tuple[list[str], Config | None]:
 
 
 @contextmanager
-def log_to_screen(verbose: int, *, quiet: bool = False) -> Iterator[None]:
+def log_to_screen(verbose: int, *, is_quiet: bool = False) -> Iterator[None]:
     """Show what the app says (once verbose: with the module, twice: for debugging; quiet: warnings) in the body.
 
     All of it is kept as well, until `provenance.start_run` opens the run's log and puts it there.
     """
-    screen, kept = Screen(), MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
-    screen.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING if quiet else logging.INFO)
+    screen, kept = ScreenHandler(), MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
+    screen.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING if is_quiet else logging.INFO)
     screen.setFormatter(
         logging.Formatter(
-            "%(asctime)s %(message)s" if not verbose else "%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"
+            "%(asctime)s %(message)s"
+            if not verbose
+            else "%(asctime)s %(levelname)s %(name)s: %(message)s",
+            "%H:%M:%S",
         )
     )
     LOGGER.setLevel(logging.DEBUG)

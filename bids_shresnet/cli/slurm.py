@@ -15,32 +15,42 @@ import tyro
 
 from bids_shresnet.cli.config_file import to_record
 from bids_shresnet.cli.parser import log_to_screen, parse
-from bids_shresnet.cli.sbatch import ALL, REST, UNIT, Container, Job, script, submission
-from bids_shresnet.config import RAW, Config
+from bids_shresnet.cli.sbatch import (
+    ALL_TASK_ARGUMENTS,
+    FIRST_TASK_ARGUMENT,
+    OTHER_TASK_ARGUMENTS,
+    Container,
+    SlurmJob,
+    batch_script,
+    submission,
+)
+from bids_shresnet.config import RAW_DATASET_NAME, Config
 from bids_shresnet.errors import ShresnetError, UsageError
 from bids_shresnet.io.storage import write_json, write_text
-from bids_shresnet.outputs.layout import begun, output_root
+from bids_shresnet.outputs.layout import has_output, output_root
 from bids_shresnet.outputs.model_folder import find_models
 from bids_shresnet.pairs import Pair
-from bids_shresnet.planning.memory import of_pair, of_scans, voxels_of
-from bids_shresnet.planning.plan import Plan, looked_at, stop_at_errors
-from bids_shresnet.planning.selection import stop_at_none
-from bids_shresnet.workflow.work_units import Units
+from bids_shresnet.planning.memory import memory_for_pair, memory_for_scans, voxel_count
+from bids_shresnet.planning.plan import Plan, inspect_dataset, stop_at_errors
+from bids_shresnet.planning.selection import stop_at_empty_selection
+from bids_shresnet.workflow.pair_work import PairWork
 
 MB = 2**20
-MOST_TASKS = 1000  # of an array: one less than what Slurm allows by default (MaxArraySize)
-MOST_CPUS = 2  # of the evaluation, which has the folds to share among them
+MAX_ARRAY_TASKS = 1000  # of an array: one less than what Slurm allows by default (MaxArraySize)
+MAX_EVALUATION_CPUS = 2  # of the evaluation, which has the folds to share among them
 # Minutes of one core, four times what was seen and rather too long; a job stopped at its limit is queued again.
-LEAST, DAY = 30, 24 * 60
-PER_MILLION = 60.0  # voxels of a scan that is registered, or harmonized
-PER_PASS = 50 / 800_000  # voxel and epoch, for the network and all that it is compared with (docs/experiments.md)
-PER_FOLD = 15.0  # that is evaluated
+MIN_LIMIT_MINUTES, MAX_LIMIT_MINUTES = 30, 24 * 60
+MINUTES_PER_MILLION_VOXELS = 60.0  # voxels of a scan that is registered, or harmonized
+MINUTES_PER_VOXEL_EPOCH = (
+    50 / 800_000
+)  # voxel and epoch, for the network and all that it is compared with (docs/experiments.md)
+MINUTES_PER_EVALUATED_FOLD = 15.0  # that is evaluated
 
 logger = logging.getLogger("bids_shresnet")
 
 
 @dataclass(frozen=True)
-class Command:
+class SlurmCommand:
     """Write batch scripts that prepare, train, evaluate and harmonize a dataset on a Slurm cluster.
 
     SCRIPTS/submit.sh submits them all. Flags of bids-shresnet come last, behind `--`:
@@ -65,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    command = tyro.cli(Command, args=arguments[:cut], prog="bids-shresnet-slurm")
+    command = tyro.cli(SlurmCommand, args=arguments[:cut], prog="bids-shresnet-slurm")
     try:
         with log_to_screen(0):
             sys.stdout.write(run(command, arguments[cut + 1 :]))
@@ -75,101 +85,135 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(command: Command, flags: Sequence[str]) -> str:
+def run(command: SlurmCommand, flags: Sequence[str]) -> str:
     """Write the scripts and say how to submit them, or say what is missing."""
-    config = absolute(parse([str(command.bids_dir), str(command.output_dir), "participant", *flags]))
+    config = make_paths_absolute(
+        parse([str(command.bids_dir), str(command.output_dir), "participant", *flags])
+    )
     if config.nprocs or config.omp_nthreads or config.memory:
         msg = "--nprocs, --omp-nthreads and --mem are set for every job by its size; change sizes with --sbatch"
         raise UsageError(msg)
     if config.validate_bids:
         msg = "--validate-bids would look at the whole dataset in every job; run it once with --dry-run"
         raise UsageError(msg)
-    plan = looked_at(config, find_models(config.models) if config.models else ())
+    plan = inspect_dataset(config, find_models(config.models) if config.models else ())
     stop_at_errors(plan.findings)
-    stop_at_none(plan.inventory, plan.selection, config.bids_dir)
-    jobs, folder = jobs_of(plan, config), command.scripts.absolute()
+    stop_at_empty_selection(plan.inventory, plan.selection, config.bids_dir)
+    jobs, folder = make_jobs(plan, config), command.scripts.absolute()
     if command.rerun:
-        left = [(job, tasks) for job in jobs if (tasks := unfinished(job, plan, config)) is not None]
+        left = [
+            (job, tasks)
+            for job in jobs
+            if (tasks := unfinished_tasks(job, plan, config)) is not None
+        ]
         return submission(left, folder) if left else "# nothing is missing\n"
     write_scripts(jobs, config, command, folder)
     return f"bash {shlex.quote(str(folder / 'submit.sh'))}\n"
 
 
-def jobs_of(plan: Plan, config: Config) -> tuple[Job, ...]:
+def make_jobs(plan: Plan, config: Config) -> tuple[SlurmJob, ...]:
     """The stages; with models that are there, only the last one."""
     subjects = sorted({scan.subject for scan in plan.selection.scans})
-    together = ceil(len(subjects) / MOST_TASKS)
+    together = ceil(len(subjects) / MAX_ARRAY_TASKS)
     groups = tuple(tuple(subjects[at : at + together]) for at in range(0, len(subjects), together))
     scans = plan.selection.scans
-    memory, voxels = of_scans(scans, low=config.low_mem), max(map(voxels_of, scans))
-    routes = " ".join(f"--pair {shlex.quote(pair.route)}" for pair in plan.pairs)
-    harmonize = Job(
+    memory, voxels = (
+        memory_for_scans(scans, is_spooled=config.low_mem),
+        max(map(voxel_count, scans)),
+    )
+    routes = " ".join(f"--pair {shlex.quote(pair.label)}" for pair in plan.pairs)
+    harmonize = SlurmJob(
         "participant",
         "Harmonize all scans of some subjects.",
-        f"participant {routes + ' ' if routes else ''}--participant-label {ALL}",
+        f"participant {routes + ' ' if routes else ''}--participant-label {ALL_TASK_ARGUMENTS}",
         groups,
         1,
         ceil(memory / MB),
-        limit(together * PER_MILLION * voxels / 1e6),
+        time_limit(together * MINUTES_PER_MILLION_VOXELS * voxels / 1e6),
     )
-    return (*(learning_jobs(plan.pairs, config, routes) if plan.pairs else ()), harmonize)
+    return (*(model_jobs(plan.pairs, config, routes) if plan.pairs else ()), harmonize)
 
 
-def learning_jobs(pairs: Sequence[Pair], config: Config, routes: str) -> tuple[Job, Job, Job]:
+def model_jobs(
+    pairs: Sequence[Pair], config: Config, pair_flags: str
+) -> tuple[SlurmJob, SlurmJob, SlurmJob]:
     """Prepare each travelling subject, train each fold, evaluate."""
-    scans = [scan for pair in pairs for both in (*pair.travelling, *pair.repeats) for scan in both]
-    subjects = tuple((pair.route, source.subject) for pair in pairs for source, _ in pair.travelling)
-    counts = {pair.route: min(config.training.folds, len(pair.travelling)) for pair in pairs}
-    folds = tuple((route, str(number)) for route, count in counts.items() for number in range(1, count + 1))
-    memory, most = max(map(of_pair, pairs)), max(len(pair.travelling) for pair in pairs)
-    voxels = max(map(voxels_of, scans))
+    scans = [
+        scan for pair in pairs for both in (*pair.travelling_scans, *pair.repeats) for scan in both
+    ]
+    subjects = tuple(
+        (pair.label, source.subject) for pair in pairs for source, _ in pair.travelling_scans
+    )
+    counts = {pair.label: min(config.training.folds, len(pair.travelling_scans)) for pair in pairs}
+    folds = tuple(
+        (route, str(number)) for route, count in counts.items() for number in range(1, count + 1)
+    )
+    memory, most = (
+        max(map(memory_for_pair, pairs)),
+        max(len(pair.travelling_scans) for pair in pairs),
+    )
+    voxels = max(map(voxel_count, scans))
     epoch = config.training.voxels_per_epoch or most * voxels
-    cpus = min(MOST_CPUS, max(counts.values()))
+    cpus = min(MAX_EVALUATION_CPUS, max(counts.values()))
     return (
-        Job(
+        SlurmJob(
             "prepare",
             "Register the two scans of one travelling subject.",
-            f"group --stage prepare --pair {UNIT} --participant-label {REST}",
+            f"group --stage prepare --pair {FIRST_TASK_ARGUMENT} --participant-label {OTHER_TASK_ARGUMENTS}",
             subjects,
             1,
-            ceil(of_scans(scans, low=config.low_mem) / MB),
-            limit(PER_MILLION * voxels / 1e6),
+            ceil(memory_for_scans(scans, is_spooled=config.low_mem) / MB),
+            time_limit(MINUTES_PER_MILLION_VOXELS * voxels / 1e6),
         ),
-        Job(
+        SlurmJob(
             "train",
             "Train one fold of a pair, and with it what it is compared with.",
-            f"group --stage train --pair {UNIT} --fold {REST}",
+            f"group --stage train --pair {FIRST_TASK_ARGUMENT} --fold {OTHER_TASK_ARGUMENTS}",
             folds,
             1,
             ceil(memory / MB),
-            limit(PER_PASS * epoch * config.training.max_epochs),
+            time_limit(MINUTES_PER_VOXEL_EPOCH * epoch * config.training.max_epochs),
         ),
-        Job(
+        SlurmJob(
             "evaluate",
             "Try all folds on the subjects that they never saw, and write the models.",
-            f"group --stage evaluate {routes}",
+            f"group --stage evaluate {pair_flags}",
             (),
             cpus,
             cpus * ceil(memory / MB),
-            limit(PER_FOLD * len(folds)),
+            time_limit(MINUTES_PER_EVALUATED_FOLD * len(folds)),
         ),
     )
 
 
-def limit(minutes: float) -> int:
+def time_limit(minutes: float) -> int:
     """A time limit in minutes."""
-    return min(DAY, LEAST + ceil(minutes))
+    return min(MAX_LIMIT_MINUTES, MIN_LIMIT_MINUTES + ceil(minutes))
 
 
-def absolute(config: Config) -> Config:
+def make_paths_absolute(config: Config) -> Config:
     """The same with paths that are true on every machine."""
-    names = ("bids_dir", "output_dir", "bids_filter_file", "bids_database_dir", "scanner_map", "models", "work_dir")
+    names = (
+        "bids_dir",
+        "output_dir",
+        "bids_filter_file",
+        "bids_database_dir",
+        "scanner_map",
+        "models",
+        "work_dir",
+    )
     found = {name: path.absolute() for name in names if (path := getattr(config, name)) is not None}
-    datasets = {name: path.absolute() for name, path in config.named_datasets().items() if name != RAW}
-    return replace(config, **found, derivatives=tuple(f"{name}={path}" for name, path in datasets.items()))
+    datasets = {
+        name: path.absolute()
+        for name, path in config.named_datasets().items()
+        if name != RAW_DATASET_NAME
+    }
+    return replace(
+        config, **found, derivatives=tuple(f"{name}={path}" for name, path in datasets.items())
+    )
 
 
-def container_of(config: Config, image: Path, scripts: Path) -> Container:
+def make_container(config: Config, image: Path, scripts: Path) -> Container:
     """The image with every folder and file that the settings name."""
     tables = (config.bids_filter_file, config.bids_database_dir, config.scanner_map, config.models)
     read = [*config.named_datasets().values(), *(path for path in tables if path), scripts]
@@ -179,38 +223,50 @@ def container_of(config: Config, image: Path, scripts: Path) -> Container:
     return Container(image.absolute(), tuple(read), tuple(write))
 
 
-def write_scripts(jobs: Sequence[Job], config: Config, command: Command, folder: Path) -> None:
+def write_scripts(
+    jobs: Sequence[SlurmJob], config: Config, command: SlurmCommand, folder: Path
+) -> None:
     """One script a stage, the settings that all of them share, and submit.sh."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", settings_of(replace(config, pair=(), target=None)))  # scripts name the pairs
-    container = container_of(config, command.sif, folder) if command.sif else None
+    write_json(
+        folder / "config.json", shared_settings(replace(config, pair=(), target=None))
+    )  # scripts name the pairs
+    container = make_container(config, command.sif, folder) if command.sif else None
     for job in jobs:
-        text = script(job, folder, (config.bids_dir, config.output_dir), container, command.sbatch)
+        text = batch_script(
+            job, folder, (config.bids_dir, config.output_dir), container, command.sbatch
+        )
         write_text(folder / f"{job.name}.sbatch", text)
     head = "#!/bin/bash\n# Submits all stages; each begins when the one before has ended well.\nset -euo pipefail\n"
     write_text(folder / "submit.sh", head + submission([(job, ()) for job in jobs], folder))
 
 
-def settings_of(config: Config) -> dict[str, Any]:
+def shared_settings(config: Config) -> dict[str, Any]:
     """What all jobs share: the settings that are not the default ones."""
     usual = to_record(Config(config.bids_dir, config.output_dir, config.analysis_level))
     always = ("bids_dir", "output_dir", "analysis_level")
-    return {name: value for name, value in to_record(config).items() if name in always or value != usual[name]}
+    return {
+        name: value
+        for name, value in to_record(config).items()
+        if name in always or value != usual[name]
+    }
 
 
-def unfinished(job: Job, plan: Plan, config: Config) -> list[int] | None:
+def unfinished_tasks(job: SlurmJob, plan: Plan, config: Config) -> list[int] | None:
     """Tasks of a stage that have not done their work; none of them means a stage without tasks, None no stage."""
     root = output_root(config.output_dir)
-    units = [Units(pair, replace(config, analysis_level="group"), root) for pair in plan.pairs]
-    units = [one for one in units if not one.complete]
+    units = [PairWork(pair, replace(config, analysis_level="group"), root) for pair in plan.pairs]
+    units = [one for one in units if not one.is_complete]
     if job.name == "evaluate":
         return [] if units else None
     left: set[tuple[str, ...]] = set()
     if job.name == "prepare":
-        left = {(one.pair.route, item.source.subject) for one in units for item in one.unprepared}
+        left = {
+            (one.pair.label, item.source.subject) for one in units for item in one.unprepared_jobs
+        }
     elif job.name == "train":
-        left = {(one.pair.route, str(item.number)) for one in units for item in one.unfitted}
+        left = {(one.pair.label, str(item.number)) for one in units for item in one.unfitted_jobs}
     else:
-        undone = {scan.subject for scan in plan.selection.scans if not begun(scan, root)}
-        left = {unit for unit in job.units if undone & set(unit)}
-    return [at for at, unit in enumerate(job.units) if unit in left] or None
+        undone = {scan.subject for scan in plan.selection.scans if not has_output(scan, root)}
+        left = {unit for unit in job.task_arguments if undone & set(unit)}
+    return [at for at, unit in enumerate(job.task_arguments) if unit in left] or None

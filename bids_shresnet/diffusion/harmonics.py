@@ -16,22 +16,26 @@ from scipy.linalg import block_diag
 
 from bids_shresnet.scans import Shell
 
-BASIS = "real_sh_descoteaux, legacy=False"  # recorded in every model: coefficients mean nothing without it
-SMOOTHING = 0.006  # Laplace-Beltrami weight of Descoteaux et al. 2007, the paper's choice
+SH_BASIS_NAME = "real_sh_descoteaux, legacy=False"  # recorded in every model: coefficients mean nothing without it
+LAPLACE_BELTRAMI_WEIGHT = (
+    0.006  # Laplace-Beltrami weight of Descoteaux et al. 2007, the paper's choice
+)
 FULL_ORDER = 4
 REDUCED_ORDER = 2
 
 
-def order_for(directions: int, requested: int | None = None) -> int:
+def choose_sh_order(directions: int, requested: int | None = None) -> int:
     """SH order of a shell: as requested, else 4, or 2 where 15 coefficients would outnumber the directions."""
     if requested is not None:
         return requested
-    return FULL_ORDER if directions >= Shell(0.0, FULL_ORDER).coefficients else REDUCED_ORDER
+    return FULL_ORDER if directions >= Shell(0.0, FULL_ORDER).coefficient_count else REDUCED_ORDER
 
 
 def l_values(sh_order: int) -> Int[np.ndarray, " c"]:
     """Order l of every coefficient: 0, 2, 2, 2, 2, 2, 4, ..."""
-    return np.concatenate([np.full(2 * l_value + 1, l_value) for l_value in range(0, sh_order + 1, 2)])
+    return np.concatenate(
+        [np.full(2 * l_value + 1, l_value) for l_value in range(0, sh_order + 1, 2)]
+    )
 
 
 def basis(bvecs: Float[np.ndarray, "n 3"], sh_order: int) -> Float[np.ndarray, "n c"]:
@@ -41,8 +45,8 @@ def basis(bvecs: Float[np.ndarray, "n 3"], sh_order: int) -> Float[np.ndarray, "
     return np.asarray(matrix, dtype=np.float64)
 
 
-def fit_matrix(
-    bvecs: Float[np.ndarray, "n 3"], sh_order: int, *, smoothing: float = SMOOTHING
+def fitting_matrix(
+    bvecs: Float[np.ndarray, "n 3"], sh_order: int, *, smoothing: float = LAPLACE_BELTRAMI_WEIGHT
 ) -> Float[np.ndarray, "c n"]:
     """Regularized least squares as one matrix: (B'B + lambda L)^-1 B', L = diag(l^2 (l + 1)^2).
 
@@ -56,18 +60,22 @@ def fit_matrix(
 
 
 def evaluation_matrix(
-    tables: Sequence[Float[np.ndarray, "_ 3"]], shells: Sequence[Shell]
+    directions: Sequence[Float[np.ndarray, "_ 3"]], shells: Sequence[Shell]
 ) -> Float[np.ndarray, "total c"]:
     """Block-diagonal matrix from the stacked coefficients of all shells to the signal in each shell's directions."""
-    return np.asarray(block_diag(*(basis(table, shell.sh_order) for table, shell in zip(tables, shells, strict=True))))
+    return np.asarray(
+        block_diag(
+            *(basis(table, shell.sh_order) for table, shell in zip(directions, shells, strict=True))
+        )
+    )
 
 
-def stacked_orders(shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:
+def order_indices(shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:
     """Indices of the stacked coefficients that form one order of one shell, shell after shell."""
     groups: list[Int[np.ndarray, " _"]] = []
     start = 0
     for shell in shells:
         orders = l_values(shell.sh_order)
         groups += [start + np.flatnonzero(orders == value) for value in np.unique(orders)]
-        start += shell.coefficients
+        start += shell.coefficient_count
     return tuple(groups)

@@ -10,9 +10,11 @@ from scipy.cluster.vq import kmeans2
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-RIDGE = 1e-3  # of each feature's variance, on every covariance: a component cannot shrink onto a few values
-SETTLED = 1e-3  # expectation maximization stops when the mean log likelihood gains less in a round
-MOST_ROUNDS = 100
+COVARIANCE_RIDGE = 1e-3  # of each feature's variance, on every covariance: a component cannot shrink onto a few values
+LOG_LIKELIHOOD_TOLERANCE = (
+    1e-3  # expectation maximization stops when the mean log likelihood gains less in a round
+)
+MAX_ITERATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Mixture:
         ):
             root = np.linalg.cholesky(covariance)
             white = solve_triangular(root, (values - mean).T, lower=True)
-            constant = np.log(weight) - np.log(np.diag(root)).sum() - len(mean) / 2 * np.log(2 * np.pi)
+            constant = (
+                np.log(weight) - np.log(np.diag(root)).sum() - len(mean) / 2 * np.log(2 * np.pi)
+            )
             out[:, column] = constant - np.square(white).sum(axis=0) / 2
         return out
 
@@ -59,26 +63,30 @@ def fit_mixture(values: Float[np.ndarray, "v f"], components: int, *, seed: int)
     centre, spread = values.mean(axis=0), values.std(axis=0)
     scale = np.where(spread > 0, spread, 1)
     standard = ((values - centre) / scale).astype(np.float64)
-    _, labels = kmeans2(standard, min(components, len(values)), minit="++", seed=np.random.default_rng(seed))
+    _, labels = kmeans2(
+        standard, min(components, len(values)), minit="++", seed=np.random.default_rng(seed)
+    )
     # a cluster that ran empty would become a component without values
-    mixture = _maximize(standard, np.eye(labels.max() + 1)[:, np.unique(labels)][labels])
+    mixture = _maximize_likelihood(standard, np.eye(labels.max() + 1)[:, np.unique(labels)][labels])
     likelihood = -np.inf
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ITERATIONS):
         joint = mixture.log_joint(standard)
         total = logsumexp(joint, axis=1)
-        if total.mean() - likelihood < SETTLED:
+        if total.mean() - likelihood < LOG_LIKELIHOOD_TOLERANCE:
             break
         likelihood = total.mean()
-        mixture = _maximize(standard, np.exp(joint - total[:, None]))
+        mixture = _maximize_likelihood(standard, np.exp(joint - total[:, None]))
     covariances = mixture.covariances * scale[:, None] * scale
     return Mixture(mixture.weights, mixture.means * scale + centre, covariances)
 
 
-def _maximize(values: Float[np.ndarray, "v f"], shares: Float[np.ndarray, "v k"]) -> Mixture:
+def _maximize_likelihood(
+    values: Float[np.ndarray, "v f"], shares: Float[np.ndarray, "v k"]
+) -> Mixture:
     """The mixture that is most likely if this much of each value belongs to each component."""
     sizes = shares.sum(axis=0) + 10 * np.finfo(np.float64).eps  # a component may die out
     means = shares.T @ values / sizes[:, None]
-    ridge = RIDGE * np.eye(values.shape[1])
+    ridge = COVARIANCE_RIDGE * np.eye(values.shape[1])
     covariances = [
         (share[:, None] * (values - mean)).T @ (values - mean) / size + ridge
         for share, mean, size in zip(shares.T, means, sizes, strict=True)

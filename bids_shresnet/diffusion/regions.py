@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.scans import Tissue
 
-TRACTS = 0.3  # FA from which a voxel is mostly white matter, as `comparison.ORIENTED`
-WATER = 1.2e-3  # mm2/s; MD of grey and white matter is 0.7e-3 to 0.9e-3, of CSF 3e-3
-BY_TISSUE = "Tissues are those of the segmentation that came with the scan."
-BY_MAPS = (
-    f"No segmentation came with the scan. The regions are FA above {TRACTS:g}, which is mostly white matter, and the "
-    f"rest with MD below {WATER * 1e3:g} x 10⁻³ mm²/s, mostly grey matter and the borders of both; by the mean of "
+MIN_WHITE_MATTER_FA = 0.3  # FA from which a voxel is mostly white matter, as `comparison.ORIENTED`
+MAX_TISSUE_MD = 1.2e-3  # mm2/s; MD of grey and white matter is 0.7e-3 to 0.9e-3, of CSF 3e-3
+SEGMENTATION_REGIONS_NOTE = "Tissues are those of the segmentation that came with the scan."
+TENSOR_REGIONS_NOTE = (
+    f"No segmentation came with the scan. The regions are FA above {MIN_WHITE_MATTER_FA:g}, which is mostly white matter, and the "
+    f"rest with MD below {MAX_TISSUE_MD * 1e3:g} x 10⁻³ mm²/s, mostly grey matter and the borders of both; by the mean of "
     "FA and MD before and after, so that noise of neither chooses the voxels."
 )
 
@@ -27,17 +27,25 @@ class Region:
     mask: Bool[np.ndarray, "x y z"]
 
 
-def of_tissue(tissue: Int[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]) -> tuple[Region, ...]:
+def segmentation_regions(
+    tissue: Int[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]
+) -> tuple[Region, ...]:
     """White and grey matter inside a mask."""
-    return (Region("White matter", mask & (tissue == Tissue.WM)), Region("Grey matter", mask & (tissue == Tissue.GM)))
+    return (
+        Region("White matter", mask & (tissue == Tissue.WM)),
+        Region("Grey matter", mask & (tissue == Tissue.GM)),
+    )
 
 
-def of_maps(
+def tensor_regions(
     fa: Float[np.ndarray, "x y z"], md: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]
 ) -> tuple[Region, ...]:
-    """Regions by FA and MD (mm2/s) alone, see `BY_MAPS`; where neither was fitted is in none."""
-    tissue = mask & (md > 0) & (md < WATER)
+    """Regions by FA and MD (mm2/s) alone, see `TENSOR_REGIONS_NOTE`; where neither was fitted is in none."""
+    tissue = mask & (md > 0) & (md < MAX_TISSUE_MD)
     return (
-        Region(f"FA > {TRACTS:g}", tissue & (fa > TRACTS)),
-        Region(f"FA ≤ {TRACTS:g}, MD < {WATER * 1e3:g} x 10⁻³", tissue & (fa <= TRACTS)),
+        Region(f"FA > {MIN_WHITE_MATTER_FA:g}", tissue & (fa > MIN_WHITE_MATTER_FA)),
+        Region(
+            f"FA ≤ {MIN_WHITE_MATTER_FA:g}, MD < {MAX_TISSUE_MD * 1e3:g} x 10⁻³",
+            tissue & (fa <= MIN_WHITE_MATTER_FA),
+        ),
     )

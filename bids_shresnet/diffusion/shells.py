@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from bids_shresnet.diffusion.harmonics import order_for
+from bids_shresnet.diffusion.harmonics import choose_sh_order
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import B0_THRESHOLD, Scan, Shell
 
-SHELL_GAP = (
-    100.0  # s/mm2; scanners scatter a shell by up to 30 (985-1010, 2440-2470), protocols space shells by 250 and more
+SHELL_GAP = 100.0  # s/mm2; scanners scatter a shell by up to 30 (985-1010, 2440-2470), protocols space shells by 250 and more
+MATCH_TOLERANCE = 0.25  # relative difference in b up to which shells of two scanners are partners
+SAME_SHELL_TOLERANCE = (
+    0.05  # relative difference in b up to which a scan has the shell that a model was trained on
 )
-PARTNER_TOLERANCE = 0.25  # relative difference in b up to which shells of two scanners are partners
-SAME_TOLERANCE = 0.05  # relative difference in b up to which a scan has the shell that a model was trained on
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,15 @@ def find_shells(bvals: Float[np.ndarray, " n"]) -> tuple[ShellVolumes, ...]:
 
 
 def match_shells(
-    source: Sequence[float], target: Sequence[float], *, tolerance: float = PARTNER_TOLERANCE
+    source: Sequence[float], target: Sequence[float], *, tolerance: float = MATCH_TOLERANCE
 ) -> tuple[tuple[int, int], ...]:
     """Indices of the shells that are partners: each other's nearest in b, within a relative tolerance."""
     if not len(source) or not len(target):
         return ()
     distance = np.abs(np.subtract.outer(np.asarray(source, float), np.asarray(target, float)))
-    near = distance <= tolerance * np.maximum.outer(np.asarray(source, float), np.asarray(target, float))
+    near = distance <= tolerance * np.maximum.outer(
+        np.asarray(source, float), np.asarray(target, float)
+    )
     return tuple(
         (i, j)
         for i in range(len(source))
@@ -57,7 +59,9 @@ def match_shells(
     )
 
 
-def volumes_of(bvals: Float[np.ndarray, " n"], shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:
+def find_shell_volumes(
+    bvals: Float[np.ndarray, " n"], shells: Sequence[Shell]
+) -> tuple[Int[np.ndarray, " _"], ...]:
     """The volumes of each wanted shell.
 
     Raises
@@ -68,7 +72,9 @@ def volumes_of(bvals: Float[np.ndarray, " n"], shells: Sequence[Shell]) -> tuple
     there = find_shells(bvals)
     found = []
     for shell in shells:
-        near = [s for s in there if abs(s.bvalue - shell.bvalue) <= SAME_TOLERANCE * shell.bvalue]
+        near = [
+            s for s in there if abs(s.bvalue - shell.bvalue) <= SAME_SHELL_TOLERANCE * shell.bvalue
+        ]
         if not near:
             has = ", ".join(f"{s.bvalue:.0f}" for s in there)
             msg = f"no shell at b = {shell.bvalue:.0f} s/mm2 (the scan has b = {has})"
@@ -94,7 +100,9 @@ class PairShells:
     missing: tuple[Shell, ...] = ()
 
 
-def pair_shells(pair: Pair, sh_order: int | None, *, predict_missing: bool = False) -> PairShells:
+def match_pair_shells(
+    pair: Pair, sh_order: int | None, *, should_predict_missing: bool = False
+) -> PairShells:
     """Shells that scanners of a pair share, from the first travelling subject, and in which all others must agree.
 
     With `predict_missing` also those that only the target has.
@@ -104,34 +112,53 @@ def pair_shells(pair: Pair, sh_order: int | None, *, predict_missing: bool = Fal
     BadInput
         If no b-values are partners, or a subject lacks one; every subject is named.
     """
-    first_source, first_target = (find_shells(np.array(scan.bvals)) for scan in pair.travelling[0])
+    first_source, first_target = (
+        find_shells(np.array(scan.bvals)) for scan in pair.travelling_scans[0]
+    )
     partners = match_shells([s.bvalue for s in first_source], [s.bvalue for s in first_target])
     if not partners:
-        scan = pair.travelling[0][0]
+        scan = pair.travelling_scans[0][0]
         value = f"no b-value within 25 % of one of {pair.target.label}"
-        raise BadInput([Finding("error", str(scan.image), value, "Harmonize to a scanner with similar b-values.")])
+        raise BadInput(
+            [
+                Finding(
+                    "error", str(scan.image), value, "Harmonize to a scanner with similar b-values."
+                )
+            ]
+        )
 
     def fitted(shell: ShellVolumes) -> Shell:
-        return Shell(shell.bvalue, order_for(len(shell.volumes), sh_order))
+        return Shell(shell.bvalue, choose_sh_order(len(shell.volumes), sh_order))
 
     source = tuple(fitted(first_source[i]) for i, _ in partners)
     target = tuple(fitted(first_target[j]) for _, j in partners)
     shared = {j for _, j in partners}
-    missing = tuple(fitted(s) for j, s in enumerate(first_target) if predict_missing and j not in shared)
+    missing = tuple(
+        fitted(s) for j, s in enumerate(first_target) if should_predict_missing and j not in shared
+    )
     findings = [
-        *(finding for scan, _ in pair.travelling for finding in _lacking(scan, source)),
-        *(finding for _, scan in pair.travelling for finding in _lacking(scan, (*target, *missing))),
+        *(finding for scan, _ in pair.travelling_scans for finding in _check_shells(scan, source)),
+        *(
+            finding
+            for _, scan in pair.travelling_scans
+            for finding in _check_shells(scan, (*target, *missing))
+        ),
     ]
     if findings:
         raise BadInput(findings)
     return PairShells(source, target, missing)
 
 
-def _lacking(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
+def _check_shells(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
     try:
-        volumes_of(np.array(scan.bvals), shells)
+        find_shell_volumes(np.array(scan.bvals), shells)
     except ValueError as error:
         return [
-            Finding("error", str(scan.image), str(error), "Leave this session out, or train it as another scanner.")
+            Finding(
+                "error",
+                str(scan.image),
+                str(error),
+                "Leave this session out, or train it as another scanner.",
+            )
         ]
     return []

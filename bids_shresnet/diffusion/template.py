@@ -8,17 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.registration import register
+from bids_shresnet.diffusion.registration import register_images
 from bids_shresnet.diffusion.representation import anisotropy
-from bids_shresnet.diffusion.splatting import Gridded, look_up, normalized_convolution, to_voxels
-from bids_shresnet.pairs import Travelling
+from bids_shresnet.diffusion.splatting import (
+    SplattedValues,
+    interpolate_grid,
+    splat_values,
+    to_voxels,
+)
+from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
 
-ITERATIONS = (40, 10, 0)  # SyN at full resolution as well takes three times as long and gives linear RISH 1 % more
+TEMPLATE_SYN_ITERATIONS = (
+    40,
+    10,
+    0,
+)  # SyN at full resolution as well takes three times as long and gives linear RISH 1 % more
 
 
 @dataclass(frozen=True)
-class Placed:
+class TemplatePositions:
     """Where points of a travelling subject lie in a template's world.
 
     Attributes
@@ -40,7 +49,7 @@ class Template:
     Attributes
     ----------
     contrasts
-        Those of `contrasts_of`, in its order; zero where no head was.
+        Those of `registration_contrasts`, in its order; zero where no head was.
     affine
         Voxel indices to mm in the template's world.
     """
@@ -57,32 +66,36 @@ class Template:
     def locate(self, image: ShImage, points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3"]:
         """Where points of a scan (RAS+ mm) lie in the template's world: one registration."""
         contrasts = np.moveaxis(self.contrasts, -1, 0)
-        found = register(
-            contrasts_of(image),
+        found = register_images(
+            registration_contrasts(image),
             image.affine,
             list(contrasts),
             self.affine,
             points,
-            linear="Affine",
-            iterations=ITERATIONS,
+            linear_type="Affine",
+            iterations=TEMPLATE_SYN_ITERATIONS,
         )
         return found.points
 
-    def place(self, subject: Travelling) -> Placed:
+    def locate_subject(self, subject: TravellingSubject) -> TemplatePositions:
         """Where a travelling subject lies: one registration for all its points."""
         brain = brain_points(subject.source)
-        places = self.locate(subject.source, np.concatenate([brain, subject.matched.points]).astype(np.float64))
-        return Placed(places[: len(brain)], places[len(brain) :])
+        places = self.locate(
+            subject.source, np.concatenate([brain, subject.matched.points]).astype(np.float64)
+        )
+        return TemplatePositions(places[: len(brain)], places[len(brain) :])
 
-    def gather(self, places: Float[np.ndarray, "p 3"], values: Float[np.ndarray, "p n"]) -> Gridded:
+    def to_grid(
+        self, positions: Float[np.ndarray, "p 3"], values: Float[np.ndarray, "p n"]
+    ) -> SplattedValues:
         """Bring values of one head, known at places in the template's world, on the template's grid."""
-        return normalized_convolution(to_voxels(places, self.affine), values, self.shape)
+        return splat_values(to_voxels(positions, self.affine), values, self.shape)
 
-    def look_up(
-        self, grid: Float[np.ndarray, "x y z *n"], places: Float[np.ndarray, "p 3"]
+    def interpolate(
+        self, grid: Float[np.ndarray, "x y z *n"], positions: Float[np.ndarray, "p 3"]
     ) -> Float[np.ndarray, "p *n"]:
         """Values of a map on the template's grid at places in its world."""
-        return look_up(grid, to_voxels(places, self.affine))
+        return interpolate_grid(grid, to_voxels(positions, self.affine))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that is to be stored."""
@@ -101,18 +114,20 @@ def build_template(images: Sequence[ShImage]) -> Template:
     its shape: unlike a template of ANTs it is not moved to the mean shape, because a place for every voxel is all that
     is asked of it. A second round, to the mean, doubles the time and changes nothing (linear RISH: 0.1 %).
     """
-    first = _middle(images)
-    start = Template(np.stack(contrasts_of(first), axis=-1), first.affine)
+    first = _median_head(images)
+    start = Template(np.stack(registration_contrasts(first), axis=-1), first.affine)
     heads = []
     for image in images:
         voxels = brain_points(image)
         places = voxels if image is first else start.locate(image, voxels)
-        values = np.stack([contrast[image.mask] for contrast in contrasts_of(image)], axis=1)
-        heads.append(start.gather(places, values))
-    return Template(mean_over_heads(heads).grid, start.affine)
+        values = np.stack(
+            [contrast[image.mask] for contrast in registration_contrasts(image)], axis=1
+        )
+        heads.append(start.to_grid(places, values))
+    return Template(average_heads(heads).grid, start.affine)
 
 
-def contrasts_of(image: ShImage) -> list[Float[np.ndarray, "x y z"]]:
+def registration_contrasts(image: ShImage) -> list[Float[np.ndarray, "x y z"]]:
     """What all heads show alike: S0 (CSF bright), anisotropy (tracts), mean signal of the first shell (tissue)."""
     mean_signal = image.coefficients[..., 0] / np.float32(np.sqrt(4 * np.pi))
     return [np.exp(image.contrast) * image.mask, anisotropy(image), mean_signal]
@@ -123,13 +138,13 @@ def brain_points(image: ShImage) -> Float[np.ndarray, "v 3"]:
     return np.asarray(np.argwhere(image.mask) @ image.affine[:3, :3].T + image.affine[:3, 3])
 
 
-def mean_over_heads(heads: Sequence[Gridded]) -> Gridded:
+def average_heads(heads: Sequence[SplattedValues]) -> SplattedValues:
     """In each voxel the mean over the heads that reached it."""
-    count = np.sum([head.reached for head in heads], axis=0)
+    count = np.sum([head.mask for head in heads], axis=0)
     total = np.sum([head.grid for head in heads], axis=0)  # zero where a head was not
-    return Gridded(total / np.maximum(count, 1)[..., None].astype(np.float32), count > 0)
+    return SplattedValues(total / np.maximum(count, 1)[..., None].astype(np.float32), count > 0)
 
 
-def _middle(images: Sequence[ShImage]) -> ShImage:
+def _median_head(images: Sequence[ShImage]) -> ShImage:
     volumes = [image.mask.sum() * abs(np.linalg.det(image.affine[:3, :3])) for image in images]
     return images[int(np.argsort(volumes, kind="stable")[(len(images) - 1) // 2])]

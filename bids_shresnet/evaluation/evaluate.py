@@ -11,45 +11,45 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.config import Config
-from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.sampling import sample, surrounded
-from bids_shresnet.diffusion.tensors import TensorValues, relative_tensor
+from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.sampling import has_signal_around, sample_image
+from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
 from bids_shresnet.evaluation.agreement import (
-    MEASURED,
+    TARGET_MEASUREMENT,
     Agreement,
     Histograms,
-    Power,
-    agreements,
+    RishPower,
+    agreement_rows,
+    concatenate_histograms,
     joint_histograms,
-    powers,
-    together,
+    rish_powers,
 )
-from bids_shresnet.evaluation.comparison import (
-    FEWEST_VOXELS,
-    ORIENTED,
-    TISSUES,
-    Looks,
-    angle,
+from bids_shresnet.evaluation.cross_validation import read_histograms, write_histograms
+from bids_shresnet.evaluation.quantities import (
+    MIN_ORIENTED_FA,
+    MIN_TISSUE_VOXELS,
+    TISSUE_CODES,
+    Quantities,
+    add_measurement_noise,
     angular_correlation,
-    as_measured,
-    by_tissue,
-    look,
+    mean_angle,
     nmse,
+    quantities_from_coefficients,
+    tissue_masks,
 )
-from bids_shresnet.evaluation.evidence import read_histograms, write_histograms
-from bids_shresnet.evaluation.statistics import RESCAN, HeldOut
-from bids_shresnet.harmonization.predict import method_for
-from bids_shresnet.io.arrays import RECORD
-from bids_shresnet.io.storage import digest, read_json, sha256, write_json
-from bids_shresnet.methods.combat import fit_means
-from bids_shresnet.methods.registry import RECIPES, load_harmonizer
-from bids_shresnet.methods.template_methods import MAPS, InTemplate
+from bids_shresnet.evaluation.statistics import RESCAN, HeldOutResult
+from bids_shresnet.harmonization.predict import applicable_method
+from bids_shresnet.io.arrays import ARRAY_RECORD_FILE
+from bids_shresnet.io.storage import hash_file, hash_record, read_json, write_json
+from bids_shresnet.methods.combat import fit_mean_combat
+from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
+from bids_shresnet.methods.template_methods import COMBAT_MAPS, TemplateMethods
 from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.pairs import Split, Travelling
+from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Shell, Tissue
-from bids_shresnet.settings import NOTHING, Method
+from bids_shresnet.settings import NO_HARMONIZATION, Method
 from bids_shresnet.training.splits import PreparedSubject
-from bids_shresnet.training.travelling import open_travelling
+from bids_shresnet.training.travelling_subjects import open_travelling_subject
 from bids_shresnet.version import __version__
 
 
@@ -95,13 +95,13 @@ class EvaluateJob:
 
     Attributes
     ----------
-    prepared
+    prepared_folders
         Folder with the arrays of each subject.
-    repeats
+    repeat_folders
         The same for pairs of the target scanner's scans, where subjects were scanned twice.
-    applied
+    applied_method
         Of the methods the one that harmonizes scans, of which the likeness is kept as well.
-    fitted
+    fitted_files
         File of every method that has a fit of its own.
     file
         Where the results go.
@@ -109,46 +109,60 @@ class EvaluateJob:
 
     number: int
     split: Split
-    prepared: Mapping[str, Path]
-    repeats: Mapping[str, Path]
+    prepared_folders: Mapping[str, Path]
+    repeat_folders: Mapping[str, Path]
     shells: tuple[Shell, ...]
     methods: tuple[Method, ...]
-    applied: Method
-    fitted: Mapping[Method, Path]
+    applied_method: Method
+    fitted_files: Mapping[Method, Path]
     file: Path
     seed: int
     device: str
 
     @property
-    def histograms(self) -> Path:
+    def histograms_file(self) -> Path:
         """Joint histograms, beside the results."""
         return self.file.with_suffix(".safetensors")
 
     @property
     def digest(self) -> str:
         """Of all that the results depend on."""
-        files = {name: sha256(path) for name, path in self.fitted.items()}
-        subjects = [sha256(self.prepared[name] / RECORD) for name in (*self.split.training, *self.split.test)]
-        repeats = {name: sha256(self.repeats[name] / RECORD) for name in self.split.test if name in self.repeats}
-        methods = [list(self.methods), self.applied]
-        return digest([__version__, asdict(self.split), methods, files, subjects, repeats, self.seed])
+        files = {name: hash_file(path) for name, path in self.fitted_files.items()}
+        subjects = [
+            hash_file(self.prepared_folders[name] / ARRAY_RECORD_FILE)
+            for name in (*self.split.training, *self.split.test)
+        ]
+        repeats = {
+            name: hash_file(self.repeat_folders[name] / ARRAY_RECORD_FILE)
+            for name in self.split.test
+            if name in self.repeat_folders
+        }
+        methods = [list(self.methods), self.applied_method]
+        return hash_record(
+            [__version__, asdict(self.split), methods, files, subjects, repeats, self.seed]
+        )
 
 
 @dataclass(frozen=True)
-class Results:
+class EvaluationResults:
     """What was found on held-out subjects; the last three of doing nothing and of the applied method."""
 
-    rows: tuple[HeldOut, ...]
+    rows: tuple[HeldOutResult, ...]
     orientations: tuple[Orientation, ...]
     agreements: tuple[Agreement, ...]
-    powers: tuple[Power, ...]
+    powers: tuple[RishPower, ...]
     histograms: Histograms
 
 
-TABLES = {"rows": HeldOut, "orientations": Orientation, "agreements": Agreement, "powers": Power}
+RESULT_TABLES = {
+    "rows": HeldOutResult,
+    "orientations": Orientation,
+    "agreements": Agreement,
+    "powers": RishPower,
+}
 
 
-def evaluate_jobs(
+def evaluation_jobs(
     work: Path,
     prepared: Sequence[PreparedSubject],
     repeats: Sequence[PreparedSubject],
@@ -157,9 +171,11 @@ def evaluate_jobs(
     config: Config,
 ) -> tuple[EvaluateJob, ...]:
     """One job a fold of the model."""
-    folders, again = ({item.source.subject: item.folder for item in items} for items in (prepared, repeats))
+    folders, again = (
+        {item.source.subject: item.folder for item in items} for items in (prepared, repeats)
+    )
     own: Method = model.card["FittedAs"]
-    applied = method_for(model, config.method)
+    applied = applicable_method(model, config.method)
     methods = tuple(dict.fromkeys((*config.methods, applied)))
     jobs = []
     for number, fold in enumerate(model.card["Folds"], 1):
@@ -167,165 +183,244 @@ def evaluate_jobs(
             own: model.folder / fold["File"]
         }
         file = work / f"evaluation-{number:02d}.json"
-        settings = (model.source_shells, methods, applied, fitted, file, config.random_seed, config.device)
+        settings = (
+            model.source_shells,
+            methods,
+            applied,
+            fitted,
+            file,
+            config.random_seed,
+            config.device,
+        )
         jobs.append(EvaluateJob(number, model.splits[number - 1], folders, again, *settings))
     return tuple(jobs)
 
 
-def evaluate(job: EvaluateJob) -> bool:
+def evaluate_fold(job: EvaluateJob) -> bool:
     """Try every method on the fold's held-out subjects; False if that was done before."""
     if job.file.exists() and read_json(job.file)["inputs"] == job.digest:
         return False
-    found = [_tried(job, subject) for subject in job.split.test]
-    write_histograms(job.histograms, together([one.histograms for one in found]))
-    record = {name: [asdict(row) for one in found for row in getattr(one, name)] for name in TABLES}
+    found = [_evaluate_subject(job, subject) for subject in job.split.test]
+    write_histograms(job.histograms_file, concatenate_histograms([one.histograms for one in found]))
+    record = {
+        name: [asdict(row) for one in found for row in getattr(one, name)] for name in RESULT_TABLES
+    }
     write_json(job.file, {"inputs": job.digest, **record})
     return True
 
 
-def read_results(jobs: Sequence[EvaluateJob]) -> Results:
+def read_results(jobs: Sequence[EvaluateJob]) -> EvaluationResults:
     """The results of all folds."""
     records: list[Any] = [read_json(job.file) for job in jobs]
-    tables = {name: tuple(kind(**row) for record in records for row in record[name]) for name, kind in TABLES.items()}
-    return Results(**tables, histograms=together([read_histograms(job.histograms) for job in jobs]))
+    tables = {
+        name: tuple(kind(**row) for record in records for row in record[name])
+        for name, kind in RESULT_TABLES.items()
+    }
+    return EvaluationResults(
+        **tables,
+        histograms=concatenate_histograms([read_histograms(job.histograms_file) for job in jobs]),
+    )
 
 
-def _tried(job: EvaluateJob, subject: str) -> Results:
+def _evaluate_subject(job: EvaluateJob, subject: str) -> EvaluationResults:
     """Every method on one held-out subject."""
-    trial = Trial(job, subject, _grey_and_white(open_travelling(job.prepared[subject], job.shells)))
-    trials = [(trial, method, looks) for method, looks in trial.candidates()]
-    likeness = trial.likeness({method: looks for _, method, looks in trials if method in (NOTHING, job.applied)})
-    if subject in job.repeats:  # judged where the target's two scans were matched
-        again = Trial(job, subject, _grey_and_white(open_travelling(job.repeats[subject], job.shells)))
-        trials.insert(1, (again, RESCAN, again.untouched()))  # after doing nothing
+    trial = SubjectEvaluation(
+        job,
+        subject,
+        _select_grey_and_white(open_travelling_subject(job.prepared_folders[subject], job.shells)),
+    )
+    trials = [(trial, method, looks) for method, looks in trial.predict_all_methods()]
+    likeness = trial.agreement(
+        {
+            method: looks
+            for _, method, looks in trials
+            if method in (NO_HARMONIZATION, job.applied_method)
+        }
+    )
+    if subject in job.repeat_folders:  # judged where the target's two scans were matched
+        again = SubjectEvaluation(
+            job,
+            subject,
+            _select_grey_and_white(
+                open_travelling_subject(job.repeat_folders[subject], job.shells)
+            ),
+        )
+        trials.insert(1, (again, RESCAN, again.unharmonized_quantities()))  # after doing nothing
     rows = [row for one, method, looks in trials for row in one.errors(method, looks)]
-    orientations = [item for one, method, looks in trials for item in one.orientation(method, looks)]
-    return Results((*rows, *trial.scalar_errors()), tuple(orientations), *likeness)
+    orientations = [
+        item for one, method, looks in trials for item in one.orientation(method, looks)
+    ]
+    return EvaluationResults((*rows, *trial.combat_errors()), tuple(orientations), *likeness)
 
 
-class Trial:
+class SubjectEvaluation:
     """All methods on one held-out subject."""
 
-    def __init__(self, job: EvaluateJob, subject: str, travelling: Travelling) -> None:
+    def __init__(self, job: EvaluateJob, subject: str, travelling: TravellingSubject) -> None:
         self.job, self.subject, self.travelling = job, subject, travelling
         self.matched = travelling.matched
         measured = np.asarray(self.matched.signal, dtype=np.float32)
-        self.measured = Looks(measured, relative_tensor(measured, self.matched.bvals, self.matched.bvecs))
-        self.combat: dict[str, Float[np.ndarray, " p"]] = {}
+        self.measured = Quantities(
+            measured, fit_relative_tensor(measured, self.matched.bvals, self.matched.bvecs)
+        )
+        self.combat_values: dict[str, Float[np.ndarray, " p"]] = {}
 
-    def candidates(self) -> Iterator[tuple[str, Looks]]:
+    def predict_all_methods(self) -> Iterator[tuple[str, Quantities]]:
         """Doing nothing, then every method: its name, and how its prediction looks where the target measured."""
-        yield NOTHING, self.untouched()
+        yield NO_HARMONIZATION, self.unharmonized_quantities()
         for method in self.job.methods:
-            looks = look(self._predicted(method), self.matched)
-            denoised = RECIPES[method].denoises
-            yield method, as_measured(looks, self.matched, seed=self.job.seed) if denoised else looks
+            looks = quantities_from_coefficients(self._predict(method), self.matched)
+            denoised = METHOD_SPECS[method].is_denoising
+            yield (
+                method,
+                add_measurement_noise(looks, self.matched, seed=self.job.seed)
+                if denoised
+                else looks,
+            )
 
-    def errors(self, method: str, looks: Looks) -> Iterator[HeldOut]:
+    def errors(self, method: str, quantities: Quantities) -> Iterator[HeldOutResult]:
         """Error and bias of every tissue and quantity."""
-        for tissue, inside in by_tissue(self.matched.tissue):
-            for quantity, measured in self.measured.quantities().items():
-                error = nmse(measured[inside], looks.quantities()[quantity][inside])
-                mean = looks.quantities()[quantity][inside].mean() / measured[inside].mean()
-                yield self._row(method, tissue, quantity, error, float(mean) - 1)
+        for tissue, inside in tissue_masks(self.matched.tissue):
+            for quantity, measured in self.measured.to_dict().items():
+                error = nmse(measured[inside], quantities.to_dict()[quantity][inside])
+                mean = quantities.to_dict()[quantity][inside].mean() / measured[inside].mean()
+                yield self._held_out_result(method, tissue, quantity, error, float(mean) - 1)
 
-    def likeness(self, states: Mapping[str, Looks]) -> tuple[tuple[Agreement, ...], tuple[Power, ...], Histograms]:
+    def agreement(
+        self, quantities_by_method: Mapping[str, Quantities]
+    ) -> tuple[tuple[Agreement, ...], tuple[RishPower, ...], Histograms]:
         """How the scan before and after lies to what was measured: rows, power by order, and joint histograms."""
         rows: list[Agreement] = []
-        power = [*self._powers(MEASURED, self.measured, denoised=False)]
+        power = [*self._rish_powers(TARGET_MEASUREMENT, self.measured, is_denoised=False)]
         counts = []
-        for method, looks in states.items():
-            rows += agreements((self.subject, self.job.number, method), self.matched, self.measured, looks)
-            denoised = method != NOTHING and RECIPES[self.job.applied].denoises
-            power += self._powers(method, looks, denoised=denoised)
+        for method, looks in quantities_by_method.items():
+            rows += agreement_rows(
+                (self.subject, self.job.number, method), self.matched, self.measured, looks
+            )
+            denoised = (
+                method != NO_HARMONIZATION and METHOD_SPECS[self.job.applied_method].is_denoising
+            )
+            power += self._rish_powers(method, looks, is_denoised=denoised)
             counts.append(joint_histograms(self.matched, self.measured, looks))
         return tuple(rows), tuple(power), Histograms(np.stack(counts)[None], (self.subject,))
 
-    def orientation(self, method: str, looks: Looks) -> Iterator[Orientation]:
+    def orientation(self, method: str, quantities: Quantities) -> Iterator[Orientation]:
         """Directions, in white matter of one main direction; nothing where there is next to none."""
-        where = (self.matched.tissue == Tissue.WM) & (self.measured.tensor.fa > ORIENTED)
-        if where.sum() < FEWEST_VOXELS:
+        where = (self.matched.tissue == Tissue.WM) & (self.measured.tensor.fa > MIN_ORIENTED_FA)
+        if where.sum() < MIN_TISSUE_VOXELS:
             return
-        apart = angle(self.measured.tensor.direction[where], looks.tensor.direction[where])
-        inverse = np.linalg.pinv(self.matched.matrix.astype(np.float64)).T.astype(np.float32)
-        keep = np.concatenate([np.arange(shell.coefficients) > 0 for shell in self.job.shells])
-        pair = [(part[where] @ inverse)[:, keep] for part in (looks.signal, self.measured.signal)]
+        apart = mean_angle(
+            self.measured.tensor.direction[where], quantities.tensor.direction[where]
+        )
+        inverse = np.linalg.pinv(self.matched.sh_matrix.astype(np.float64)).T.astype(np.float32)
+        keep = np.concatenate([np.arange(shell.coefficient_count) > 0 for shell in self.job.shells])
+        pair = [
+            (part[where] @ inverse)[:, keep] for part in (quantities.signal, self.measured.signal)
+        ]
         yield Orientation(self.subject, self.job.number, method, apart, angular_correlation(*pair))
 
-    def scalar_errors(self) -> Iterator[HeldOut]:
+    def combat_errors(self) -> Iterator[HeldOutResult]:
         """ComBat, which knows FA and MD only: voxel by voxel in a template, and the mean of each tissue."""
-        measured = self.measured.quantities()
-        for quantity, values in self.combat.items():
-            for tissue, inside in by_tissue(self.matched.tissue):
+        measured = self.measured.to_dict()
+        for quantity, values in self.combat_values.items():
+            for tissue, inside in tissue_masks(self.matched.tissue):
                 wanted, got = measured[quantity][inside], values[inside]
                 bias = float(got.mean() / wanted.mean()) - 1
-                yield self._row("combat_voxel", tissue, quantity, nmse(wanted, got), bias)
-        for tissue, quantity, bias in self._combat_of_means():
-            yield self._row("combat_mean", tissue, quantity, bias**2, bias)
+                yield self._held_out_result(
+                    "combat_voxel", tissue, quantity, nmse(wanted, got), bias
+                )
+        for tissue, quantity, bias in self._combat_mean_biases():
+            yield self._held_out_result("combat_mean", tissue, quantity, bias**2, bias)
 
-    def _powers(self, method: str, looks: Looks, *, denoised: bool) -> Iterator[Power]:
+    def _rish_powers(
+        self, method: str, quantities: Quantities, *, is_denoised: bool
+    ) -> Iterator[RishPower]:
         place = (self.subject, self.job.number, method)
-        return powers(place, self.matched, looks, self.job.shells, denoised=denoised)
+        return rish_powers(
+            place, self.matched, quantities, self.job.shells, is_denoised=is_denoised
+        )
 
-    def _row(self, method: str, tissue: str, quantity: str, error: float, bias: float) -> HeldOut:
-        return HeldOut(self.subject, self.job.number, method, tissue, quantity, error, bias)
+    def _held_out_result(
+        self, method: str, tissue: str, quantity: str, error: float, bias: float
+    ) -> HeldOutResult:
+        return HeldOutResult(self.subject, self.job.number, method, tissue, quantity, error, bias)
 
-    def untouched(self) -> Looks:
+    def unharmonized_quantities(self) -> Quantities:
         """The source's own FA and MD; its signal in the target's directions, fitted without smoothing."""
-        looks = look(self.travelling.unharmonized.coefficients, self.matched)
-        fa, md = _source_values(self.travelling).T
-        return Looks(looks.signal, TensorValues(fa, md, looks.tensor.direction))
+        looks = quantities_from_coefficients(
+            self.travelling.unharmonized.source_coefficients, self.matched
+        )
+        fa, md = _source_fa_and_md(self.travelling).T
+        return Quantities(looks.signal, TensorValues(fa, md, looks.tensor.direction))
 
-    def _predicted(self, method: Method) -> Float[np.ndarray, "p c"]:
+    def _predict(self, method: Method) -> Float[np.ndarray, "p c"]:
         """The whole scan harmonized as a user gets it, then looked up at the target's voxels."""
-        harmonizer = load_harmonizer(self.job.fitted[RECIPES[method].fitted_as], method, self.job.device)
+        harmonizer = load_harmonizer(
+            self.job.fitted_files[METHOD_SPECS[method].fitted_method], method, self.job.device
+        )
         image = self.travelling.source
-        if isinstance(harmonizer, InTemplate):
-            predicted, self.combat = harmonizer.predict_both(self.travelling)
+        if isinstance(harmonizer, TemplateMethods):
+            predicted, self.combat_values = harmonizer.predict_with_combat(self.travelling)
         else:
             predicted = harmonizer.predict(image)
-        return sample(in_mask(predicted.astype(np.float32), image.mask), image.affine, self.matched.points)
+        return sample_image(
+            unmask(predicted.astype(np.float32), image.mask), image.affine, self.matched.points
+        )
 
-    def _combat_of_means(self) -> Iterator[tuple[str, str, float]]:
+    def _combat_mean_biases(self) -> Iterator[tuple[str, str, float]]:
         """The bias that is left of a tissue's mean."""
-        training = [open_travelling(self.job.prepared[name], self.job.shells) for name in self.job.split.training]
-        means = np.stack([_tissue_means(subject) for subject in training])  # (subject, scanner, tissue, quantity)
+        training = [
+            open_travelling_subject(self.job.prepared_folders[name], self.job.shells)
+            for name in self.job.split.training
+        ]
+        means = np.stack(
+            [_tissue_means(subject) for subject in training]
+        )  # (subject, scanner, tissue, quantity)
         means = means[np.isfinite(means).all(axis=(1, 2, 3))]
         if len(means) < 2:  # from one subject nobody can tell a scanner's scale
             return
         own, wanted = _tissue_means(self.travelling)
-        for column, quantity in enumerate(MAPS):
-            effect = fit_means(means[:, 0, :, column], means[:, 1, :, column])
+        for column, quantity in enumerate(COMBAT_MAPS):
+            effect = fit_mean_combat(means[:, 0, :, column], means[:, 1, :, column])
             found = effect.remove(own[None, :, column])[0] / wanted[:, column] - 1
-            for tissue, bias in zip(TISSUES, found, strict=True):
+            for tissue, bias in zip(TISSUE_CODES, found, strict=True):
                 if np.isfinite(bias):
                     yield tissue, quantity, float(bias)
 
 
-def _source_values(subject: Travelling) -> Float[np.ndarray, "v 2"]:
+def _source_fa_and_md(subject: TravellingSubject) -> Float[np.ndarray, "v 2"]:
     """FA and MD of the source scan at the matched places."""
-    return sample(subject.unharmonized.maps, subject.source.affine, subject.matched.points)
+    return sample_image(
+        subject.unharmonized.source_maps, subject.source.affine, subject.matched.points
+    )
 
 
-def _tissue_means(subject: Travelling) -> Float[np.ndarray, "scanner tissue quantity"]:
+def _tissue_means(subject: TravellingSubject) -> Float[np.ndarray, "scanner tissue quantity"]:
     """Mean FA and MD over each tissue of what source and target measured; NaN where there is no such tissue."""
-    groups = [subject.matched.tissue == tissue for tissue in TISSUES.values()]
-    both = (_source_values(subject), subject.unharmonized.target)
-    return np.array([[_mean(values[group]) for group in groups] for values in both])
+    groups = [subject.matched.tissue == tissue for tissue in TISSUE_CODES.values()]
+    both = (_source_fa_and_md(subject), subject.unharmonized.target_maps)
+    return np.array([[_column_means(values[group]) for group in groups] for values in both])
 
 
-def _grey_and_white(subject: Travelling) -> Travelling:
+def _select_grey_and_white(subject: TravellingSubject) -> TravellingSubject:
     """Only what the proof is about, in memory: places that both scans measured, not the edge of the source's brain."""
-    rows = np.isin(subject.matched.tissue, list(TISSUES.values()))
-    rows &= surrounded(subject.source, subject.matched.points)
-    matched = {name: getattr(subject.matched, name)[rows] for name in ("signal", "noise", "points", "tissue")}
+    rows = np.isin(subject.matched.tissue, list(TISSUE_CODES.values()))
+    rows &= has_signal_around(subject.source, subject.matched.points)
+    matched = {
+        name: getattr(subject.matched, name)[rows]
+        for name in ("signal", "noise_variance", "points", "tissue")
+    }
     unread = np.broadcast_to(np.float16(0), (int(rows.sum()), *subject.matched.patches.shape[1:]))
     few = replace(subject.matched, **matched, patches=unread)
     before = subject.unharmonized
-    plain = replace(before, coefficients=before.coefficients[rows], target=before.target[rows])
+    plain = replace(
+        before,
+        source_coefficients=before.source_coefficients[rows],
+        target_maps=before.target_maps[rows],
+    )
     return replace(subject, matched=few, unharmonized=plain)
 
 
-def _mean(values: Float[np.ndarray, "v q"]) -> Float[np.ndarray, " q"]:
+def _column_means(values: Float[np.ndarray, "v q"]) -> Float[np.ndarray, " q"]:
     """The mean of each column, NaN of nothing."""
     return values.mean(axis=0) if len(values) else np.full(values.shape[1], np.nan)

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.sampling import sample, surrounded
-from bids_shresnet.evaluation.comparison import by_tissue, nmse
+from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.sampling import has_signal_around, sample_image
+from bids_shresnet.evaluation.quantities import nmse, tissue_masks
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.methods.registry import load_harmonizer
-from bids_shresnet.outputs.model_folder import MISSING_SHELLS, Model
-from bids_shresnet.pairs import Matched, Travelling
-from bids_shresnet.training.folds import FoldJob, lesson_of
+from bids_shresnet.outputs.model_folder import MISSING_SHELLS_TSV, Model
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
+from bids_shresnet.training.folds import FoldJob, open_fold_subject
 
 
 @dataclass(frozen=True)
-class MissingError:
+class MissingShellResult:
     """NMSE of the signal of one predicted shell in one tissue of a held-out subject."""
 
     subject: str
@@ -36,44 +36,55 @@ class MissingError:
     nmse: float
 
 
-def evaluate_missing(job: FoldJob) -> tuple[MissingError, ...]:
+def evaluate_missing_shells(job: FoldJob) -> tuple[MissingShellResult, ...]:
     """Errors of a fold on its held-out subjects: every scan predicted whole, then looked up at the target's voxels."""
     harmonizer = load_harmonizer(job.file, job.method, job.device)
-    errors: list[MissingError] = []
+    errors: list[MissingShellResult] = []
     for subject in job.split.test:
-        travelling = lesson_of(job, subject)
-        predicted = in_mask(harmonizer.predict(travelling.source).astype(np.float32), travelling.source.mask)
-        found = sample(predicted, travelling.source.affine, travelling.matched.points)
-        errors += _errors(job, subject, travelling, found)
+        travelling = open_fold_subject(job, subject)
+        predicted = unmask(
+            harmonizer.predict(travelling.source).astype(np.float32), travelling.source.mask
+        )
+        found = sample_image(predicted, travelling.source.affine, travelling.matched.points)
+        errors += _subject_results(job, subject, travelling, found)
     return tuple(errors)
 
 
-def write_missing(model: Model, errors: Sequence[MissingError]) -> tuple[Mapping[str, Any], ...]:
+def write_missing_shells(
+    model: Model, errors: Sequence[MissingShellResult]
+) -> tuple[Mapping[str, Any], ...]:
     """Write every error into the model's folder and return their means, as the proof repeats them."""
-    write_tsv(model.folder / MISSING_SHELLS, [asdict(error) for error in errors])
+    write_tsv(model.folder / MISSING_SHELLS_TSV, [asdict(error) for error in errors])
 
-    def place(error: MissingError) -> tuple[float, str, str]:
+    def place(error: MissingShellResult) -> tuple[float, str, str]:
         return error.bvalue, error.method, error.tissue
 
     means = []
     for (bvalue, method, tissue), group in groupby(sorted(errors, key=place), place):
         mean = float(np.mean([error.nmse for error in group]))
-        means.append({"BValue": bvalue, "Method": method, "Tissue": tissue, "NMSE": float(f"{mean:.4g}")})
+        means.append(
+            {"BValue": bvalue, "Method": method, "Tissue": tissue, "NMSE": float(f"{mean:.4g}")}
+        )
     return tuple(means)
 
 
-def _errors(
-    job: FoldJob, subject: str, travelling: Travelling, coefficients: Float[np.ndarray, "v c"]
-) -> list[MissingError]:
-    matched: Matched = travelling.matched
-    signal = np.clip(coefficients @ matched.matrix.T, 0, 1)
+def _subject_results(
+    job: FoldJob,
+    subject: str,
+    travelling: TravellingSubject,
+    coefficients: Float[np.ndarray, "v c"],
+) -> list[MissingShellResult]:
+    matched: MatchedVoxels = travelling.matched
+    signal = np.clip(coefficients @ matched.sh_matrix.T, 0, 1)
     measured = np.asarray(matched.signal, dtype=np.float32)
-    tissue = np.where(surrounded(travelling.source, matched.points), matched.tissue, 0)
+    tissue = np.where(has_signal_around(travelling.source, matched.points), matched.tissue, 0)
     errors = []
-    for shell in job.missing:
+    for shell in job.missing_shells:
         volumes = np.isclose(matched.bvals, shell.bvalue, rtol=0.05)
-        for name, inside in by_tissue(tissue):
+        for name, inside in tissue_masks(tissue):
             places = np.ix_(inside, volumes)
             error = nmse(measured[places], signal[places])
-            errors.append(MissingError(subject, job.number, job.method, shell.bvalue, name, error))
+            errors.append(
+                MissingShellResult(subject, job.number, job.method, shell.bvalue, name, error)
+            )
     return errors

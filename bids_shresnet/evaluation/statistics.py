@@ -19,17 +19,17 @@ from scipy import stats
 TISSUES = ("WM", "GM")
 QUANTITIES = ("signal", "FA", "MD")
 RESCAN = "rescan"  # the target scanner against itself: what no harmonizer can go below
-MEANS_ONLY = frozenset({"combat_mean"})  # correct the mean of a tissue and no voxel
-CONFIDENCE = 0.95
-RESAMPLES = 9999
-SEED = 2018
-FEWEST = 3  # subjects; the bootstrap of fewer says nothing
-Value = Literal["nmse", "squared_bias", "bias"]
+TISSUE_MEAN_METHODS = frozenset({"combat_mean"})  # correct the mean of a tissue and no voxel
+CONFIDENCE_LEVEL = 0.95
+BOOTSTRAP_RESAMPLES = 9999
+BOOTSTRAP_SEED = 2018
+MIN_BOOTSTRAP_SUBJECTS = 3  # subjects; the bootstrap of fewer says nothing
+ErrorMeasure = Literal["nmse", "squared_bias", "bias"]
 Statistic: TypeAlias = Callable[[Float[np.ndarray, "k m n"]], Float[np.ndarray, " m"]]
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutResult:
     """How one method did on a subject that it was not trained on, in one tissue and quantity.
 
     Attributes
@@ -72,41 +72,41 @@ class Comparison:
 
     Attributes
     ----------
-    of_means
-        Whether the error is that of the tissue's mean (bias squared), as it is against `MEANS_ONLY`; else of voxels.
+    is_mean_error
+        Whether the error is that of the tissue's mean (bias squared), as it is against `TISSUE_MEAN_METHODS`; else of voxels.
     n
         Subjects that both methods were tried on.
-    error, reference_error
+    error, baseline_error
         NMSE, mean over subjects.
     decrease
         1 - error / reference error: part of the reference's error that is gone; below 0 if the method is worse.
     interval
         95 % bootstrap interval of the decrease over subjects; NaN for fewer than `FEWEST`.
-    improved
+    improved_share
         Share of subjects with a lower error.
     p, p_floor, p_holm
         Two-sided Wilcoxon; the smallest that n subjects can give; adjusted by Holm over the table it stands in.
     """
 
     method: str
-    reference: str
+    baseline: str
     tissue: str
     quantity: str
-    of_means: bool
+    is_mean_error: bool
     n: int
     error: float
-    reference_error: float
+    baseline_error: float
     decrease: float
     interval: tuple[float, float]
-    improved: float
+    improved_share: float
     p: float
     p_floor: float
     p_holm: float
 
     @property
-    def better(self) -> bool:
+    def is_better(self) -> bool:
         """Lower on average and in most subjects: the mean alone can hang on one subject, ranks say no size."""
-        return self.decrease > 0 and self.improved > 0.5
+        return self.decrease > 0 and self.improved_share > 0.5
 
 
 @dataclass(frozen=True)
@@ -121,16 +121,22 @@ class Bias:
     interval: tuple[float, float]
 
 
-def compare(rows: Iterable[HeldOut], method: str, references: Iterable[str]) -> tuple[Comparison, ...]:
+def compare_methods(
+    rows: Iterable[HeldOutResult], method: str, baselines: Iterable[str]
+) -> tuple[Comparison, ...]:
     """Compare a method with each reference in every tissue and quantity that both have; Holm over all of these."""
     table = tuple(rows)
-    found = [_compare(table, method, place) for place in product(references, TISSUES, QUANTITIES)]
+    found = [
+        _compare_endpoint(table, method, place) for place in product(baselines, TISSUES, QUANTITIES)
+    ]
     kept = [comparison for comparison in found if comparison]
-    adjusted = holm([comparison.p for comparison in kept])
-    return tuple(replace(comparison, p_holm=p) for comparison, p in zip(kept, adjusted, strict=True))
+    adjusted = adjust_p_values([comparison.p for comparison in kept])
+    return tuple(
+        replace(comparison, p_holm=p) for comparison, p in zip(kept, adjusted, strict=True)
+    )
 
 
-def holm(p: Sequence[float]) -> tuple[float, ...]:
+def adjust_p_values(p: Sequence[float]) -> tuple[float, ...]:
     """p-values adjusted for their number so that one false claim among all has the stated chance (Holm 1979)."""
     values = np.asarray(p, float)
     order = np.argsort(values)
@@ -140,67 +146,83 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted.tolist())
 
 
-def bias_summary(rows: Iterable[HeldOut]) -> tuple[Bias, ...]:
+def summarize_bias(rows: Iterable[HeldOutResult]) -> tuple[Bias, ...]:
     """Site bias by method in the order of the rows, then by tissue and quantity."""
     table = tuple(rows)
     methods = dict.fromkeys(row.method for row in table)
-    found = [_bias(table, place) for place in product(methods, TISSUES, QUANTITIES)]
+    found = [_endpoint_bias(table, place) for place in product(methods, TISSUES, QUANTITIES)]
     return tuple(bias for bias in found if bias)
 
 
-def by_subject(rows: Iterable[HeldOut], place: tuple[str, str, str], value: Value = "nmse") -> Mapping[str, float]:
+def subject_means(
+    rows: Iterable[HeldOutResult], endpoint: tuple[str, str, str], measure: ErrorMeasure = "nmse"
+) -> Mapping[str, float]:
     """One value a subject, the mean over its folds, sorted by subject; a place is method, tissue, quantity."""
     values: dict[str, list[float]] = {}
     for row in rows:
-        if (row.method, row.tissue, row.quantity) == place:
-            values.setdefault(row.subject, []).append(getattr(row, value))
+        if (row.method, row.tissue, row.quantity) == endpoint:
+            values.setdefault(row.subject, []).append(getattr(row, measure))
     return {subject: float(np.mean(values[subject])) for subject in sorted(values)}
 
 
-def bootstrap(samples: Float[np.ndarray, "k n"], statistic: Statistic) -> tuple[float, float]:
+def bootstrap_interval(
+    samples: Float[np.ndarray, "k n"], statistic: Statistic
+) -> tuple[float, float]:
     """95 % interval of a statistic of k values a subject, over n subjects drawn again and again.
 
     Percentiles, expanded as Hesterberg (2015, "What teachers should know about the bootstrap") does for small n,
     where plain percentiles are too narrow: their normal quantile is replaced by Student's times sqrt(n / (n - 1)).
     """
     n = samples.shape[1]
-    if n < FEWEST:
+    if n < MIN_BOOTSTRAP_SUBJECTS:
         return (float("nan"), float("nan"))
-    drawn = np.random.default_rng(SEED).integers(n, size=(RESAMPLES, n))
-    tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - CONFIDENCE) / 2, n - 1))
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(n, size=(BOOTSTRAP_RESAMPLES, n))
+    tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - CONFIDENCE_LEVEL) / 2, n - 1))
     low, high = np.quantile(statistic(samples[:, drawn]), [tail, 1 - tail])
     return (float(low), float(high))
 
 
-def _compare(rows: Sequence[HeldOut], method: str, place: tuple[str, str, str]) -> Comparison | None:
+def _compare_endpoint(
+    rows: Sequence[HeldOutResult], method: str, endpoint: tuple[str, str, str]
+) -> Comparison | None:
     """Compare with the reference in one place, p not adjusted yet; nothing where no subject has both."""
-    reference, tissue, quantity = place
-    of_means = not MEANS_ONLY.isdisjoint((method, reference))
-    value: Value = "squared_bias" if of_means else "nmse"
-    ours, theirs = by_subject(rows, (method, tissue, quantity), value), by_subject(rows, place, value)
+    reference, tissue, quantity = endpoint
+    of_means = not TISSUE_MEAN_METHODS.isdisjoint((method, reference))
+    value: ErrorMeasure = "squared_bias" if of_means else "nmse"
+    ours, theirs = (
+        subject_means(rows, (method, tissue, quantity), value),
+        subject_means(rows, endpoint, value),
+    )
     both = [subject for subject in ours if subject in theirs]
     if not both:
         return None
     errors = np.array([[values[subject] for subject in both] for values in (ours, theirs)])
-    (error, reference_error), p = errors.mean(axis=1).tolist(), _wilcoxon(errors[0] - errors[1])
-    decrease, improved = float(_decrease(errors[:, None])[0]), float(np.mean(errors[0] < errors[1]))
-    interval, floor = bootstrap(errors, _decrease), 2.0 ** (1 - len(both))
+    (error, reference_error), p = errors.mean(axis=1).tolist(), _wilcoxon_p(errors[0] - errors[1])
+    decrease, improved = (
+        float(_error_decrease(errors[:, None])[0]),
+        float(np.mean(errors[0] < errors[1])),
+    )
+    interval, floor = bootstrap_interval(errors, _error_decrease), 2.0 ** (1 - len(both))
     outcome = (error, reference_error, decrease, interval, improved, p, floor, p)
     return Comparison(method, reference, tissue, quantity, of_means, len(both), *outcome)
 
 
-def _bias(rows: Sequence[HeldOut], place: tuple[str, str, str]) -> Bias | None:
+def _endpoint_bias(rows: Sequence[HeldOutResult], endpoint: tuple[str, str, str]) -> Bias | None:
     """Site bias in one place; nothing where the method has no rows."""
-    bias = np.array([list(by_subject(rows, place, "bias").values())])
-    return Bias(*place, bias.size, float(bias.mean()), bootstrap(bias, _mean)) if bias.size else None
+    bias = np.array([list(subject_means(rows, endpoint, "bias").values())])
+    return (
+        Bias(*endpoint, bias.size, float(bias.mean()), bootstrap_interval(bias, _mean))
+        if bias.size
+        else None
+    )
 
 
-def _wilcoxon(differences: Float[np.ndarray, " n"]) -> float:
+def _wilcoxon_p(differences: Float[np.ndarray, " n"]) -> float:
     """Two-sided p, exact for up to 50 subjects without ties; methods that agree everywhere give 1."""
     return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
-def _decrease(errors: Float[np.ndarray, "2 m n"]) -> Float[np.ndarray, " m"]:
+def _error_decrease(errors: Float[np.ndarray, "2 m n"]) -> Float[np.ndarray, " m"]:
     """1 - mean error / mean reference error; undefined against a reference without error."""
     ours, theirs = errors.mean(axis=-1)
     undefined = np.full_like(theirs, np.nan)

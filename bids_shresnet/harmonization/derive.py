@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.tensors import TensorMaps, tensor_maps
+from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
 from bids_shresnet.io.nifti import read_dwi, read_mask, write_volume
 from bids_shresnet.io.storage import read_json, write_json, write_tsv
 from bids_shresnet.outputs.layout import harmonized_scan, output_path
-from bids_shresnet.outputs.sidecars import bids_uri, sidecar
+from bids_shresnet.outputs.sidecars import bids_uri, make_sidecar
 from bids_shresnet.scans import Dwi, Scan
 
-DESCRIPTIONS = {"fa": "Fractional anisotropy", "md": "Mean diffusivity"}
-UNITS: Mapping[str, Mapping[str, str]] = {"fa": {}, "md": {"Units": "mm^2/s"}}
-COLUMNS = {
-    "dwi": {"Description": "As it came in, or harmonized."},  # not "desc": pybids takes a sidecar's keys for entities
+TENSOR_MAP_DESCRIPTIONS = {"fa": "Fractional anisotropy", "md": "Mean diffusivity"}
+TENSOR_MAP_UNITS: Mapping[str, Mapping[str, str]] = {"fa": {}, "md": {"Units": "mm^2/s"}}
+QC_COLUMNS = {
+    "dwi": {
+        "Description": "As it came in, or harmonized."
+    },  # not "desc": pybids takes a sidecar's keys for entities
     "brain_volume": {"Description": "Volume of the mask.", "Units": "ml"},
     "fa_mean": {"Description": "Mean fractional anisotropy in the mask."},
     "fa_median": {"Description": "Median fractional anisotropy in the mask."},
@@ -47,70 +49,95 @@ class DeriveJob:
         """Name of an output of this scan."""
         model = "tensor" if param else None
         return output_path(
-            self.root, self.scan, desc=desc, suffix=suffix, extension=extension, model=model, param=param
+            self.root,
+            self.scan,
+            desc=desc,
+            suffix=suffix,
+            extension=extension,
+            model=model,
+            param=param,
         )
 
 
-def derive(job: DeriveJob) -> bool:
+def write_tensor_maps(job: DeriveJob) -> bool:
     """Write the maps and a table of their means; False if they were made from this very harmonized DWI before."""
     made_from = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Digest"]
-    done = job.output(".json", desc=_report(job), suffix="qc")
-    maps = [job.output(".nii.gz", desc=desc, suffix="dwimap", param=p) for p in UNITS for desc in ("input", job.desc)]
-    if all(path.exists() for path in (done, *maps)) and read_json(done).get("HarmonizedDigest") == made_from:
+    done = job.output(".json", desc=_qc_desc(job), suffix="qc")
+    maps = [
+        job.output(".nii.gz", desc=desc, suffix="dwimap", param=p)
+        for p in TENSOR_MAP_UNITS
+        for desc in ("input", job.desc)
+    ]
+    if (
+        all(path.exists() for path in (done, *maps))
+        and read_json(done).get("HarmonizedDigest") == made_from
+    ):
         return False
     after = harmonized_scan(job.root, job.scan, job.desc)
-    rows = [_maps(job, job.scan, "input"), _maps(job, after, job.desc)]
-    write_tsv(job.output(".tsv", desc=_report(job), suffix="qc"), rows)
-    write_json(done, {**COLUMNS, "HarmonizedDigest": made_from})
+    rows = [_write_maps(job, job.scan, "input"), _write_maps(job, after, job.desc)]
+    write_tsv(job.output(".tsv", desc=_qc_desc(job), suffix="qc"), rows)
+    write_json(done, {**QC_COLUMNS, "HarmonizedDigest": made_from})
     return True
 
 
-def _report(job: DeriveJob) -> str:
+def _qc_desc(job: DeriveJob) -> str:
     """The label of the table: as with the maps, one for each target where there are several."""
     return job.desc.replace("harmonized", "harmonization")
 
 
-def _maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
+def _write_maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
     """Write both maps of one DWI and return their summary."""
-    dwi = read_dwi(scan) if desc == "input" else _measured(job, read_dwi(scan))
+    dwi = read_dwi(scan) if desc == "input" else _drop_predicted_shells(job, read_dwi(scan))
     path = job.output(".nii.gz", desc="brain", suffix="mask")
     mask = read_mask(path, dwi.shape, dwi.affine)
-    maps = tensor_maps(dwi, mask)
+    maps = fit_tensor_maps(dwi, mask)
     for param, values in (("fa", maps.fa), ("md", maps.md)):
         image = job.output(".nii.gz", desc=desc, suffix="dwimap", param=param)
         write_volume(image, values, dwi.affine, job.scan.image)
-        record = _sidecar(job, scan, image, param, desc)
+        record = _map_sidecar(job, scan, image, param, desc)
         write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
-    return {"dwi": desc, **_summary(maps, mask, dwi.affine)}
+    return {"dwi": desc, **_qc_values(maps, mask, dwi.affine)}
 
 
-def _measured(job: DeriveJob, dwi: Dwi) -> Dwi:
+def _drop_predicted_shells(job: DeriveJob, dwi: Dwi) -> Dwi:
     """The harmonized DWI without the shells that were predicted: the input has no such, so maps would not compare."""
     record = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]
-    predicted = [volume for shell in record.get("PredictedShells", []) for volume in shell["Volumes"]]
+    predicted = [
+        volume for shell in record.get("PredictedShells", []) for volume in shell["Volumes"]
+    ]
     if not predicted:
         return dwi
     kept = np.setdiff1d(np.arange(len(dwi.bvals)), predicted)
     return Dwi(dwi.data[..., kept], dwi.affine, dwi.bvals[kept], dwi.bvecs[kept])
 
 
-def _summary(maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> dict[str, float]:
+def _qc_values(
+    maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
+) -> dict[str, float]:
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
     numbers = {"brain_volume": round(int(mask.sum()) * voxel_ml, 3)}
     for name, values in (("fa", maps.fa[mask]), ("md", maps.md[mask])):
-        numbers |= {f"{name}_mean": float(values.mean()), f"{name}_median": float(np.median(values))}
+        numbers |= {
+            f"{name}_mean": float(values.mean()),
+            f"{name}_median": float(np.median(values)),
+        }
     return {name: float(f"{value:.6g}") for name, value in numbers.items()}
 
 
-def _sidecar(job: DeriveJob, scan: Scan, image: Path, param: str, desc: str) -> dict[str, Any]:
-    record = {"Model": {"Description": "Diffusion tensor", "Parameters": {"FitMethod": "wls"}}, **UNITS[param]}
+def _map_sidecar(job: DeriveJob, scan: Scan, image: Path, param: str, desc: str) -> dict[str, Any]:
+    record = {
+        "Model": {"Description": "Diffusion tensor", "Parameters": {"FitMethod": "wls"}},
+        **TENSOR_MAP_UNITS[param],
+    }
     if desc != "input":
-        record["Harmonization"] = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]
-    return sidecar(
+        record["Harmonization"] = read_json(job.output(".json", desc=job.desc, suffix="dwi"))[
+            "Harmonization"
+        ]
+    return make_sidecar(
         image,
-        description=f"{DESCRIPTIONS[param]} of the {'scan as it came in' if desc == 'input' else 'harmonized scan'}.",
+        description=f"{TENSOR_MAP_DESCRIPTIONS[param]} of the {'scan as it came in' if desc == 'input' else 'harmonized scan'}.",
         sources=[bids_uri(scan.image, scan.dataset, scan.dataset_name)],
-        skull_stripped=True,
-        acquisition=job.scan.metadata,
+        is_skull_stripped=True,
+        scan_metadata=job.scan.metadata,
         record=record,
     )

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.inputs.scanners import model_of, normalize_model, normalize_serial, sanitize
+from bids_shresnet.inputs.scanners import (
+    normalize_model,
+    normalize_serial,
+    sanitize_label,
+    sidecar_model,
+)
 from bids_shresnet.inputs.tables import read_dataset_tables
-from bids_shresnet.io.storage import MISSING
+from bids_shresnet.io.storage import NOT_AVAILABLE
 
 MANUFACTURER, MODEL, SERIAL = "Manufacturer", "ManufacturersModelName", "DeviceSerialNumber"
 COLUMNS = {  # headings of real tables, letters only
@@ -61,7 +66,7 @@ def plain(field: str, sidecar: Mapping[str, Any]) -> str:
     if field == SERIAL:
         return normalize_serial(sidecar.get(SERIAL))
     if field == MODEL:
-        return sanitize(normalize_model(model_of(sidecar))).casefold()
+        return sanitize_label(normalize_model(sidecar_model(sidecar))).casefold()
     named = vendors(str(sidecar.get(MANUFACTURER) or ""))
     return named[0] if len(named) == 1 else ""
 
@@ -77,11 +82,16 @@ def read_claims(root: Path) -> list[Claim]:
         Claim("a table", name.split(".")[0], field, cell.strip())
         for name, row in read_dataset_tables(root)
         for heading, cell in row.items()
-        if (field := COLUMNS.get(sanitize(str(heading)).casefold())) and cell and cell.strip() != MISSING
+        if (field := COLUMNS.get(sanitize_label(str(heading)).casefold()))
+        and cell
+        and cell.strip() != NOT_AVAILABLE
     ]
     for readme in sorted(root.glob("README*")):
         for line in readme.read_text(encoding="utf-8", errors="replace").splitlines():
             named = vendors(line)
             if len(named) == 1:
-                claims += [Claim(readme.name, entity, MANUFACTURER, named[0]) for entity in ENTITY.findall(line)]
+                claims += [
+                    Claim(readme.name, entity, MANUFACTURER, named[0])
+                    for entity in ENTITY.findall(line)
+                ]
     return claims

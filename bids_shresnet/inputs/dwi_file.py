@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding
-from bids_shresnet.io.nifti_header import unreadable
+from bids_shresnet.io.nifti_header import unreadable_finding
 from bids_shresnet.scans import Segmentation
 
 
@@ -37,11 +37,11 @@ class DwiFile:
         By inheritance; None where there is none. `b_table` is MRtrix's .b.
     masks, segmentations
         Brain masks and tissue segmentations of the same subject and session, on any grid, the closest name first.
-    aligned
+    aligned_files
         Those of their files that are in the image's space by their names; others are only if they are on its grid.
-    made_from
+    raw_images
         Raw images that a preprocessed one stands for.
-    replaced_by
+    preprocessed_image
         Preprocessed image that stands for this raw one.
     findings
         What is wrong with its sidecars.
@@ -58,9 +58,9 @@ class DwiFile:
     b_table: Path | None = None
     masks: tuple[Path, ...] = ()
     segmentations: tuple[Segmentation, ...] = ()
-    aligned: frozenset[Path] = frozenset()
-    made_from: tuple[Path, ...] = ()
-    replaced_by: Path | None = None
+    aligned_files: frozenset[Path] = frozenset()
+    raw_images: tuple[Path, ...] = ()
+    preprocessed_image: Path | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -76,7 +76,7 @@ def read_gradients(file: DwiFile) -> tuple[Float[np.ndarray, " n"], Float[np.nda
     findings: list[Finding] = []
     for extension, path in ((".bval", file.bval), (".bvec", file.bvec)):
         try:
-            tables.append(_numbers(path) if path else _not_inherited(file, extension))
+            tables.append(_read_numbers(path) if path else _raise_missing_table(file, extension))
         except BadInput as error:
             findings.extend(error.findings)
     if not findings and 3 not in tables[1].shape:
@@ -89,28 +89,32 @@ def read_gradients(file: DwiFile) -> tuple[Float[np.ndarray, " n"], Float[np.nda
     return bvals.ravel(), bvecs.T if bvecs.shape[0] == 3 else bvecs
 
 
-def _numbers(path: Path) -> Float[np.ndarray, "r c"]:
+def _read_numbers(path: Path) -> Float[np.ndarray, "r c"]:
     """Read a table of numbers separated by blanks."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         table = np.array([[float(cell) for cell in line.split()] for line in lines if line.strip()])
     except OSError as error:
-        raise BadInput([unreadable(path, f"the file cannot be read ({error})")]) from error
+        raise BadInput([unreadable_finding(path, f"the file cannot be read ({error})")]) from error
     except ValueError as error:
-        finding = Finding("error", str(path), f"not a table of numbers ({error})", "Convert the scan again.")
+        finding = Finding(
+            "error", str(path), f"not a table of numbers ({error})", "Convert the scan again."
+        )
         raise BadInput([finding]) from error
     if not table.size:
-        raise BadInput([Finding("error", str(path), "the file is empty", "Convert the scan again.")])
+        raise BadInput(
+            [Finding("error", str(path), "the file is empty", "Convert the scan again.")]
+        )
     return table
 
 
-def searched(file: DwiFile) -> str:
+def describe_search(file: DwiFile) -> str:
     """Say where what an image inherits was looked for."""
     return f"looked beside it and in the folders above, up to {file.dataset}"
 
 
-def _not_inherited(file: DwiFile, extension: str) -> Float[np.ndarray, "r c"]:
+def _raise_missing_table(file: DwiFile, extension: str) -> Float[np.ndarray, "r c"]:
     """Say where a gradient table was looked for."""
-    value = f"no {extension} belongs to it; {searched(file)}"
+    value = f"no {extension} belongs to it; {describe_search(file)}"
     remedy = f"Put {file.image.name.split('.')[0]}{extension} beside it."
     raise BadInput([Finding("error", str(file.image), value, remedy)])

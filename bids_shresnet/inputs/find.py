@@ -9,16 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.inputs.derivatives import Derived, brain_masks, fitting, in_space_of, prefer_preprocessed, tissue_of
+from bids_shresnet.inputs.derivatives import (
+    DerivativeFile,
+    brain_mask_paths,
+    is_in_space,
+    matching_derivatives,
+    prefer_preprocessed,
+    read_segmentations,
+)
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.inputs.index import Dataset, File
-from bids_shresnet.inputs.listing import MAPS, SEGMENTATIONS
-from bids_shresnet.io.nifti_header import unreadable
+from bids_shresnet.inputs.index import BidsDataset, BidsFile
+from bids_shresnet.inputs.listing import COMPUTED_MAP_SUFFIXES, SEGMENTATION_SUFFIXES
+from bids_shresnet.io.nifti_header import unreadable_finding
 from bids_shresnet.io.storage import read_json
 
 
 def find_dwi(
-    root: Path, derivatives: Mapping[str, Path], *, subjects: Collection[str] = (), database: Path | None = None
+    root: Path,
+    derivatives: Mapping[str, Path],
+    *,
+    subjects: Collection[str] = (),
+    database: Path | None = None,
 ) -> tuple[DwiFile, ...]:
     """All DWI of a dataset, and the `desc-preproc_dwi` of its derivatives, by name; nothing is opened but sidecars.
 
@@ -31,27 +42,42 @@ def find_dwi(
     UsageError
         If the database is of another dataset.
     """
-    own = Dataset.index(root, subjects, database)
-    others = [Dataset.index(folder, subjects) for folder in derivatives.values()]
-    derived: dict[str | None, list[Derived]] = defaultdict(list)
+    own = BidsDataset.from_folder(root, subjects, database)
+    others = [BidsDataset.from_folder(folder, subjects) for folder in derivatives.values()]
+    derived: dict[str | None, list[DerivativeFile]] = defaultdict(list)
     for dataset in (own, *others):
-        for file in dataset.images(SEGMENTATIONS):
-            derived[file.entities.get("subject")].append(Derived(file, dataset))
-    raw = [_dwi_file(file, own, derived) for file in own.images(("dwi", *MAPS))]
+        for file in dataset.images(SEGMENTATION_SUFFIXES):
+            derived[file.entities.get("subject")].append(DerivativeFile(file, dataset))
+    raw = [
+        _make_dwi_file(file, own, derived) for file in own.images(("dwi", *COMPUTED_MAP_SUFFIXES))
+    ]
     preprocessed = [
-        _dwi_file(file, dataset, derived)
+        _make_dwi_file(file, dataset, derived)
         for dataset in others
         for file in dataset.images(("dwi",))
         if file.entities.get("desc") == "preproc"
     ]
-    return tuple(sorted(prefer_preprocessed(raw, preprocessed), key=lambda file: (file.image.name, file.image)))
+    return tuple(
+        sorted(
+            prefer_preprocessed(raw, preprocessed), key=lambda file: (file.image.name, file.image)
+        )
+    )
 
 
-def _dwi_file(file: File, dataset: Dataset, derived: Mapping[str | None, list[Derived]]) -> DwiFile:
+def _make_dwi_file(
+    file: BidsFile,
+    dataset: BidsDataset,
+    derivatives_by_subject: Mapping[str | None, list[DerivativeFile]],
+) -> DwiFile:
     """Collect what applies to an image; `derived` is by subject."""
-    metadata, findings = _merged_sidecars(dataset.inherited(file, ".json"))
-    bval, bvec, b_table = (next(reversed(dataset.inherited(file, ext)), None) for ext in (".bval", ".bvec", ".b"))
-    offered = fitting(file, derived.get(file.entities.get("subject"), []))
+    metadata, findings = _merge_sidecars(dataset.applicable_files(file, ".json"))
+    bval, bvec, b_table = (
+        next(reversed(dataset.applicable_files(file, ext)), None)
+        for ext in (".bval", ".bvec", ".b")
+    )
+    offered = matching_derivatives(
+        file, derivatives_by_subject.get(file.entities.get("subject"), [])
+    )
     return DwiFile(
         image=file.path,
         dataset=dataset.root,
@@ -62,14 +88,16 @@ def _dwi_file(file: File, dataset: Dataset, derived: Mapping[str | None, list[De
         bval=bval,
         bvec=bvec,
         b_table=b_table,
-        masks=brain_masks(offered),
-        segmentations=tissue_of(offered),
-        aligned=frozenset(one.file.path for one in offered if in_space_of(file, dataset, one)),
+        masks=brain_mask_paths(offered),
+        segmentations=read_segmentations(offered),
+        aligned_files=frozenset(
+            one.file.path for one in offered if is_in_space(file, dataset, one)
+        ),
         findings=findings,
     )
 
 
-def _merged_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+def _merge_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     """Fields of the sidecars, later ones before earlier ones, and what is wrong with them."""
     merged: dict[str, Any] = {}
     findings = []
@@ -77,7 +105,7 @@ def _merged_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Findi
         try:
             merged |= dict(read_json(path))
         except FileNotFoundError:
-            findings.append(replace(unreadable(path, ""), severity="warning"))
+            findings.append(replace(unreadable_finding(path, ""), severity="warning"))
         except (OSError, ValueError, TypeError) as error:
             value = f"not a JSON object ({error})"
             findings.append(Finding("error", str(path), value, "Correct or remove the sidecar."))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bids_shresnet.errors import InputMissing
 from bids_shresnet.inputs.listing import list_files
-from bids_shresnet.io.description import pipeline_of
+from bids_shresnet.io.description import read_pipeline_name
 
-IMAGE = (".nii.gz", ".nii")
-ENTITIES = {  # as pybids calls them; what is not here keeps its short name
+IMAGE_EXTENSIONS = (".nii.gz", ".nii")
+LONG_ENTITY_NAMES = {  # as pybids calls them; what is not here keeps its short name
     "sub": "subject",
     "ses": "session",
     "acq": "acquisition",
@@ -34,7 +34,7 @@ ENTITIES = {  # as pybids calls them; what is not here keeps its short name
 
 
 @dataclass(frozen=True)
-class File:
+class BidsFile:
     """A listed file: its name taken apart.
 
     Attributes
@@ -54,16 +54,18 @@ class File:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class BidsDataset:
     """The listed files of a dataset, also by folder, suffix and extension, and the pipeline that made it (or "")."""
 
     root: Path
-    files: tuple[File, ...]
-    shelves: Mapping[tuple[Path, str, str], list[File]]
+    files: tuple[BidsFile, ...]
+    by_location: Mapping[tuple[Path, str, str], list[BidsFile]]
     pipeline: str = ""
 
     @classmethod
-    def index(cls, root: Path, subjects: Collection[str] = (), database: Path | None = None) -> Dataset:
+    def from_folder(
+        cls, root: Path, subjects: Collection[str] = (), database: Path | None = None
+    ) -> BidsDataset:
         """List a dataset, or only these subjects of it; no file is opened.
 
         Raises
@@ -73,29 +75,40 @@ class Dataset:
         UsageError
             If the pybids database is of another dataset.
         """
-        _must_be_dataset(root)
-        files = tuple(take_apart(path) for path in list_files(root, subjects, database))
+        _check_is_dataset(root)
+        files = tuple(parse_file_name(path) for path in list_files(root, subjects, database))
         shelves = defaultdict(list)
         for file in files:
             shelves[file.path.parent, file.suffix, file.extension].append(file)
-        return cls(root, files, dict(shelves), pipeline_of(root))
+        return cls(root, files, dict(shelves), read_pipeline_name(root))
 
-    def images(self, suffixes: Collection[str]) -> list[File]:
+    def images(self, suffixes: Collection[str]) -> list[BidsFile]:
         """Images with one of these suffixes, by path."""
-        return [file for file in self.files if file.extension in IMAGE and file.suffix in suffixes]
+        return [
+            file
+            for file in self.files
+            if file.extension in IMAGE_EXTENSIONS and file.suffix in suffixes
+        ]
 
-    def inherited(self, image: File, extension: str) -> list[Path]:
+    def applicable_files(self, image: BidsFile, extension: str) -> list[Path]:
         """Files that apply to an image, the closest last (BIDS, "The Inheritance Principle")."""
-        folders = [folder for folder in image.path.parents if folder == self.root or self.root in folder.parents]
+        folders = [
+            folder
+            for folder in image.path.parents
+            if folder == self.root or self.root in folder.parents
+        ]
         return [
             file.path
             for folder in reversed(folders)
-            for file in sorted(self.shelves.get((folder, image.suffix, extension), []), key=lambda f: len(f.entities))
+            for file in sorted(
+                self.by_location.get((folder, image.suffix, extension), []),
+                key=lambda f: len(f.entities),
+            )
             if file.entities.items() <= image.entities.items()
         ]
 
 
-def _must_be_dataset(root: Path) -> None:
+def _check_is_dataset(root: Path) -> None:
     """Say what is there instead of a dataset."""
     if not root.is_dir():
         nearest = next(folder for folder in root.absolute().parents if folder.is_dir())
@@ -111,9 +124,14 @@ def _must_be_dataset(root: Path) -> None:
         raise InputMissing(msg)
 
 
-def take_apart(path: Path) -> File:
+def parse_file_name(path: Path) -> BidsFile:
     """Split a file name, not the folders above it."""
     stem, _, extension = path.name.partition(".")
     *pairs, suffix = stem.split("_")
     parts = (pair.partition("-") for pair in pairs)
-    return File(path, suffix, f".{extension}", {ENTITIES.get(short, short): value for short, _, value in parts})
+    return BidsFile(
+        path,
+        suffix,
+        f".{extension}",
+        {LONG_ENTITY_NAMES.get(short, short): value for short, _, value in parts},
+    )

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
-from bids_shresnet.diffusion.masking import brain_mask
+from bids_shresnet.diffusion.masking import compute_brain_mask
 from bids_shresnet.io.nifti import read_dwi, read_on_grid
 from bids_shresnet.scans import Dwi, Scan
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedScan:
     """A scan in memory with its brain mask and S0."""
 
     dwi: Dwi
@@ -23,16 +23,20 @@ class Loaded:
     s0: Float[np.ndarray, "x y z"]
 
 
-def load(scan: Scan) -> Loaded:
+def load_scan(scan: Scan) -> LoadedScan:
     """Read a scan; its mask is the input's own, or made from S0."""
     dwi = read_dwi(scan)
-    given = None if scan.mask is None else read_on_grid(scan.mask, dwi.shape, dwi.affine, order=0) > 0
-    return with_mask(dwi, given)
+    given = (
+        None
+        if scan.mask is None
+        else read_on_grid(scan.mask, dwi.shape, dwi.affine, spline_order=0) > 0
+    )
+    return add_mask_and_s0(dwi, given)
 
 
-def with_mask(dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | None) -> Loaded:
+def add_mask_and_s0(dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | None) -> LoadedScan:
     """A DWI with S0 and the mask that is given, or one made from S0."""
     s0 = mean_b0(dwi)
     if mask is None:
-        mask = brain_mask(s0, float(nib.affines.voxel_sizes(dwi.affine).mean()))
-    return Loaded(dwi, mask, s0)
+        mask = compute_brain_mask(s0, float(nib.affines.voxel_sizes(dwi.affine).mean()))
+    return LoadedScan(dwi, mask, s0)

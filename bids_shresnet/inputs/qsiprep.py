@@ -9,4 +9,4 @@ from __future__ import annotations
 from bids_shresnet.scans import Tissue
 
 QSIPREP = "qsiprep"
-LABELS = {1: Tissue.CSF, 2: Tissue.GM, 3: Tissue.WM}
+QSIPREP_LABELS = {1: Tissue.CSF, 2: Tissue.GM, 3: Tissue.WM}

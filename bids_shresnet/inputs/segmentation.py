@@ -14,30 +14,36 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from bids_shresnet.inputs.qsiprep import LABELS, QSIPREP
+from bids_shresnet.inputs.qsiprep import QSIPREP, QSIPREP_LABELS
 from bids_shresnet.inputs.tables import read_column
 from bids_shresnet.io.nifti import read_on_grid
 from bids_shresnet.scans import LabelImage, Segmentation, Tissue
 
-PIPELINES = {QSIPREP: LABELS}
-NAMES = {
+PIPELINE_LABELS = {QSIPREP: QSIPREP_LABELS}
+TISSUE_NAME_PATTERNS = {
     Tissue.GM: re.compile(r"(cortical )?(gm|gr[ae]y matter)", re.IGNORECASE),
     Tissue.WM: re.compile(r"(cerebral )?(wm|white matter)", re.IGNORECASE),
     Tissue.CSF: re.compile(r"csf|cerebro ?spinal fluid", re.IGNORECASE),
 }
-MOSTLY = 0.5  # probability from which a voxel is of one of the tissues rather than of none
+MIN_TISSUE_PROBABILITY = (
+    0.5  # probability from which a voxel is of one of the tissues rather than of none
+)
 
 
-def label_names(tables: Iterable[Path], pipeline: str) -> dict[int, Tissue]:
+def read_label_tissues(tables: Iterable[Path], pipeline: str) -> dict[int, Tissue]:
     """The tissue of each label: by the last (closest) table, else by what is known of the pipeline; else empty."""
     closest = next(reversed(list(tables)), None)
     if closest is None:
-        return dict(PIPELINES.get(pipeline, {}))
-    cells = [item for heading in ("name", "abbreviation") for item in read_column(closest, "index", heading).items()]
+        return dict(PIPELINE_LABELS.get(pipeline, {}))
+    cells = [
+        item
+        for heading in ("name", "abbreviation")
+        for item in read_column(closest, "index", heading).items()
+    ]
     return {
         int(index): tissue
         for index, names in cells
-        for tissue, pattern in NAMES.items()
+        for tissue, pattern in TISSUE_NAME_PATTERNS.items()
         if any(pattern.fullmatch(name.replace("_", " ").replace("-", " ")) for name in names)
     }
 
@@ -56,10 +62,12 @@ def read_tissue(
     """
     tissue = np.zeros(shape, dtype=np.int32)
     if isinstance(segmentation, LabelImage):
-        labels = np.rint(read_on_grid(segmentation.path, shape, affine, order=0))
+        labels = np.rint(read_on_grid(segmentation.path, shape, affine, spline_order=0))
         for index, value in segmentation.labels.items():
             tissue[labels == index] = value
         return tissue
-    maps = np.stack([read_on_grid(path, shape, affine, order=1) for path in segmentation.paths.values()])
+    maps = np.stack(
+        [read_on_grid(path, shape, affine, spline_order=1) for path in segmentation.paths.values()]
+    )
     likeliest = np.array(list(segmentation.paths), dtype=np.int32)[maps.argmax(axis=0)]
-    return np.where(maps.sum(axis=0) >= MOSTLY, likeliest, tissue)
+    return np.where(maps.sum(axis=0) >= MIN_TISSUE_PROBABILITY, likeliest, tissue)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bids_shresnet.io.storage import MISSING, read_tsv
+from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv
 
 
 def read_scanner_column(root: Path, column: str) -> dict[str, set[str]]:
@@ -12,7 +12,7 @@ def read_scanner_column(root: Path, column: str) -> dict[str, set[str]]:
     cells: dict[str, set[str]] = {}
     for name, row in read_dataset_tables(root):
         cell = (row.get(column) or "").strip()
-        if cell not in ("", MISSING):
+        if cell not in ("", NOT_AVAILABLE):
             cells.setdefault(name, set()).add(cell)
     return cells
 
@@ -23,16 +23,28 @@ def read_dataset_tables(root: Path) -> list[tuple[str, dict[str, str]]]:
     scans = sorted([*root.glob("sub-*/sub-*_scans.tsv"), *root.glob("sub-*/ses-*/sub-*_scans.tsv")])
     kinds = ((people, "participant_id"), (stays, "session_id"), (scans, "filename"))
     rows = [
-        (table, key, row) for tables, key in kinds for table in tables if table.is_file() for row in read_tsv(table)
+        (table, key, row)
+        for tables, key in kinds
+        for table in tables
+        if table.is_file()
+        for row in read_tsv(table)
     ]
-    return [(_what_of(table, key, row[key].strip()), row) for table, key, row in rows if (row.get(key) or "").strip()]
+    return [
+        (_row_name(table, key, row[key].strip()), row)
+        for table, key, row in rows
+        if (row.get(key) or "").strip()
+    ]
 
 
-def _what_of(table: Path, key: str, name: str) -> str:
+def _row_name(table: Path, key: str, name: str) -> str:
     """Write a row's key as in file names."""
     if key == "participant_id":
         return f"sub-{name.removeprefix('sub-')}"
-    return Path(name).name if key == "filename" else f"{table.parent.name}_ses-{name.removeprefix('ses-')}"
+    return (
+        Path(name).name
+        if key == "filename"
+        else f"{table.parent.name}_ses-{name.removeprefix('ses-')}"
+    )
 
 
 def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
@@ -43,6 +55,6 @@ def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
     cells: dict[str, set[str]] = {}
     for row in rows:
         name, cell = ((row.get(heading) or "").strip() for heading in (key, column))
-        if name and cell not in ("", MISSING):
+        if name and cell not in ("", NOT_AVAILABLE):
             cells.setdefault(name, set()).add(cell)
     return cells

@@ -7,15 +7,15 @@ import shutil
 from pathlib import Path
 
 
-def nearest_folder(path: Path) -> Path:
+def nearest_existing_path(path: Path) -> Path:
     """The path itself or the nearest thing above it that exists."""
     whole = path.absolute()
     return next(place for place in (whole, *whole.parents) if os.path.lexists(place))
 
 
-def why_not_writable(path: Path) -> str:
+def unwritable_reason(path: Path) -> str:
     """Why no file can be made in a folder, or the folder itself not; empty if all is well. Nothing is tried."""
-    place = nearest_folder(path)
+    place = nearest_existing_path(path)
     if not place.is_dir():
         return f"{place} is no folder"
     return "" if os.access(place, os.W_OK | os.X_OK) else f"no right to write in {place}"
@@ -23,9 +23,9 @@ def why_not_writable(path: Path) -> str:
 
 def free_bytes(path: Path) -> int:
     """Space that is left on the disk of a folder."""
-    return shutil.disk_usage(nearest_folder(path)).free
+    return shutil.disk_usage(nearest_existing_path(path)).free
 
 
-def disk_of(path: Path) -> int:
+def disk_id(path: Path) -> int:
     """Tell disks apart."""
-    return nearest_folder(path).stat().st_dev
+    return nearest_existing_path(path).stat().st_dev

@@ -11,14 +11,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.io.refusals import refuse, require
+from bids_shresnet.io.file_errors import raise_bad_input, require_file
 from bids_shresnet.io.storage import write_text
 from bids_shresnet.scans import B0_THRESHOLD
 
-SHEAR = 1e-2  # largest cosine between two image axes; rounding of headers and qforms stays below 1e-4
+MAX_AXIS_COSINE = (
+    1e-2  # largest cosine between two image axes; rounding of headers and qforms stays below 1e-4
+)
 
 
-def from_fsl(bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "n 3"]:
+def from_fsl(
+    bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, "n 3"]:
     """Turn FSL b-vectors of an image with this affine into vectors along the world axes.
 
     Raises
@@ -30,7 +34,9 @@ def from_fsl(bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]) 
     return world
 
 
-def to_fsl(bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "n 3"]:
+def to_fsl(
+    bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, "n 3"]:
     """Turn b-vectors along the world axes into what FSL writes for an image with this affine.
 
     Raises
@@ -42,7 +48,9 @@ def to_fsl(bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]) ->
     return components
 
 
-def read_table(bval: Path, bvec: Path) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+def read_fsl_table(
+    bval: Path, bvec: Path
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
     """Read b-values in s/mm2 and FSL b-vectors, 3 x n or n x 3, unit for weighted volumes and zero for b0 volumes.
 
     A b-vector's length is not taken as part of the b-value: GE scanners write |g| = sqrt(b / bmax) beside the true b.
@@ -54,13 +62,17 @@ def read_table(bval: Path, bvec: Path) -> tuple[Float[np.ndarray, " n"], Float[n
     BadInput
         If the tables are not numbers, do not match, or a weighted volume has no direction.
     """
-    bvals = np.concatenate(read_rows(bval))
+    bvals = np.concatenate(read_number_rows(bval))
     if not np.all(bvals >= 0):
-        refuse(bval, f"b-values from {bvals.min():g} to {bvals.max():g}", "They must be numbers from 0 up, in s/mm2.")
-    return bvals, unit_directions(bvec, _columns_of_three(bvec), bvals)
+        raise_bad_input(
+            bval,
+            f"b-values from {bvals.min():g} to {bvals.max():g}",
+            "They must be numbers from 0 up, in s/mm2.",
+        )
+    return bvals, normalize_directions(bvec, _read_bvecs(bvec), bvals)
 
 
-def unit_directions(
+def normalize_directions(
     table: Path, bvecs: Float[np.ndarray, "m 3"], bvals: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n 3"]:
     """The b-vectors of a table as unit vectors, zero for b0 volumes.
@@ -71,27 +83,35 @@ def unit_directions(
         If there are not as many as b-values, or a weighted volume has no direction.
     """
     if bvecs.shape != (bvals.size, 3):
-        refuse(table, f"{len(bvecs)} b-vectors for {bvals.size} b-values", "Convert the scan again.")
+        raise_bad_input(
+            table, f"{len(bvecs)} b-vectors for {bvals.size} b-values", "Convert the scan again."
+        )
     lengths = np.linalg.norm(bvecs, axis=1)
     weighted = bvals >= B0_THRESHOLD
     lost = np.flatnonzero(weighted & ~(lengths > 0))
     if lost.size:
         volumes = " ".join(map(str, lost[:10]))
-        refuse(table, f"no direction for the weighted volumes {volumes} (counted from 0)", "Convert the scan again.")
+        raise_bad_input(
+            table,
+            f"no direction for the weighted volumes {volumes} (counted from 0)",
+            "Convert the scan again.",
+        )
     units: Float[np.ndarray, "n 3"] = np.divide(
         bvecs, lengths[:, None], out=np.zeros_like(bvecs), where=weighted[:, None]
     )
     return units
 
 
-def write_table(bval: Path, bvec: Path, bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]) -> None:
+def write_fsl_table(
+    bval: Path, bvec: Path, bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
+) -> None:
     """Write b-values and FSL b-vectors in FSL's layout: one line of b, three lines of components."""
-    bvals, bvecs = as_written(bvals, bvecs)
+    bvals, bvecs = round_gradient_table(bvals, bvecs)
     write_text(bval, " ".join(f"{b:g}" for b in bvals) + "\n")
     write_text(bvec, "".join(" ".join(f"{v:.6f}" for v in axis) + "\n" for axis in bvecs.T))
 
 
-def as_written(
+def round_gradient_table(
     bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
     """A table to the digits that its files keep: six of a b-value, six decimals of a component, no minus zero."""
@@ -127,7 +147,7 @@ def image_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
         raise ValueError(msg)
     axes = edges / sizes
     cosines = np.abs(axes.T @ axes - np.eye(3))
-    if cosines.max() > SHEAR:
+    if cosines.max() > MAX_AXIS_COSINE:
         msg = f"the grid is sheared: cosine of {cosines.max():.3f} between two image axes"
         raise ValueError(msg)
     # the nearest orthonormal axes, so that to_fsl undoes from_fsl exactly even where a header is rounded
@@ -136,25 +156,36 @@ def image_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
     return orthonormal
 
 
-def _columns_of_three(bvec: Path) -> Float[np.ndarray, "n 3"]:
+def _read_bvecs(bvec: Path) -> Float[np.ndarray, "n 3"]:
     """Return b-vectors in rows, from either layout; FSL's own (three lines) where both fit."""
-    rows = read_rows(bvec)
+    rows = read_number_rows(bvec)
     if len({row.size for row in rows}) > 1:
-        refuse(bvec, f"lines of {sorted({row.size for row in rows})} numbers", "All lines must be of the same length.")
+        raise_bad_input(
+            bvec,
+            f"lines of {sorted({row.size for row in rows})} numbers",
+            "All lines must be of the same length.",
+        )
     table = np.stack(rows)
     if 3 not in table.shape:
-        refuse(bvec, f"a table of {table.shape[0]} x {table.shape[1]}", "It must be 3 x n (FSL) or n x 3.")
+        raise_bad_input(
+            bvec,
+            f"a table of {table.shape[0]} x {table.shape[1]}",
+            "It must be 3 x n (FSL) or n x 3.",
+        )
     return table.T if table.shape[0] == 3 else table
 
 
-def read_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
+def read_number_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
     """Read the numbers of a table, line by line; empty lines are skipped and the last line end may be missing."""
-    require(path)
+    require_file(path)
     try:
-        rows = [np.array(line.split(), dtype=float) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [
+            np.array(line.split(), dtype=float)
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
     except ValueError as error:
-        refuse(path, f"not a table of numbers ({error})", "Convert the scan again.")
+        raise_bad_input(path, f"not a table of numbers ({error})", "Convert the scan again.")
     rows = [row for row in rows if row.size]
     if not rows:
-        refuse(path, "an empty table", "Convert the scan again.")
+        raise_bad_input(path, "an empty table", "Convert the scan again.")
     return rows

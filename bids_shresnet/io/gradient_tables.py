@@ -13,21 +13,29 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.io.fsl import fsl_axes, image_axes, read_table, unit_directions, write_table
+from bids_shresnet.io.file_errors import raise_bad_input
+from bids_shresnet.io.fsl import (
+    fsl_axes,
+    image_axes,
+    normalize_directions,
+    read_fsl_table,
+    write_fsl_table,
+)
 from bids_shresnet.io.mrtrix import read_b_table, write_b_table
-from bids_shresnet.io.refusals import refuse
 from bids_shresnet.scans import BvecAxes, Dwi, Scan
 
-AXES: Mapping[BvecAxes, Callable[[Float[np.ndarray, "4 4"]], Float[np.ndarray, "3 3"]]] = {
+BVEC_AXES_FUNCTIONS: Mapping[
+    BvecAxes, Callable[[Float[np.ndarray, "4 4"]], Float[np.ndarray, "3 3"]]
+] = {
     "fsl": fsl_axes,
     "image": image_axes,
 }  # unit world directions of what the components count along, in columns
-CONVENTIONS: Mapping[BvecAxes, str] = {
+BVEC_AXES_DESCRIPTIONS: Mapping[BvecAxes, str] = {
     "fsl": "FSL: components along the image's axes, the first flipped if the affine's determinant is positive",
     "image": "QSIPrep: components along the image's axes, without FSL's flip; the .b beside it, where there is one, "
     "holds the same directions along the world axes",
 }
-ORTHOGONAL = "Resample it on an orthogonal grid."
+SHEARED_GRID_REMEDY = "Resample it on an orthogonal grid."
 
 
 def read_gradient_table(
@@ -44,20 +52,27 @@ def read_gradient_table(
     BadInput
         If the tables cannot be used (see `fsl.read_table`, `mrtrix.read_b_table`) or the grid is sheared.
     """
-    bvals, bvecs = read_table(scan.bval, scan.bvec)
+    bvals, bvecs = read_fsl_table(scan.bval, scan.bvec)
     if scan.b_table is not None:
-        return bvals, unit_directions(scan.b_table, read_b_table(scan.b_table), bvals)
+        return bvals, normalize_directions(scan.b_table, read_b_table(scan.b_table), bvals)
     try:
-        return bvals, bvecs @ AXES[scan.bvec_axes](affine).T
+        return bvals, bvecs @ BVEC_AXES_FUNCTIONS[scan.bvec_axes](affine).T
     except ValueError as error:
-        refuse(scan.image, str(error), ORTHOGONAL)
+        raise_bad_input(scan.image, str(error), SHEARED_GRID_REMEDY)
 
 
 def write_gradient_table(
-    stem: Path, dwi: Dwi, affine: Float[np.ndarray, "4 4"], *, bvec_axes: BvecAxes, b_table: bool
+    stem: Path,
+    dwi: Dwi,
+    affine: Float[np.ndarray, "4 4"],
+    *,
+    bvec_axes: BvecAxes,
+    has_b_table: bool,
 ) -> None:
     """Write `stem`.bval and .bvec, and .b if asked to, for an image with this affine."""
-    bval, bvec, b = (stem.with_name(stem.name + extension) for extension in (".bval", ".bvec", ".b"))
-    write_table(bval, bvec, dwi.bvals, dwi.bvecs @ AXES[bvec_axes](affine))
-    if b_table:
+    bval, bvec, b = (
+        stem.with_name(stem.name + extension) for extension in (".bval", ".bvec", ".b")
+    )
+    write_fsl_table(bval, bvec, dwi.bvals, dwi.bvecs @ BVEC_AXES_FUNCTIONS[bvec_axes](affine))
+    if has_b_table:
         write_b_table(b, dwi.bvals, dwi.bvecs)

@@ -18,7 +18,7 @@ from bids_shresnet.errors import BadInput, Finding
 
 
 @dataclass(frozen=True)
-class Placement:
+class HeaderOrientation:
     """The orientation fields of a header.
 
     Attributes
@@ -38,7 +38,7 @@ class Placement:
     qform_code: int
 
 
-def read_placement(image: Path) -> Placement:
+def read_header_orientation(image: Path) -> HeaderOrientation:
     """Read the orientation fields of a header.
 
     Raises
@@ -49,24 +49,34 @@ def read_placement(image: Path) -> Placement:
     try:
         with ImageOpener(str(image)) as file:
             header = nib.Nifti1Header.from_fileobj(file, check=False)
-    except (OSError, EOFError, nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError) as error:
-        raise BadInput([unreadable(image, f"the header cannot be read ({error})")]) from error
-    return Placement(
+    except (
+        OSError,
+        EOFError,
+        nib.spatialimages.HeaderDataError,
+        nib.wrapstruct.WrapStructError,
+    ) as error:
+        raise BadInput(
+            [unreadable_finding(image, f"the header cannot be read ({error})")]
+        ) from error
+    return HeaderOrientation(
         pixdim=np.asarray(header["pixdim"][1:4], float),
         sform=np.asarray(header.get_sform(), float) if header["sform_code"] > 0 else None,
-        qform=_qform(header),
+        qform=_qform_affine(header),
         sform_code=int(header["sform_code"]),
         qform_code=int(header["qform_code"]),
     )
 
 
-def _qform(header: nib.Nifti1Header) -> Float[np.ndarray, "4 4"] | None:
+def _qform_affine(header: nib.Nifti1Header) -> Float[np.ndarray, "4 4"] | None:
     """Make the affine of a quaternion, if it is one."""
     if header["qform_code"] <= 0 or not np.all(np.abs(header["pixdim"][1:4]) > 0):
         return None
     try:
         return np.asarray(header.get_qform(), float)
-    except (nib.spatialimages.HeaderDataError, ValueError):  # longer than a unit quaternion: as good as none
+    except (
+        nib.spatialimages.HeaderDataError,
+        ValueError,
+    ):  # longer than a unit quaternion: as good as none
         return None
 
 
@@ -78,15 +88,23 @@ def read_grid(image: Path) -> tuple[tuple[int, ...], Float[np.ndarray, "4 4"]]:
     BadInput
         If it cannot be read.
     """
-    damage = (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError)
+    damage = (
+        OSError,
+        EOFError,
+        ValueError,
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+    )
     try:
         header: Any = nib.load(image)
         return tuple(header.shape), np.asarray(header.affine, float)
     except damage as error:
-        raise BadInput([unreadable(image, f"the image cannot be read ({error})")]) from error
+        raise BadInput(
+            [unreadable_finding(image, f"the image cannot be read ({error})")]
+        ) from error
 
 
-def unreadable(path: Path, value: str) -> Finding:
+def unreadable_finding(path: Path, value: str) -> Finding:
     """Tell content that was not fetched from a broken file."""
     remedy = "Copy or convert it again; an annexed file is fetched with `datalad get`."
     if path.is_symlink() and not path.exists():

@@ -11,19 +11,21 @@ from jaxtyping import Shaped
 from safetensors import safe_open
 from safetensors.numpy import save
 
-RECORD = "record"
+RECORD_KEY = "record"
 
 
-def to_bytes(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]) -> bytes:
+def serialize_arrays(
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]
+) -> bytes:
     """Arrays with a record of plain JSON."""
     stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
-    return bytes(save(stored, metadata={RECORD: json.dumps(record, sort_keys=True)}))
+    return bytes(save(stored, metadata={RECORD_KEY: json.dumps(record, sort_keys=True)}))
 
 
 def read_record(path: str) -> dict[str, Any]:
     """The record alone: a few hundred bytes, however many arrays there are."""
     with safe_open(path, framework="numpy") as file:
-        record: dict[str, Any] = json.loads(file.metadata()[RECORD])
+        record: dict[str, Any] = json.loads(file.metadata()[RECORD_KEY])
     return record
 
 

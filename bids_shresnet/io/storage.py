@@ -20,7 +20,7 @@ from uuid import uuid4
 import numpy as np
 from filelock import FileLock
 
-MISSING = "n/a"  # BIDS, "Tabular files": missing and non-applicable values
+NOT_AVAILABLE = "n/a"  # BIDS, "Tabular files": missing and non-applicable values
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def one_job_at_a_time(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold a lock beside `path`; another job that wants it waits. It is freed by the system if this job is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
@@ -69,7 +69,9 @@ def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
         If a number is NaN or infinite, which JSON does not know.
     """
     try:
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+        text = json.dumps(
+            record, indent=2, ensure_ascii=False, allow_nan=False, default=_json_value
+        )
     except ValueError as error:
         msg = f"{path}: {error}; leave the key out where a number is undefined"
         raise ValueError(msg) from error
@@ -81,26 +83,33 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_tsv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> None:
+def write_tsv(
+    path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()
+) -> None:
     """Write a BIDS table: `columns` first, then other keys as they appear; empty, missing and NaN become `n/a`."""
     names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    lines = ["\t".join(names), *("\t".join(_cell(row.get(name)) for name in names) for row in rows)]
+    lines = [
+        "\t".join(names),
+        *("\t".join(_format_cell(row.get(name)) for name in names) for row in rows),
+    ]
     write_text(path, "\n".join(lines) + "\n")
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(record: Any) -> str:
+def hash_record(record: Any) -> str:
     """Return the SHA-256 of a record, whatever the order of its keys."""
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    text = json.dumps(
+        record, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_json_value
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: object) -> Any:
+def _json_value(value: object) -> Any:
     """Turn a value that JSON does not know into one that it knows."""
     if isinstance(value, np.generic):
         return value.item()
@@ -114,14 +123,14 @@ def _plain(value: object) -> Any:
     raise TypeError(msg)
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     """Return one cell of a table; tabs and line ends inside a text would break the table, so they become spaces."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
-        return MISSING
-    return " ".join(str(value).split()) or MISSING
+        return NOT_AVAILABLE
+    return " ".join(str(value).split()) or NOT_AVAILABLE
 
 
-def read_tsv(table: Path) -> list[dict[str, str]]:
+def read_tsv(path: Path) -> list[dict[str, str]]:
     """All rows of a table, as text by heading."""
-    with table.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))

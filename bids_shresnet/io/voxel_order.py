@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel import orientations
 
-RAS = np.array([[0, 1], [1, 1], [2, 1]])
+RAS_ORIENTATION = np.array([[0, 1], [1, 1], [2, 1]])
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class VoxelOrder:
     ----------
     affine
         Voxel indices of the file to RAS+ mm.
-    order
+    orientation
         Which canonical axis, and in which direction, each axis of the file is.
     """
 
     affine: Float[np.ndarray, "4 4"]
-    order: Float[np.ndarray, "3 2"]
+    orientation: Float[np.ndarray, "3 2"]
 
     @classmethod
-    def of(cls, affine: Float[np.ndarray, "4 4"]) -> VoxelOrder:
+    def from_affine(cls, affine: Float[np.ndarray, "4 4"]) -> VoxelOrder:
         """Read the order off an affine.
 
         Raises
@@ -43,18 +43,22 @@ class VoxelOrder:
 
     def to_canonical(self, data: Shaped[np.ndarray, "i j k *n"]) -> Shaped[np.ndarray, "x y z *n"]:
         """Data of the file in canonical order."""
-        return np.ascontiguousarray(orientations.apply_orientation(data, self.order))
+        return np.ascontiguousarray(orientations.apply_orientation(data, self.orientation))
 
     def canonical_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Of that grid, for a file of this shape."""
-        return tuple(shape[axis] for axis in np.argsort(self.order[:, 0]))
+        return tuple(shape[axis] for axis in np.argsort(self.orientation[:, 0]))
 
     def canonical_affine(self, shape: tuple[int, ...]) -> Float[np.ndarray, "4 4"]:
         """The affine of that, for a file of this shape."""
-        affine: Float[np.ndarray, "4 4"] = self.affine @ orientations.inv_ornt_aff(self.order, shape[:3])
+        affine: Float[np.ndarray, "4 4"] = self.affine @ orientations.inv_ornt_aff(
+            self.orientation, shape[:3]
+        )
         return affine
 
-    def from_canonical(self, data: Shaped[np.ndarray, "x y z *n"]) -> Shaped[np.ndarray, "i j k *n"]:
+    def from_canonical(
+        self, data: Shaped[np.ndarray, "x y z *n"]
+    ) -> Shaped[np.ndarray, "i j k *n"]:
         """Data in canonical order as the file has them."""
-        back = orientations.ornt_transform(RAS, self.order)
+        back = orientations.ornt_transform(RAS_ORIENTATION, self.orientation)
         return np.asarray(orientations.apply_orientation(data, back))

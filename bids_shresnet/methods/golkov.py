@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
-from bids_shresnet.methods.shresnet import train
-from bids_shresnet.network.golkov import Golkov, GolkovArchitecture, build_golkov
-from bids_shresnet.network.patches import run
+from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.shresnet import train_network
+from bids_shresnet.network.golkov import GolkovArchitecture, GolkovNetwork, build_golkov
+from bids_shresnet.network.patches import apply_to_patches
 from bids_shresnet.scans import ShImage
 
 
@@ -21,14 +21,14 @@ from bids_shresnet.scans import ShImage
 class GolkovHarmonizer:
     """A trained network."""
 
-    network: Golkov
+    network: GolkovNetwork
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """Predict the mask's voxels."""
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.coefficients, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        return np.asarray(run(self.network, volume, voxels).cpu().numpy())
+        return np.asarray(apply_to_patches(self.network, volume, voxels).cpu().numpy())
 
     def arrays(self) -> Arrays:
         """Weights."""
@@ -39,15 +39,15 @@ class GolkovHarmonizer:
         return {"architecture": self.network.architecture.to_record()}
 
 
-def fit_golkov(lesson: Lesson) -> Fitted:
+def fit_golkov(task: FitTask) -> FitResult:
     """Train one network by the same schedule."""
-    network = build_golkov(GolkovArchitecture(sum(lesson.outputs)), seed=lesson.seed)
-    history = train(network.to(lesson.device), lesson)
-    return Fitted(GolkovHarmonizer(network.cpu().eval()), history.epochs, history.best)
+    network = build_golkov(GolkovArchitecture(sum(task.outputs)), seed=task.seed)
+    history = train_network(network.to(task.device), task)
+    return FitResult(GolkovHarmonizer(network.cpu().eval()), history.epochs, history.best_epoch)
 
 
 def load_golkov(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu") -> GolkovHarmonizer:
     """From `arrays` and `record`."""
-    network = Golkov(GolkovArchitecture(**record["architecture"]))
+    network = GolkovNetwork(GolkovArchitecture(**record["architecture"]))
     network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
     return GolkovHarmonizer(network.to(device).eval())

@@ -9,10 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.diffusion.harmonics import stacked_orders
-from bids_shresnet.network.schedules import State
-from bids_shresnet.network.training import Epoch
-from bids_shresnet.pairs import Travelling
+from bids_shresnet.diffusion.harmonics import order_indices
+from bids_shresnet.network.schedules import TrainingState
+from bids_shresnet.network.training_loop import Epoch
+from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.settings import NetworkConfig, TrainingConfig
 
@@ -34,7 +34,7 @@ class Harmonizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class FitTask:
     """What a method is fitted on.
 
     Attributes
@@ -45,46 +45,50 @@ class Lesson:
         Subject that decides when to stop.
     shells
         Of the source.
-    missing
+    missing_shells
         Shells to predict in their stead, which the subjects' labels are then of.
-    saved, save
+    saved_state, save_state
         State of a training that was stopped, and what is given the state after every epoch.
     """
 
-    training: Sequence[Travelling]
-    validation: Travelling
+    training: Sequence[TravellingSubject]
+    validation: TravellingSubject
     shells: tuple[Shell, ...]
     network: NetworkConfig
     schedule: TrainingConfig
     seed: int
-    missing: tuple[Shell, ...] = ()
+    missing_shells: tuple[Shell, ...] = ()
     device: str = "cpu"
     on_epoch: Callable[[Epoch], None] = lambda _: None
-    saved: State | None = None
-    save: Callable[[State], None] = lambda _: None
+    saved_state: TrainingState | None = None
+    save_state: Callable[[TrainingState], None] = lambda _: None
 
     @property
     def outputs(self) -> tuple[int, ...]:
         """Number of coefficients of every order and shell that is predicted."""
-        return tuple(len(group) for group in stacked_orders(self.missing or self.shells))
+        return tuple(len(group) for group in order_indices(self.missing_shells or self.shells))
 
     @property
-    def seen(self) -> tuple[int, ...]:
+    def input_counts(self) -> tuple[int, ...]:
         """The same of the source, where that is not what is predicted."""
-        return tuple(len(group) for group in stacked_orders(self.shells)) if self.missing else ()
+        return (
+            tuple(len(group) for group in order_indices(self.shells)) if self.missing_shells else ()
+        )
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """A fitted harmonizer and, if it was trained in epochs, how that went."""
 
     harmonizer: Harmonizer
     epochs: tuple[Epoch, ...] = ()
-    best: int = -1
+    best_epoch: int = -1
     notes: Mapping[str, Any] | None = None
 
 
-def combine(predictions: Sequence[Float[np.ndarray, "v c"]], shells: Sequence[Shell]) -> Float[np.ndarray, "v c"]:
+def combine_predictions(
+    predictions: Sequence[Float[np.ndarray, "v c"]], shells: Sequence[Shell]
+) -> Float[np.ndarray, "v c"]:
     """The mean of several harmonizers, with the mean of their amplitudes.
 
     A mean of vectors is shorter than they are on average, where they disagree; every order gets its length back.
@@ -93,14 +97,18 @@ def combine(predictions: Sequence[Float[np.ndarray, "v c"]], shells: Sequence[Sh
     if len(predictions) == 1:
         return np.asarray(mean)
     tiny = np.finfo(np.float32).tiny
-    for group in stacked_orders(shells)[1:]:
+    for group in order_indices(shells)[1:]:
         if len(group) > 1:
-            length = np.mean([np.linalg.norm(part[:, group], axis=1) for part in predictions], axis=0)
-            mean[:, group] *= (length / np.maximum(np.linalg.norm(mean[:, group], axis=1), tiny))[:, None]
+            length = np.mean(
+                [np.linalg.norm(part[:, group], axis=1) for part in predictions], axis=0
+            )
+            mean[:, group] *= (length / np.maximum(np.linalg.norm(mean[:, group], axis=1), tiny))[
+                :, None
+            ]
     return np.asarray(mean)
 
 
-def spread(
+def prediction_spread(
     predictions: Sequence[Float[np.ndarray, "v c"]], matrix: Float[np.ndarray, "d c"]
 ) -> Float[np.ndarray, " v"]:
     """Standard deviation of the predicted S/S0 over the harmonizers, root mean square over the directions."""

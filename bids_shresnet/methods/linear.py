@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.harmonics import stacked_orders
-from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
-from bids_shresnet.methods.regression import ROWS, labels, ridge
-from bids_shresnet.network.patches import OFFSETS
+from bids_shresnet.diffusion.harmonics import order_indices
+from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.regression import ROWS_PER_CHUNK, fit_ridge, fit_target_coefficients
+from bids_shresnet.network.patches import NEIGHBOUR_OFFSETS
 from bids_shresnet.scans import ShImage
 
 
 @dataclass(frozen=True)
-class Projected:
+class ShProjection:
     """The scan's own coefficients: what representing it in spherical harmonics alone does."""
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
@@ -63,11 +63,11 @@ class PatchLinear:
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """One matrix product."""
         around = np.pad(image.coefficients, ((1, 1), (1, 1), (1, 1), (0, 0)))
-        steps = OFFSETS.numpy() + 1
+        steps = NEIGHBOUR_OFFSETS.numpy() + 1
         voxels = np.argwhere(image.mask)
         parts = []
-        for start in range(0, len(voxels), ROWS):
-            i, j, k = np.moveaxis(voxels[start : start + ROWS, None] + steps, -1, 0)
+        for start in range(0, len(voxels), ROWS_PER_CHUNK):
+            i, j, k = np.moveaxis(voxels[start : start + ROWS_PER_CHUNK, None] + steps, -1, 0)
             parts.append(around[i, j, k].reshape(len(i), -1) @ self.weights + self.offset)
         return np.concatenate(parts)
 
@@ -80,37 +80,42 @@ class PatchLinear:
         return {}
 
 
-def fit_projection(_: Lesson) -> Fitted:
+def fit_sh_projection(_: FitTask) -> FitResult:
     """Nothing to fit."""
-    return Fitted(Projected())
+    return FitResult(ShProjection())
 
 
-def fit_gains(lesson: Lesson) -> Fitted:
+def fit_order_gain(task: FitTask) -> FitResult:
     """Least squares, order by order, over the patches' centres."""
-    groups = stacked_orders(lesson.shells)
-    channels = sum(lesson.outputs)
-    pairs = [(s.matched.patches[:, 13, :channels].astype(np.float32), labels(s.matched)) for s in lesson.training]
+    groups = order_indices(task.shells)
+    channels = sum(task.outputs)
+    pairs = [
+        (s.matched.patches[:, 13, :channels].astype(np.float32), fit_target_coefficients(s.matched))
+        for s in task.training
+    ]
     gains, offset = np.ones(channels, np.float32), np.zeros(channels, np.float32)
     for group in groups:
         seen, wanted = (np.concatenate([pair[side][:, group] for pair in pairs]) for side in (0, 1))
-        shift = (seen.mean(0), wanted.mean(0)) if len(group) == 1 else (0.0, 0.0)  # order 0 has a mean, others a turn
+        shift = (
+            (seen.mean(0), wanted.mean(0)) if len(group) == 1 else (0.0, 0.0)
+        )  # order 0 has a mean, others a turn
         seen, wanted = seen - shift[0], wanted - shift[1]
         gains[group] = (seen * wanted).sum() / np.square(seen).sum()
         offset[group] = shift[1] - gains[group] * shift[0]
-    return Fitted(OrderGain(gains, offset))
+    return FitResult(OrderGain(gains, offset))
 
 
-def fit_patch_linear(lesson: Lesson) -> Fitted:
+def fit_patch_linear(task: FitTask) -> FitResult:
     """Ridge regression over all training voxels."""
-    return Fitted(PatchLinear(*ridge(lesson.training, sum(lesson.seen or lesson.outputs))))
+    return FitResult(PatchLinear(*fit_ridge(task.training, sum(task.input_counts or task.outputs))))
 
 
-def load_projection(_: Arrays, __: Mapping[str, Any], device: str = "cpu") -> Projected:
+def load_sh_projection(_: Arrays, __: Mapping[str, Any], device: str = "cpu") -> ShProjection:
     """Nothing to load."""
-    return Projected()
+    return ShProjection()
 
 
-def load_gains(arrays: Arrays, _: Mapping[str, Any], device: str = "cpu") -> OrderGain:
+def load_order_gain(arrays: Arrays, _: Mapping[str, Any], device: str = "cpu") -> OrderGain:
     """From `arrays`."""
     return OrderGain(**arrays)
 

@@ -20,14 +20,19 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import block_diag
 
-from bids_shresnet.diffusion.harmonics import SMOOTHING, l_values, stacked_orders
-from bids_shresnet.diffusion.rish import EPSILON, MAX_GAIN, rish
-from bids_shresnet.diffusion.splatting import Gridded
-from bids_shresnet.diffusion.template import Placed, Template, brain_points, mean_over_heads
-from bids_shresnet.pairs import Matched, Travelling
+from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, l_values, order_indices
+from bids_shresnet.diffusion.rish import MAX_GAIN, MIN_ORDER_POWER, rish
+from bids_shresnet.diffusion.splatting import SplattedValues
+from bids_shresnet.diffusion.template import (
+    Template,
+    TemplatePositions,
+    average_heads,
+    brain_points,
+)
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 from bids_shresnet.scans import Shell, ShImage
 
-GAINS = (1 / MAX_GAIN, MAX_GAIN)
+GAIN_RANGE = (1 / MAX_GAIN, MAX_GAIN)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class LinearRish:
     Attributes
     ----------
     gains
-        Of every order of every shell, as `stacked_orders` counts them; 1 where not both scanners were.
+        Of every order of every shell, as `order_indices` counts them; 1 where not both scanners were.
     """
 
     template: Template
@@ -45,13 +50,15 @@ class LinearRish:
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """Harmonized coefficients of the mask's voxels, in order of `np.argwhere`."""
-        return self.predict_at(image, self.template.locate(image, brain_points(image)))
+        return self.predict_at_positions(image, self.template.locate(image, brain_points(image)))
 
-    def predict_at(self, image: ShImage, places: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v c"]:
+    def predict_at_positions(
+        self, image: ShImage, positions: Float[np.ndarray, "v 3"]
+    ) -> Float[np.ndarray, "v c"]:
         """The same where it is known at which places in the template's world the mask's voxels are."""
         out: Float[np.ndarray, "v c"] = image.coefficients[image.mask]
-        gains = self.template.look_up(self.gains, places)
-        for order, group in enumerate(stacked_orders(image.shells)):
+        gains = self.template.interpolate(self.gains, positions)
+        for order, group in enumerate(order_indices(image.shells)):
             out[:, group] *= gains[:, order, None]
         return out
 
@@ -65,35 +72,49 @@ class LinearRish:
         return cls(Template.from_arrays(arrays), arrays["gains"])
 
 
-def fit(template: Template, training: Sequence[Travelling], places: Sequence[Placed]) -> LinearRish:
+def fit_linear_rish(
+    template: Template,
+    training: Sequence[TravellingSubject],
+    positions: Sequence[TemplatePositions],
+) -> LinearRish:
     """The gains, from subjects whose places in the template are known."""
-    pairs = list(zip(training, places, strict=True))
-    source = mean_over_heads([_source_power(template, subject.source, p) for subject, p in pairs])
-    target = mean_over_heads([_target_power(template, subject, p) for subject, p in pairs])
-    ratio = target.grid / np.maximum(source.grid, EPSILON)
-    both = (source.reached & target.reached)[..., None] & (source.grid > EPSILON)
-    return LinearRish(template, np.where(both, np.clip(np.sqrt(ratio), *GAINS), 1).astype(np.float32))
+    pairs = list(zip(training, positions, strict=True))
+    source = average_heads([_source_power(template, subject.source, p) for subject, p in pairs])
+    target = average_heads([_target_power(template, subject, p) for subject, p in pairs])
+    ratio = target.grid / np.maximum(source.grid, MIN_ORDER_POWER)
+    both = (source.mask & target.mask)[..., None] & (source.grid > MIN_ORDER_POWER)
+    return LinearRish(
+        template, np.where(both, np.clip(np.sqrt(ratio), *GAIN_RANGE), 1).astype(np.float32)
+    )
 
 
-def target_coefficients(matched: Matched, shells: Sequence[Shell]) -> Float[np.ndarray, "v c"]:
+def fit_regularized_coefficients(
+    matched: MatchedVoxels, shells: Sequence[Shell]
+) -> Float[np.ndarray, "v c"]:
     """The target's signal fitted as the source's was, (M'M + lambda L)^-1 M', in the source head's pose."""
-    m = np.asarray(matched.matrix, dtype=np.float64)
+    m = np.asarray(matched.sh_matrix, dtype=np.float64)
     orders = [l_values(shell.sh_order) for shell in shells]
     laplacian = block_diag(*(np.diag((order * (order + 1.0)) ** 2) for order in orders))
-    fit_matrix = np.linalg.solve(m.T @ m + SMOOTHING * laplacian, m.T)
+    fit_matrix = np.linalg.solve(m.T @ m + LAPLACE_BELTRAMI_WEIGHT * laplacian, m.T)
     return np.asarray(matched.signal, dtype=np.float32) @ fit_matrix.T.astype(np.float32)
 
 
-def _source_power(template: Template, image: ShImage, places: Placed) -> Gridded:
+def _source_power(
+    template: Template, image: ShImage, positions: TemplatePositions
+) -> SplattedValues:
     """Of the scan's own voxels, noise and all, as the gain will meet them.
 
     Between voxels interpolation has taken power away, which the gain would then put back once too often: it made
     grey-matter FA worse than nothing (simulated heads: 2 % more error instead of 37 % less).
     """
-    return template.gather(places.brain, rish(image.coefficients[image.mask], stacked_orders(image.shells)))
+    return template.to_grid(
+        positions.brain, rish(image.coefficients[image.mask], order_indices(image.shells))
+    )
 
 
-def _target_power(template: Template, subject: Travelling, places: Placed) -> Gridded:
+def _target_power(
+    template: Template, subject: TravellingSubject, positions: TemplatePositions
+) -> SplattedValues:
     shells = subject.source.shells
-    power = rish(target_coefficients(subject.matched, shells), stacked_orders(shells))
-    return template.gather(places.matched, power)
+    power = rish(fit_regularized_coefficients(subject.matched, shells), order_indices(shells))
+    return template.to_grid(positions.matched, power)

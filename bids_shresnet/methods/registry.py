@@ -9,60 +9,70 @@ from typing import Any
 
 from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.methods.golkov import fit_golkov, load_golkov
-from bids_shresnet.methods.harmonizer import Arrays, Fitted, Harmonizer, Lesson
+from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask, Harmonizer
 from bids_shresnet.methods.linear import (
-    fit_gains,
+    fit_order_gain,
     fit_patch_linear,
-    fit_projection,
-    load_gains,
+    fit_sh_projection,
+    load_order_gain,
     load_patch_linear,
-    load_projection,
+    load_sh_projection,
 )
 from bids_shresnet.methods.shresnet import fit_cdmri2017, fit_shresnet, load_shresnet
-from bids_shresnet.methods.template_methods import fit_in_template, load_in_template
+from bids_shresnet.methods.template_methods import fit_template_methods, load_template_methods
 from bids_shresnet.settings import Method
 
 
 @dataclass(frozen=True)
-class Recipe:
+class MethodSpec:
     """How a method is made.
 
     Attributes
     ----------
-    fitted_as
+    fitted_method
         The method whose fit it applies in another way; its own name if it has a fit of its own.
-    denoises
+    is_denoising
         Whether its output has next to no noise of the scan left, so that a comparison with a measured scan must add
         the noise of measuring.
     """
 
-    fitted_as: Method
-    fit: Callable[[Lesson], Fitted]
+    fitted_method: Method
+    fit: Callable[[FitTask], FitResult]
     load: Callable[[Arrays, Mapping[str, Any], str], Harmonizer]
-    denoises: bool
+    is_denoising: bool
 
 
-def _projected(arrays: Arrays, record: Mapping[str, Any], device: str) -> Harmonizer:
-    return replace(load_shresnet(arrays, record, device), projected=True)
+def _load_projected(arrays: Arrays, record: Mapping[str, Any], device: str) -> Harmonizer:
+    return replace(load_shresnet(arrays, record, device), is_projected=True)
 
 
-def _uncalibrated(arrays: Arrays, record: Mapping[str, Any], device: str) -> Harmonizer:
-    return replace(load_shresnet(arrays, record, device), calibrated=False)
+def _load_uncalibrated(arrays: Arrays, record: Mapping[str, Any], device: str) -> Harmonizer:
+    return replace(load_shresnet(arrays, record, device), is_calibrated=False)
 
 
-RECIPES: Mapping[Method, Recipe] = {
-    "shresnet": Recipe("shresnet", fit_shresnet, load_shresnet, denoises=True),
-    "shresnet_projected": Recipe("shresnet", fit_shresnet, _projected, denoises=False),
-    "shresnet_uncalibrated": Recipe("shresnet", fit_shresnet, _uncalibrated, denoises=True),
-    "cdmri2017": Recipe("cdmri2017", fit_cdmri2017, load_shresnet, denoises=True),
-    "golkov": Recipe("golkov", fit_golkov, load_golkov, denoises=True),
-    "linear_rish": Recipe("linear_rish", fit_in_template, load_in_template, denoises=False),
-    "patch_linear": Recipe("patch_linear", fit_patch_linear, load_patch_linear, denoises=True),
-    "order_gain": Recipe("order_gain", fit_gains, load_gains, denoises=False),
-    "sh_projection": Recipe("sh_projection", fit_projection, load_projection, denoises=False),
+METHOD_SPECS: Mapping[Method, MethodSpec] = {
+    "shresnet": MethodSpec("shresnet", fit_shresnet, load_shresnet, is_denoising=True),
+    "shresnet_projected": MethodSpec("shresnet", fit_shresnet, _load_projected, is_denoising=False),
+    "shresnet_uncalibrated": MethodSpec(
+        "shresnet", fit_shresnet, _load_uncalibrated, is_denoising=True
+    ),
+    "cdmri2017": MethodSpec("cdmri2017", fit_cdmri2017, load_shresnet, is_denoising=True),
+    "golkov": MethodSpec("golkov", fit_golkov, load_golkov, is_denoising=True),
+    "linear_rish": MethodSpec(
+        "linear_rish", fit_template_methods, load_template_methods, is_denoising=False
+    ),
+    "patch_linear": MethodSpec(
+        "patch_linear", fit_patch_linear, load_patch_linear, is_denoising=True
+    ),
+    "order_gain": MethodSpec("order_gain", fit_order_gain, load_order_gain, is_denoising=False),
+    "sh_projection": MethodSpec(
+        "sh_projection", fit_sh_projection, load_sh_projection, is_denoising=False
+    ),
 }
 
 
 def load_harmonizer(path: Path, method: Method, device: str) -> Harmonizer:
     """What a fold's file holds, to be applied in the way of a method."""
-    return RECIPES[method].load(read_arrays(str(path)), read_record(str(path))["harmonizer"], device)
+    return METHOD_SPECS[method].load(
+        read_arrays(str(path)), read_record(str(path))["harmonizer"], device
+    )

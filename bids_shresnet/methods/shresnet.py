@@ -11,16 +11,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bids_shresnet.diffusion.harmonics import stacked_orders
-from bids_shresnet.diffusion.rish import project
-from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
-from bids_shresnet.methods.regression import ridge
-from bids_shresnet.methods.sampling import draw_rows, gather, length_labels
-from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, fit_amplitudes
-from bids_shresnet.network.patches import CHUNK, as_patches, rows_of, run
-from bids_shresnet.network.shresnet import Architecture, SHResNet, build
-from bids_shresnet.network.training import History, fit
-from bids_shresnet.pairs import Travelling
+from bids_shresnet.diffusion.harmonics import order_indices
+from bids_shresnet.diffusion.rish import project_rish
+from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.regression import fit_ridge
+from bids_shresnet.methods.sampling import draw_rows, read_samples, target_lengths
+from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, fit_amplitude_head
+from bids_shresnet.network.patches import (
+    PATCHES_PER_CHUNK,
+    apply_to_patches,
+    patches_to_rows,
+    rows_to_patches,
+)
+from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
+from bids_shresnet.network.training_loop import History, fit_network
+from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import NetworkConfig
 
@@ -29,43 +34,47 @@ CALIBRATION_VOXELS = 400_000
 
 
 @dataclass(frozen=True)
-class Shresnet:
+class ShresnetHarmonizer:
     """A trained network and, unless it is left out, its amplitude head.
 
     Attributes
     ----------
-    calibrated
+    is_calibrated
         Whether the head is used.
-    projected
+    is_projected
         Whether the scan's own orientations are kept (the paper's Eq. 1).
     """
 
     network: SHResNet
     head: AmplitudeHead | None = None
-    calibrated: bool = True
-    projected: bool = False
+    is_calibrated: bool = True
+    is_projected: bool = False
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """Predict the mask's voxels."""
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        predicted: Float[np.ndarray, "v c"] = run(self._harmonized, volume, voxels).cpu().numpy()
-        if self.projected:
-            orders = stacked_orders(image.shells)
-            predicted = project(image.coefficients[image.mask], predicted, orders).coefficients
+        predicted: Float[np.ndarray, "v c"] = (
+            apply_to_patches(self._predict_patches, volume, voxels).cpu().numpy()
+        )
+        if self.is_projected:
+            orders = order_indices(image.shells)
+            predicted = project_rish(image.coefficients[image.mask], predicted, orders).coefficients
         return predicted
 
-    def _harmonized(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
+    def _predict_patches(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         predicted: Tensor = self.network(patches)
-        if self.head is None or not self.calibrated:
+        if self.head is None or not self.is_calibrated:
             return predicted
-        calibrated: Tensor = self.head(rows_of(patches), predicted)
+        calibrated: Tensor = self.head(patches_to_rows(patches), predicted)
         return calibrated
 
     def arrays(self) -> Arrays:
         """Weights of the network and of the head."""
-        parts: dict[str, nn.Module] = {"network": self.network} | ({"head": self.head} if self.head else {})
+        parts: dict[str, nn.Module] = {"network": self.network} | (
+            {"head": self.head} if self.head else {}
+        )
         return {
             f"{part}.{name}": value.cpu().numpy()
             for part, module in parts.items()
@@ -74,16 +83,28 @@ class Shresnet:
 
     def record(self) -> dict[str, Any]:
         """What both are built from."""
-        return {"architecture": self.network.architecture.to_record(), "head": self.head.hidden if self.head else None}
+        return {
+            "architecture": self.network.architecture.to_record(),
+            "head": self.head.hidden if self.head else None,
+        }
 
 
-def architecture_for(outputs: tuple[int, ...], config: NetworkConfig, seen: tuple[int, ...] = ()) -> Architecture:
+def make_architecture(
+    outputs: tuple[int, ...], config: NetworkConfig, input_counts: tuple[int, ...] = ()
+) -> Architecture:
     """One functional unit an order and shell; inside, by default, as wide as the largest shell has coefficients."""
-    hidden = config.hidden or max(sum(shell) for shell in shells_of(outputs))
-    return Architecture(outputs, config.resblocks, hidden, contrast=config.contrast, skip=config.skip, seen=seen)
+    hidden = config.hidden or max(sum(shell) for shell in counts_by_shell(outputs))
+    return Architecture(
+        outputs,
+        config.resblocks,
+        hidden,
+        has_contrast=config.contrast,
+        has_skip=config.skip,
+        input_counts=input_counts,
+    )
 
 
-def shells_of(outputs: tuple[int, ...]) -> list[list[int]]:
+def counts_by_shell(outputs: tuple[int, ...]) -> list[list[int]]:
     """Number of coefficients of every order, by shell: each begins with its order 0."""
     shells: list[list[int]] = []
     for count in outputs:
@@ -93,90 +114,117 @@ def shells_of(outputs: tuple[int, ...]) -> list[list[int]]:
     return shells
 
 
-def fit_shresnet(lesson: Lesson) -> Fitted:
+def fit_shresnet(task: FitTask) -> FitResult:
     """Train one network and its amplitude head; the same seed and thread count give the same weights."""
-    network = build(architecture_for(lesson.outputs, lesson.network, lesson.seen), seed=lesson.seed)
+    network = build_shresnet(
+        make_architecture(task.outputs, task.network, task.input_counts), seed=task.seed
+    )
     if network.skip is not None:
-        start_linear(network, lesson.training)
-    history = train(network.to(lesson.device), lesson)
+        init_skip_from_regression(network, task.training)
+    history = train_network(network.to(task.device), task)
     network.cpu().eval()
-    if not lesson.network.calibrate:
-        return Fitted(Shresnet(network), history.epochs, history.best)
-    head, notes = calibrate(network, lesson)
-    return Fitted(Shresnet(network, head), history.epochs, history.best, notes)
+    if not task.network.calibrate:
+        return FitResult(ShresnetHarmonizer(network), history.epochs, history.best_epoch)
+    head, notes = calibrate_amplitudes(network, task)
+    return FitResult(ShresnetHarmonizer(network, head), history.epochs, history.best_epoch, notes)
 
 
-def fit_cdmri2017(lesson: Lesson) -> Fitted:
+def fit_cdmri2017(task: FitTask) -> FitResult:
     """The authors' entry to the CDMRI 2017 challenge: one ResBlock, no projection, and nothing of ours."""
     plain = NetworkConfig(resblocks=1, contrast=False, skip=False, calibrate=False)
-    return fit_shresnet(replace(lesson, network=plain))
+    return fit_shresnet(replace(task, network=plain))
 
 
-def start_linear(network: SHResNet, training: Sequence[Travelling]) -> None:
+def init_skip_from_regression(network: SHResNet, training: Sequence[TravellingSubject]) -> None:
     """Set the linear skip to the regression, from which training then goes on."""
-    weights, offset = ridge(training, network.architecture.inputs)
+    weights, offset = fit_ridge(training, network.architecture.input_channels)
     assert network.skip is not None
     with torch.no_grad():
         network.skip.weight.copy_(torch.from_numpy(weights.T.copy()))
         network.skip.bias.copy_(torch.from_numpy(offset))
 
 
-def train(network: nn.Module, lesson: Lesson) -> History:
+def train_network(network: nn.Module, task: FitTask) -> History:
     """Train a network on patches, stopping by the validation subject."""
-    subjects, validation = [subject.matched for subject in lesson.training], lesson.validation.matched
-    rows = np.random.default_rng([lesson.seed, 0]).permutation(len(validation.tissue))[:VALIDATION_VOXELS]
-    voxels = lesson.schedule.voxels_per_epoch
-    return fit(
+    subjects, validation = [subject.matched for subject in task.training], task.validation.matched
+    rows = np.random.default_rng([task.seed, 0]).permutation(len(validation.tissue))[
+        :VALIDATION_VOXELS
+    ]
+    voxels = task.schedule.voxels_per_epoch
+    return fit_network(
         network,
-        lambda epoch: gather(subjects, draw_rows(subjects, voxels, seed=[lesson.seed, 1, epoch])),
-        gather([validation], [np.sort(rows)]),
-        lesson.schedule,
-        seed=lesson.seed,
-        on_epoch=lesson.on_epoch,
-        saved=lesson.saved,
-        save=lesson.save,
+        lambda epoch: read_samples(
+            subjects, draw_rows(subjects, voxels, seed=[task.seed, 1, epoch])
+        ),
+        read_samples([validation], [np.sort(rows)]),
+        task.schedule,
+        seed=task.seed,
+        on_epoch=task.on_epoch,
+        saved_state=task.saved_state,
+        save_state=task.save_state,
     )
 
 
-def calibrate(network: SHResNet, lesson: Lesson) -> tuple[AmplitudeHead | None, Mapping[str, Any]]:
+def calibrate_amplitudes(
+    network: SHResNet, task: FitTask
+) -> tuple[AmplitudeHead | None, Mapping[str, Any]]:
     """Learn the target's amplitudes, unless its noise is not known (one b0 and no directions to spare)."""
-    subjects = [subject.matched for subject in lesson.training]
+    subjects = [subject.matched for subject in task.training]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(lesson.seed)
-        head = AmplitudeHead(lesson.outputs, seen=lesson.seen)
+        torch.manual_seed(task.seed)
+        head = AmplitudeHead(task.outputs, input_counts=task.input_counts)
     features, squared, noise = [], [], []
-    drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[lesson.seed, 2])
+    drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[task.seed, 2])
     for matched, rows in zip(subjects, drawn, strict=True):
-        lengths = length_labels(matched, rows, [group.numpy() for group in head.groups], head.calibrated)
+        lengths = target_lengths(
+            matched, rows, [group.numpy() for group in head.output_groups], head.calibrated_groups
+        )
         usable = np.isfinite(lengths[1]).all(1) & (lengths[1] > 0).all(1) & (lengths[0] > 0).all(1)
-        features.append(_features(network, head, torch.from_numpy(matched.patches[rows[usable]]).float()))
+        features.append(
+            _compute_head_features(
+                network, head, torch.from_numpy(matched.patches[rows[usable]]).float()
+            )
+        )
         squared.append(torch.from_numpy(lengths[0][usable]).float())
         noise.append(torch.from_numpy(lengths[1][usable]).float())
     if not sum(len(part) for part in features):
         return None, {"calibration": "none: the target's noise is not known"}
-    loss = fit_amplitudes(head, torch.cat(features), Lengths(torch.cat(squared), torch.cat(noise)), seed=lesson.seed)
+    loss = fit_amplitude_head(
+        head, torch.cat(features), Lengths(torch.cat(squared), torch.cat(noise)), seed=task.seed
+    )
     return head.eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
 
 
-def _features(network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v f"]:
+def _compute_head_features(
+    network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]
+) -> Float[Tensor, "v f"]:
     """What the head sees of training patches."""
     with torch.inference_mode():
-        parts = [head.features(part, network(as_patches(part))) for part in rows.split(CHUNK)]
+        parts = [
+            head.features(part, network(rows_to_patches(part)))
+            for part in rows.split(PATCHES_PER_CHUNK)
+        ]
     return torch.cat(parts).clone()
 
 
-def load_shresnet(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu") -> Shresnet:
+def load_shresnet(
+    arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
+) -> ShresnetHarmonizer:
     """From `arrays` and `record`."""
     network = SHResNet(Architecture.from_record(record["architecture"]))
-    network.load_state_dict(_part(arrays, "network."))
+    network.load_state_dict(_module_state(arrays, "network."))
     head = None
     if record["head"] is not None:
         architecture = network.architecture
-        head = AmplitudeHead(architecture.outputs, record["head"], architecture.seen)
-        head.load_state_dict(_part(arrays, "head."))
+        head = AmplitudeHead(architecture.outputs, record["head"], architecture.input_counts)
+        head.load_state_dict(_module_state(arrays, "head."))
         head.to(device).eval()
-    return Shresnet(network.to(device).eval(), head)
+    return ShresnetHarmonizer(network.to(device).eval(), head)
 
 
-def _part(arrays: Arrays, prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): torch.tensor(value) for name, value in arrays.items() if name.startswith(prefix)}
+def _module_state(arrays: Arrays, prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): torch.tensor(value)
+        for name, value in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.sampling import sample
+from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.sampling import sample_image
 from bids_shresnet.diffusion.template import build_template
-from bids_shresnet.methods.combat import Measured, VoxelwiseCombat, fit_voxelwise
-from bids_shresnet.methods.harmonizer import Arrays, Fitted, Lesson
-from bids_shresnet.methods.linear_rish import LinearRish, fit
-from bids_shresnet.pairs import Travelling
+from bids_shresnet.methods.combat import ScalarSamples, VoxelwiseCombat, fit_voxelwise_combat
+from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.linear_rish import LinearRish, fit_linear_rish
+from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
 
-MAPS = ("FA", "MD")  # what ComBat harmonizes, in the order of `Unharmonized`
+COMBAT_MAPS = ("FA", "MD")  # what ComBat harmonizes, in the order of `Unharmonized`
 
 
 @dataclass(frozen=True)
-class InTemplate:
+class TemplateMethods:
     """LinearRISH, and what ComBat does to FA and MD in the same template."""
 
     rish: LinearRish
@@ -32,42 +32,56 @@ class InTemplate:
         """By LinearRISH."""
         return self.rish.predict(image)
 
-    def predict_both(self, subject: Travelling) -> tuple[Float[np.ndarray, "v c"], dict[str, Float[np.ndarray, " p"]]]:
+    def predict_with_combat(
+        self, subject: TravellingSubject
+    ) -> tuple[Float[np.ndarray, "v c"], dict[str, Float[np.ndarray, " p"]]]:
         """A held-out subject, with one registration: LinearRISH's coefficients, ComBat's maps at the matched points."""
-        template, places = self.rish.template, self.rish.template.place(subject)
-        image, measured = subject.source, subject.unharmonized.maps
+        template, places = self.rish.template, self.rish.template.locate_subject(subject)
+        image, measured = subject.source, subject.unharmonized.source_maps
         maps = {}
         for name, lines in self.combat.items():
-            values = measured[image.mask][:, MAPS.index(name)]
+            values = measured[image.mask][:, COMBAT_MAPS.index(name)]
             corrected = VoxelwiseCombat(template, lines).remove(values, places.brain)
-            maps[name] = sample(in_mask(corrected[:, None], image.mask), image.affine, subject.matched.points)[:, 0]
-        return self.rish.predict_at(image, places.brain), maps
+            maps[name] = sample_image(
+                unmask(corrected[:, None], image.mask), image.affine, subject.matched.points
+            )[:, 0]
+        return self.rish.predict_at_positions(image, places.brain), maps
 
     def arrays(self) -> Arrays:
         """Gains, lines and template."""
-        return {**self.rish.arrays(), **{f"combat_{name}": lines for name, lines in self.combat.items()}}
+        return {
+            **self.rish.arrays(),
+            **{f"combat_{name}": lines for name, lines in self.combat.items()},
+        }
 
     def record(self) -> dict[str, Any]:
         """Nothing is chosen."""
         return {}
 
 
-def fit_in_template(lesson: Lesson) -> Fitted:
+def fit_template_methods(task: FitTask) -> FitResult:
     """Build the template and fit both in it."""
-    template = build_template([subject.source for subject in lesson.training])
-    places = [template.place(subject) for subject in lesson.training]
-    rish = fit(template, lesson.training, places)
+    template = build_template([subject.source for subject in task.training])
+    places = [template.locate_subject(subject) for subject in task.training]
+    rish = fit_linear_rish(template, task.training, places)
     combat = {}
-    for column, name in enumerate(MAPS):
-        both = list(zip(places, lesson.training, strict=True))
-        source = [Measured(at.brain, s.unharmonized.maps[s.source.mask][:, column]) for at, s in both]
-        target = [Measured(at.matched, s.unharmonized.target[:, column]) for at, s in both]
+    for column, name in enumerate(COMBAT_MAPS):
+        both = list(zip(places, task.training, strict=True))
+        source = [
+            ScalarSamples(at.brain, s.unharmonized.source_maps[s.source.mask][:, column])
+            for at, s in both
+        ]
+        target = [
+            ScalarSamples(at.matched, s.unharmonized.target_maps[:, column]) for at, s in both
+        ]
         if len(both) > 1:  # from one subject nobody can tell a scanner's scale
-            combat[name] = fit_voxelwise(template, source, target).lines
-    return Fitted(InTemplate(rish, combat))
+            combat[name] = fit_voxelwise_combat(template, source, target).slope_intercept
+    return FitResult(TemplateMethods(rish, combat))
 
 
-def load_in_template(arrays: Arrays, _: Mapping[str, Any], device: str = "cpu") -> InTemplate:
+def load_template_methods(
+    arrays: Arrays, _: Mapping[str, Any], device: str = "cpu"
+) -> TemplateMethods:
     """From `arrays`."""
-    combat = {name: arrays[f"combat_{name}"] for name in MAPS if f"combat_{name}" in arrays}
-    return InTemplate(LinearRish.from_arrays(arrays), combat)
+    combat = {name: arrays[f"combat_{name}"] for name in COMBAT_MAPS if f"combat_{name}" in arrays}
+    return TemplateMethods(LinearRish.from_arrays(arrays), combat)

@@ -12,45 +12,48 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from bids_shresnet.io.safetensors import read_arrays, read_record, to_bytes
-from bids_shresnet.network.schedules import State
+from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
+from bids_shresnet.network.schedules import TrainingState
 
-TENSOR, ITEMS = "tensor", "items"  # of a record of a state: the array that stands here; a mapping, whatever its keys
+TENSOR_KEY, ITEMS_KEY = (
+    "tensor",
+    "items",
+)  # of a record of a state: the array that stands here; a mapping, whatever its keys
 
 
-def state_to_bytes(state: State, inputs: str) -> bytes:
+def state_to_bytes(state: TrainingState, inputs_digest: str) -> bytes:
     """A state with the digest of what the training depends on."""
     arrays: dict[str, Shaped[np.ndarray, "..."]] = {}
-    record = from_state(state, arrays)
-    return to_bytes(arrays, {"inputs": inputs, "state": record})
+    record = flatten_state(state, arrays)
+    return serialize_arrays(arrays, {"inputs": inputs_digest, "state": record})
 
 
-def read_state(path: str, inputs: str) -> State | None:
+def read_state(path: str, inputs_digest: str) -> TrainingState | None:
     """The state that is there; None if it is that of another training."""
     record = read_record(path)
-    state: State = to_state(read_arrays(path), record["state"])
-    return state if record["inputs"] == inputs else None
+    state: TrainingState = unflatten_state(read_arrays(path), record["state"])
+    return state if record["inputs"] == inputs_digest else None
 
 
-def to_state(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Any) -> Any:
-    """The inverse of `from_state`; tuples come back as lists."""
+def unflatten_state(arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Any) -> Any:
+    """The inverse of `flatten_state`; tuples come back as lists."""
     if isinstance(record, list):
-        return [to_state(arrays, item) for item in record]
-    if isinstance(record, dict) and TENSOR in record:
-        return torch.from_numpy(arrays[record[TENSOR]])
+        return [unflatten_state(arrays, item) for item in record]
+    if isinstance(record, dict) and TENSOR_KEY in record:
+        return torch.from_numpy(arrays[record[TENSOR_KEY]])
     if isinstance(record, dict):
-        return {key: to_state(arrays, item) for key, item in record[ITEMS]}
+        return {key: unflatten_state(arrays, item) for key, item in record[ITEMS_KEY]}
     return record
 
 
-def from_state(state: Any, arrays: dict[str, Shaped[np.ndarray, "..."]]) -> Any:
+def flatten_state(state: Any, arrays: dict[str, Shaped[np.ndarray, "..."]]) -> Any:
     """Move the tensors of a state into `arrays`, and return the record of the rest, as plain JSON."""
     if isinstance(state, torch.Tensor):
         name = str(len(arrays))
         arrays[name] = state.detach().cpu().numpy()
-        return {TENSOR: name}
+        return {TENSOR_KEY: name}
     if isinstance(state, Mapping):
-        return {ITEMS: [[key, from_state(item, arrays)] for key, item in state.items()]}
+        return {ITEMS_KEY: [[key, flatten_state(item, arrays)] for key, item in state.items()]}
     if isinstance(state, list | tuple):
-        return [from_state(item, arrays) for item in state]
+        return [flatten_state(item, arrays) for item in state]
     return state

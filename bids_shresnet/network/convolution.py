@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from bids_shresnet.network.patches import OFFSETS
+from bids_shresnet.network.patches import NEIGHBOUR_OFFSETS
 
-TAPS = 27  # of a kernel, and places of a patch; C order, x slowest
+KERNEL_TAPS = 27  # of a kernel, and places of a patch; C order, x slowest
 
 
 class PatchConvolution(nn.Module):
@@ -24,30 +24,38 @@ class PatchConvolution(nn.Module):
     Initialized by He's rule over what it puts out (He et al. 2015).
     """
 
-    joins: Tensor  # 1 where a tap of the kernel joins a place that is seen to one that is put out
+    tap_map: Tensor  # 1 where a tap of the kernel joins a place that is seen to one that is put out
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3, 3) * sqrt(2 / (outputs * TAPS)))
+        self.weight = nn.Parameter(
+            torch.randn(outputs, inputs, 3, 3, 3) * sqrt(2 / (outputs * KERNEL_TAPS))
+        )
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("joins", _joins(), persistent=False)
+        self.register_buffer("tap_map", _make_tap_map(), persistent=False)
 
     def forward(self, rows: Float[Tensor, "b 27 i"]) -> Float[Tensor, "b 27 o"]:
         """At every place."""
-        out = torch.addmm(self.bias.repeat(TAPS), rows.flatten(1), self._matrix())
-        return out.view(len(rows), TAPS, len(self.bias))
+        out = torch.addmm(self.bias.repeat(KERNEL_TAPS), rows.flatten(1), self._matrix())
+        return out.view(len(rows), KERNEL_TAPS, len(self.bias))
 
-    def centre(self, rows: Float[Tensor, "b 27 i"]) -> Float[Tensor, "b o"]:
+    def convolve_centre(self, rows: Float[Tensor, "b 27 i"]) -> Float[Tensor, "b o"]:
         """At the centre alone."""
         return linear(rows.flatten(1), self.weight.permute(0, 2, 3, 4, 1).flatten(1), self.bias)
 
     def _matrix(self) -> Float[Tensor, "seen made"]:
         outputs, inputs = self.weight.shape[:2]
-        joined = self.joins @ self.weight.flatten(2).permute(2, 1, 0).flatten(1)  # (27 x 27, inputs x outputs)
-        return joined.view(TAPS, TAPS, inputs, outputs).transpose(1, 2).reshape(TAPS * inputs, TAPS * outputs)
+        joined = self.tap_map @ self.weight.flatten(2).permute(2, 1, 0).flatten(
+            1
+        )  # (27 x 27, inputs x outputs)
+        return (
+            joined.view(KERNEL_TAPS, KERNEL_TAPS, inputs, outputs)
+            .transpose(1, 2)
+            .reshape(KERNEL_TAPS * inputs, KERNEL_TAPS * outputs)
+        )
 
 
-def _joins() -> Float[Tensor, "729 27"]:
+def _make_tap_map() -> Float[Tensor, "729 27"]:
     """Rows are places seen and, faster, places put out; columns are the taps that join two neighbours."""
-    steps = OFFSETS[:, None] - OFFSETS[None]
-    return (steps[:, :, None] == OFFSETS).all(-1).flatten(0, 1).float()
+    steps = NEIGHBOUR_OFFSETS[:, None] - NEIGHBOUR_OFFSETS[None]
+    return (steps[:, :, None] == NEIGHBOUR_OFFSETS).all(-1).flatten(0, 1).float()

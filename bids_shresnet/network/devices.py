@@ -11,7 +11,7 @@ from bids_shresnet.errors import UsageError
 logger = logging.getLogger(__name__)
 
 
-def usable_device(name: str) -> str:
+def select_device(name: str) -> str:
     """Return cpu, cuda or cuda:N as asked for; auto is the GPU if there is one.
 
     Raises

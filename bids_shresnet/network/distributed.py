@@ -28,7 +28,9 @@ def together(place: Place, device: str) -> Iterator[None]:
         return
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE
+    )
     try:
         yield
     finally:
@@ -76,7 +78,9 @@ def add_up_gradients(network: nn.Module) -> None:
     parts = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
     total = torch.cat([part.flatten() for part in parts])
     dist.all_reduce(total)
-    for weight, part in zip(weights, total.split([weight.numel() for weight in weights]), strict=True):
+    for weight, part in zip(
+        weights, total.split([weight.numel() for weight in weights]), strict=True
+    ):
         weight.grad = part.view_as(weight)
 
 

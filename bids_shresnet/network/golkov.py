@@ -25,7 +25,7 @@ class GolkovArchitecture:
         return asdict(self)
 
 
-class Golkov(nn.Module):
+class GolkovNetwork(nn.Module):
     """Coefficients of a voxel on the source scanner -> on the target scanner; of a patch it sees the centre."""
 
     def __init__(self, architecture: GolkovArchitecture) -> None:
@@ -43,8 +43,8 @@ class Golkov(nn.Module):
         return centre
 
 
-def build_golkov(architecture: GolkovArchitecture, *, seed: int) -> Golkov:
+def build_golkov(architecture: GolkovArchitecture, *, seed: int) -> GolkovNetwork:
     """A new network whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Golkov(architecture)
+        return GolkovNetwork(architecture)

@@ -9,34 +9,38 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-CHUNK = 8192  # patches at a time: 13 MB of input, large enough to keep a core busy
+PATCHES_PER_CHUNK = 8192  # patches at a time: 13 MB of input, large enough to keep a core busy
 
 # Voxel steps to the 27 neighbours, x slowest: the order in which a 3x3x3 patch lies in memory.
-OFFSETS = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)
+NEIGHBOUR_OFFSETS = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)
 
 
-def cut(volume: Float[Tensor, "x y z n"], voxels: Int[Tensor, "v 3"]) -> Float[Tensor, "v n 3 3 3"]:
+def cut_patches(
+    volume: Float[Tensor, "x y z n"], voxels: Int[Tensor, "v 3"]
+) -> Float[Tensor, "v n 3 3 3"]:
     """Patches around voxels; what lies outside the volume is zero."""
     padded = pad(volume, (0, 0, 1, 1, 1, 1, 1, 1))
-    i, j, k = (voxels[:, None] + OFFSETS.to(voxels) + 1).unbind(-1)
-    return as_patches(padded[i, j, k])
+    i, j, k = (voxels[:, None] + NEIGHBOUR_OFFSETS.to(voxels) + 1).unbind(-1)
+    return rows_to_patches(padded[i, j, k])
 
 
-def run(
+def apply_to_patches(
     function: Callable[[Float[Tensor, "b n 3 3 3"]], Float[Tensor, "b c"]],
     volume: Float[Tensor, "x y z n"],
     voxels: Int[Tensor, "v 3"],
 ) -> Float[Tensor, "v c"]:
     """Apply a function to the patch of each voxel, chunk by chunk and without gradients."""
     with torch.inference_mode():
-        return torch.cat([function(cut(volume, chunk)) for chunk in voxels.split(CHUNK)])
+        return torch.cat(
+            [function(cut_patches(volume, chunk)) for chunk in voxels.split(PATCHES_PER_CHUNK)]
+        )
 
 
-def as_patches(rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v n 3 3 3"]:
+def rows_to_patches(rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v n 3 3 3"]:
     """Rows of 27 neighbours as the network takes them; the memory stays as it is (channels last)."""
     return rows.reshape(len(rows), 3, 3, 3, rows.shape[2]).permute(0, 4, 1, 2, 3)
 
 
-def rows_of(patches: Float[Tensor, "v n 3 3 3"]) -> Float[Tensor, "v 27 n"]:
-    """The inverse of `as_patches`."""
+def patches_to_rows(patches: Float[Tensor, "v n 3 3 3"]) -> Float[Tensor, "v 27 n"]:
+    """The inverse of `rows_to_patches`."""
     return patches.permute(0, 2, 3, 4, 1).flatten(1, 3)

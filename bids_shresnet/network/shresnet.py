@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bids_shresnet.network.convolution import TAPS, PatchConvolution
-from bids_shresnet.network.patches import rows_of
+from bids_shresnet.network.convolution import KERNEL_TAPS, PatchConvolution
+from bids_shresnet.network.patches import patches_to_rows
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,30 @@ class Architecture:
         Number of ResBlocks.
     hidden
         Channels inside a functional unit; the paper keeps the number of coefficients.
-    contrast
+    has_contrast
         Whether the network also sees the contrast of S0, the last channel of a patch.
-    skip
+    has_skip
         Whether a linear map of the whole patch is added to the output. The network then learns what it cannot do.
-    seen
+    input_counts
         The same as `outputs` of what it sees, where that is not what it predicts.
     """
 
     outputs: tuple[int, ...] = (1, 5, 9)
     resblocks: int = 2
     hidden: int = 15
-    contrast: bool = False
-    skip: bool = False
-    seen: tuple[int, ...] = ()
+    has_contrast: bool = False
+    has_skip: bool = False
+    input_counts: tuple[int, ...] = ()
 
     @property
-    def channels(self) -> int:
+    def output_channels(self) -> int:
         """Coefficients that are predicted, all orders and shells."""
         return sum(self.outputs)
 
     @property
-    def inputs(self) -> int:
+    def input_channels(self) -> int:
         """Channels of a patch that the network looks at."""
-        return sum(self.seen or self.outputs) + self.contrast
+        return sum(self.input_counts or self.outputs) + self.has_contrast
 
     def to_record(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -62,8 +62,14 @@ class Architecture:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Architecture:
-        """From `to_record`."""
-        return cls(**{**record, "outputs": tuple(record["outputs"]), "seen": tuple(record["seen"])})
+        """From `calibration_record`."""
+        return cls(
+            **{
+                **record,
+                "outputs": tuple(record["outputs"]),
+                "input_counts": tuple(record["input_counts"]),
+            }
+        )
 
 
 class FunctionalUnit(nn.Module):
@@ -87,8 +93,10 @@ class ResBlock(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        channels, hidden = architecture.channels, architecture.hidden
-        self.units = nn.ModuleList(FunctionalUnit(channels, hidden, outputs) for outputs in architecture.outputs)
+        channels, hidden = architecture.output_channels, architecture.hidden
+        self.units = nn.ModuleList(
+            FunctionalUnit(channels, hidden, outputs) for outputs in architecture.outputs
+        )
 
     def forward(self, x: Float[Tensor, "b 27 c"]) -> Float[Tensor, "b 27 c"]:
         """One residual step."""
@@ -101,27 +109,35 @@ class SHResNet(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        channels = architecture.channels
-        self.pre = PatchConvolution(architecture.inputs, channels)
-        self.blocks = nn.Sequential(*(ResBlock(architecture) for _ in range(architecture.resblocks)))
+        channels = architecture.output_channels
+        self.pre = PatchConvolution(architecture.input_channels, channels)
+        self.blocks = nn.Sequential(
+            *(ResBlock(architecture) for _ in range(architecture.resblocks))
+        )
         self.post = PatchConvolution(channels, channels)
         self.final = PatchConvolution(channels, channels)  # of the centre
-        self.skip = nn.Linear(TAPS * architecture.inputs, channels) if architecture.skip else None
-        if self.skip is not None:  # what it is set to (methods/shresnet.py) is where training starts
+        self.skip = (
+            nn.Linear(KERNEL_TAPS * architecture.input_channels, channels)
+            if architecture.has_skip
+            else None
+        )
+        if (
+            self.skip is not None
+        ):  # what it is set to (methods/shresnet.py) is where training starts
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
             nn.init.zeros_(self.final.weight)
 
     def forward(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         """Predict the centre voxel; channels beyond those it looks at are ignored."""
-        seen = rows_of(patches)[..., : self.architecture.inputs]
+        seen = patches_to_rows(patches)[..., : self.architecture.input_channels]
         before = self.pre(seen)
         after = self.post(self.blocks(before)) - before
-        centre = self.final.centre(after)
+        centre = self.final.convolve_centre(after)
         return centre if self.skip is None else centre + self.skip(seen.flatten(1))
 
 
-def build(architecture: Architecture, *, seed: int) -> SHResNet:
+def build_shresnet(architecture: Architecture, *, seed: int) -> SHResNet:
     """A new network whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

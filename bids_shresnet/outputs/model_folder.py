@@ -14,15 +14,23 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.storage import read_json, read_tsv, sha256
+from bids_shresnet.io.storage import hash_file, read_json, read_tsv
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Shell
 
-CARD = "model.json"
-HELD_OUT, ORIENTATION, SWEEP = "heldout.tsv", "orientation.tsv", "resblocks.tsv"  # what `group` adds
-AGREEMENT, POWER, HISTOGRAMS = "agreement.tsv", "rish.tsv", "agreement.safetensors"
-TRAINING = "training.tsv"
-MISSING_SHELLS = "missing_shells.tsv"
+CARD_FILE = "model.json"
+HELD_OUT_TSV, ORIENTATION_TSV, RESBLOCKS_TSV = (
+    "heldout.tsv",
+    "orientation.tsv",
+    "resblocks.tsv",
+)  # what `group` adds
+AGREEMENT_TSV, RISH_POWER_TSV, HISTOGRAMS_FILE = (
+    "agreement.tsv",
+    "rish.tsv",
+    "agreement.safetensors",
+)
+TRAINING_TSV = "training.tsv"
+MISSING_SHELLS_TSV = "missing_shells.tsv"
 
 
 @dataclass(frozen=True)
@@ -76,27 +84,35 @@ class Model:
     @property
     def splits(self) -> tuple[Split, ...]:
         """Subjects of every fold."""
-        parts = [[tuple(fold[part]) for part in ("Training", "Validation", "Test")] for fold in self.card["Folds"]]
+        parts = [
+            [tuple(fold[part]) for part in ("Training", "Validation", "Test")]
+            for fold in self.card["Folds"]
+        ]
         return tuple(Split(*subjects) for subjects in parts)
 
     @property
     def missing_shells(self) -> tuple[Shell, ...]:
         """Shells of the target that the source lacks and that the model predicts."""
-        return tuple(Shell(s["TargetBValue"], s["SHOrder"]) for s in self.card.get("MissingShells", []))
+        return tuple(
+            Shell(s["TargetBValue"], s["SHOrder"]) for s in self.card.get("MissingShells", [])
+        )
 
     @property
-    def missing_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
+    def missing_shell_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
         """Their gradient table."""
-        return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card.get("MissingShells", []))
+        return tuple(
+            np.array(s["TargetDirections"], dtype=np.float64)
+            for s in self.card.get("MissingShells", [])
+        )
 
     @property
-    def proof(self) -> Mapping[str, Any]:
+    def validation(self) -> Mapping[str, Any]:
         """What the cross-validation found; empty where there was none."""
         return dict(self.card.get("Proof", {}))
 
     def held_out_errors(self, subject: str) -> dict[str, dict[str, dict[str, float]]]:
         """What the cross-validation found on a travelling subject: method, then place, then NMSE and bias."""
-        table = self.folder / HELD_OUT
+        table = self.folder / HELD_OUT_TSV
         found: dict[str, dict[str, dict[str, float]]] = {}
         for row in read_tsv(table) if table.exists() else []:
             if row["subject"] == subject:
@@ -111,7 +127,7 @@ class Model:
         held_out = tuple(fold for fold in folds if subject in fold["Test"])
         return held_out or folds
 
-    def trained_with(self, subject: str, dataset: Path) -> bool:
+    def is_travelling_subject(self, subject: str, dataset: Path) -> bool:
         """Whether this subject of this dataset is one of its travelling subjects."""
         return subject in self.card["Subjects"] and self.card["Dataset"] == dataset_record(dataset)
 
@@ -119,7 +135,7 @@ class Model:
 def dataset_record(dataset: Path) -> dict[str, str]:
     """What tells a dataset from another one whose subjects bear the same labels."""
     description = dataset / "dataset_description.json"
-    return {"Name": str(read_json(description).get("Name", "")), "SHA256": sha256(description)}
+    return {"Name": str(read_json(description).get("Name", "")), "SHA256": hash_file(description)}
 
 
 def read_model(folder: Path) -> Model:
@@ -132,17 +148,22 @@ def read_model(folder: Path) -> Model:
     BadInput
         If a network is missing or is not the one that model.json names.
     """
-    path = folder / CARD
+    path = folder / CARD_FILE
     if not path.exists():
-        msg = f"{folder} holds no {CARD}: it is no model, or its training was not finished (run `group` again)"
+        msg = f"{folder} holds no {CARD_FILE}: it is no model, or its training was not finished (run `group` again)"
         raise InputMissing(msg)
-    model = Model(folder, read_json(path), sha256(path))
+    model = Model(folder, read_json(path), hash_file(path))
     parts = [(fold, fold["Novelty"], fold.get("MissingShells")) for fold in model.card["Folds"]]
     files = [part for fold in parts for part in fold if part]
-    damaged = [part for part in files if not _intact(folder / part["File"], part["SHA256"])]
+    damaged = [part for part in files if not _is_intact(folder / part["File"], part["SHA256"])]
     if damaged:
         remedy = "Copy the model folder again, or delete it and train anew."
-        raise BadInput([Finding("error", str(folder / f["File"]), f"not what {CARD} says", remedy) for f in damaged])
+        raise BadInput(
+            [
+                Finding("error", str(folder / f["File"]), f"not what {CARD_FILE} says", remedy)
+                for f in damaged
+            ]
+        )
     return model
 
 
@@ -154,12 +175,16 @@ def find_models(folder: Path) -> tuple[Model, ...]:
     InputMissing
         If there is none.
     """
-    folders = [folder] if (folder / CARD).exists() else sorted(path.parent for path in folder.glob(f"from-*/{CARD}"))
+    folders = (
+        [folder]
+        if (folder / CARD_FILE).exists()
+        else sorted(path.parent for path in folder.glob(f"from-*/{CARD_FILE}"))
+    )
     if not folders:
         msg = f"no trained model in {folder}; name a `models/` folder of a finished run, or one `from-.._to-..` of it"
         raise InputMissing(msg)
     return tuple(read_model(path) for path in folders)
 
 
-def _intact(path: Path, digest: str) -> bool:
-    return path.exists() and sha256(path) == digest
+def _is_intact(path: Path, digest: str) -> bool:
+    return path.exists() and hash_file(path) == digest

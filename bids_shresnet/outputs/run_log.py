@@ -19,17 +19,21 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.io.storage import read_json, sha256, write_json, write_text, write_tsv
-from bids_shresnet.outputs.sidecars import bids_uri, software
+from bids_shresnet.io.storage import hash_file, read_json, write_json, write_text, write_tsv
+from bids_shresnet.outputs.sidecars import bids_uri, package_versions
 
 logger = logging.getLogger(__name__)
 
-STATUS, FINDINGS, CRASH = "status.tsv", "findings.tsv", "crash_{}.txt"  # in the folder of a run; {}: name of a scan
+STATUS_TSV, FINDINGS_TSV, CRASH_FILE = (
+    "status.tsv",
+    "findings.tsv",
+    "crash_{}.txt",
+)  # in the folder of a run; {}: name of a scan
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @dataclass(frozen=True)
-class Status:
+class ScanStatus:
     """What became of one scan.
 
     Attributes
@@ -64,17 +68,17 @@ class Run:
         `YYYYmmdd-HHMMSS_<uuid4>`, in UTC.
     command
         As typed, with the user's home folder as `~`.
-    started
+    start_time
         In UTC.
-    handler
+    log_handler
         What writes run.log.
     """
 
     root: Path
     name: str
     command: str
-    started: datetime
-    handler: logging.Handler
+    start_time: datetime
+    log_handler: logging.Handler
 
     @property
     def folder(self) -> Path:
@@ -93,80 +97,104 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
     handler = logging.FileHandler(root / "logs" / name / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logger = logging.getLogger("bids_shresnet")
-    for kept in [one for one in logger.handlers if isinstance(one, MemoryHandler)]:  # what was said before
+    for kept in [
+        one for one in logger.handlers if isinstance(one, MemoryHandler)
+    ]:  # what was said before
         kept.setTarget(handler)
         kept.flush()
         logger.removeHandler(kept)
     logger.addHandler(handler)
-    return Run(root, name, _without_home(shlex.join(command)), started, handler)
+    return Run(root, name, _hide_home(shlex.join(command)), started, handler)
 
 
 def write_findings(run: Run, findings: Sequence[Finding]) -> None:
     """Write what was found about the dataset into findings.tsv of the run."""
-    write_tsv(run.folder / FINDINGS, [asdict(one) for one in findings], [field.name for field in fields(Finding)])
+    write_tsv(
+        run.folder / FINDINGS_TSV,
+        [asdict(one) for one in findings],
+        [field.name for field in fields(Finding)],
+    )
 
 
-def write_crash(run: Run, scan: str, traceback: str) -> None:
+def write_crash_report(run: Run, scan_name: str, traceback: str) -> None:
     """Write where a scan failed into the folder of the run, for its report and for whoever mends it."""
-    write_text(run.folder / CRASH.format(scan), _without_home(traceback))
+    write_text(run.folder / CRASH_FILE.format(scan_name), _hide_home(traceback))
 
 
-def prov_path(root: Path, run: str, kind: str) -> Path:
+def prov_path(root: Path, run_name: str, kind: str) -> Path:
     """File of the provenance of a run: `act`, `ent`, `env` or `soft`."""
-    return root / "prov" / f"prov-shresnet{_label(run)}_{kind}.json"
+    return root / "prov" / f"prov-shresnet{_bids_label(run_name)}_{kind}.json"
 
 
-def finish_run(run: Run, rows: Sequence[Status], outputs: Sequence[Path] = ()) -> None:
+def finish_run(run: Run, rows: Sequence[ScanStatus], outputs: Sequence[Path] = ()) -> None:
     """Close a run: what became of each scan in status.tsv, and who made which output from what in prov/."""
-    logging.getLogger("bids_shresnet").removeHandler(run.handler)
-    run.handler.close()
-    write_tsv(run.folder / STATUS, [asdict(row) for row in rows], [field.name for field in fields(Status)])
-    for kind, record in _prov(run, outputs).items():
+    logging.getLogger("bids_shresnet").removeHandler(run.log_handler)
+    run.log_handler.close()
+    write_tsv(
+        run.folder / STATUS_TSV,
+        [asdict(row) for row in rows],
+        [field.name for field in fields(ScanStatus)],
+    )
+    for kind, record in _prov_records(run, outputs).items():
         write_json(prov_path(run.root, run.name, kind), record)
 
 
-def _prov(run: Run, outputs: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def _prov_records(run: Run, outputs: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Return the four records of BEP028's draft: activities, entities, environments, software."""
-    prefix = f"bids::prov#{_label(run.name)}"
-    versions = software()
-    tools = [{"Id": f"{prefix}-{name}", "Label": name, "Version": version} for name, version in versions.items()]
-    system = {"Label": "environment", "OperatingSystem": platform.platform(), "Dependencies": versions}
+    prefix = f"bids::prov#{_bids_label(run.name)}"
+    versions = package_versions()
+    tools = [
+        {"Id": f"{prefix}-{name}", "Label": name, "Version": version}
+        for name, version in versions.items()
+    ]
+    system = {
+        "Label": "environment",
+        "OperatingSystem": platform.platform(),
+        "Dependencies": versions,
+    }
     links = read_json(run.root / "dataset_description.json")["DatasetLinks"]
-    datasets = [{"Id": f"bids:{name}:", "Label": name, "AtLocation": link} for name, link in links.items()]
+    datasets = [
+        {"Id": f"bids:{name}:", "Label": name, "AtLocation": link} for name, link in links.items()
+    ]
     activity = {
         "Id": f"{prefix}-activity",
         "Label": "Harmonization of diffusion MRI",
         "Command": run.command,
         "AssociatedWith": [tool["Id"] for tool in tools],
         "Used": [f"{prefix}-environment", *(dataset["Id"] for dataset in datasets)],
-        "StartedAtTime": run.started.isoformat(timespec="seconds"),
+        "StartedAtTime": run.start_time.isoformat(timespec="seconds"),
         "EndedAtTime": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return {
         "act": {"Activities": [activity]},
-        "ent": {"Datasets": datasets, "Files": [_entity(path, run, f"{prefix}-activity") for path in outputs]},
+        "ent": {
+            "Datasets": datasets,
+            "Files": [_file_entity(path, run, f"{prefix}-activity") for path in outputs],
+        },
         "env": {"Environments": [{"Id": f"{prefix}-environment", **system}]},
         "soft": {"Software": tools},
     }
 
 
-def _entity(path: Path, run: Run, activity: str) -> dict[str, Any]:
+def _file_entity(path: Path, run: Run, activity: str) -> dict[str, Any]:
     """Return the record of an output file."""
     return {
         "Id": bids_uri(path, run.root),
         "Label": path.name,
         "AtLocation": path.relative_to(run.root).as_posix(),
-        "Digest": {"SHA-256": sha256(path)},
+        "Digest": {"SHA-256": hash_file(path)},
         "GeneratedBy": [activity],
     }
 
 
-def _label(run: str) -> str:
+def _bids_label(run_name: str) -> str:
     """Return a run's name as BIDS spells labels, letters and digits only."""
-    return "".join(filter(str.isalnum, run))
+    return "".join(filter(str.isalnum, run_name))
 
 
-def _without_home(text: str) -> str:
+def _hide_home(text: str) -> str:
     """Hide the user's name where a home folder would tell it."""
-    home = os.environ.get("HOME", "").rstrip("/")  # "/" where a container runs under a uid without a name
+    home = os.environ.get("HOME", "").rstrip(
+        "/"
+    )  # "/" where a container runs under a uid without a name
     return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text) if home else text

@@ -8,16 +8,40 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.io.storage import sha256
+from bids_shresnet.io.storage import hash_file
 from bids_shresnet.version import __version__
 
-PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
+REPORTED_PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
 # Of the acquisition, what the harmonized signal still is: its timing, its distortion and where it was measured.
-STILL_TRUE = (
-    *("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber", "StationName", "SoftwareVersions"),
-    *("InstitutionName", "MagneticFieldStrength", "ReceiveCoilName", "MRAcquisitionType", "PulseSequenceType"),
-    *("EchoTime", "RepetitionTime", "FlipAngle", "PhaseEncodingDirection", "TotalReadoutTime", "EffectiveEchoSpacing"),
-    *("ParallelReductionFactorInPlane", "MultibandAccelerationFactor", "PartialFourier", "SliceThickness"),
+INHERITED_METADATA = (
+    *(
+        "Manufacturer",
+        "ManufacturersModelName",
+        "DeviceSerialNumber",
+        "StationName",
+        "SoftwareVersions",
+    ),
+    *(
+        "InstitutionName",
+        "MagneticFieldStrength",
+        "ReceiveCoilName",
+        "MRAcquisitionType",
+        "PulseSequenceType",
+    ),
+    *(
+        "EchoTime",
+        "RepetitionTime",
+        "FlipAngle",
+        "PhaseEncodingDirection",
+        "TotalReadoutTime",
+        "EffectiveEchoSpacing",
+    ),
+    *(
+        "ParallelReductionFactorInPlane",
+        "MultibandAccelerationFactor",
+        "PartialFourier",
+        "SliceThickness",
+    ),
 )
 
 
@@ -32,19 +56,19 @@ def bids_uri(path: Path, dataset: Path, name: str = "") -> str:
     return f"bids:{name}:{path.absolute().relative_to(dataset.absolute()).as_posix()}"
 
 
-def software() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Return the versions of Python, the app and the packages whose version can change numbers; none is imported."""
     versions = {"bids_shresnet": __version__, "python": platform.python_version()}
-    return versions | {name: metadata.version(name) for name in PACKAGES}
+    return versions | {name: metadata.version(name) for name in REPORTED_PACKAGES}
 
 
-def sidecar(
+def make_sidecar(
     image: Path,
     *,
     description: str,
     sources: Sequence[str],
-    skull_stripped: bool,
-    acquisition: Mapping[str, Any],
+    is_skull_stripped: bool,
+    scan_metadata: Mapping[str, Any],
     record: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the JSON that goes beside an image of the output.
@@ -55,7 +79,7 @@ def sidecar(
         The image, already written: its digest is recorded.
     sources
         BIDS URIs of the direct inputs, the scan first: it is what an image with `space-` is aligned to.
-    acquisition
+    scan_metadata
         The scan's own metadata; what stays true of the output is taken over.
     record
         Further keys, such as Harmonization, Model, Units or Type.
@@ -64,9 +88,9 @@ def sidecar(
     return {
         "Description": description,
         "Sources": list(sources),
-        "SkullStripped": skull_stripped,
+        "SkullStripped": is_skull_stripped,
         **spatial,
-        **{key: acquisition[key] for key in STILL_TRUE if key in acquisition},
+        **{key: scan_metadata[key] for key in INHERITED_METADATA if key in scan_metadata},
         **record,
-        "Digest": {"SHA-256": sha256(image)},
+        "Digest": {"SHA-256": hash_file(image)},
     }

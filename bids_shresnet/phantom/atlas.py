@@ -12,9 +12,11 @@ from jaxtyping import Float
 
 from bids_shresnet.errors import InputMissing
 
-MAPS = "datasets/data/mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
-STEP = 2  # every second voxel of 1 mm: the maps are averages of 152 brains and hold nothing finer
-FULL = np.float32(255)  # probability 1 in the packaged 8-bit maps
+MAP_PATH_PATTERN = "datasets/data/mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
+VOXEL_STEP = (
+    2  # every second voxel of 1 mm: the maps are averages of 152 brains and hold nothing finer
+)
+MAX_STORED_VALUE = np.float32(255)  # probability 1 in the packaged 8-bit maps
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,24 @@ class AtlasMaps:
 
 def read_atlas() -> AtlasMaps:
     """Read nilearn's packaged maps on a 2 mm grid."""
-    images = [nib.Nifti1Image.from_filename(_nilearn() / MAPS.format(name)) for name in ("t1", "gm", "wm")]
-    t1, gm, wm = (np.asarray(image.dataobj)[::STEP, ::STEP, ::STEP].astype(np.float32) / FULL for image in images)
-    return AtlasMaps(t1, gm, wm, np.asarray(images[0].affine @ np.diag([STEP, STEP, STEP, 1.0])))
+    images = [
+        nib.Nifti1Image.from_filename(_find_nilearn() / MAP_PATH_PATTERN.format(name))
+        for name in ("t1", "gm", "wm")
+    ]
+    t1, gm, wm = (
+        np.asarray(image.dataobj)[::VOXEL_STEP, ::VOXEL_STEP, ::VOXEL_STEP].astype(np.float32)
+        / MAX_STORED_VALUE
+        for image in images
+    )
+    return AtlasMaps(
+        t1,
+        gm,
+        wm,
+        np.asarray(images[0].affine @ np.diag([VOXEL_STEP, VOXEL_STEP, VOXEL_STEP, 1.0])),
+    )
 
 
-def _nilearn() -> Path:
+def _find_nilearn() -> Path:
     """Find nilearn's folder without importing it, which takes a second."""
     spec = find_spec("nilearn")
     if spec is None or spec.origin is None:

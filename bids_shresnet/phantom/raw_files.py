@@ -8,40 +8,48 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.io.fsl import to_fsl, write_table
+from bids_shresnet.io.fsl import to_fsl, write_fsl_table
 from bids_shresnet.io.storage import atomic_path
 from bids_shresnet.scans import Dwi
 
-LARGEST = np.iinfo(np.int16).max
-SCANNER = 1  # NIfTI's code for scanner coordinates
+INT16_MAX = np.iinfo(np.int16).max
+SCANNER_XFORM_CODE = 1  # NIfTI's code for scanner coordinates
 
 
 def write_raw_dwi(stem: Path, dwi: Dwi, *, repetition_time: float) -> None:
     """Write `stem`.nii.gz, .bval and .bvec of a scan in canonical order; the repetition time is in seconds."""
-    affine = write_raw_image(stem.with_name(f"{stem.name}.nii.gz"), dwi.data, dwi.affine, step=repetition_time)
+    affine = write_raw_image(
+        stem.with_name(f"{stem.name}.nii.gz"), dwi.data, dwi.affine, repetition_time=repetition_time
+    )
     bvecs = to_fsl(dwi.bvecs, affine)
-    write_table(stem.with_name(f"{stem.name}.bval"), stem.with_name(f"{stem.name}.bvec"), dwi.bvals, bvecs)
+    write_fsl_table(
+        stem.with_name(f"{stem.name}.bval"), stem.with_name(f"{stem.name}.bvec"), dwi.bvals, bvecs
+    )
 
 
 def write_raw_image(
-    path: Path, data: Float[np.ndarray, "x y z *n"], affine: Float[np.ndarray, "4 4"], *, step: float = 0.0
+    path: Path,
+    data: Float[np.ndarray, "x y z *n"],
+    affine: Float[np.ndarray, "4 4"],
+    *,
+    repetition_time: float = 0.0,
 ) -> Float[np.ndarray, "4 4"]:
     """Write data in canonical order as an LAS image and return the affine of the file.
 
     Parameters
     ----------
-    step
+    repetition_time
         Seconds between volumes.
     """
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     mirror[0, 3] = data.shape[0] - 1
-    stored = np.clip(np.rint(data[::-1]), 0, LARGEST).astype(np.int16)
+    stored = np.clip(np.rint(data[::-1]), 0, INT16_MAX).astype(np.int16)
     image = nib.Nifti1Image(stored, affine @ mirror)
     image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(affine @ mirror, SCANNER)
-    image.set_qform(affine @ mirror, SCANNER)
+    image.set_sform(affine @ mirror, SCANNER_XFORM_CODE)
+    image.set_qform(affine @ mirror, SCANNER_XFORM_CODE)
     if stored.ndim == 4:
-        image.header["pixdim"][4] = step
+        image.header["pixdim"][4] = repetition_time
     with atomic_path(path) as temporary:
         nib.save(image, temporary)
     return np.asarray(image.affine)

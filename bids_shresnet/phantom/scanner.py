@@ -16,14 +16,23 @@ from dipy.core.sphere import disperse_charges_alt
 from jaxtyping import Float
 from scipy import ndimage
 
-from bids_shresnet.phantom.anatomy import Tissue
+from bids_shresnet.phantom.anatomy import PhantomTissue
 from bids_shresnet.scans import B0_THRESHOLD
 
-T2 = np.array([72.0, 88.0, 500.0, 50.0])  # ms at 3 T: white matter, grey matter, CSF, scalp
-PROTON_DENSITY = np.array([0.70, 0.80, 1.00, 0.30])  # of water, same order; fat suppression leaves little of the scalp
-DISPERSED, FREE, SCALP = 0.75e-3, 3.0e-3, 1.2e-3  # mm2/s: white matter of no direction, water at 37 degrees, muscle
-GREY_ALONG, GREY_ACROSS = 1.117, 0.942  # of grey matter's mean, along and across the cortex's normal: FA 0.1
-FWHM = 2.3548  # full width at half maximum of a Gaussian of sigma 1
+T2_MS = np.array([72.0, 88.0, 500.0, 50.0])  # ms at 3 T: white matter, grey matter, CSF, scalp
+PROTON_DENSITY = np.array(
+    [0.70, 0.80, 1.00, 0.30]
+)  # of water, same order; fat suppression leaves little of the scalp
+DISPERSED_DIFFUSIVITY, FREE_WATER_DIFFUSIVITY, SCALP_DIFFUSIVITY = (
+    0.75e-3,
+    3.0e-3,
+    1.2e-3,
+)  # mm2/s: white matter of no direction, water at 37 degrees, muscle
+GREY_ALONG_FACTOR, GREY_ACROSS_FACTOR = (
+    1.117,
+    0.942,
+)  # of grey matter's mean, along and across the cortex's normal: FA 0.1
+FWHM_PER_SIGMA = 2.3548  # full width at half maximum of a Gaussian of sigma 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class PhantomScanner:
     radial_gain, grey_gain
         What a machine's diffusion time does: factors on the diffusivity across fibres and across the cortex's
         normal, and on grey matter's in every direction.
-    receive
+    receive_rise
         Relative rise of the receive profile 100 mm away from the isocentre.
     distortion_mm
         Standard deviation of the residual EPI distortion along the phase axis.
@@ -56,7 +65,7 @@ class PhantomScanner:
     sidecar: Mapping[str, str | float]
     directions: int
     table_seed: int
-    b0s: int
+    b0_count: int
     te_ms: float
     psf_mm: float
     snr: float
@@ -67,7 +76,7 @@ class PhantomScanner:
     nonlinearity: float = 0.0
     radial_gain: float = 1.0
     grey_gain: float = 1.0
-    receive: float = 0.0
+    receive_rise: float = 0.0
     distortion_mm: float = 0.0
 
 
@@ -79,16 +88,19 @@ class GradientTable:
     bvecs: Float[np.ndarray, "n 3"]
 
 
-def gradient_table(scanner: PhantomScanner) -> GradientTable:
+def make_gradient_table(scanner: PhantomScanner) -> GradientTable:
     """The table the scanner plays: b0 volumes first, then each shell's directions, evenly spread over the sphere."""
-    shells = [_spread(scanner.directions, scanner.table_seed, shell) for shell in range(len(scanner.bvalues))]
-    counts = [scanner.b0s, *(scanner.directions for _ in shells)]
+    shells = [
+        _spread_directions(scanner.directions, scanner.table_seed, shell)
+        for shell in range(len(scanner.bvalues))
+    ]
+    counts = [scanner.b0_count, *(scanner.directions for _ in shells)]
     bvals = np.repeat(np.array([scanner.b0_bvalue, *scanner.bvalues]), counts)
-    return GradientTable(bvals, np.concatenate([np.zeros((scanner.b0s, 3)), *shells]))
+    return GradientTable(bvals, np.concatenate([np.zeros((scanner.b0_count, 3)), *shells]))
 
 
-def noise_free_signal(
-    tissue: Tissue,
+def simulate_signal(
+    tissue: PhantomTissue,
     scanner: PhantomScanner,
     table: GradientTable,
     *,
@@ -104,43 +116,71 @@ def noise_free_signal(
     """
     distance = np.square(isocentre_mm / 100).sum(axis=-1).astype(np.float32)
     b_played = scanner.b_gain * (1 + scanner.nonlinearity * distance)
-    weights = tissue.fractions * (PROTON_DENSITY * np.exp(-scanner.te_ms / T2)).astype(np.float32)
-    weights *= (1 + scanner.receive * distance)[..., None]
+    weights = tissue.fractions * (PROTON_DENSITY * np.exp(-scanner.te_ms / T2_MS)).astype(
+        np.float32
+    )
+    weights *= (1 + scanner.receive_rise * distance)[..., None]
     volumes = np.empty((*distance.shape, len(table.bvals)), dtype=np.float32)
     for n, (b, direction) in enumerate(zip(table.bvals, table.bvecs, strict=True)):
         b_here = b_played * np.float32(b if b >= B0_THRESHOLD else 0)
-        volume = np.einsum("...k,...k", weights, attenuation(tissue, scanner, b_here, direction))
-        volumes[..., n] = ndimage.gaussian_filter(volume, scanner.psf_mm / FWHM / voxel_mm)
+        volume = np.einsum(
+            "...k,...k", weights, simulate_attenuation(tissue, scanner, b_here, direction)
+        )
+        volumes[..., n] = ndimage.gaussian_filter(
+            volume, scanner.psf_mm / FWHM_PER_SIGMA / voxel_mm
+        )
     return volumes
 
 
-def attenuation(
-    tissue: Tissue, scanner: PhantomScanner, b: Float[np.ndarray, "x y z"], direction: Float[np.ndarray, " 3"]
+def simulate_attenuation(
+    tissue: PhantomTissue,
+    scanner: PhantomScanner,
+    b: Float[np.ndarray, "x y z"],
+    direction: Float[np.ndarray, " 3"],
 ) -> Float[np.ndarray, "x y z 4"]:
     """S/S0 of white matter, grey matter, CSF and scalp in each voxel."""
     axial, radial, grey = np.moveaxis(tissue.diffusivities, -1, 0)
     radial = np.float32(scanner.radial_gain) * radial
     cosines2 = np.square(tissue.fibres @ direction.astype(np.float32))
     fibres = np.exp(-b[..., None] * (radial[..., None] + (axial - radial)[..., None] * cosines2))
-    dispersed = (1 - tissue.fibre_fractions.sum(axis=-1)) * np.exp(-b * np.float32(DISPERSED))
+    dispersed = (1 - tissue.fibre_fractions.sum(axis=-1)) * np.exp(
+        -b * np.float32(DISPERSED_DIFFUSIVITY)
+    )
     white = np.einsum("...k,...k", tissue.fibre_fractions, fibres) + dispersed
-    along, across = scanner.grey_gain * GREY_ALONG, scanner.grey_gain * scanner.radial_gain * GREY_ACROSS
-    cortex = np.exp(-b * grey * (np.float32(across) + np.float32(along - across) * cosines2[..., -1]))
-    return np.stack([white, cortex, np.exp(-b * np.float32(FREE)), np.exp(-b * np.float32(SCALP))], axis=-1)
+    along, across = (
+        scanner.grey_gain * GREY_ALONG_FACTOR,
+        scanner.grey_gain * scanner.radial_gain * GREY_ACROSS_FACTOR,
+    )
+    cortex = np.exp(
+        -b * grey * (np.float32(across) + np.float32(along - across) * cosines2[..., -1])
+    )
+    return np.stack(
+        [
+            white,
+            cortex,
+            np.exp(-b * np.float32(FREE_WATER_DIFFUSIVITY)),
+            np.exp(-b * np.float32(SCALP_DIFFUSIVITY)),
+        ],
+        axis=-1,
+    )
 
 
-def rician(
+def add_rician_noise(
     signals: Float[np.ndarray, "x y z n"], sigma: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "x y z n"]:
     """Magnitude of the signal after complex Gaussian noise of standard deviation sigma in either channel."""
-    real, imaginary = (np.float32(sigma) * rng.standard_normal(signals.shape, dtype=np.float32) for _ in range(2))
+    real, imaginary = (
+        np.float32(sigma) * rng.standard_normal(signals.shape, dtype=np.float32) for _ in range(2)
+    )
     return np.asarray(np.hypot(signals + real, imaginary))
 
 
 @cache  # one machine's table is asked for in every session
-def _spread(count: int, seed: int, shell: int) -> Float[np.ndarray, "n 3"]:
+def _spread_directions(count: int, seed: int, shell: int) -> Float[np.ndarray, "n 3"]:
     """Directions that repel each other and their opposites, each then turned to a random side."""
     rng = np.random.default_rng([seed, shell])
     vertices = disperse_charges_alt(rng.standard_normal((count, 3)), 100)
-    directions = vertices * rng.choice([-1, 1], (count, 1)) / np.linalg.norm(vertices, axis=1, keepdims=True)
+    directions = (
+        vertices * rng.choice([-1, 1], (count, 1)) / np.linalg.norm(vertices, axis=1, keepdims=True)
+    )
     return np.asarray(directions)

@@ -8,67 +8,85 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bids_shresnet.outputs.history import ScanRow
-from bids_shresnet.planning.checks.series import joined
+from bids_shresnet.planning.checks.dwi_files import merge_findings
 from bids_shresnet.planning.overview import Overview, ScannerRow
 
-Row = tuple[str, ...]
+Cells = tuple[str, ...]
 
 
-def document(found: Overview) -> str:
+def render_json(overview: Overview) -> str:
     """Everything as JSON: scanners, scans, pairs and findings."""
-    return json.dumps(asdict(found), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(asdict(overview), indent=2, ensure_ascii=False) + "\n"
 
 
-def table(found: Overview) -> str:
+def render_text(overview: Overview) -> str:
     """Everything as plain text; files that are not usable come apart, and findings that say the same are joined."""
-    usable = [scan for scan in found.scans if scan.shells]
+    usable = [scan for scan in overview.scans if scan.shells]
     blocks = (
-        _block(
+        _format_table(
             "Scanners",
             ("label", "manufacturer", "model", "serial", "named by", "scans", "subjects", "doubts"),
-            [_scanner(scanner) for scanner in found.scanners],
+            [_scanner_cells(scanner) for scanner in overview.scanners],
         ),
-        _block(
+        _format_table(
             "Scans",
             ("scan", "scanner", "directions x b", "role"),
-            [(_name(scan), scan.scanner, scan.shells, _role(scan)) for scan in usable],
+            [(_scan_name(scan), scan.scanner, scan.shells, _role_text(scan)) for scan in usable],
         ),
-        _block(
+        _format_table(
             "Pairs",
             ("model", "travelling", "subjects"),
-            [(pair.name, str(len(pair.travelling)), " ".join(pair.travelling)) for pair in found.pairs],
+            [
+                (pair.name, str(len(pair.travelling)), " ".join(pair.travelling))
+                for pair in overview.pairs
+            ],
         ),
-        _block(
+        _format_table(
             "Left out",
             ("file", "reason"),
-            [(Path(scan.file).name, scan.reason) for scan in found.scans if not scan.shells],
+            [(Path(scan.file).name, scan.reason) for scan in overview.scans if not scan.shells],
         ),
-        "\n".join(["Findings", *([str(finding) for finding in joined(found.findings)] or ["  none"])]),
+        "\n".join(
+            [
+                "Findings",
+                *([str(finding) for finding in merge_findings(overview.findings)] or ["  none"]),
+            ]
+        ),
     )
     return "\n\n".join(blocks) + "\n"
 
 
-def _scanner(row: ScannerRow) -> Row:
+def _scanner_cells(row: ScannerRow) -> Cells:
     """Cells of a scanner."""
     counts = (str(row.scans), str(row.subjects))
-    return (row.label, row.manufacturer, row.model, row.serial, row.evidence, *counts, "; ".join(row.conflicts))
+    return (
+        row.label,
+        row.manufacturer,
+        row.model,
+        row.serial,
+        row.named_by,
+        *counts,
+        "; ".join(row.conflicts),
+    )
 
 
-def _name(scan: ScanRow) -> str:
+def _scan_name(scan: ScanRow) -> str:
     """File name without suffix and extension."""
     return Path(scan.file).name.split(".")[0].rsplit("_", 1)[0]
 
 
-def _role(scan: ScanRow) -> str:
+def _role_text(scan: ScanRow) -> str:
     """Role and, where a scan is not harmonized, why."""
     if not scan.reason:
         return scan.role
     return (
-        f"not harmonized: {scan.reason}" if scan.role == "left out" else f"{scan.role}; not harmonized: {scan.reason}"
+        f"not harmonized: {scan.reason}"
+        if scan.role == "left out"
+        else f"{scan.role}; not harmonized: {scan.reason}"
     )
 
 
-def _block(title: str, header: Row, rows: Sequence[Row]) -> str:
+def _format_table(title: str, header: Cells, rows: Sequence[Cells]) -> str:
     """Align the columns of a titled table."""
     if not rows:
         return f"{title}\n  none"

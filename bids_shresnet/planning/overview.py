@@ -10,8 +10,8 @@ import numpy as np
 
 from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.errors import Finding
-from bids_shresnet.inputs.index import take_apart
-from bids_shresnet.inputs.sidecars import said
+from bids_shresnet.inputs.index import parse_file_name
+from bids_shresnet.inputs.sidecars import count_values
 from bids_shresnet.outputs.history import ScanRow
 from bids_shresnet.pairs import Inventory, Pair, Selection
 from bids_shresnet.scans import Scan, Scanner
@@ -28,7 +28,7 @@ class ScannerRow:
     manufacturer: str
     model: str
     serial: str
-    evidence: str
+    named_by: str
     institutions: tuple[str, ...]
     software_versions: tuple[str, ...]
     echo_times: tuple[str, ...]
@@ -57,18 +57,24 @@ class Overview:
     findings: tuple[Finding, ...]
 
 
-def overview(
+def make_overview(
     inventory: Inventory, pairs: Sequence[Pair], selection: Selection, findings: Iterable[Finding]
 ) -> Overview:
     """Everything that was found and what would be done with it; every DWI of the dataset is in one row."""
     left_out = [
-        ScanRow(str(item.file), *_labels(item.file), "", "", "left out", item.reason) for item in inventory.left_out
+        ScanRow(str(item.file), *_subject_and_session(item.file), "", "", "left out", item.reason)
+        for item in inventory.excluded
     ]
     return Overview(
         scanners=tuple(_scanner_row(scanner, inventory) for scanner in inventory.scanners.values()),
         scans=(*_scan_rows(inventory, pairs, selection), *left_out),
         pairs=tuple(
-            PairRow(p.name, p.source.label, p.target.label, tuple(scan.subject for scan, _ in p.travelling))
+            PairRow(
+                p.name,
+                p.source.label,
+                p.target.label,
+                tuple(scan.subject for scan, _ in p.travelling_scans),
+            )
             for p in pairs
         ),
         findings=tuple(findings),
@@ -76,17 +82,17 @@ def overview(
 
 
 def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
-    scans = inventory.scans_on(scanner.label)
+    scans = inventory.scanner_scans(scanner.label)
     sidecars = [scan.metadata for scan in scans]
     return ScannerRow(
         label=scanner.label,
         manufacturer=scanner.manufacturer,
         model=scanner.model,
         serial=scanner.serial,
-        evidence=scanner.evidence,
-        institutions=tuple(said(sidecars, "InstitutionName")),
-        software_versions=tuple(said(sidecars, "SoftwareVersions")),
-        echo_times=tuple(said(sidecars, "EchoTime")),
+        named_by=scanner.named_by,
+        institutions=tuple(count_values(sidecars, "InstitutionName")),
+        software_versions=tuple(count_values(sidecars, "SoftwareVersions")),
+        echo_times=tuple(count_values(sidecars, "EchoTime")),
         scans=len(scans),
         subjects=len({scan.subject for scan in scans}),
         conflicts=tuple(finding.value for finding in inventory.conflicts.get(scanner.label, ())),
@@ -95,40 +101,42 @@ def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
 
 def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> list[ScanRow]:
     """Say of every usable scan what it is used for; one can teach and be harmonized."""
-    travelling = [both for pair in pairs for both in pair.travelling]
+    travelling = [both for pair in pairs for both in pair.travelling_scans]
     used = {
         "travelling source": {source.image for source, _ in travelling},
         "travelling target": {target.image for _, target in travelling},
         "to harmonize": {scan.image for scan in selection.scans},
     }
-    reasons = {item.file: item.reason for item in selection.left_out}
+    reasons = {item.file: item.reason for item in selection.excluded}
     rows = []
     for scan in inventory.scans:
-        role = "; ".join(name for name, images in used.items() if scan.image in images) or "left out"
-        unused = _why_unused(scan, pairs) if role == "left out" else ""
+        role = (
+            "; ".join(name for name, images in used.items() if scan.image in images) or "left out"
+        )
+        unused = _training_exclusion_reason(scan, pairs) if role == "left out" else ""
         reason = reasons.get(scan.image, unused)
         where = (scan.subject, scan.entities.get("session", ""), scan.scanner_label)
-        rows.append(ScanRow(str(scan.image), *where, _shells(scan), role, reason))
+        rows.append(ScanRow(str(scan.image), *where, _shell_summary(scan), role, reason))
     return rows
 
 
-def _why_unused(scan: Scan, pairs: Sequence[Pair]) -> str:
+def _training_exclusion_reason(scan: Scan, pairs: Sequence[Pair]) -> str:
     """Why no model learns from a usable scan."""
     own = [pair for pair in pairs if scan.scanner_label in (pair.source.label, pair.target.label)]
     if not own:
         return "its scanner is in no pair"
-    if any(scan.subject == source.subject for pair in own for source, _ in pair.travelling):
+    if any(scan.subject == source.subject for pair in own for source, _ in pair.travelling_scans):
         return "another scan stands for this subject"
     return "the subject was not scanned on the other scanner of the pair"
 
 
-def _labels(file: Path) -> tuple[str, str]:
+def _subject_and_session(file: Path) -> tuple[str, str]:
     """Subject and session of a file name."""
-    entities = take_apart(file).entities
+    entities = parse_file_name(file).entities
     return entities.get("subject", ""), entities.get("session", "")
 
 
-def _shells(scan: Scan) -> str:
+def _shell_summary(scan: Scan) -> str:
     """Directions by shell, e.g. "50 x 1000 + 50 x 2000"."""
     shells = find_shells(np.array(scan.bvals))
     return " + ".join(f"{shell.volumes.size} x {round(shell.bvalue)}" for shell in shells)

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import BadInput, Finding, InvalidDataset, OutputError
-from bids_shresnet.inputs.validator import official_faults
+from bids_shresnet.inputs.validator import run_bids_validator
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Inventory, Pair, Selection
-from bids_shresnet.planning.checks.folders import unwritable
-from bids_shresnet.planning.checks.series import joined
+from bids_shresnet.planning.checks.dwi_files import merge_findings
+from bids_shresnet.planning.checks.folders import check_writable
 from bids_shresnet.planning.discover import find_scans
-from bids_shresnet.planning.dry_run import document, table
-from bids_shresnet.planning.overview import overview
+from bids_shresnet.planning.dry_run import render_json, render_text
+from bids_shresnet.planning.overview import make_overview
 from bids_shresnet.planning.pairing import form_pairs
-from bids_shresnet.planning.preflight import Ahead, preflight, still_ahead
-from bids_shresnet.planning.selection import select, stop_at_none
+from bids_shresnet.planning.preflight import PendingWork, run_preflight, skip_finished
+from bids_shresnet.planning.selection import select_scans, stop_at_empty_selection
 from bids_shresnet.runtime.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -37,52 +37,62 @@ class Plan:
     findings: tuple[Finding, ...]
 
 
-def planned(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
+def make_plan(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
     """Look at the whole dataset before any work; a dry run shows what was found even where it cannot be used."""
-    plan = checked(looked_at(config, models), config, root, workers)
-    invalid = official_faults(config.bids_dir) if config.validate_bids else []
+    plan = add_preflight_findings(inspect_dataset(config, models), config, root, workers)
+    invalid = run_bids_validator(config.bids_dir) if config.validate_bids else []
     if config.dry_run:
-        found = overview(plan.inventory, plan.pairs, plan.selection, joined([*plan.findings, *invalid]))
-        sys.stdout.write(document(found) if config.json else table(found))
-    stop_at_errors(plan.findings, joined(invalid))
-    stop_at_closed_folders(config, root)
+        found = make_overview(
+            plan.inventory, plan.pairs, plan.selection, merge_findings([*plan.findings, *invalid])
+        )
+        sys.stdout.write(render_json(found) if config.json else render_text(found))
+    stop_at_errors(plan.findings, merge_findings(invalid))
+    stop_at_unwritable_folders(config, root)
     if config.analysis_level == "participant":
-        stop_at_none(plan.inventory, plan.selection, config.bids_dir)
+        stop_at_empty_selection(plan.inventory, plan.selection, config.bids_dir)
     return plan
 
 
-def looked_at(config: Config, models: Sequence[Model]) -> Plan:
+def inspect_dataset(config: Config, models: Sequence[Model]) -> Plan:
     """Find scans and pairs, and collect all that is wrong with them."""
-    inventory = find_scans(config, identity_required=not models)
+    inventory = find_scans(config, is_identity_required=not models)
     plan = Plan(inventory, (), Selection((), ()), inventory.findings)
     findings = list(inventory.findings)
-    if not models and (inventory.scans or not findings):  # of unusable scans it is said already why there is no pair
-        with collected(findings):
+    if not models and (
+        inventory.scans or not findings
+    ):  # of unusable scans it is said already why there is no pair
+        with collect_findings(findings):
             plan = replace(plan, pairs=form_pairs(inventory, config))
     if config.analysis_level == "participant":
-        routes = [(m.source, m.target) for m in models] + [(p.source.label, p.target.label) for p in plan.pairs]
-        plan = replace(plan, selection=select(inventory, routes, config))
+        routes = [(m.source, m.target) for m in models] + [
+            (p.source.label, p.target.label) for p in plan.pairs
+        ]
+        plan = replace(plan, selection=select_scans(inventory, routes, config))
     return replace(plan, findings=tuple(findings))
 
 
-def checked(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
+def add_preflight_findings(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
     """Add what the preflight finds; a real run leaves out what an earlier one has read and used."""
-    if config.stage in ("train", "evaluate") and not config.dry_run:  # what was prepared was looked at then
+    if (
+        config.stage in ("train", "evaluate") and not config.dry_run
+    ):  # what was prepared was looked at then
         return plan
-    ahead = Ahead(plan.pairs, plan.selection.scans, root, config.work_dir or root)
+    ahead = PendingWork(plan.pairs, plan.selection.scans, root, config.work_dir or root)
     broken = {finding.file for finding in plan.findings if finding.severity == "error"}
-    found = preflight(ahead if config.dry_run else still_ahead(ahead), config, workers, broken)
-    return replace(plan, findings=joined([*plan.findings, *found]))
+    found = run_preflight(
+        ahead if config.dry_run else skip_finished(ahead), config, workers, broken
+    )
+    return replace(plan, findings=merge_findings([*plan.findings, *found]))
 
 
-def stop_at_closed_folders(config: Config, root: Path) -> None:
+def stop_at_unwritable_folders(config: Config, root: Path) -> None:
     """Refuse an output or work folder in which nothing can be written."""
-    if closed := unwritable((root, config.work_dir or root)):
+    if closed := check_writable((root, config.work_dir or root)):
         raise OutputError("\n".join(map(str, closed)))
 
 
 @contextmanager
-def collected(findings: list[Finding]) -> Iterator[None]:
+def collect_findings(findings: list[Finding]) -> Iterator[None]:
     """Keep what is wrong for later, so that all of it can be listed at once."""
     try:
         yield
@@ -90,7 +100,7 @@ def collected(findings: list[Finding]) -> Iterator[None]:
         findings.extend(error.findings)
 
 
-def stop_at_errors(findings: Sequence[Finding], invalid: Sequence[Finding] = ()) -> None:
+def stop_at_errors(findings: Sequence[Finding], validator_findings: Sequence[Finding] = ()) -> None:
     """Log what is odd about the dataset; raise all that is wrong with it at once, with what is `invalid` for BIDS."""
     for finding in findings:
         if finding.severity != "error":
@@ -98,6 +108,6 @@ def stop_at_errors(findings: Sequence[Finding], invalid: Sequence[Finding] = ())
             logger.log(level, "%s: %s. %s", finding.file, finding.value, finding.remedy)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
-        raise BadInput([*errors, *invalid])
-    if invalid:
-        raise InvalidDataset(invalid)
+        raise BadInput([*errors, *validator_findings])
+    if validator_findings:
+        raise InvalidDataset(validator_findings)

@@ -8,15 +8,19 @@ from pathlib import Path
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, NothingSelected
-from bids_shresnet.pairs import Inventory, LeftOut, Selection
+from bids_shresnet.pairs import ExcludedScan, Inventory, Selection
 from bids_shresnet.scans import Scan, Scanner
 
-LISTED = 10  # labels named in an error
+MAX_LISTED_LABELS = 10  # labels named in an error
 
-Route = tuple[str, str]  # labels of a source and a target scanner that a model leads from and to
+LabelPair = tuple[
+    str, str
+]  # labels of a source and a target scanner that a model leads from and to
 
 
-def select(inventory: Inventory, routes: Collection[Route], config: Config) -> Selection:
+def select_scans(
+    inventory: Inventory, label_pairs: Collection[LabelPair], config: Config
+) -> Selection:
     """Choose the scans to harmonize, and say why not the others.
 
     Raises
@@ -25,13 +29,13 @@ def select(inventory: Inventory, routes: Collection[Route], config: Config) -> S
         If a participant or session that was asked for is not in the dataset.
     """
     _check_labels(inventory, config)
-    reasons = [(scan, _why_not(scan, routes, config)) for scan in inventory.scans]
+    reasons = [(scan, _exclusion_reason(scan, label_pairs, config)) for scan in inventory.scans]
     scans = tuple(scan for scan, reason in reasons if not reason)
-    left_out = tuple(LeftOut(scan.image, reason) for scan, reason in reasons if reason)
+    left_out = tuple(ExcludedScan(scan.image, reason) for scan, reason in reasons if reason)
     return Selection(scans, left_out)
 
 
-def stop_at_none(inventory: Inventory, selection: Selection, root: Path) -> None:
+def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Path) -> None:
     """Stop where nothing is left to harmonize.
 
     Raises
@@ -41,7 +45,7 @@ def stop_at_none(inventory: Inventory, selection: Selection, root: Path) -> None
     """
     if selection.scans:
         return
-    counts = Counter(item.reason for item in (*selection.left_out, *inventory.left_out))
+    counts = Counter(item.reason for item in (*selection.excluded, *inventory.excluded))
     lines = "".join(f"\n  {count} x {reason}" for reason, count in counts.most_common())
     msg = f"no scan of {root} is left to harmonize:{lines or ' it has no DWI'}"
     raise NothingSelected(msg)
@@ -49,8 +53,12 @@ def stop_at_none(inventory: Inventory, selection: Selection, root: Path) -> None
 
 def _check_labels(inventory: Inventory, config: Config) -> None:
     """Every label that was asked for must be in the dataset, though perhaps without usable DWI."""
-    names = [scan.image.name for scan in inventory.scans] + [item.file.name for item in inventory.left_out]
-    folders = [path.name for pattern in ("sub-*", "sub-*/ses-*") for path in config.bids_dir.glob(pattern)]
+    names = [scan.image.name for scan in inventory.scans] + [
+        item.file.name for item in inventory.excluded
+    ]
+    folders = [
+        path.name for pattern in ("sub-*", "sub-*/ses-*") for path in config.bids_dir.glob(pattern)
+    ]
     known = {*folders, *(part for name in names for part in name.split("_"))}
     for kind, prefix, labels in (
         ("participant", "sub-", config.participant_label),
@@ -59,29 +67,33 @@ def _check_labels(inventory: Inventory, config: Config) -> None:
         unknown = [label for label in labels if prefix + label not in known]
         if unknown:
             there = sorted(part.removeprefix(prefix) for part in known if part.startswith(prefix))
-            more = f" and {len(there) - LISTED} more" if len(there) > LISTED else ""
-            found = f"no such {kind} in {config.bids_dir}; there are {' '.join(there[:LISTED]) or 'none'}{more}"
+            more = (
+                f" and {len(there) - MAX_LISTED_LABELS} more"
+                if len(there) > MAX_LISTED_LABELS
+                else ""
+            )
+            found = f"no such {kind} in {config.bids_dir}; there are {' '.join(there[:MAX_LISTED_LABELS]) or 'none'}{more}"
             msg = f"--{kind}-label {' '.join(unknown)}: {found}"
             raise InputMissing(msg)
 
 
-def _why_not(scan: Scan, routes: Collection[Route], config: Config) -> str:
+def _exclusion_reason(scan: Scan, label_pairs: Collection[LabelPair], config: Config) -> str:
     """Why a usable scan is not harmonized; empty if it is."""
     session = scan.entities.get("session")
     if config.participant_label and scan.subject not in config.participant_label:
         return "not asked for (--participant-label)"
     if config.session_label and session is not None and session not in config.session_label:
         return "not asked for (--session-label)"
-    targets = {target for _, target in routes}
-    if any(source == scan.scanner_label for source, _ in routes):
+    targets = {target for _, target in label_pairs}
+    if any(source == scan.scanner_label for source, _ in label_pairs):
         return ""
     if scan.scanner_label in targets:
         return "already the target scanner"
     goal = " or ".join(sorted(targets)) or "any other"
-    return f"no model from this scanner ({_described(scan.scanner)}) to {goal}; train one from subjects scanned on both"
+    return f"no model from this scanner ({_scanner_description(scan.scanner)}) to {goal}; train one from subjects scanned on both"
 
 
-def _described(scanner: Scanner | None) -> str:
+def _scanner_description(scanner: Scanner | None) -> str:
     """Model and serial number, or the name the user gave."""
     if scanner is None:
         return "unknown"

@@ -11,13 +11,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bids_shresnet.io.storage import MISSING
-from bids_shresnet.report.style import label
+from bids_shresnet.io.storage import NOT_AVAILABLE
+from bids_shresnet.report.style import method_label
 
 MINUS = "\N{MINUS SIGN}"
 
 
-def render(template: str, **facts: Any) -> str:
+def render_page(template: str, **context: Any) -> str:
     """Return a page; every name the template uses must be among the facts."""
     environment = Environment(
         loader=PackageLoader("bids_shresnet", "report/templates"),
@@ -26,35 +26,45 @@ def render(template: str, **facts: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"label": label, "percent": percent, "number": number, "p": p_value, "span": span}
-    environment.filters |= {"base64": _base64, "signed": signed}
-    return environment.get_template(template).render(missing=MISSING, **facts)
+    environment.filters |= {
+        "label": method_label,
+        "percent": format_percent,
+        "number": format_number,
+        "p": format_p_value,
+        "span": format_interval,
+    }
+    environment.filters |= {"base64": _encode_base64, "signed": format_signed}
+    return environment.get_template(template).render(missing=NOT_AVAILABLE, **context)
 
 
-def percent(value: float) -> str:
+def format_percent(value: float) -> str:
     """One decimal, with a sign; n/a for NaN."""
-    return f"{100 * value:+.1f} %".replace("-", MINUS) if not isnan(value) else MISSING
+    return f"{100 * value:+.1f} %".replace("-", MINUS) if not isnan(value) else NOT_AVAILABLE
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three significant digits."""
-    return f"{value:#.3g}".replace("-", MINUS) if not isnan(value) else MISSING
+    return f"{value:#.3g}".replace("-", MINUS) if not isnan(value) else NOT_AVAILABLE
 
 
-def signed(value: float) -> str:
+def format_signed(value: float) -> str:
     """Three significant digits, with a sign."""
-    return f"{value:+#.3g}".replace("-", MINUS) if not isnan(value) else MISSING
+    return f"{value:+#.3g}".replace("-", MINUS) if not isnan(value) else NOT_AVAILABLE
 
 
-def span(ends: tuple[float, float]) -> str:
+def format_interval(interval: tuple[float, float]) -> str:
     """Both ends of an interval of percentages."""
-    return MISSING if isnan(ends[0]) else f"{percent(ends[0]).removesuffix(' %')} to {percent(ends[1])}"
+    return (
+        NOT_AVAILABLE
+        if isnan(interval[0])
+        else f"{format_percent(interval[0]).removesuffix(' %')} to {format_percent(interval[1])}"
+    )
 
 
-def p_value(p: float) -> str:
+def format_p_value(p: float) -> str:
     """Two significant digits; the smallest are a bound."""
     return "< 0.0001" if p < 1e-4 else f"{p:#.2g}"
 
 
-def _base64(content: bytes) -> str:
+def _encode_base64(content: bytes) -> str:
     return b64encode(content).decode("ascii")

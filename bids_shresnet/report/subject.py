@@ -7,20 +7,22 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bids_shresnet.io.storage import read_json, read_tsv, write_text
-from bids_shresnet.outputs.past_runs import WORKED, RunRecord, last_runs
-from bids_shresnet.report.methods_text import NAME
+from bids_shresnet.outputs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
+from bids_shresnet.report.methods_text import CITATION_STEM
 from bids_shresnet.report.pictures.gallery import is_drawn, read_gallery
-from bids_shresnet.report.subject_page import ScanReport, SubjectReport, subject_report
+from bids_shresnet.report.subject_page import ScanReport, SubjectReport, render_subject_report
 
-SIDECARS = "**/dwi/*_desc-harmonized*_dwi.json"
+HARMONIZED_SIDECAR_GLOB = "**/dwi/*_desc-harmonized*_dwi.json"
 
 logger = logging.getLogger(__name__)
 
 
-def subjects_with_results(root: Path) -> tuple[str, ...]:
+def find_harmonized_subjects(root: Path) -> tuple[str, ...]:
     """Labels of the subjects that have a harmonized scan."""
     return tuple(
-        folder.name.removeprefix("sub-") for folder in sorted(root.glob("sub-*/")) if any(folder.glob(SIDECARS))
+        folder.name.removeprefix("sub-")
+        for folder in sorted(root.glob("sub-*/"))
+        if any(folder.glob(HARMONIZED_SIDECAR_GLOB))
     )
 
 
@@ -31,21 +33,27 @@ def report_path(root: Path, subject: str) -> Path:
 
 def write_subject_reports(root: Path, subjects: Collection[str]) -> None:
     """Write the page of each subject."""
-    runs = last_runs(root, subjects)
+    runs = read_last_runs(root, subjects)
     for subject in subjects:
-        write_text(report_path(root, subject), subject_report(read_subject(root, subject, runs.get(subject))))
+        write_text(
+            report_path(root, subject),
+            render_subject_report(read_subject(root, subject, runs.get(subject))),
+        )
     logger.info("reports: %d subjects, %s", len(subjects), report_path(root, "*"))
 
 
 def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectReport:
     """All that the page says, from the files of the subject and of the last run that worked on it."""
-    methods = root / "logs" / f"{NAME}.md"
+    methods = root / "logs" / f"{CITATION_STEM}.md"
     return SubjectReport(
         subject=subject,
-        scans=tuple(_read_scan(root, path) for path in sorted((root / f"sub-{subject}").glob(SIDECARS))),
+        scans=tuple(
+            _read_scan(root, path)
+            for path in sorted((root / f"sub-{subject}").glob(HARMONIZED_SIDECAR_GLOB))
+        ),
         run=run,
-        methods=methods.read_text(encoding="utf-8") if methods.exists() else "",
-        group=(root / "group.html").exists(),
+        methods_text=methods.read_text(encoding="utf-8") if methods.exists() else "",
+        has_group_report=(root / "group.html").exists(),
     )
 
 
@@ -57,14 +65,18 @@ def _read_scan(root: Path, sidecar: Path) -> ScanReport:
     subject = sidecar.relative_to(root).parts[0]
     gallery = root / subject / "figures" / sidecar.name.replace("desc-harmonized", "desc-figures")
     return ScanReport(
-        scan=Path(record["Sources"][0]).name,
-        record=record["Harmonization"],
+        scan_file=Path(record["Sources"][0]).name,
+        harmonization=record["Harmonization"],
         qc=tuple(read_tsv(table)) if table.exists() else (),
         gallery=read_gallery(gallery) if is_drawn(gallery) else None,
     )
 
 
-def worth_a_report(root: Path, rows: Collection[tuple[str, str]]) -> tuple[str, ...]:
+def subjects_to_report(root: Path, rows: Collection[tuple[str, str]]) -> tuple[str, ...]:
     """Subjects, of (subject, status) rows of a run, that it worked on or that lack their page."""
-    touched = {s for s, status in rows if status in WORKED or (status == "kept" and not report_path(root, s).exists())}
+    touched = {
+        s
+        for s, status in rows
+        if status in PROCESSED_STATUSES or (status == "kept" and not report_path(root, s).exists())
+    }
     return tuple(sorted(touched))

@@ -6,22 +6,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bids_shresnet.io.storage import MISSING
+from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.outputs.past_runs import RunRecord
-from bids_shresnet.report.page import percent, render
+from bids_shresnet.report.page import format_percent, render_page
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
-from bids_shresnet.settings import METHOD_NAMES, NOTHING
+from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
 
-TEMPLATE = "subject.html.jinja"
-SECTIONS = ("images", "metrics", "trust")  # that show panels
-EMBEDDED = 7_000_000  # bytes of pictures that stand in the page, a quarter less than what they take there
-USUAL = 0.02  # share of a healthy brain that is beyond the guard's threshold
-MANY = 0.05  # the same: worth a warning
-CLIPPED = 0.01  # share of S/S0 outside [0, 1] that is worth a warning
-VERDICTS = {"yes": "is proven", "no": "is not proven", "not enough subjects": "cannot be proven"}
+SUBJECT_PAGE_TEMPLATE = "subject.html.jinja"
+PANEL_SECTIONS = ("images", "metrics", "trust")  # that show panels
+MAX_EMBEDDED_PNG_BYTES = (
+    7_000_000  # bytes of pictures that stand in the page, a quarter less than what they take there
+)
+EXPECTED_NOVEL_FRACTION = 0.02  # share of a healthy brain that is beyond the guard's threshold
+WARN_NOVEL_FRACTION = 0.05  # the same: worth a warning
+WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1] that is worth a warning
+ANSWER_PREDICATES = {
+    "yes": "is proven",
+    "no": "is not proven",
+    "not enough subjects": "cannot be proven",
+}
 
 
-NO_NUMBERS: Mapping[str, Any] = {
+NO_MAP_STATISTICS: Mapping[str, Any] = {
     "Regions": {"From": "", "Means": []},
     "Angles": {"Median": None, "Voxels": 0},
     "Target": {"File": "", "Missing": "", "Agreement": []},
@@ -34,9 +40,9 @@ class ScanReport:
 
     Attributes
     ----------
-    scan
+    scan_file
         Its file.
-    record
+    harmonization
         `Harmonization` of its sidecar.
     qc
         Rows of desc-harmonization_qc.tsv, before and after.
@@ -44,41 +50,52 @@ class ScanReport:
         None where its figures are not there.
     """
 
-    scan: str
-    record: Mapping[str, Any]
+    scan_file: str
+    harmonization: Mapping[str, Any]
     qc: tuple[Mapping[str, str], ...]
     gallery: Gallery | None
 
     @property
     def source(self) -> str:
         """Label of the source scanner."""
-        return str(self.record["SourceScanner"]["Label"])
+        return str(self.harmonization["SourceScanner"]["Label"])
 
     @property
     def target(self) -> str:
         """Label of the target scanner."""
-        return str(self.record["TargetScanner"]["Label"])
+        return str(self.harmonization["TargetScanner"]["Label"])
 
     @property
-    def numbers(self) -> Mapping[str, Any]:
+    def map_statistics(self) -> Mapping[str, Any]:
         """What was measured while the figures were made."""
-        return self.gallery.record if self.gallery else NO_NUMBERS
+        return self.gallery.record if self.gallery else NO_MAP_STATISTICS
 
     @property
-    def held_out(self) -> list[tuple[str, float, float]]:
+    def held_out_errors(self) -> list[tuple[str, float, float]]:
         """Place, NMSE before and NMSE after of a travelling subject, by the network that never saw it."""
-        errors = self.record.get("HeldOutErrors", {})
-        before, after = errors.get(NOTHING, {}), errors.get(self.record["Method"], {})
-        return [(place, before[place]["NMSE"], after[place]["NMSE"]) for place in before if place in after]
+        errors = self.harmonization.get("HeldOutErrors", {})
+        before, after = (
+            errors.get(NO_HARMONIZATION, {}),
+            errors.get(self.harmonization["Method"], {}),
+        )
+        return [
+            (place, before[place]["NMSE"], after[place]["NMSE"])
+            for place in before
+            if place in after
+        ]
 
     @property
-    def improved(self) -> int:
-        """In how many places of `held_out` the error fell."""
-        return sum(after < before for _, before, after in self.held_out)
+    def improved_count(self) -> int:
+        """In how many places of `held_out_errors` the error fell."""
+        return sum(after < before for _, before, after in self.held_out_errors)
 
     def panels(self, section: str) -> list[Panel]:
         """Its pictures of one section."""
-        return [panel for panel in self.gallery.panels if panel.section == section] if self.gallery else []
+        return (
+            [panel for panel in self.gallery.panels if panel.section == section]
+            if self.gallery
+            else []
+        )
 
 
 @dataclass(frozen=True)
@@ -89,98 +106,134 @@ class SubjectReport:
     ----------
     run
         The last run that worked on the subject; None where none is recorded.
-    methods
+    methods_text
         The methods text.
-    group
+    has_group_report
         Whether a report on the group lies beside this one.
     """
 
     subject: str
     scans: tuple[ScanReport, ...]
     run: RunRecord | None
-    methods: str
-    group: bool
+    methods_text: str
+    has_group_report: bool
 
 
-def subject_report(report: SubjectReport) -> str:
+def render_subject_report(report: SubjectReport) -> str:
     """Return the page."""
     facts: dict[str, Any] = {
-        "pairing": list(pairing(report)),
-        "failures": [row for row in (report.run.rows if report.run else ()) if row["status"] == "failed"],
-        "verdict": verdict,
-        "warnings": warnings,
-        "changes": changes,
-        "embedded": _embedded(report.scans),
-        "usual": USUAL,
+        "pairing": list(pairing_rows(report)),
+        "failures": [
+            row for row in (report.run.rows if report.run else ()) if row["status"] == "failed"
+        ],
+        "verdict": validation_statement,
+        "warnings": scan_warnings,
+        "changes": region_means,
+        "embedded": _files_to_embed(report.scans),
+        "usual": EXPECTED_NOVEL_FRACTION,
     }
-    return render(TEMPLATE, report=report, about=about(report), methods=report.methods, **facts)
+    return render_page(
+        SUBJECT_PAGE_TEMPLATE,
+        report=report,
+        about=run_provenance(report),
+        methods=report.methods_text,
+        **facts,
+    )
 
 
-def verdict(scan: ScanReport) -> tuple[str, str]:
+def validation_statement(scan: ScanReport) -> tuple[str, str]:
     """Whether the model is proven better than doing nothing: the answer and a sentence."""
-    proof, method = scan.record["Proof"], METHOD_NAMES[scan.record["Method"]]
-    found = proof.get("BetterThan", {}).get(NOTHING)
+    proof, method = scan.harmonization["Proof"], METHOD_NAMES[scan.harmonization["Method"]]
+    found = proof.get("BetterThan", {}).get(NO_HARMONIZATION)
     if found is None:
-        return "no", "It is not known whether harmonizing helps: the model was never cross-validated (`group` does)."
-    if proof["Method"] != scan.record["Method"]:
+        return (
+            "no",
+            "It is not known whether harmonizing helps: the model was never cross-validated (`group` does).",
+        )
+    if proof["Method"] != scan.harmonization["Method"]:
         other = METHOD_NAMES[proof["Method"]]
         return "no", f"It is not known whether {method} helps: {other} was cross-validated."
     claim = f"that {method} from {scan.source} to {scan.target} is better than doing nothing"
     on = f"on {proof['Subjects']} held-out subjects (largest p = {found['LargestP']:g}"
-    floor = f"; below {found['SmallestPossibleP']:g} no p is possible)" if found["Answer"] not in ("yes", "no") else ")"
-    return found["Answer"], f"It {VERDICTS[found['Answer']]} {claim}, {on}{floor}."
+    floor = (
+        f"; below {found['SmallestPossibleP']:g} no p is possible)"
+        if found["Answer"] not in ("yes", "no")
+        else ")"
+    )
+    return found["Answer"], f"It {ANSWER_PREDICATES[found['Answer']]} {claim}, {on}{floor}."
 
 
-def warnings(scan: ScanReport) -> list[str]:
+def scan_warnings(scan: ScanReport) -> list[str]:
     """What a reader must know before using the scan, a sentence each."""
-    record, share = scan.record, scan.record["Novelty"]["MarkedFraction"]
+    record, share = scan.harmonization, scan.harmonization["Novelty"]["MarkedFraction"]
     predicted = [f"{shell['BValue']:.0f}" for shell in record.get("PredictedShells", [])]
     kept = " These voxels were left as measured." if record["Novelty"]["LeftAsMeasured"] else ""
-    worse = [place for place, before, after in scan.held_out if after > before]
+    worse = [place for place, before, after in scan.held_out_errors if after > before]
     found = {
-        f"{percent(share).removeprefix('+')} of the brain are unlike anything the model was trained on; of a healthy "
-        f"scan of this scanner {USUAL:.0%} are.{kept}": share > MANY,
-        f"{percent(record['ClippedSignal']).removeprefix('+')} of S/S0 was outside 0 to 1 and clipped: look at the b0 "
-        "volumes and for motion.": record["ClippedSignal"] > CLIPPED,
+        f"{format_percent(share).removeprefix('+')} of the brain are unlike anything the model was trained on; of a healthy "
+        f"scan of this scanner {EXPECTED_NOVEL_FRACTION:.0%} are.{kept}": share
+        > WARN_NOVEL_FRACTION,
+        f"{format_percent(record['ClippedSignal']).removeprefix('+')} of S/S0 was outside 0 to 1 and clipped: look at the b0 "
+        "volumes and for motion.": record["ClippedSignal"] > WARN_CLIPPED_FRACTION,
         f"The shells b = {', '.join(predicted)} s/mm² were never measured in any form; they are predictions.": bool(
             predicted
         ),
         f"On this very subject the error became larger in {', '.join(worse)}.": bool(worse),
-        "The figures of this scan are missing; `participant` draws them again.": scan.gallery is None,
+        "The figures of this scan are missing; `participant` draws them again.": scan.gallery
+        is None,
     }
     return [sentence for sentence, holds in found.items() if holds]
 
 
-def changes(scan: ScanReport) -> list[tuple[str, str, float, float]]:
+def region_means(scan: ScanReport) -> list[tuple[str, str, float, float]]:
     """Region, quantity and its means before and after; MD in 10^-3 mm2/s."""
-    means = scan.numbers["Regions"]["Means"]
+    means = scan.map_statistics["Regions"]["Means"]
     rows = [(one["Region"], "FA", one["FA"]["before"], one["FA"]["after"]) for one in means]
-    return rows + [(one["Region"], "MD", 1e3 * one["MD"]["before"], 1e3 * one["MD"]["after"]) for one in means]
+    return rows + [
+        (one["Region"], "MD", 1e3 * one["MD"]["before"], 1e3 * one["MD"]["after"]) for one in means
+    ]
 
 
-def pairing(report: SubjectReport) -> Iterator[tuple[str, str, str, str]]:
+def pairing_rows(report: SubjectReport) -> Iterator[tuple[str, str, str, str]]:
     """Scan, scanner, role and why, a row a scan; those of an earlier run come last."""
     rows = report.run.rows if report.run else ()
     goals = {scan.target for scan in report.scans}
     for row in rows:
-        own = [scan for scan in report.scans if scan.scan == row["file"]]
-        scanner = row.get("scanner", MISSING) if not own else own[0].source
+        own = [scan for scan in report.scans if scan.scan_file == row["file"]]
+        scanner = row.get("scanner", NOT_AVAILABLE) if not own else own[0].source
         role = "source" if own else "target" if scanner in goals else "not used"
-        models = ", ".join(scan.record["Model"] for scan in own)
-        reason = "" if row["reason"] == MISSING else f": {row['reason']}"
-        yield row["file"], scanner, role, f"{row['status']}{reason}" + (f"; model {models}" if models else "")
+        models = ", ".join(scan.harmonization["Model"] for scan in own)
+        reason = "" if row["reason"] == NOT_AVAILABLE else f": {row['reason']}"
+        yield (
+            row["file"],
+            scanner,
+            role,
+            f"{row['status']}{reason}" + (f"; model {models}" if models else ""),
+        )
     said = {row["file"] for row in rows}
     for scan in report.scans:
-        if scan.scan not in said:
-            yield scan.scan, scan.source, "source", f"harmonized by an earlier run; model {scan.record['Model']}"
+        if scan.scan_file not in said:
+            yield (
+                scan.scan_file,
+                scan.source,
+                "source",
+                f"harmonized by an earlier run; model {scan.harmonization['Model']}",
+            )
 
 
-def about(report: SubjectReport) -> dict[str, str]:
+def run_provenance(report: SubjectReport) -> dict[str, str]:
     """Run, models and versions, by name."""
     run = report.run
-    facts = {"run": run.name, "started": run.started, "command": run.command} if run else {"run": MISSING}
+    facts = (
+        {"run": run.name, "started": run.start_time, "command": run.command}
+        if run
+        else {"run": NOT_AVAILABLE}
+    )
     for scan in report.scans:
-        record, of = scan.record, f", {scan.scan} to {scan.target}" if len(report.scans) > 1 else ""
+        record, of = (
+            scan.harmonization,
+            f", {scan.scan_file} to {scan.target}" if len(report.scans) > 1 else "",
+        )
         seen = (
             "yes: it was harmonized by the fold that never saw it"
             if record["SubjectInTraining"]
@@ -195,13 +248,13 @@ def about(report: SubjectReport) -> dict[str, str]:
     return facts | dict(run.software if run else {})
 
 
-def _embedded(scans: Sequence[ScanReport]) -> set[str]:
+def _files_to_embed(scans: Sequence[ScanReport]) -> set[str]:
     """Files that stand in the page itself: as many pictures, in their order, as keep it below 10 MB."""
     chosen, total = set(), 0
-    for section in SECTIONS:
+    for section in PANEL_SECTIONS:
         for panel in (panel for scan in scans for panel in scan.panels(section)):
             for file, drawing in zip(panel.files, panel.pictures.values(), strict=True):
                 total += len(drawing.png)
-                if total <= EMBEDDED:
+                if total <= MAX_EMBEDDED_PNG_BYTES:
                     chosen.add(file)
     return chosen

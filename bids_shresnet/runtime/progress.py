@@ -12,19 +12,21 @@ from threading import Event, Thread
 from typing import Any
 
 LOGGER = logging.getLogger("bids_shresnet")
-PAUSE = 0.1  # seconds between two looks at whether all workers have ended
-LAST_WORDS = 5.0  # seconds; a worker that was killed in the middle of a message never ends it
+POLL_SECONDS = 0.1  # seconds between two looks at whether all workers have ended
+JOIN_SECONDS = 5.0  # seconds; a worker that was killed in the middle of a message never ends it
 
 
-def bar(total: int, title: str, unit: str, *, wanted: bool = True) -> Any:
+def progress_bar(total: int, title: str, unit: str, *, is_shown: bool = True) -> Any:
     """A progress bar; silent where nobody looks: in a worker process, or if stderr is no terminal."""
     from tqdm import tqdm  # a third of a second, which --help must not take
 
-    silent = None if wanted and parent_process() is None else True  # None: tqdm asks whether there is a terminal
+    silent = (
+        None if is_shown and parent_process() is None else True
+    )  # None: tqdm asks whether there is a terminal
     return tqdm(total=total, desc=title, unit=unit, leave=False, mininterval=0, disable=silent)
 
 
-class Screen(logging.StreamHandler[Any]):
+class ScreenHandler(logging.StreamHandler[Any]):
     """Lines on stderr, above the bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -35,24 +37,24 @@ class Screen(logging.StreamHandler[Any]):
 
 
 @contextmanager
-def heard() -> Iterator[Any]:
-    """A queue for `speak_to`, and while the body runs all that comes in is logged in this process."""
+def forward_worker_logs() -> Iterator[Any]:
+    """A queue for `send_logs_to`, and while the body runs all that comes in is logged in this process."""
     queue, ended = get_context("spawn").Queue(), Event()
-    listener = Thread(target=_pass_on, args=(queue, ended), daemon=True)
+    listener = Thread(target=_handle_records, args=(queue, ended), daemon=True)
     listener.start()
     try:
         yield queue
     finally:
         ended.set()
-        listener.join(LAST_WORDS)
+        listener.join(JOIN_SECONDS)
         queue.close()
 
 
-def _pass_on(queue: Any, ended: Event) -> None:
+def _handle_records(queue: Any, ended: Event) -> None:
     """Log what workers say until they have ended and nothing is left."""
     while True:
         try:
-            record = queue.get(timeout=PAUSE)
+            record = queue.get(timeout=POLL_SECONDS)
         except Empty:
             if ended.is_set():
                 return
@@ -60,7 +62,7 @@ def _pass_on(queue: Any, ended: Event) -> None:
             logging.getLogger(record.name).handle(record)
 
 
-def speak_to(queue: Any) -> None:
+def send_logs_to(queue: Any) -> None:
     """Send all that the app says in this worker process to its parent."""
     LOGGER.setLevel(logging.DEBUG)
     LOGGER.addHandler(QueueHandler(queue))

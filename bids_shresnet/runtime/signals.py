@@ -10,36 +10,36 @@ from types import FrameType
 
 from bids_shresnet.errors import Interrupted
 
-STOP = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 @contextmanager
-def stopping_when_told() -> Iterator[None]:
+def interrupt_on_signals() -> Iterator[None]:
     """Raise `Interrupted` in the body, wherever it is, when a signal says to stop."""
     if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
         yield
         return
-    before = [signal.signal(one, _stop) for one in STOP]
+    before = [signal.signal(one, _raise_interrupted) for one in STOP_SIGNALS]
     try:
         yield
     finally:
-        for one, handler in zip(STOP, before, strict=True):
+        for one, handler in zip(STOP_SIGNALS, before, strict=True):
             signal.signal(one, handler)
 
 
-def stop_when_told() -> None:
+def install_signal_handlers() -> None:
     """The same for the rest of this process."""
-    for one in STOP:
-        signal.signal(one, _stop)
+    for one in STOP_SIGNALS:
+        signal.signal(one, _raise_interrupted)
 
 
-def stop_if_told() -> None:
+def raise_if_interrupted() -> None:
     """Begin nothing else once a signal has said so."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        _stop(signal.SIGTERM, None)
+        _raise_interrupted(signal.SIGTERM, None)
 
 
-def _stop(number: int, _: FrameType | None) -> None:
-    for one in STOP:  # what is half written is now removed, and once is enough
+def _raise_interrupted(number: int, _: FrameType | None) -> None:
+    for one in STOP_SIGNALS:  # what is half written is now removed, and once is enough
         signal.signal(one, signal.SIG_IGN)
     raise Interrupted(signal.Signals(number).name)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.runtime.scratch import SPOOL
+from bids_shresnet.runtime.scratch import SPOOL_VARIABLE
 
-BATCH = 2**26  # bytes of a series to hold in memory while it is read into such an array
+READ_BATCH_BYTES = 2**26  # bytes of a series to hold in memory while it is read into such an array
 
 
-def empty(shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+def allocate_array(shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
     """An array to be filled, float32 in C order; its file, if it has one, is gone when the array is."""
-    folder = os.environ.get(SPOOL)
+    folder = os.environ.get(SPOOL_VARIABLE)
     if folder is None or 0 in shape:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile(dir=folder) as file:

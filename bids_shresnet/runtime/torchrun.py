@@ -28,7 +28,9 @@ class Place:
     def here(cls, environment: Mapping[str, str] = os.environ) -> Place:
         """As torchrun says; where it was not asked, the only one."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        if "TORCHELASTIC_RUN_ID" not in environment or not all(name in environment for name in names):
+        if "TORCHELASTIC_RUN_ID" not in environment or not all(
+            name in environment for name in names
+        ):
             return cls()
         return cls(*(int(environment[name]) for name in names))
 

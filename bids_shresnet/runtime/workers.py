@@ -12,17 +12,22 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from bids_shresnet.errors import Interrupted
-from bids_shresnet.runtime.progress import bar, heard, speak_to
+from bids_shresnet.runtime.progress import forward_worker_logs, progress_bar, send_logs_to
 from bids_shresnet.runtime.resources import available_cores, available_memory
-from bids_shresnet.runtime.signals import stop_if_told, stop_when_told
+from bids_shresnet.runtime.signals import install_signal_handlers, raise_if_interrupted
 from bids_shresnet.runtime.torchrun import Place
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 
-GRACE = 5.0  # seconds for a worker to remove what it has half written
+GRACE_SECONDS = 5.0  # seconds for a worker to remove what it has half written
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +42,12 @@ class Workers:
     processes: int
     threads: int
     memory: int = 0
-    bars: bool = True
+    has_progress_bars: bool = True
 
     @classmethod
-    def of(cls, processes: int | None, threads: int | None, memory: int | None = None) -> Workers:
+    def from_limits(
+        cls, processes: int | None, threads: int | None, memory: int | None = None
+    ) -> Workers:
         """As asked for; else one process a core, the cores that are left over as threads, and all memory.
 
         Of processes that share one training each is one of many already.
@@ -50,36 +57,45 @@ class Workers:
         count = 1 if place.shared else processes or cores
         return cls(count, threads or max(1, cores // count), memory or available_memory())
 
-    def at_once(self, jobs: int, need: int) -> int:
+    def max_parallel_jobs(self, jobs: int, memory_per_job: int) -> int:
         """How many of so many jobs fit at a time, if one needs so many bytes; one always does."""
-        fitting = self.memory // need if self.memory and need else jobs
+        fitting = self.memory // memory_per_job if self.memory and memory_per_job else jobs
         if not fitting:
-            logger.warning("a job may need %.1f GB of memory, and there are %.1f", need / 2**30, self.memory / 2**30)
+            logger.warning(
+                "a job may need %.1f GB of memory, and there are %.1f",
+                memory_per_job / 2**30,
+                self.memory / 2**30,
+            )
         return max(1, min(self.processes, jobs, fitting))
 
     def run(
-        self, function: Callable[[Job], Result], jobs: Sequence[Job], need: int = 0
-    ) -> Iterator[tuple[Job, Result]]:
+        self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], memory_per_job: int = 0
+    ) -> Iterator[tuple[JobT, ResultT]]:
         """Yield each job with its result as it ends. An error of a job is raised here, and jobs not begun are dropped.
 
         One process means this one: nothing is started, and a debugger works. `need` is an estimate of the memory that
         one job takes, in bytes. A bar named after the function counts the jobs.
         """
-        with bar(len(jobs), function.__name__.replace("_", " "), "job", wanted=self.bars) as done:
-            for result in self._results(function, jobs, need):
+        with progress_bar(
+            len(jobs), function.__name__.replace("_", " "), "job", is_shown=self.has_progress_bars
+        ) as done:
+            for result in self._run_jobs(function, jobs, memory_per_job):
                 done.update()
                 yield result
 
-    def _results(
-        self, function: Callable[[Job], Result], jobs: Sequence[Job], need: int
-    ) -> Iterator[tuple[Job, Result]]:
-        count = self.at_once(len(jobs), need)
+    def _run_jobs(
+        self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], memory_per_job: int
+    ) -> Iterator[tuple[JobT, ResultT]]:
+        count = self.max_parallel_jobs(len(jobs), memory_per_job)
         if count == 1:
             yield from ((job, function(job)) for job in jobs)
             return
         context = get_context("spawn")
-        with heard() as queue, ProcessPoolExecutor(count, context, _set_up_worker, (self.threads, queue)) as pool:
-            futures = {pool.submit(_in_worker, function, job): job for job in jobs}
+        with (
+            forward_worker_logs() as queue,
+            ProcessPoolExecutor(count, context, _set_up_worker, (self.threads, queue)) as pool,
+        ):
+            futures = {pool.submit(_run_in_worker, function, job): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -91,20 +107,20 @@ class Workers:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _in_worker(function: Callable[[Job], Result], job: Job) -> Result:
-    stop_if_told()  # a worker that was stopped in one job still has the next one in its queue
+def _run_in_worker(function: Callable[[JobT], ResultT], job: JobT) -> ResultT:
+    raise_if_interrupted()  # a worker that was stopped in one job still has the next one in its queue
     return function(job)
 
 
 def set_up_process(threads: int) -> None:
     """Limit threads, before numerical libraries are loaded, which read this once; keep libraries' chatter away."""
-    for name in THREADS:
+    for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     logging.getLogger("dipy").setLevel(logging.WARNING)
     parent = parent_process()
     if parent is not None:
-        stop_when_told()
-        Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+        install_signal_handlers()
+        Thread(target=_exit_with_parent, args=(parent.join,), daemon=True).start()
 
 
 def end_workers() -> None:
@@ -113,18 +129,18 @@ def end_workers() -> None:
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        worker.join(GRACE)
+        worker.join(GRACE_SECONDS)
         if worker.is_alive():  # in a library that hears no signals, such as ANTs
             worker.kill()
 
 
 def _set_up_worker(threads: int, queue: Any) -> None:
     """Begin a worker process, whose messages go to its parent."""
-    speak_to(queue)
+    send_logs_to(queue)
     set_up_process(threads)
 
 
-def _end_with(wait: Callable[[], None]) -> None:
+def _exit_with_parent(wait: Callable[[], None]) -> None:
     """End this worker when its parent is gone: a killed run must not go on for minutes unseen."""
     wait()
     os._exit(1)

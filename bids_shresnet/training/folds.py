@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bids_shresnet.config import Config
-from bids_shresnet.io.storage import digest
-from bids_shresnet.methods.registry import RECIPES
-from bids_shresnet.pairs import Split, Travelling
+from bids_shresnet.io.storage import hash_record
+from bids_shresnet.methods.registry import METHOD_SPECS
+from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.splits import PreparedSubject, split_subjects
-from bids_shresnet.training.travelling import open_travelling
+from bids_shresnet.training.travelling_subjects import open_travelling_subject
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class FoldJob:
         From 1.
     folder
         The model's.
-    prepared
+    prepared_folders
         Folder with the arrays of each subject.
-    inputs
+    input_digests
         Digest of each subject's scans, which the harmonizer is bound to.
-    guarded
+    has_novelty_detector
         Whether the guard against unlikely voxels is fitted as well.
-    missing
+    missing_shells
         Shells of the target that the source lacks, if it is these that are predicted.
     """
 
@@ -42,38 +42,44 @@ class FoldJob:
     number: int
     split: Split
     folder: Path
-    prepared: Mapping[str, Path]
-    inputs: Mapping[str, str]
+    prepared_folders: Mapping[str, Path]
+    input_digests: Mapping[str, str]
     shells: tuple[Shell, ...]
     network: NetworkConfig
     training: TrainingConfig
     seed: int
     device: str
-    guarded: bool = False
-    missing: tuple[Shell, ...] = ()
+    has_novelty_detector: bool = False
+    missing_shells: tuple[Shell, ...] = ()
 
     @property
     def file(self) -> Path:
         """Its weights."""
-        return self.folder / f"{'missing' if self.missing else 'fold'}-{self.number:02d}.safetensors"
+        return (
+            self.folder
+            / f"{'missing' if self.missing_shells else 'fold'}-{self.number:02d}.safetensors"
+        )
 
     @property
-    def guard(self) -> Path:
+    def novelty_file(self) -> Path:
         """What its training subjects' scans look like, to tell what is unlike them."""
         return self.folder / f"novelty-{self.number:02d}.safetensors"
 
     @property
-    def state(self) -> Path:
+    def state_file(self) -> Path:
         """Where its training was stopped; only while that is not over."""
         return self.file.with_name(f".{self.file.name}.state")
 
     @property
     def digest(self) -> str:
         """Of all that the weights depend on."""
-        subjects = {subject: self.inputs[subject] for subject in (*self.split.training, *self.split.validation)}
-        shells = [asdict(shell) for shell in (*self.shells, *self.missing)]
+        subjects = {
+            subject: self.input_digests[subject]
+            for subject in (*self.split.training, *self.split.validation)
+        }
+        shells = [asdict(shell) for shell in (*self.shells, *self.missing_shells)]
         settings = [self.method, asdict(self.network), asdict(self.training), self.seed]
-        return digest([subjects, shells, settings, asdict(self.split)])
+        return hash_record([subjects, shells, settings, asdict(self.split)])
 
 
 def fold_jobs(
@@ -89,20 +95,36 @@ def fold_jobs(
     folders = {subject: item.folder for subject, item in subjects.items()}
     inputs = {subject: item.digest for subject, item in subjects.items()}
     settings = (shells, config.network, config.training, config.random_seed, config.device)
-    fitted = RECIPES[method or config.method].fitted_as
+    fitted = METHOD_SPECS[method or config.method].fitted_method
     return tuple(
-        FoldJob(fitted, number, split, folder, folders, inputs, *settings, guarded=method is None)
+        FoldJob(
+            fitted,
+            number,
+            split,
+            folder,
+            folders,
+            inputs,
+            *settings,
+            has_novelty_detector=method is None,
+        )
         for number, split in enumerate(splits, 1)
     )
 
 
 def baseline_jobs(
-    work: Path, prepared: Sequence[PreparedSubject], shells: tuple[Shell, ...], config: Config, own: Method
+    work: Path,
+    prepared: Sequence[PreparedSubject],
+    shells: tuple[Shell, ...],
+    config: Config,
+    model_method: Method,
 ) -> tuple[FoldJob, ...]:
     """Jobs for the methods that the model is compared with, on its own folds; what it has learned itself is there."""
-    fitted = dict.fromkeys(RECIPES[name].fitted_as for name in config.methods)
+    fitted = dict.fromkeys(METHOD_SPECS[name].fitted_method for name in config.methods)
     return tuple(
-        job for method in fitted if method != own for job in fold_jobs(work / method, prepared, shells, config, method)
+        job
+        for method in fitted
+        if method != model_method
+        for job in fold_jobs(work / method, prepared, shells, config, method)
     )
 
 
@@ -117,22 +139,31 @@ def sweep_jobs(
     return tuple(jobs)
 
 
-def missing_jobs(jobs: Sequence[FoldJob], missing: tuple[Shell, ...]) -> tuple[FoldJob, ...]:
+def missing_shell_jobs(
+    jobs: Sequence[FoldJob], missing_shells: tuple[Shell, ...]
+) -> tuple[FoldJob, ...]:
     """The same folds for the shells that the source lacks; none if there are none. The method is always the network."""
-    if not missing:
+    if not missing_shells:
         return ()
-    return tuple(replace(job, method="shresnet", guarded=False, missing=missing) for job in jobs)
+    return tuple(
+        replace(job, method="shresnet", has_novelty_detector=False, missing_shells=missing_shells)
+        for job in jobs
+    )
 
 
-def rivals(work: Path, jobs: Sequence[FoldJob]) -> tuple[FoldJob, ...]:
+def missing_shell_baselines(work: Path, jobs: Sequence[FoldJob]) -> tuple[FoldJob, ...]:
     """The regression on the same folds, for the comparison."""
-    return tuple(replace(job, method="patch_linear", folder=work / "missing_shells") for job in jobs)
+    return tuple(
+        replace(job, method="patch_linear", folder=work / "missing_shells") for job in jobs
+    )
 
 
-def lesson_of(job: FoldJob, subject: str) -> Travelling:
+def open_fold_subject(job: FoldJob, subject: str) -> TravellingSubject:
     """What a subject teaches: the shells that both scanners have, or those that the source lacks."""
-    opened = open_travelling(job.prepared[subject], job.shells)
-    if not job.missing:
+    opened = open_travelling_subject(job.prepared_folders[subject], job.shells)
+    if not job.missing_shells:
         return opened
-    assert opened.missing is not None, f"{job.prepared[subject]} was prepared without missing shells"
-    return replace(opened, matched=opened.missing)
+    assert opened.missing_shells is not None, (
+        f"{job.prepared_folders[subject]} was prepared without missing shells"
+    )
+    return replace(opened, matched=opened.missing_shells)

@@ -10,8 +10,8 @@ from bids_shresnet.errors import UsageError
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Scan
 
-FEWEST_SUBJECTS = 3  # one to train on, one to stop by, one to be held out
-FEWEST_SEEN = 2  # of them by a fold: one to train on, one to stop by
+MIN_TRAVELLING_SUBJECTS = 3  # one to train on, one to stop by, one to be held out
+MIN_FOLD_SUBJECTS = 2  # of them by a fold: one to train on, one to stop by
 
 
 @runtime_checkable
@@ -42,16 +42,18 @@ def split_subjects(subjects: Sequence[str], folds: int) -> tuple[Split, ...]:
         If the folds are so few that a fold has no subject left to train on.
     """
     count = len(subjects)
-    if count < FEWEST_SUBJECTS:
-        msg = f"{count} travelling subjects; at least {FEWEST_SUBJECTS} are needed to train, to stop and to hold out"
+    if count < MIN_TRAVELLING_SUBJECTS:
+        msg = f"{count} travelling subjects; at least {MIN_TRAVELLING_SUBJECTS} are needed to train, to stop and to hold out"
         raise ValueError(msg)
     groups = [tuple(subjects[start :: min(folds, count)]) for start in range(min(folds, count))]
-    if not groups or count - len(groups[0]) < FEWEST_SEEN:  # the first group is the largest
+    if not groups or count - len(groups[0]) < MIN_FOLD_SUBJECTS:  # the first group is the largest
         msg = f"--training.folds {folds}: a fold of {count} subjects has none left to train on; ask for {count} folds"
         raise UsageError(msg)
     splits = []
     for number, test in enumerate(groups):
         validation = groups[(number + 1) % len(groups)][0]
-        rest = tuple(subject for subject in subjects if subject not in test and subject != validation)
+        rest = tuple(
+            subject for subject in subjects if subject not in test and subject != validation
+        )
         splits.append(Split(rest, (validation,), test))
     return tuple(splits)

@@ -10,25 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.config import Config
-from bids_shresnet.diffusion.harmonics import BASIS, SMOOTHING
-from bids_shresnet.diffusion.novelty import fit_novelty
-from bids_shresnet.diffusion.shells import volumes_of
+from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
+from bids_shresnet.diffusion.novelty import fit_novelty_detector
+from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.io.nifti import read_dwi
-from bids_shresnet.io.safetensors import read_record, to_bytes
-from bids_shresnet.io.storage import one_job_at_a_time, sha256, write_bytes, write_json, write_tsv
-from bids_shresnet.methods.harmonizer import Fitted, Lesson
-from bids_shresnet.methods.registry import RECIPES
+from bids_shresnet.io.safetensors import read_record, serialize_arrays
+from bids_shresnet.io.storage import hash_file, hold_lock, write_bytes, write_json, write_tsv
+from bids_shresnet.methods.harmonizer import FitResult, FitTask
+from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.checkpoint import read_state, state_to_bytes
 from bids_shresnet.network.distributed import agreed, first
-from bids_shresnet.network.schedules import State
-from bids_shresnet.network.training import Epoch
-from bids_shresnet.outputs.model_folder import CARD, SWEEP, TRAINING, Model, dataset_record, read_model
-from bids_shresnet.outputs.sidecars import software
+from bids_shresnet.network.schedules import TrainingState
+from bids_shresnet.network.training_loop import Epoch
+from bids_shresnet.outputs.model_folder import (
+    CARD_FILE,
+    RESBLOCKS_TSV,
+    TRAINING_TSV,
+    Model,
+    dataset_record,
+    read_model,
+)
+from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.pairs import Pair
-from bids_shresnet.runtime.progress import bar
+from bids_shresnet.runtime.progress import progress_bar
 from bids_shresnet.scans import Scanner, Shell
 from bids_shresnet.settings import METHOD_NAMES, Method
-from bids_shresnet.training.folds import FoldJob, lesson_of
+from bids_shresnet.training.folds import FoldJob, open_fold_subject
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +51,7 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
         }
         for job, record in records
     ]
-    write_tsv(folder / SWEEP, rows)
+    write_tsv(folder / RESBLOCKS_TSV, rows)
 
 
 def train_fold(job: FoldJob) -> bool:
@@ -52,75 +59,83 @@ def train_fold(job: FoldJob) -> bool:
 
     Only one job at a time fits a fold. Of processes that share a training all fit, and the first one writes.
     """
-    with one_job_at_a_time(job.file) if first() else nullcontext():
+    with hold_lock(job.file) if first() else nullcontext():
         done = agreed(is_fitted(job))
-        fitted = None if done else _fitted(job)
+        fitted = None if done else _fit_fold(job)
         if first():
             if fitted is not None:
                 _write_fold(job, fitted)
-            job.state.unlink(missing_ok=True)
+            job.state_file.unlink(missing_ok=True)
     return not done
 
 
 def is_fitted(job: FoldJob) -> bool:
     """Whether its files are there and are of what it would be fitted on."""
-    complete = job.file.exists() and (job.guard.exists() or not job.guarded)
+    complete = job.file.exists() and (job.novelty_file.exists() or not job.has_novelty_detector)
     return complete and bool(read_record(str(job.file))["inputs"] == job.digest)
 
 
-def _fitted(job: FoldJob) -> Fitted:
+def _fit_fold(job: FoldJob) -> FitResult:
     """Fit, going on where the same fit was stopped before."""
-    subjects = {subject: lesson_of(job, subject) for subject in (*job.split.training, *job.split.validation)}
+    subjects = {
+        subject: open_fold_subject(job, subject)
+        for subject in (*job.split.training, *job.split.validation)
+    }
     inputs = job.digest
-    with bar(job.training.max_epochs, f"{job.method} fold {job.number}", "epoch") as shown:
+    with progress_bar(job.training.max_epochs, f"{job.method} fold {job.number}", "epoch") as shown:
 
         def on_epoch(epoch: Epoch) -> None:
             shown.update()
             shown.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
             logger.debug("%s fold %d, epoch %d: %s", job.method, job.number, epoch.epoch, epoch)
 
-        def save(state: State) -> None:
+        def save(state: TrainingState) -> None:
             if first():
-                write_bytes(job.state, state_to_bytes(state, inputs))
+                write_bytes(job.state_file, state_to_bytes(state, inputs))
 
-        lesson = Lesson(
+        lesson = FitTask(
             training=[subjects[subject] for subject in job.split.training],
             validation=subjects[job.split.validation[0]],
             shells=job.shells,
-            missing=job.missing,
+            missing_shells=job.missing_shells,
             network=job.network,
             schedule=job.training,
             seed=job.seed + job.number,
             device=job.device,
             on_epoch=on_epoch,
-            saved=_saved(job, inputs),
-            save=save,
+            saved_state=_read_saved_state(job, inputs),
+            save_state=save,
         )
-        return RECIPES[job.method].fit(lesson)
+        return METHOD_SPECS[job.method].fit(lesson)
 
 
-def _write_fold(job: FoldJob, fitted: Fitted) -> None:
+def _write_fold(job: FoldJob, fitted: FitResult) -> None:
     """The guard first: a fold whose weights are there is whole."""
-    if job.guarded:
-        seen = (lesson_of(job, subject).source for subject in (*job.split.training, *job.split.validation))
-        novelty = fit_novelty(seen, seed=job.seed)
-        write_bytes(job.guard, to_bytes(novelty.arrays(), {"inputs": job.digest}))
+    if job.has_novelty_detector:
+        seen = (
+            open_fold_subject(job, subject).source
+            for subject in (*job.split.training, *job.split.validation)
+        )
+        novelty = fit_novelty_detector(seen, seed=job.seed)
+        write_bytes(job.novelty_file, serialize_arrays(novelty.arrays(), {"inputs": job.digest}))
     record = {
         "inputs": job.digest,
         "method": job.method,
         "harmonizer": fitted.harmonizer.record(),
-        "best": fitted.best,
+        "best": fitted.best_epoch,
         "epochs": [asdict(epoch) for epoch in fitted.epochs],
         "notes": dict(fitted.notes or {}),
     }
-    write_bytes(job.file, to_bytes(fitted.harmonizer.arrays(), record))
+    write_bytes(job.file, serialize_arrays(fitted.harmonizer.arrays(), record))
 
 
-def _saved(job: FoldJob, inputs: str) -> State | None:
+def _read_saved_state(job: FoldJob, inputs_digest: str) -> TrainingState | None:
     """The state of the same training that was stopped, if there is one."""
-    state = read_state(str(job.state), inputs) if job.state.exists() else None
+    state = read_state(str(job.state_file), inputs_digest) if job.state_file.exists() else None
     if state is not None:
-        logger.info("%s, fold %d: goes on after epoch %d", job.method, job.number, len(state["epochs"]))
+        logger.info(
+            "%s, fold %d: goes on after epoch %d", job.method, job.number, len(state["epochs"])
+        )
     return state
 
 
@@ -129,8 +144,8 @@ def write_model(
     jobs: Sequence[FoldJob],
     method: Method,
     dataset: Path,
-    target: Sequence[Shell],
-    missing: Sequence[FoldJob] = (),
+    target_shells: Sequence[Shell],
+    missing_shell_jobs: Sequence[FoldJob] = (),
 ) -> Model:
     """Write training.tsv and, last, model.json: from then on the folder is a model.
 
@@ -139,56 +154,74 @@ def write_model(
     folder = jobs[0].folder
     records = {job.number: read_record(str(job.file)) for job in jobs}
     rows = [{"fold": job.number} | epoch for job in jobs for epoch in records[job.number]["epochs"]]
-    write_tsv(folder / TRAINING, rows, ["fold", *(field.name for field in fields(Epoch))])
+    write_tsv(folder / TRAINING_TSV, rows, ["fold", *(field.name for field in fields(Epoch))])
     orders = [shell.sh_order for shell in jobs[0].shells]
-    shells = _shells(pair, [Shell(s.bvalue, order) for s, order in zip(target, orders, strict=True)])
-    folds = [_fold(job, records[job.number]) for job in jobs]
-    for fold, job in zip(folds, missing, strict=False):
-        fold["MissingShells"] = {"File": job.file.name, "SHA256": sha256(job.file)}
+    shells = _read_shell_records(
+        pair, [Shell(s.bvalue, order) for s, order in zip(target_shells, orders, strict=True)]
+    )
+    folds = [_fold_record(job, records[job.number]) for job in jobs]
+    for fold, job in zip(folds, missing_shell_jobs, strict=False):
+        fold["MissingShells"] = {"File": job.file.name, "SHA256": hash_file(job.file)}
     card = {
         "Name": pair.name,
         "Description": f"Turns the diffusion signal of {pair.source.label} into that of {pair.target.label}.",
         "Method": method,
         "MethodName": METHOD_NAMES[method],
         "FittedAs": jobs[0].method,
-        "SourceScanner": _scanner(pair.source),
-        "TargetScanner": _scanner(pair.target),
-        "SHBasis": BASIS,
-        "SHSmoothing": SMOOTHING,
-        "Shells": [{"SourceBValue": here.bvalue, **shell} for here, shell in zip(jobs[0].shells, shells, strict=True)],
-        **({"MissingShells": _shells(pair, missing[0].missing)} if missing else {}),
+        "SourceScanner": _scanner_record(pair.source),
+        "TargetScanner": _scanner_record(pair.target),
+        "SHBasis": SH_BASIS_NAME,
+        "SHSmoothing": LAPLACE_BELTRAMI_WEIGHT,
+        "Shells": [
+            {"SourceBValue": here.bvalue, **shell}
+            for here, shell in zip(jobs[0].shells, shells, strict=True)
+        ],
+        **(
+            {"MissingShells": _read_shell_records(pair, missing_shell_jobs[0].missing_shells)}
+            if missing_shell_jobs
+            else {}
+        ),
         "Network": asdict(jobs[0].network),
         "Harmonizer": records[jobs[0].number]["harmonizer"],
         "Training": asdict(jobs[0].training),
         "Seed": jobs[0].seed,
         "Dataset": dataset_record(dataset),
-        "Subjects": dict(jobs[0].inputs),
+        "Subjects": dict(jobs[0].input_digests),
         "Folds": folds,
-        "Software": software(),
+        "Software": package_versions(),
     }
-    write_json(folder / CARD, card)
+    write_json(folder / CARD_FILE, card)
     return read_model(folder)
 
 
-def other_settings(model: Model, config: Config) -> str:
+def settings_difference(model: Model, config: Config) -> str:
     """Settings of a trained model that are not those of the command line, as text; empty if there are none."""
     asked = {**asdict(config.training), **asdict(config.network), "random_seed": config.random_seed}
     card = model.card
     had = {**card["Training"], **card["Network"], "random_seed": card["Seed"]}
     if config.predict_missing_shells and not model.missing_shells:
-        asked, had = asked | {"predict_missing_shells": True}, had | {"predict_missing_shells": False}
-    if RECIPES[config.method].fitted_as != card["FittedAs"]:
+        asked, had = (
+            asked | {"predict_missing_shells": True},
+            had | {"predict_missing_shells": False},
+        )
+    if METHOD_SPECS[config.method].fitted_method != card["FittedAs"]:
         asked, had = asked | {"method": config.method}, had | {"method": card["FittedAs"]}
-    return ", ".join(f"{name} {had.get(name)}" for name, value in asked.items() if had.get(name) != value)
+    return ", ".join(
+        f"{name} {had.get(name)}" for name, value in asked.items() if had.get(name) != value
+    )
 
 
-def _fold(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
+def _fold_record(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
     best = record["epochs"][record["best"]] if record["epochs"] else None
-    losses = {"TrainingLoss": best["training_loss"], "ValidationLoss": best["validation_loss"]} if best else {}
+    losses = (
+        {"TrainingLoss": best["training_loss"], "ValidationLoss": best["validation_loss"]}
+        if best
+        else {}
+    )
     return {
         "File": job.file.name,
-        "SHA256": sha256(job.file),
-        "Novelty": {"File": job.guard.name, "SHA256": sha256(job.guard)},
+        "SHA256": hash_file(job.file),
+        "Novelty": {"File": job.novelty_file.name, "SHA256": hash_file(job.novelty_file)},
         "Training": list(job.split.training),
         "Validation": list(job.split.validation),
         "Test": list(job.split.test),
@@ -198,20 +231,20 @@ def _fold(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shells(pair: Pair, shells: Sequence[Shell]) -> list[dict[str, Any]]:
+def _read_shell_records(pair: Pair, shells: Sequence[Shell]) -> list[dict[str, Any]]:
     """Shells of the target; their directions are those of the first subject's scan."""
-    dwi = read_dwi(pair.travelling[0][1])
+    dwi = read_dwi(pair.travelling_scans[0][1])
     return [
         {
             "TargetBValue": shell.bvalue,
             "SHOrder": shell.sh_order,
             "TargetDirections": dwi.bvecs[volumes].round(6).tolist(),
         }
-        for shell, volumes in zip(shells, volumes_of(dwi.bvals, shells), strict=True)
+        for shell, volumes in zip(shells, find_shell_volumes(dwi.bvals, shells), strict=True)
     ]
 
 
-def _scanner(scanner: Scanner) -> dict[str, str]:
+def _scanner_record(scanner: Scanner) -> dict[str, str]:
     """In the words of the sidecar it was named by."""
     return {
         "Label": scanner.label,

@@ -9,31 +9,36 @@ from pathlib import Path
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import NothingSelected
-from bids_shresnet.evaluation.evidence import read_evidence
+from bids_shresnet.evaluation.cross_validation import read_cross_validation
 from bids_shresnet.outputs.model_folder import Model, find_models
-from bids_shresnet.outputs.run_log import Run, Status
-from bids_shresnet.report.group import write_group
-from bids_shresnet.report.methods_text import write_boilerplate
-from bids_shresnet.report.subject import report_path, subjects_with_results, worth_a_report, write_subject_reports
-from bids_shresnet.runtime.scratch import scratch
+from bids_shresnet.outputs.run_log import Run, ScanStatus
+from bids_shresnet.report.group import write_group_report
+from bids_shresnet.report.methods_text import write_methods_text
+from bids_shresnet.report.subject import (
+    find_harmonized_subjects,
+    report_path,
+    subjects_to_report,
+    write_subject_reports,
+)
+from bids_shresnet.runtime.scratch import use_scratch_folder
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Found:
+class ReportableResults:
     """What an output has to report: cross-validated models, and subjects of which a scan was harmonized."""
 
     models: tuple[Model, ...]
     subjects: tuple[str, ...]
 
     @property
-    def proven(self) -> list[Model]:
+    def validated_models(self) -> list[Model]:
         """The models that were cross-validated."""
-        return [model for model in self.models if model.proof]
+        return [model for model in self.models if model.validation]
 
 
-def find(config: Config, root: Path) -> Found:
+def find_reportable_results(config: Config, root: Path) -> ReportableResults:
     """Look for what can be written again.
 
     Raises
@@ -41,37 +46,41 @@ def find(config: Config, root: Path) -> Found:
     NothingSelected
         If reports are asked for and there is nothing to report.
     """
-    subjects = tuple(s for s in subjects_with_results(root) if s in (config.participant_label or [s]))
-    found = Found(tuple(find_models(config.models or root / "models")), subjects)
-    if config.reports_only and not found.proven and not subjects:
+    subjects = tuple(
+        s for s in find_harmonized_subjects(root) if s in (config.participant_label or [s])
+    )
+    found = ReportableResults(tuple(find_models(config.models or root / "models")), subjects)
+    if config.reports_only and not found.validated_models and not subjects:
         msg = f"no model in {root} was cross-validated and no scan harmonized, so there is nothing to report"
         raise NothingSelected(msg)
     return found
 
 
-def write_again(found: Found, config: Config, this_run: Run) -> None:
+def write_reports(results: ReportableResults, config: Config, this_run: Run) -> None:
     """Write the methods text and, if asked for, the pages."""
     root = this_run.root
-    write_boilerplate(root, found.models)
+    write_methods_text(root, results.models)
     if config.reports_only:
-        with scratch(config.work_dir or root):
-            write_subject_reports(root, found.subjects)
-            if found.proven:  # last: it leads to the pages that are there
-                report(found.proven, root, this_run.command)
+        with use_scratch_folder(config.work_dir or root):
+            write_subject_reports(root, results.subjects)
+            if results.validated_models:  # last: it leads to the pages that are there
+                report_models(results.validated_models, root, this_run.command)
 
 
-def report(models: Sequence[Model], root: Path, command: str) -> None:
+def report_models(models: Sequence[Model], root: Path, command: str) -> None:
     """Tables, figures and group.html from what lies in the models' folders."""
-    for line in write_group(root, [read_evidence(model) for model in models if model.proof], command):
+    for line in write_group_report(
+        root, [read_cross_validation(model) for model in models if model.validation], command
+    ):
         logger.info("%s", line)
 
 
-def report_subjects(this_run: Run, rows: Sequence[Status]) -> None:
+def report_subjects(this_run: Run, rows: Sequence[ScanStatus]) -> None:
     """A page for each subject of which a scan was worked on; group.html, if it is there, leads to the new ones."""
     root = this_run.root
-    subjects = worth_a_report(root, [(row.subject, row.status) for row in rows])
+    subjects = subjects_to_report(root, [(row.subject, row.status) for row in rows])
     new = [subject for subject in subjects if not report_path(root, subject).exists()]
     if subjects:
         write_subject_reports(root, subjects)
     if new and (root / "group.html").exists():
-        report(find_models(root / "models"), root, this_run.command)
+        report_models(find_models(root / "models"), root, this_run.command)

@@ -18,11 +18,18 @@ import pytest
 from bids.layout import BIDSLayout
 
 from bids_shresnet.cli.app import main
-from bids_shresnet.io.storage import read_json, read_tsv, sha256, write_json
+from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
 from bids_shresnet.version import __version__
 
 VALIDATOR = Path(sys.executable).parent / "bids-validator-deno"
-TRAINING = ("--training.max-epochs", "2", "--training.adam-epochs", "1", "--training.voxels-per-epoch", "1000")
+TRAINING = (
+    "--training.max-epochs",
+    "2",
+    "--training.adam-epochs",
+    "1",
+    "--training.voxels-per-epoch",
+    "1000",
+)
 ONE_CORE = ("--nprocs", "1", "--omp-nthreads", "1")
 MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"
 TRAVELLING, APPLY_ONLY = ("01", "02", "03"), "04"
@@ -39,7 +46,9 @@ OUTPUTS = (  # of every source scan
         for extension in (".nii.gz", ".json")
     ),
 )
-UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in (".nii.gz", ".json"))  # of several folds
+UNCERTAINTY = tuple(
+    f"desc-uncertainty_dwimap{extension}" for extension in (".nii.gz", ".json")
+)  # of several folds
 COMPARED = ("sh_projection", "order_gain", "linear_rish", "shresnet_uncalibrated", "shresnet")
 FIGURES = (  # of every source scan
     *(f"{name}{time}" for name in ("fa", "md", "dwi", "colourFa") for time in ("Before", "After")),
@@ -75,13 +84,19 @@ def run(bids: Path, out: Path, *arguments: str, level: str = "participant") -> i
 
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file by its place."""
-    return {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hash_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def results(root: Path) -> dict[str, str]:
     """Digests of scans, figures and models: what a run is for, without its records of when and how."""
     every = digests(root).items()
-    return {n: v for n, v in every if n.startswith(("sub-", "models/from-")) and not n.endswith(".html")}
+    return {
+        n: v for n, v in every if n.startswith(("sub-", "models/from-")) and not n.endswith(".html")
+    }
 
 
 def latest(root: Path) -> Path:
@@ -121,19 +136,31 @@ def copied(finished: Finished, tmp_path: Path) -> Path:
 def test_a_run_succeeds_and_writes_all_that_is_promised_and_no_more(finished: Finished) -> None:
     assert finished.code == 0
     expected = {
-        str(finished.output(subject, name).relative_to(finished.root)) for subject in SUBJECTS for name in OUTPUTS
+        str(finished.output(subject, name).relative_to(finished.root))
+        for subject in SUBJECTS
+        for name in OUTPUTS
     } | {str(finished.output(APPLY_ONLY, name).relative_to(finished.root)) for name in UNCERTAINTY}
     figures = {name for name in digests(finished.root) if "/figures/" in name}
-    assert {name for name in results(finished.root) if name.startswith("sub-")} - figures == expected
+    assert {
+        name for name in results(finished.root) if name.startswith("sub-")
+    } - figures == expected
     for subject in SUBJECTS:
         names = (*FIGURES, *(["uncertainty"] if subject == APPLY_ONLY else BESIDE))
         stem = f"sub-{subject}/figures/sub-{subject}_ses-ge_desc-"
         drawn = ("power", *(() if subject == APPLY_ONLY else PLOTS))
-        files = {f"{stem}{name}_dwi.png" for name in names} | {f"{stem}{name}_dwi.svg" for name in drawn}
+        files = {f"{stem}{name}_dwi.png" for name in names} | {
+            f"{stem}{name}_dwi.svg" for name in drawn
+        }
         files.add(f"{stem}figures_dwi.json")
         assert {name for name in figures if name.startswith(f"sub-{subject}/")} == files
-    assert {path.name for path in finished.root.glob("*.html")} == {f"sub-{subject}.html" for subject in SUBJECTS}
-    folds = {f"models/{MODEL}/{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}
+    assert {path.name for path in finished.root.glob("*.html")} == {
+        f"sub-{subject}.html" for subject in SUBJECTS
+    }
+    folds = {
+        f"models/{MODEL}/{name}-0{number}.safetensors"
+        for name in ("fold", "novelty")
+        for number in (1, 2, 3)
+    }
     models = {f"models/{MODEL}/{name}" for name in ("model.json", "training.tsv")} | folds
     there = {name for name in digests(finished.root) if name.startswith("models/from-")}
     assert {name for name in there if not name.endswith(".lock")} == models
@@ -157,7 +184,9 @@ def test_grid_table_and_b0_volumes_are_the_inputs(finished: Finished, subject: s
     assert after.shape == before.shape
     for extension in (".bval", ".bvec"):
         written = np.loadtxt(finished.output(subject, f"desc-harmonized_dwi{extension}"))
-        np.testing.assert_allclose(written, np.loadtxt(finished.source(subject, extension)), atol=1e-5)
+        np.testing.assert_allclose(
+            written, np.loadtxt(finished.source(subject, extension)), atol=1e-5
+        )
     b0s = np.loadtxt(finished.source(subject, ".bval")) < 50
     np.testing.assert_array_equal(after.get_fdata()[..., b0s], before.get_fdata()[..., b0s])
     assert not np.array_equal(after.get_fdata()[..., ~b0s], before.get_fdata()[..., ~b0s])
@@ -173,9 +202,14 @@ def test_no_value_is_negative_or_no_number(finished: Finished, subject: str) -> 
 
 
 @pytest.mark.parametrize("subject", TRAVELLING)
-def test_a_travelling_subject_is_harmonized_by_a_fold_that_never_saw_it(finished: Finished, subject: str) -> None:
+def test_a_travelling_subject_is_harmonized_by_a_fold_that_never_saw_it(
+    finished: Finished, subject: str
+) -> None:
     used = read_json(finished.output(subject, "desc-harmonized_dwi.json"))["Harmonization"]
-    folds = {fold["File"]: fold for fold in read_json(finished.root / "models" / MODEL / "model.json")["Folds"]}
+    folds = {
+        fold["File"]: fold
+        for fold in read_json(finished.root / "models" / MODEL / "model.json")["Folds"]
+    }
     assert used["SubjectInTraining"]
     assert used["Networks"]
     for name in used["Networks"]:
@@ -201,7 +235,9 @@ def test_the_table_of_the_run_names_every_scan_of_the_input(finished: Finished) 
 def test_pybids_finds_the_harmonized_dwi_with_their_tables(finished: Finished) -> None:
     layout = BIDSLayout(finished.root, validate=False, is_derivative=True)
     found = layout.get(suffix="dwi", desc="harmonized", extension=".nii.gz")
-    assert [(file.entities["subject"], file.entities["session"]) for file in found] == [(s, "ge") for s in SUBJECTS]
+    assert [(file.entities["subject"], file.entities["session"]) for file in found] == [
+        (s, "ge") for s in SUBJECTS
+    ]
     for file in found:
         assert np.loadtxt(layout.get_bval(file.path)).shape == (file.get_image().shape[3],)
         assert np.loadtxt(layout.get_bvec(file.path)).shape == (3, file.get_image().shape[3])
@@ -211,7 +247,9 @@ def test_pybids_finds_the_harmonized_dwi_with_their_tables(finished: Finished) -
 def validated(root: Path) -> dict[str, Any]:
     """What the validator says of an output."""
     command = [VALIDATOR, root, "--format", "json"]
-    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout))
+    return dict(
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    )
 
 
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
@@ -221,19 +259,29 @@ def test_the_validator_finds_no_error_in_the_output(finished: Finished) -> None:
     assert sorted(report["summary"]["subjects"]) == list(SUBJECTS)
 
 
-def test_the_log_of_a_run_has_all_that_was_said_and_ends_with_a_line_a_subject(finished: Finished) -> None:
+def test_the_log_of_a_run_has_all_that_was_said_and_ends_with_a_line_a_subject(
+    finished: Finished,
+) -> None:
     log = (latest(finished.root) / "run.log").read_text()
     assert "scans are read through before any work" in log  # said before there was a log
-    assert "DEBUG bids_shresnet.training.train: shresnet fold 3, epoch 1:" in log  # in detail, though not on the screen
+    assert (
+        "DEBUG bids_shresnet.training.train: shresnet fold 3, epoch 1:" in log
+    )  # in detail, though not on the screen
     for subject in SUBJECTS:
         (line,) = [line for line in log.splitlines() if f": sub-{subject}: " in line]
         assert f"sub-{subject}_ses-ge_dwi.nii.gz done" in line
-        assert ("prisma_dwi.nii.gz left out (already the target scanner" in line) == (subject in TRAVELLING)
+        assert ("prisma_dwi.nii.gz left out (already the target scanner" in line) == (
+            subject in TRAVELLING
+        )
 
 
 def test_a_model_that_was_never_cross_validated_is_warned_of(finished: Finished) -> None:
-    assert f"{MODEL}: it was never cross-validated" in (latest(finished.root) / "run.log").read_text()
-    assert read_json(finished.output("01", "desc-harmonized_dwi.json"))["Harmonization"]["Proof"] == {}
+    assert (
+        f"{MODEL}: it was never cross-validated" in (latest(finished.root) / "run.log").read_text()
+    )
+    assert (
+        read_json(finished.output("01", "desc-harmonized_dwi.json"))["Harmonization"]["Proof"] == {}
+    )
 
 
 # --- runs after it ----------------------------------------------------------------------------------------------
@@ -243,7 +291,10 @@ def test_a_second_run_does_nothing_and_says_so(
     finished: Finished, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = copied / "derivatives/shresnet"
-    written = {path: path.stat().st_mtime_ns for path in (*map(root.joinpath, results(root)), *root.glob("sub-*.html"))}
+    written = {
+        path: path.stat().st_mtime_ns
+        for path in (*map(root.joinpath, results(root)), *root.glob("sub-*.html"))
+    }
     assert run(finished.bids, copied) == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert {root / name for name in results(root)} < set(written)
@@ -256,7 +307,19 @@ def test_the_record_of_a_run_repeats_it(finished: Finished, copied: Path) -> Non
     record = read_json(config)
     assert (record["bids_dir"], record["training"]["max_epochs"]) == (str(finished.bids), 2)
     elsewhere = copied.parent / "again"
-    assert main([str(finished.bids), str(elsewhere), "participant", "--config-file", str(config), "--dry-run"]) == 0
+    assert (
+        main(
+            [
+                str(finished.bids),
+                str(elsewhere),
+                "participant",
+                "--config-file",
+                str(config),
+                "--dry-run",
+            ]
+        )
+        == 0
+    )
 
 
 def damage(root: Path, *names: str) -> None:
@@ -294,7 +357,9 @@ def test_models_of_another_run_harmonize_the_same(finished: Finished, tmp_path: 
     assert used["Networks"] == ["fold-02.safetensors"]
 
 
-def test_saving_memory_changes_nothing_and_leaves_nothing(finished: Finished, tmp_path: Path) -> None:
+def test_saving_memory_changes_nothing_and_leaves_nothing(
+    finished: Finished, tmp_path: Path
+) -> None:
     assert run(finished.bids, tmp_path / "out", "--low-mem") == 0
     root = tmp_path / "out/derivatives/shresnet"
     assert results(root) == results(finished.root)
@@ -306,21 +371,27 @@ def test_group_trains_and_participant_then_loads(
 ) -> None:
     """Together they leave what `participant` alone does; the work folder given by the user is kept."""
     out, root, work = tmp_path / "out", tmp_path / "out/derivatives/shresnet", tmp_path / "work"
-    assert run(finished.bids, out, "--no-proof", "--work-dir", str(work), level="group") == 0
+    assert run(finished.bids, out, "--no-validation", "--work-dir", str(work), level="group") == 0
     assert not list(root.glob("sub-*"))
     assert not list(root.glob("group*"))
     assert (work / MODEL).is_dir()
-    models = {name: value for name, value in results(finished.root).items() if name.startswith("models")}
+    models = {
+        name: value for name, value in results(finished.root).items() if name.startswith("models")
+    }
     assert results(root) == models
     shutil.rmtree(work)
     capsys.readouterr()
     assert run(finished.bids, out, "--participant-label", "sub-03") == 0
     assert "trained before" in capsys.readouterr().err
-    scans = {name: value for name, value in results(finished.root).items() if name.startswith("sub-03")}
+    scans = {
+        name: value for name, value in results(finished.root).items() if name.startswith("sub-03")
+    }
     assert results(root) == models | scans
 
 
-def test_a_method_without_epochs_is_fitted_and_applied_like_the_network(finished: Finished, tmp_path: Path) -> None:
+def test_a_method_without_epochs_is_fitted_and_applied_like_the_network(
+    finished: Finished, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert run(finished.bids, out, "--method", "order_gain", "--participant-label", "03") == 0
     card = read_json(out / "derivatives/shresnet/models" / MODEL / "model.json")
@@ -347,7 +418,9 @@ def test_a_dry_run_for_programs_prints_one_document_and_nothing_else(
     assert set(said) == {"scanners", "scans", "pairs", "findings"}
     source, target = MODEL.removeprefix("from-").split("_to-")
     assert {pair["name"] for pair in said["pairs"]} == {MODEL, f"from-{target}_to-{source}"}
-    assert {scan["role"] for scan in said["scans"] if scan["subject"] == APPLY_ONLY} == {"to harmonize"}
+    assert {scan["role"] for scan in said["scans"] if scan["subject"] == APPLY_ONLY} == {
+        "to harmonize"
+    }
 
 
 # --- what a group proves ----------------------------------------------------------------------------------------
@@ -357,7 +430,9 @@ def test_a_dry_run_for_programs_prints_one_document_and_nothing_else(
 def proven(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root that a group run left, with some of the methods and a small sweep."""
     out = tmp_path_factory.mktemp("group")
-    assert run(phantom / "bids", out, "--methods", *COMPARED, "--resblocks", "0", level="group") == 0
+    assert (
+        run(phantom / "bids", out, "--methods", *COMPARED, "--resblocks", "0", level="group") == 0
+    )
     return out / "derivatives/shresnet"
 
 
@@ -372,16 +447,32 @@ def held_out(root: Path) -> list[dict[str, str]]:
     return read_tsv(root / "models" / MODEL / "heldout.tsv")
 
 
-def test_a_group_leaves_models_their_tables_a_report_with_figures_and_nothing_else(proven: Path) -> None:
-    files = {name for name in digests(proven) if not name.startswith(("logs/", "prov/")) and "/." not in name}
-    fold_files = {f"{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)}
+def test_a_group_leaves_models_their_tables_a_report_with_figures_and_nothing_else(
+    proven: Path,
+) -> None:
+    files = {
+        name
+        for name in digests(proven)
+        if not name.startswith(("logs/", "prov/")) and "/." not in name
+    }
+    fold_files = {
+        f"{name}-0{number}.safetensors" for name in ("fold", "novelty") for number in (1, 2, 3)
+    }
     tables = {"model.json", "training.tsv", "heldout.tsv", "orientation.tsv", "resblocks.tsv"}
     tables |= {"agreement.tsv", "agreement.safetensors", "rish.tsv"}
     models = {f"models/{MODEL}/{name}" for name in fold_files | tables}
     figures = {name for name in files if name.startswith("figures/")}
     assert models | set(GROUP) <= files
-    rest = {name for name in files - models - figures - set(GROUP) if not name.startswith("models/.")}
-    assert rest == {"dataset_description.json", "descriptions.tsv", "descriptions.json", ".bidsignore", "README.md"}
+    rest = {
+        name for name in files - models - figures - set(GROUP) if not name.startswith("models/.")
+    }
+    assert rest == {
+        "dataset_description.json",
+        "descriptions.tsv",
+        "descriptions.json",
+        ".bidsignore",
+        "README.md",
+    }
     assert {name.rsplit(".", 1)[1] for name in figures} == {"png", "svg"}
     assert not (proven / ".work").exists()
 
@@ -395,10 +486,14 @@ def test_the_validator_finds_no_error_in_what_a_group_leaves(proven: Path) -> No
 def test_proving_trains_the_same_networks(proven: Path, finished: Finished) -> None:
     for number in (1, 2, 3):
         for name in (f"fold-0{number}.safetensors", f"novelty-0{number}.safetensors"):
-            assert sha256(proven / "models" / MODEL / name) == sha256(finished.root / "models" / MODEL / name)
+            assert hash_file(proven / "models" / MODEL / name) == hash_file(
+                finished.root / "models" / MODEL / name
+            )
 
 
-def test_every_travelling_subject_is_judged_once_by_the_fold_that_never_saw_it(proven: Path) -> None:
+def test_every_travelling_subject_is_judged_once_by_the_fold_that_never_saw_it(
+    proven: Path,
+) -> None:
     rows = held_out(proven)
     folds = read_json(proven / "models" / MODEL / "model.json")["Folds"]
     assert {(row["subject"], row["fold"]) for row in rows} == {
@@ -407,7 +502,10 @@ def test_every_travelling_subject_is_judged_once_by_the_fold_that_never_saw_it(p
     places = [(row["subject"], row["method"], row["tissue"], row["quantity"]) for row in rows]
     assert len(places) == len(set(places))
     methods = {row["method"] for row in rows}
-    assert methods == {"nothing", *COMPARED}  # ComBat needs two subjects to learn from, and here is one
+    assert methods == {
+        "nothing",
+        *COMPARED,
+    }  # ComBat needs two subjects to learn from, and here is one
 
 
 def test_three_subjects_cannot_prove_anything_and_that_is_said_everywhere(proven: Path) -> None:
@@ -427,18 +525,21 @@ def test_the_groups_table_is_that_of_its_models(proven: Path) -> None:
 
 
 def test_a_second_group_run_does_nothing_heavy(
-    finished: Finished, proven_copy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    finished: Finished,
+    proven_copy: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = proven_copy / "derivatives/shresnet"
     before = {path: path.stat().st_mtime_ns for path in (root / "models").rglob("*.*")}
-    tables = [sha256(root / name) for name in GROUP[1:]]
+    tables = [hash_file(root / name) for name in GROUP[1:]]
     monkeypatch.setattr("bids_shresnet.runtime.workers.Workers.run", None)  # no job is needed
     assert run(finished.bids, proven_copy, "--methods", *COMPARED, level="group") == 0
     said = capsys.readouterr().err
     assert "trained before" in said
     assert "It cannot be proven" in said
     assert {path: path.stat().st_mtime_ns for path in (root / "models").rglob("*.*")} == before
-    assert [sha256(root / name) for name in GROUP[1:]] == tables
+    assert [hash_file(root / name) for name in GROUP[1:]] == tables
 
 
 def test_a_proof_that_was_interrupted_is_finished_with_the_same_result(
@@ -449,7 +550,10 @@ def test_a_proof_that_was_interrupted_is_finished_with_the_same_result(
     card = read_json(model / "model.json")
     write_json(model / "model.json", {key: value for key, value in card.items() if key != "Proof"})
     (model / "heldout.tsv").unlink()
-    assert run(finished.bids, proven_copy, "--methods", *COMPARED, "--resblocks", "0", level="group") == 0
+    assert (
+        run(finished.bids, proven_copy, "--methods", *COMPARED, "--resblocks", "0", level="group")
+        == 0
+    )
     said = capsys.readouterr().err
     assert "is evaluated" in said
     assert "is trained" not in said
@@ -460,14 +564,21 @@ def test_participant_repeats_the_proof_and_what_was_found_on_the_subject(
     finished: Finished, proven_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(finished.bids, proven_copy, "--participant-label", "03", "04") == 0
-    assert "not proven to be better than doing nothing (not enough subjects" in capsys.readouterr().err
+    assert (
+        "not proven to be better than doing nothing (not enough subjects" in capsys.readouterr().err
+    )
     root = proven_copy / "derivatives/shresnet"
     images = {name: value for name, value in results(root).items() if name.endswith("_dwi.nii.gz")}
-    assert images == {name: value for name, value in results(finished.root).items() if name in images}
+    assert images == {
+        name: value for name, value in results(finished.root).items() if name in images
+    }
     records = [
-        read_json(next(root.rglob(f"sub-{name}*_desc-harmonized_dwi.json")))["Harmonization"] for name in ("03", "04")
+        read_json(next(root.rglob(f"sub-{name}*_desc-harmonized_dwi.json")))["Harmonization"]
+        for name in ("03", "04")
     ]
-    assert [record["Proof"]["BetterThan"]["nothing"]["Answer"] for record in records] == ["not enough subjects"] * 2
+    assert [record["Proof"]["BetterThan"]["nothing"]["Answer"] for record in records] == [
+        "not enough subjects"
+    ] * 2
     expected = {
         (row["method"], f"{row['tissue']} {row['quantity']}"): float(row["nmse"])
         for row in held_out(root)
@@ -487,18 +598,28 @@ def test_what_is_not_proven_is_refused_where_proof_is_required(
 ) -> None:
     for out, reason in ((copied, "never cross-validated"), (proven_copy, "not enough subjects")):
         shutil.rmtree(out / "derivatives/shresnet/sub-01", ignore_errors=True)
-        assert run(finished.bids, out, "--require-proof", "--participant-label", "01") == 65
+        assert run(finished.bids, out, "--require-validation", "--participant-label", "01") == 65
         assert reason in capsys.readouterr().err
         assert not list((out / "derivatives/shresnet").glob("sub-01"))
 
 
-def test_reports_are_written_again_from_what_is_there(finished: Finished, copied: Path, proven_copy: Path) -> None:
+def test_reports_are_written_again_from_what_is_there(
+    finished: Finished, copied: Path, proven_copy: Path
+) -> None:
     root = proven_copy / "derivatives/shresnet"
-    before = {name: value for name, value in digests(root).items() if name.startswith(("group", "figures", "models"))}
+    before = {
+        name: value
+        for name, value in digests(root).items()
+        if name.startswith(("group", "figures", "models"))
+    }
     for name in (*GROUP, next(name for name in before if name.startswith("figures"))):
         (root / name).unlink()
     assert run(finished.bids, proven_copy, "--reports-only", level="group") == 0
-    after = {name: value for name, value in digests(root).items() if name.startswith(("group", "figures", "models"))}
+    after = {
+        name: value
+        for name, value in digests(root).items()
+        if name.startswith(("group", "figures", "models"))
+    }
     assert {k: v for k, v in after.items() if k != "group.html"} == {
         k: v
         for k, v in before.items()
@@ -512,7 +633,9 @@ def test_reports_are_written_again_from_what_is_there(finished: Finished, copied
     assert run(finished.bids, copied, "--reports-only", level="group") == 18
 
 
-def test_pages_of_subjects_are_written_again_from_what_is_there(finished: Finished, copied: Path) -> None:
+def test_pages_of_subjects_are_written_again_from_what_is_there(
+    finished: Finished, copied: Path
+) -> None:
     root = copied / "derivatives/shresnet"
     before = {path.name: path.read_text(encoding="utf-8") for path in root.glob("sub-*.html")}
     for name in before:
@@ -520,7 +643,9 @@ def test_pages_of_subjects_are_written_again_from_what_is_there(finished: Finish
     assert run(finished.bids, copied, "--reports-only", "--participant-label", "02") == 0
     assert {path.name for path in root.glob("sub-*.html")} == {"sub-02.html"}
     assert run(finished.bids, copied, "--reports-only") == 0
-    assert {path.name: path.read_text(encoding="utf-8") for path in root.glob("sub-*.html")} == before
+    assert {
+        path.name: path.read_text(encoding="utf-8") for path in root.glob("sub-*.html")
+    } == before
 
 
 def test_a_scan_that_fails_is_in_the_page_of_its_subject_with_its_traceback(
@@ -533,14 +658,16 @@ def test_a_scan_that_fails_is_in_the_page_of_its_subject_with_its_traceback(
         msg = "this scan is odd"
         raise ValueError(msg)
 
-    monkeypatch.setattr("bids_shresnet.workflow.harmonize_scans.derive", broken)
+    monkeypatch.setattr("bids_shresnet.workflow.harmonize_scans.write_tensor_maps", broken)
     assert run(finished.bids, copied, "--participant-label", "02") == 1
     page = (root / "sub-02.html").read_text(encoding="utf-8")
     assert "ValueError: this scan is odd" in page
     assert "Traceback (most recent call last)" in page
 
 
-def test_the_methods_text_says_what_was_done_and_cites_only_what_it_lists(finished: Finished, copied: Path) -> None:
+def test_the_methods_text_says_what_was_done_and_cites_only_what_it_lists(
+    finished: Finished, copied: Path
+) -> None:
     logs = copied / "derivatives/shresnet/logs"
     first = (logs / "CITATION.md").read_text()
     for name in ("CITATION.md", "CITATION.bib"):
@@ -561,7 +688,9 @@ def test_the_methods_text_says_what_was_done_and_cites_only_what_it_lists(finish
     assert set(re.findall(r"(?<!\w)@(\w+)", first)) == set(listed)
 
 
-def test_memory_and_device_are_checked_before_work(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_memory_and_device_are_checked_before_work(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert refused(bids, "--device", "cuda:99") == 64
     assert "torch" in capsys.readouterr().err
     assert refused(bids, "--mem", "much") == 64
@@ -594,13 +723,17 @@ def test_all_that_is_wrong_is_named_at_once(bids: Path, capsys: pytest.CaptureFi
     assert "sub-02_ses-prisma_dwi.bval" in said
 
 
-def test_a_dataset_without_a_pair_is_refused(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dataset_without_a_pair_is_refused(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(bids / "sub-03/ses-prisma")
     assert refused(bids) == 65
     assert "no scanner shares 3 subjects" in capsys.readouterr().err
 
 
-def test_a_participant_that_is_not_there_is_named(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_participant_that_is_not_there_is_named(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert refused(bids, "--participant-label", "01", "99") == 66
     assert "--participant-label 99" in capsys.readouterr().err
 
@@ -610,12 +743,16 @@ def test_a_missing_dataset_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert str(tmp_path / "nowhere") in capsys.readouterr().err
 
 
-def test_models_that_are_not_there_are_named(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_that_are_not_there_are_named(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert refused(bids, "--models", str(bids)) == 66
     assert str(bids) in capsys.readouterr().err
 
 
-def test_a_filter_that_leaves_no_scan_says_why(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_filter_that_leaves_no_scan_says_why(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert refused(bids, "--participant-label", "01", "--session-label", "prisma") == 18
     assert "already the target scanner" in capsys.readouterr().err
 

@@ -9,13 +9,15 @@ import pytest
 from boutiques.validator import DescriptorValidationError, validate_descriptor
 
 from bids_shresnet.cli.app import main
-from bids_shresnet.cli.boutiques import descriptor
+from bids_shresnet.cli.boutiques import make_descriptor
 from bids_shresnet.cli.parser import parse
 from bids_shresnet.config import Config
 
-FILE = Path(__file__).parent.parent.parent / "boutiques" / "descriptor.json"  # for those who look before they install
+FILE = (
+    Path(__file__).parent.parent.parent / "boutiques" / "descriptor.json"
+)  # for those who look before they install
 POSITIONALS = ["data", "out"]
-INPUTS = descriptor()["inputs"]
+INPUTS = make_descriptor()["inputs"]
 VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
 
 
@@ -25,14 +27,18 @@ CONTEXT = {"json": ["--dry-run"], "fold": ["--stage", "train"]}  # what a flag s
 def settings(kind: type, section: str = "") -> set[str]:
     hints = get_type_hints(kind)
     nested = {item.name for item in fields(kind) if is_dataclass(hints[item.name])}
-    own = {f"{section}{item.name}" for item in fields(kind)} - {f"{section}{name}" for name in nested}
+    own = {f"{section}{item.name}" for item in fields(kind)} - {
+        f"{section}{name}" for name in nested
+    }
     return own.union(*(settings(hints[name], f"{section}{name}.") for name in nested))
 
 
 def flat(config: Any) -> dict[str, Any]:
     own = {name: value for name, value in vars(config).items() if not is_dataclass(value)}
     sections = {name: vars(value) for name, value in vars(config).items() if is_dataclass(value)}
-    return own | {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
+    return own | {
+        f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()
+    }
 
 
 def test_every_setting_is_an_input_with_a_text() -> None:
@@ -41,17 +47,27 @@ def test_every_setting_is_an_input_with_a_text() -> None:
 
 
 def test_the_positionals_come_first_and_in_order() -> None:
-    assert [one["name"] for one in INPUTS if not one["optional"]] == ["bids_dir", "output_dir", "analysis_level"]
-    command = descriptor()["command-line"]
+    assert [one["name"] for one in INPUTS if not one["optional"]] == [
+        "bids_dir",
+        "output_dir",
+        "analysis_level",
+    ]
+    command = make_descriptor()["command-line"]
     assert command.startswith("bids-shresnet [BIDS_DIR] [OUTPUT_DIR] [ANALYSIS_LEVEL] ")
     assert all(command.count(one["value-key"]) == 1 for one in INPUTS)
     assert len({one["id"] for one in INPUTS}) == len(INPUTS)
 
 
-@pytest.mark.parametrize("one", [one for one in INPUTS if one["optional"]], ids=lambda one: one["id"])
-def test_a_flag_of_the_descriptor_is_one_of_the_command_line_and_sets_its_setting(one: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "one", [one for one in INPUTS if one["optional"]], ids=lambda one: one["id"]
+)
+def test_a_flag_of_the_descriptor_is_one_of_the_command_line_and_sets_its_setting(
+    one: dict[str, Any],
+) -> None:
     numbers = "4" if one.get("integer") else "0.5"
-    value = VALUES.get(one["name"], one.get("value-choices", ["x"])[-1] if one["type"] != "Number" else numbers)
+    value = VALUES.get(
+        one["name"], one.get("value-choices", ["x"])[-1] if one["type"] != "Number" else numbers
+    )
     given = [] if one["type"] == "Flag" else [value]
     context = CONTEXT.get(one["name"], [])
     flags = [one["command-line-flag"], *given]
@@ -65,7 +81,9 @@ def test_a_flag_of_the_descriptor_is_one_of_the_command_line_and_sets_its_settin
 
 def test_the_file_is_what_the_app_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--bids-exec-spec"]) == 0
-    assert capsys.readouterr().out == FILE.read_text(encoding="utf-8"), "run.py --bids-exec-spec > descriptor.json"
+    assert capsys.readouterr().out == FILE.read_text(encoding="utf-8"), (
+        "run.py --bids-exec-spec > descriptor.json"
+    )
 
 
 def test_boutiques_accepts_the_file_and_would_not_accept_any() -> None:

@@ -16,7 +16,9 @@ from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
 NUMBERS = st.integers(1, 10**6)
 RATES = st.floats(1e-6, 1)
 LABELS = st.lists(st.text("ab0+", min_size=1, max_size=3), max_size=3).map(tuple)
-PATHS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8).map(Path)
+PATHS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8
+).map(Path)
 SETTINGS = st.fixed_dictionaries(
     {
         "bids_dir": PATHS.map(Path("/data").joinpath),
@@ -33,13 +35,15 @@ SETTINGS = st.fixed_dictionaries(
         "method": st.sampled_from(METHODS),
         "methods": st.lists(st.sampled_from(METHODS), unique=True).map(tuple),
         "paper": st.booleans(),
-        "proof": st.booleans(),
+        "validation": st.booleans(),
         "resblocks": st.lists(st.integers(0, 9), max_size=3).map(tuple),
         "output_directions": st.sampled_from(["source", "target"]),
         "verbose": st.integers(0, 3),
     }
 )
-NETWORK = st.fixed_dictionaries({"resblocks": NUMBERS, "hidden": st.none() | NUMBERS, "skip": st.booleans()})
+NETWORK = st.fixed_dictionaries(
+    {"resblocks": NUMBERS, "hidden": st.none() | NUMBERS, "skip": st.booleans()}
+)
 TRAINING = st.fixed_dictionaries(
     {
         "folds": NUMBERS,
@@ -56,7 +60,9 @@ MINIMAL = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
 def test_a_record_rebuilds_its_configuration(
     setting: dict[str, Any], network: dict[str, Any], training: dict[str, Any]
 ) -> None:
-    config = Config(**setting, network=NetworkConfig(**network), training=TrainingConfig(**training))
+    config = Config(
+        **setting, network=NetworkConfig(**network), training=TrainingConfig(**training)
+    )
     assert from_record(to_record(config)) == config
     assert from_record(json.loads(json.dumps(to_record(config), allow_nan=False))) == config
 

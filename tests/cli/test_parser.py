@@ -14,7 +14,15 @@ from bids_shresnet.cli import app
 from bids_shresnet.cli.config_file import to_record
 from bids_shresnet.cli.parser import log_to_screen, parse, parse_levels
 from bids_shresnet.config import Config
-from bids_shresnet.errors import BadInput, Finding, InputMissing, NothingSelected, OutputError, UnknownLevel, UsageError
+from bids_shresnet.errors import (
+    BadInput,
+    Finding,
+    InputMissing,
+    NothingSelected,
+    OutputError,
+    UnknownLevel,
+    UsageError,
+)
 from bids_shresnet.settings import SLOPPY_TRAINING, TrainingConfig
 
 REQUIRED = ["data", "out", "participant"]
@@ -92,8 +100,8 @@ sys.exit(99 if heavy else code)
         (["--method", "shresnet_projected"], "method", "shresnet_projected"),
         (["--methods", "shresnet", "golkov"], "methods", ("shresnet", "golkov")),
         (["--resblocks", "1", "2", "4"], "resblocks", (1, 2, 4)),
-        (["--no-proof"], "proof", False),
-        (["--require-proof"], "require_proof", True),
+        (["--no-validation"], "validation", False),
+        (["--require-validation"], "require_validation", True),
         (["--abstain"], "abstain", True),
         (["--output-directions", "target"], "output_directions", "target"),
         (["--sh-order", "6"], "sh_order", 6),
@@ -102,11 +110,15 @@ sys.exit(99 if heavy else code)
         (["-vv"], "verbose", 2),
     ],
 )
-def test_a_flag_sets_its_field_and_no_other(arguments: list[str], field: str, value: object) -> None:
+def test_a_flag_sets_its_field_and_no_other(
+    arguments: list[str], field: str, value: object
+) -> None:
     plain = Config(Path("data"), Path("out"), "participant")
     found = parse([*REQUIRED, *arguments])
     assert getattr(found, field) == value
-    assert {k: v for k, v in vars(found).items() if k != field} == {k: v for k, v in vars(plain).items() if k != field}
+    assert {k: v for k, v in vars(found).items() if k != field} == {
+        k: v for k, v in vars(plain).items() if k != field
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,7 +152,11 @@ def test_settings_of_network_and_training_are_flags_too(
 )
 def test_flags_may_stand_before_and_between_the_three_positionals(arguments: list[str]) -> None:
     found = parse(arguments)
-    assert (found.bids_dir, found.output_dir, found.analysis_level) == (Path("data"), Path("out"), "participant")
+    assert (found.bids_dir, found.output_dir, found.analysis_level) == (
+        Path("data"),
+        Path("out"),
+        "participant",
+    )
     assert found.participant_label == ("01", "02")
 
 
@@ -166,7 +182,9 @@ def test_nonsense_ends_with_64_and_is_named(
 
 @pytest.mark.parametrize("flag", ["-h", "--help", "--version"])
 def test_help_and_version_load_nothing_heavy(flag: str) -> None:
-    found = subprocess.run([sys.executable, "-c", CODE_AND_TORCH, flag], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", CODE_AND_TORCH, flag], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stderr
     assert ("bids_shresnet" if flag == "--version" else "--participant-label") in found.stdout
 
@@ -177,7 +195,7 @@ def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
         "01",
         "--nprocs",
         "2",
-        "--no-proof",
+        "--no-validation",
         "--method",
         "golkov",
         "--training.folds",
@@ -188,7 +206,11 @@ def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
     first = parse([*REQUIRED, *arguments])
     file = tmp_path / "config.json"
     file.write_text(json.dumps(to_record(first)))
-    for flag in (["--config-file", str(file)], [f"--config-file={file}"], ["--config_file", str(file)]):
+    for flag in (
+        ["--config-file", str(file)],
+        [f"--config-file={file}"],
+        ["--config_file", str(file)],
+    ):
         assert parse(flag) == first
 
 
@@ -201,11 +223,17 @@ def test_a_recorded_run_as_in_the_paper_runs_again_as_it_was(tmp_path: Path) -> 
 
 def test_what_is_given_beside_a_recorded_configuration_wins(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
-    file.write_text(json.dumps(to_record(parse([*REQUIRED, "--nprocs", "2", "--training.folds", "4"]))))
+    file.write_text(
+        json.dumps(to_record(parse([*REQUIRED, "--nprocs", "2", "--training.folds", "4"])))
+    )
     found = parse(["--config-file", str(file), "--nprocs", "5"])
     assert (found.nprocs, found.training.folds, found.bids_dir) == (5, 4, Path("data"))
     moved = parse(["other", "elsewhere", "group", "--config-file", str(file)])
-    assert (moved.bids_dir, moved.output_dir, moved.analysis_level) == (Path("other"), Path("elsewhere"), "group")
+    assert (moved.bids_dir, moved.output_dir, moved.analysis_level) == (
+        Path("other"),
+        Path("elsewhere"),
+        "group",
+    )
     assert moved.nprocs == 2
 
 
@@ -220,16 +248,25 @@ def test_a_configuration_file_that_is_missing_or_not_named_is_said(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("level", "is_"),
-    [("participant", "participant"), ("subject", "participant"), ("group", "group"), ("dataset", "group")],
+    [
+        ("participant", "participant"),
+        ("subject", "participant"),
+        ("group", "group"),
+        ("dataset", "group"),
+    ],
 )
-def test_a_level_may_be_called_as_the_execution_specification_calls_it(level: str, is_: str) -> None:
+def test_a_level_may_be_called_as_the_execution_specification_calls_it(
+    level: str, is_: str
+) -> None:
     assert parse(["data", "out", level]).analysis_level == is_
 
 
 @pytest.mark.parametrize("levels", ["participant group", "group participant", "subject dataset"])
 def test_several_levels_are_run_with_the_same_flags_and_the_group_first(levels: str) -> None:
     found = parse_levels(["data", "out", *levels.split(), "--nprocs", "2"])
-    assert found == [parse(["data", "out", level, "--nprocs", "2"]) for level in ("group", "participant")]
+    assert found == [
+        parse(["data", "out", level, "--nprocs", "2"]) for level in ("group", "participant")
+    ]
 
 
 def test_each_level_is_run_and_the_worst_exit_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +345,9 @@ def test_what_is_asked_for_decides_the_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("verbose", "expected"), [(0, ["info"]), (1, ["info"]), (2, ["debug", "info"])])
+@pytest.mark.parametrize(
+    ("verbose", "expected"), [(0, ["info"]), (1, ["info"]), (2, ["debug", "info"])]
+)
 def test_the_log_is_on_the_screen_while_the_body_runs(
     verbose: int, expected: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,9 @@ from bids_shresnet.outputs.layout import output_root
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples/slurm"
-SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+SHELLCHECK = shutil.which(
+    "shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+)
 PAIR = "SIGNAEXCITE000000PHANTMR1:Prisma99001"
 FLAGS = ("--methods", "patch_linear", "--training.max-epochs", "3", "--session-label", "ge")
 STAGES = ("prepare", "train", "evaluate", "participant")
@@ -27,7 +29,10 @@ STAGES = ("prepare", "train", "evaluate", "participant")
 def planned(phantom: Path, folder: Path, *options: str, flags: tuple[str, ...] = FLAGS) -> Path:
     """Folder of the scripts of the tests' phantom."""
     scripts = folder / "slurm"
-    assert main([str(phantom / "bids"), str(folder / "out"), str(scripts), *options, "--", *flags]) == 0
+    assert (
+        main([str(phantom / "bids"), str(folder / "out"), str(scripts), *options, "--", *flags])
+        == 0
+    )
     return scripts
 
 
@@ -38,13 +43,18 @@ def stand_ins(folder: Path, **programs: str) -> dict[str, str]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/bash\n{text}\n")
         path.chmod(0o755)
-    return os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "SLURM_CPUS_PER_TASK": "1"}
+    return os.environ | {
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_CPUS_PER_TASK": "1",
+    }
 
 
 def told(script: Path, folder: Path, **variables: str) -> list[str]:
     """What a batch script tells the app."""
     environment = stand_ins(folder, bids_shresnet='printf "%s\\n" "$@"') | variables
-    found = subprocess.run(["bash", str(script)], env=environment, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["bash", str(script)], env=environment, capture_output=True, text=True, check=True
+    )
     return found.stdout.splitlines()
 
 
@@ -64,19 +74,31 @@ def test_every_task_is_a_command_on_its_unit_with_the_flags_that_were_given(
     text = script.read_text()
     assert (f"#SBATCH --array=0-{len(units) - 1}\n" in text) == (stage != "evaluate")
     for number, unit in enumerate(units):
-        config = parse(told(script, tmp_path, SLURM_ARRAY_TASK_ID=str(number), SLURM_MEM_PER_NODE="900"))
+        config = parse(
+            told(script, tmp_path, SLURM_ARRAY_TASK_ID=str(number), SLURM_MEM_PER_NODE="900")
+        )
         assert config.bids_dir == phantom / "bids"
         assert config.stage == ("all" if stage == "participant" else stage)
         assert config.pair == (PAIR,)
         assert unit == (config.fold if stage == "train" else config.participant_label)
-        assert (config.method, config.training.max_epochs, config.session_label) == ("shresnet", 3, ("ge",))
+        assert (config.method, config.training.max_epochs, config.session_label) == (
+            "shresnet",
+            3,
+            ("ge",),
+        )
         assert (config.nprocs, config.omp_nthreads, config.mem) == (1, 1, "900")
 
 
-def test_each_stage_waits_until_the_one_before_has_ended_well(phantom: Path, tmp_path: Path) -> None:
+def test_each_stage_waits_until_the_one_before_has_ended_well(
+    phantom: Path, tmp_path: Path
+) -> None:
     scripts = planned(phantom, tmp_path)
-    environment = stand_ins(tmp_path, sbatch=f'echo "$@" >> {tmp_path}/log; basename "${{@: -1}}" .sbatch')
-    subprocess.run(["bash", str(scripts / "submit.sh")], env=environment, check=True, capture_output=True)
+    environment = stand_ins(
+        tmp_path, sbatch=f'echo "$@" >> {tmp_path}/log; basename "${{@: -1}}" .sbatch'
+    )
+    subprocess.run(
+        ["bash", str(scripts / "submit.sh")], env=environment, check=True, capture_output=True
+    )
     lines = (tmp_path / "log").read_text().splitlines()
     assert [Path(line.split()[-1]).stem for line in lines] == list(STAGES)
     waits = [[word for word in line.split() if word.startswith("--dependency")] for line in lines]
@@ -98,15 +120,27 @@ STOPS = 'trap "exit 75" USR1 TERM'
     ],
 )
 def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is_not(
-    hears: str, number: signal.Signals, restarts: str, code: int, queued: bool, phantom: Path, tmp_path: Path
+    hears: str,
+    number: signal.Signals,
+    restarts: str,
+    code: int,
+    queued: bool,
+    phantom: Path,
+    tmp_path: Path,
 ) -> None:
     environment = stand_ins(
         tmp_path,
         bids_shresnet=APP.format(hears=hears, folder=tmp_path),
         scontrol=f'echo "$@" > {tmp_path}/queued',
     )
-    environment |= {"SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "17", "SLURM_RESTART_COUNT": restarts}
-    with subprocess.Popen(["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment) as job:
+    environment |= {
+        "SLURM_ARRAY_TASK_ID": "0",
+        "SLURM_JOB_ID": "17",
+        "SLURM_RESTART_COUNT": restarts,
+    }
+    with subprocess.Popen(
+        ["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment
+    ) as job:
         deadline = time.monotonic() + 100
         while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -119,7 +153,9 @@ def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is
 
 def test_a_failed_task_fails(phantom: Path, tmp_path: Path) -> None:
     environment = stand_ins(tmp_path, bids_shresnet="exit 65") | {"SLURM_ARRAY_TASK_ID": "0"}
-    job = subprocess.run(["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment, check=False)
+    job = subprocess.run(
+        ["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment, check=False
+    )
     assert job.returncode == 65
 
 
@@ -129,25 +165,40 @@ def test_rerun_submits_what_is_missing_and_nothing_else(
     planned(phantom, tmp_path)
     capsys.readouterr()
     for subject in ("01", "04"):
-        done = output_root(tmp_path / "out") / f"sub-{subject}/ses-ge/dwi/sub-{subject}_ses-ge_desc-harmonized_dwi.json"
+        done = (
+            output_root(tmp_path / "out")
+            / f"sub-{subject}/ses-ge/dwi/sub-{subject}_ses-ge_desc-harmonized_dwi.json"
+        )
         done.parent.mkdir(parents=True)
         done.touch()
     planned(phantom, tmp_path, "--rerun")
-    arrays = {line.split("=")[0]: line for line in capsys.readouterr().out.splitlines() if "sbatch" in line}
+    arrays = {
+        line.split("=")[0]: line
+        for line in capsys.readouterr().out.splitlines()
+        if "sbatch" in line
+    }
     assert "--array=0,1,2 " in arrays["prepare"]
     assert "--array=0,1,2 " in arrays["train"]
     assert "--array" not in arrays["evaluate"]
     assert "--array=1,2 " in arrays["participant"]
 
 
-def test_a_container_sees_the_folders_that_the_settings_name_and_no_others(phantom: Path, tmp_path: Path) -> None:
+def test_a_container_sees_the_folders_that_the_settings_name_and_no_others(
+    phantom: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "map.tsv"
     table.write_text("scan\tscanner\nses-ge\tGE\nses-prisma\tPrisma\n")
     flags = ("--scanner-map", str(table), "-w", str(tmp_path / "work"))
     scripts = planned(phantom, tmp_path, "--sif", str(tmp_path / "a b.sif"), flags=flags)
-    environment = stand_ins(tmp_path, apptainer='printf "%s\\n" "$@"') | {"SLURM_ARRAY_TASK_ID": "0"}
+    environment = stand_ins(tmp_path, apptainer='printf "%s\\n" "$@"') | {
+        "SLURM_ARRAY_TASK_ID": "0"
+    }
     found = subprocess.run(
-        ["bash", str(scripts / "train.sbatch")], env=environment, capture_output=True, text=True, check=True
+        ["bash", str(scripts / "train.sbatch")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     assert found[:3] == ["run", "--containall", "--cleanenv"]
     binds = {found[at + 1] for at, word in enumerate(found) if word == "--bind"}
@@ -170,7 +221,12 @@ def printed(phantom: Path, folder: Path) -> dict[str, str]:
     """The example's scripts: the phantom of the tests as /study/bids, all below /study."""
     bids = folder / "bids"
     bids.symlink_to(phantom / "bids")
-    command = [str(bids), str(folder / "derivatives"), str(folder / "slurm"), "--sbatch=--partition=long"]
+    command = [
+        str(bids),
+        str(folder / "derivatives"),
+        str(folder / "slurm"),
+        "--sbatch=--partition=long",
+    ]
     assert main([*command, "--", "--methods", "linear_rish", "patch_linear"]) == 0
     files = [path for path in (folder / "slurm").iterdir() if path.is_file()]
     return {path.name: path.read_text().replace(str(folder), "/study") for path in files}
@@ -191,7 +247,10 @@ def test_the_scripts_have_no_fault_that_shellcheck_knows(phantom: Path, tmp_path
     bare = planned(phantom, tmp_path)
     contained = planned(phantom, tmp_path / "contained", "--sif", "/a.sif")
     files = [
-        str(path) for folder in (bare, contained) for path in folder.iterdir() if path.suffix in (".sh", ".sbatch")
+        str(path)
+        for folder in (bare, contained)
+        for path in folder.iterdir()
+        if path.suffix in (".sh", ".sbatch")
     ]
     assert len(files) == 2 * len(STAGES) + 2
     found = subprocess.run([str(SHELLCHECK), *files], capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_shresnet.phantom.anatomy import Atlas, Person, SmoothField, build_atlas
 from bids_shresnet.phantom.atlas import read_atlas
-from bids_shresnet.phantom.head import CENTRE, FIELD_OF_VIEW, Session
+from bids_shresnet.phantom.head import FIELD_OF_VIEW_MM, HEAD_CENTRE_MM, PhantomSession
 from bids_shresnet.scans import Dwi
 from tests.datasets import spiral
 
@@ -38,13 +38,15 @@ def lay_down(
     rotation: Float[np.ndarray, "3 3"] = NO_TURN,
     shift: Float[np.ndarray, " 3"] = NO_SHIFT,
     distortion: SmoothField = STILL,
-) -> Session:
+) -> PhantomSession:
     """A head on a grid of our own choice: `tilt` turns the grid, `rotation` and `shift` the head."""
-    shape = np.ceil(FIELD_OF_VIEW / voxel_mm).astype(int)
+    shape = np.ceil(FIELD_OF_VIEW_MM / voxel_mm).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = tilt * voxel_mm
-    affine[:3, 3] = CENTRE - affine[:3, :3] @ ((shape - 1) / 2)
-    return Session((int(shape[0]), int(shape[1]), int(shape[2])), affine, rotation, shift, distortion)
+    affine[:3, 3] = HEAD_CENTRE_MM - affine[:3, :3] @ ((shape - 1) / 2)
+    return PhantomSession(
+        (int(shape[0]), int(shape[1]), int(shape[2])), affine, rotation, shift, distortion
+    )
 
 
 def series(
@@ -56,7 +58,9 @@ def series(
     """A series of one b0 volume and S/S0 = `relative`."""
     b0 = np.broadcast_to(np.asarray(s0, np.float32), relative.shape[:3])[..., None]
     data = np.concatenate([b0, b0 * relative], axis=3).astype(np.float32)
-    return Dwi(data, np.eye(4), np.concatenate([[0.0], bvals]), np.concatenate([np.zeros((1, 3)), bvecs]))
+    return Dwi(
+        data, np.eye(4), np.concatenate([[0.0], bvals]), np.concatenate([np.zeros((1, 3)), bvecs])
+    )
 
 
 def sphere(count: int) -> Float[np.ndarray, "count 3"]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.attenuation import attenuation, mean_b0
+from bids_shresnet.diffusion.attenuation import compute_attenuation, mean_b0
 from bids_shresnet.scans import Dwi
 from tests.diffusion.heads import sphere
 
@@ -32,10 +32,10 @@ def random_decay() -> Float[np.ndarray, "x y z n"]:
 
 
 def test_mono_exponential_decay_comes_back_volume_for_volume() -> None:
-    relative = attenuation(scan(decay()), EVERYWHERE)
+    relative = compute_attenuation(scan(decay()), EVERYWHERE)
     expected = [1, np.exp(-0.7), np.exp(-0.7), 1, np.exp(-1.4), np.exp(-1.4)]
     np.testing.assert_allclose(relative.signal, np.broadcast_to(expected, (12, 6)), rtol=1e-6)
-    assert relative.clipped == 0
+    assert relative.clipped_share == 0
 
 
 def test_s0_is_the_mean_of_the_volumes_below_the_threshold() -> None:
@@ -45,24 +45,26 @@ def test_s0_is_the_mean_of_the_volumes_below_the_threshold() -> None:
 
 def test_receive_profile_and_gain_cancel() -> None:
     profile = np.random.default_rng(1).uniform(0.3, 3, (*GRID, 1))
-    plain = attenuation(scan(random_decay()), EVERYWHERE)
-    profiled = attenuation(scan(7 * profile * random_decay()), EVERYWHERE)
+    plain = compute_attenuation(scan(random_decay()), EVERYWHERE)
+    profiled = compute_attenuation(scan(7 * profile * random_decay()), EVERYWHERE)
     np.testing.assert_allclose(profiled.signal, plain.signal, rtol=1e-5)
-    assert profiled.clipped == plain.clipped
+    assert profiled.clipped_share == plain.clipped_share
 
 
 def test_voxels_of_the_mask_come_in_the_order_of_the_array() -> None:
     mask = np.random.default_rng(2).uniform(size=GRID) > 0.5
-    everywhere = attenuation(scan(random_decay()), EVERYWHERE).signal.reshape(*GRID, 6)
-    np.testing.assert_array_equal(attenuation(scan(random_decay()), mask).signal, everywhere[mask])
+    everywhere = compute_attenuation(scan(random_decay()), EVERYWHERE).signal.reshape(*GRID, 6)
+    np.testing.assert_array_equal(
+        compute_attenuation(scan(random_decay()), mask).signal, everywhere[mask]
+    )
 
 
 def test_share_of_weighted_values_outside_0_to_1_is_counted_and_they_are_clipped() -> None:
     data = decay()
     data[0, 0, 0, 1], data[1, 2, 1, 5], data[1, 1, 0, 4] = 600, 501, -1
     data[0, 1, 1, [0, 3]] = 400, 600  # noise of a b0 volume is nobody's fault
-    relative = attenuation(scan(data), EVERYWHERE)
-    assert relative.clipped == pytest.approx(3 / (12 * 4))
+    relative = compute_attenuation(scan(data), EVERYWHERE)
+    assert relative.clipped_share == pytest.approx(3 / (12 * 4))
     signal = relative.signal.reshape(*GRID, 6)
     assert (signal[0, 0, 0, 1], signal[1, 2, 1, 5], signal[1, 1, 0, 4]) == (1, 1, 0)
 
@@ -71,7 +73,7 @@ def test_share_of_weighted_values_outside_0_to_1_is_counted_and_they_are_clipped
 def test_voxel_without_s0_is_zero_and_the_others_do_not_care(s0: float) -> None:
     data = decay()
     data[0, 1, 0, [0, 3]] = s0
-    signal = attenuation(scan(data), EVERYWHERE).signal.reshape(*GRID, 6)
+    signal = compute_attenuation(scan(data), EVERYWHERE).signal.reshape(*GRID, 6)
     np.testing.assert_array_equal(signal[0, 1, 0], 0)
     others = EVERYWHERE.copy()
     others[0, 1, 0] = False
@@ -79,12 +81,16 @@ def test_voxel_without_s0_is_zero_and_the_others_do_not_care(s0: float) -> None:
 
 
 def test_scan_without_any_signal_is_zero() -> None:
-    np.testing.assert_array_equal(attenuation(scan(np.zeros((*GRID, 6))), EVERYWHERE).signal, 0)
+    np.testing.assert_array_equal(
+        compute_attenuation(scan(np.zeros((*GRID, 6))), EVERYWHERE).signal, 0
+    )
 
 
 @given(arrays(np.float32, (*GRID, 6), elements=NASTY, fill=st.nothing()))
 def test_any_data_give_finite_values_from_0_to_1(data: np.ndarray) -> None:
-    with np.errstate(all="ignore"):  # what the arithmetic of NaN and infinity says is not asked here
-        relative = attenuation(scan(data), EVERYWHERE)
+    with np.errstate(
+        all="ignore"
+    ):  # what the arithmetic of NaN and infinity says is not asked here
+        relative = compute_attenuation(scan(data), EVERYWHERE)
     assert ((relative.signal >= 0) & (relative.signal <= 1)).all()
-    assert 0 <= relative.clipped <= 1
+    assert 0 <= relative.clipped_share <= 1

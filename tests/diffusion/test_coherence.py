@@ -7,14 +7,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.coherence import Reading, Tracts, find_tracts, readings, suspect
-from bids_shresnet.inputs.load_scan import load
+from bids_shresnet.diffusion.coherence import (
+    Reorientation,
+    Tracts,
+    find_better_reorientation,
+    find_tracts,
+    reorientations,
+)
+from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.fsl import to_fsl
 from bids_shresnet.scans import Scan
 from tests.diffusion.heads import series, sphere
 
 SIZE = 32
-OTHERS = readings()[1:]
+OTHERS = reorientations()[1:]
 REAL = Path(__file__).parents[3] / "shared/data/real-dwi"
 
 
@@ -31,17 +37,21 @@ def fibres(voxel_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Tracts:
     return Tracts(directions, mask)
 
 
-def misread(tracts: Tracts, reading: Reading) -> Tracts:
+def misread(tracts: Tracts, reading: Reorientation) -> Tracts:
     """Directions from a table that this reading puts right."""
     return replace(tracts, directions=tracts.directions @ reading.matrix)
 
 
 def test_the_readings_are_all_right_angled_ones_and_no_two_mean_the_same() -> None:
-    matrices = np.stack([reading.matrix for reading in readings()])
-    np.testing.assert_array_equal(matrices @ np.moveaxis(matrices, 1, 2), np.broadcast_to(np.eye(3), (24, 3, 3)))
-    assert len({tuple(np.kron(matrix, matrix).ravel()) for matrix in matrices}) == 24  # M and -M are one reading
-    assert len({reading.name for reading in readings()}) == 24
-    assert readings()[0].name == "as it stands"
+    matrices = np.stack([reading.matrix for reading in reorientations()])
+    np.testing.assert_array_equal(
+        matrices @ np.moveaxis(matrices, 1, 2), np.broadcast_to(np.eye(3), (24, 3, 3))
+    )
+    assert (
+        len({tuple(np.kron(matrix, matrix).ravel()) for matrix in matrices}) == 24
+    )  # M and -M are one reading
+    assert len({reading.name for reading in reorientations()}) == 24
+    assert reorientations()[0].name == "as it stands"
     np.testing.assert_array_equal(matrices[0], np.eye(3))
 
 
@@ -55,17 +65,19 @@ def test_the_readings_are_all_right_angled_ones_and_no_two_mean_the_same() -> No
     ],
 )
 def test_a_readings_name_says_what_its_matrix_does(name: str, turned: list[float]) -> None:
-    (reading,) = [reading for reading in readings() if reading.name == name]
+    (reading,) = [reading for reading in reorientations() if reading.name == name]
     np.testing.assert_array_equal(reading.matrix @ [1, 2, 3], turned)
 
 
 @pytest.mark.parametrize("voxel_mm", [(2.0, 2.0, 2.0), (2.0, 2.0, 3.0)])
-def test_every_misread_table_is_told_and_a_right_one_is_not_suspected(voxel_mm: tuple[float, float, float]) -> None:
+def test_every_misread_table_is_told_and_a_right_one_is_not_suspected(
+    voxel_mm: tuple[float, float, float],
+) -> None:
     axes, right = np.diag(voxel_mm), fibres(voxel_mm)
-    assert suspect(right, axes) is None
-    found = [suspect(misread(right, reading), axes) for reading in OTHERS]
-    assert [one and one.reading for one in found] == [reading.name for reading in OTHERS]
-    assert all(one and one.coherence > one.as_it_stands for one in found)
+    assert find_better_reorientation(right, axes) is None
+    found = [find_better_reorientation(misread(right, reading), axes) for reading in OTHERS]
+    assert [one and one.name for one in found] == [reading.name for reading in OTHERS]
+    assert all(one and one.coherence > one.original_coherence for one in found)
 
 
 def test_tensors_fitted_to_a_misread_table_point_where_turning_the_right_ones_would() -> None:
@@ -73,32 +85,46 @@ def test_tensors_fitted_to_a_misread_table_point_where_turning_the_right_ones_wo
     bvecs = sphere(15)
     tensor = 1e-3 * (np.eye(3) * 0.3 + np.outer(along := np.array([0.6, 0.48, 0.64]), along) * 1.4)
     dwi = series(
-        np.exp(-1000 * np.einsum("ni,ij,nj->n", bvecs, tensor, bvecs))[None, None, None], np.full(15, 1000.0), bvecs
+        np.exp(-1000 * np.einsum("ni,ij,nj->n", bvecs, tensor, bvecs))[None, None, None],
+        np.full(15, 1000.0),
+        bvecs,
     )
     brain = np.ones((1, 1, 1), bool)
-    for reading in readings():
-        seen = find_tracts(replace(dwi, bvecs=dwi.bvecs @ reading.matrix), brain).directions[0, 0, 0]
+    for reading in reorientations():
+        seen = find_tracts(replace(dwi, bvecs=dwi.bvecs @ reading.matrix), brain).directions[
+            0, 0, 0
+        ]
         assert abs(seen @ reading.matrix.T @ along) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the scans of real heads are not here")
 @pytest.mark.parametrize("subject", ["vuiis", "uih1"])
-def test_every_misread_table_of_a_real_head_is_told_and_its_own_is_not_suspected(subject: str) -> None:
+def test_every_misread_table_of_a_real_head_is_told_and_its_own_is_not_suspected(
+    subject: str,
+) -> None:
     (image,) = REAL.glob(f"sub-{subject}/*/dwi/*_dwi.nii.gz")
-    tables = (image.with_name(image.name.replace(".nii.gz", extension)) for extension in (".bval", ".bvec"))
-    loaded = load(Scan(image, *tables, {"subject": subject}, {}, None, (), REAL))
+    tables = (
+        image.with_name(image.name.replace(".nii.gz", extension))
+        for extension in (".bval", ".bvec")
+    )
+    loaded = load_scan(Scan(image, *tables, {"subject": subject}, {}, None, (), REAL))
     affine = nib.load(image).affine
-    tracts, axes = find_tracts(loaded.dwi, loaded.mask), to_fsl(loaded.dwi.affine[:3, :3].T, affine).T
+    tracts, axes = (
+        find_tracts(loaded.dwi, loaded.mask),
+        to_fsl(loaded.dwi.affine[:3, :3].T, affine).T,
+    )
     flat = tracts.directions.astype(float).reshape(-1, 3)
     right = replace(tracts, directions=to_fsl(flat, affine).reshape(tracts.directions.shape))
-    assert suspect(right, axes) is None
-    found = [suspect(misread(right, reading), axes) for reading in OTHERS]
-    assert [one and one.reading for one in found] == [reading.name for reading in OTHERS]
+    assert find_better_reorientation(right, axes) is None
+    found = [find_better_reorientation(misread(right, reading), axes) for reading in OTHERS]
+    assert [one and one.name for one in found] == [reading.name for reading in OTHERS]
 
 
 def test_directions_without_order_are_not_suspected() -> None:
     drawn = np.random.default_rng(0).standard_normal((SIZE, SIZE, SIZE, 3))
-    noise = Tracts(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True), np.ones((SIZE,) * 3, bool))
-    assert suspect(noise, np.eye(3)) is None
+    noise = Tracts(
+        drawn / np.linalg.norm(drawn, axis=-1, keepdims=True), np.ones((SIZE,) * 3, bool)
+    )
+    assert find_better_reorientation(noise, np.eye(3)) is None
     nothing = Tracts(np.zeros((2, 2, 2, 3)), np.zeros((2, 2, 2), bool))
-    assert suspect(nothing, np.eye(3)) is None
+    assert find_better_reorientation(nothing, np.eye(3)) is None

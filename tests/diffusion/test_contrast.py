@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from bids_shresnet.diffusion.contrast import RANGE, s0_contrast
+from bids_shresnet.diffusion.contrast import S0_RATIO_RANGE, s0_contrast
 
 GRID = (24, 26, 22)
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 PLACES = np.moveaxis(np.indices(GRID), 0, -1) - (np.array(GRID) - 1) / 2.0
 MASK = np.linalg.norm(PLACES, axis=-1) < 10
 TISSUE = gaussian_filter(np.random.default_rng(0).standard_normal(GRID), 1)
-S0 = np.where(MASK, np.exp(TISSUE / TISSUE.std() / 5), 0.02)  # 20 % of variation from voxel to voxel
+S0 = np.where(
+    MASK, np.exp(TISSUE / TISSUE.std() / 5), 0.02
+)  # 20 % of variation from voxel to voxel
 
 
 def test_a_brain_of_one_brightness_has_no_contrast_up_to_its_edge() -> None:
@@ -23,11 +25,15 @@ def test_a_brain_of_one_brightness_has_no_contrast_up_to_its_edge() -> None:
 
 @given(gain=st.floats(1e-3, 1e6))
 def test_a_gain_of_the_scanner_changes_nothing(gain: float) -> None:
-    np.testing.assert_allclose(s0_contrast(gain * S0, MASK, AFFINE), s0_contrast(S0, MASK, AFFINE), atol=1e-4)
+    np.testing.assert_allclose(
+        s0_contrast(gain * S0, MASK, AFFINE), s0_contrast(S0, MASK, AFFINE), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("along", [(1, 0, 0), (0.6, 0, 0.8)])
-def test_a_smooth_receive_profile_changes_next_to_nothing(along: tuple[float, float, float]) -> None:
+def test_a_smooth_receive_profile_changes_next_to_nothing(
+    along: tuple[float, float, float],
+) -> None:
     """Brightness that grows by half from one side of the brain to the other, 60 mm away."""
     profile = np.exp(np.log(1.5) * (PLACES @ np.array(along)) * 3 / 60)
     plain, shaded = (s0_contrast(s0, MASK, AFFINE) for s0 in (S0, S0 * profile))
@@ -62,19 +68,23 @@ def test_outside_the_mask_is_zero_and_what_lies_there_is_not_seen() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e9])
-def test_a_voxel_without_a_brightness_to_speak_of_stays_in_range_and_spoils_no_other(value: float) -> None:
+def test_a_voxel_without_a_brightness_to_speak_of_stays_in_range_and_spoils_no_other(
+    value: float,
+) -> None:
     spoilt = S0.copy()
     spoilt[12, 13, 11] = value
     found, plain = s0_contrast(spoilt, MASK, AFFINE), s0_contrast(S0, MASK, AFFINE)
     assert np.isfinite(found).all()
-    assert np.exp(found.min()) >= RANGE[0] * (1 - 1e-6)
-    assert np.exp(found.max()) <= RANGE[1] * (1 + 1e-6)
+    assert np.exp(found.min()) >= S0_RATIO_RANGE[0] * (1 - 1e-6)
+    assert np.exp(found.max()) <= S0_RATIO_RANGE[1] * (1 + 1e-6)
     others = MASK.copy()
     others[12, 13, 11] = False
     assert np.abs(found - plain)[others].max() < 0.03
 
 
-def test_csf_darkens_its_surroundings_no_more_than_what_is_half_as_bright_again_as_the_brain() -> None:
+def test_csf_darkens_its_surroundings_no_more_than_what_is_half_as_bright_again_as_the_brain() -> (
+    None
+):
     ventricle = np.linalg.norm(PLACES, axis=-1) < 4
     held = s0_contrast(np.where(ventricle, 1.5, 1.0) * MASK, MASK, AFFINE)
     found = s0_contrast(np.where(ventricle, 4.0, 1.0) * MASK, MASK, AFFINE)

@@ -10,14 +10,16 @@ from dipy.reconst.dti import TensorModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.diffusion.gradients import count_directions, rotate
+from bids_shresnet.diffusion.gradients import count_directions, rotate_bvecs
 from bids_shresnet.diffusion.shells import SHELL_GAP, find_shells, match_shells
 from bids_shresnet.scans import B0_THRESHOLD
 from tests.diffusion.heads import sphere, turn
 
 ANGLES = st.tuples(*(st.floats(-180, 180),) * 3)
 TABLES = st.lists(st.floats(0, 5000), min_size=1, max_size=40).map(np.array)
-SHELLS = st.lists(st.integers(2, 60), max_size=5, unique=True).map(lambda tens: [100.0 * t for t in sorted(tens)])
+SHELLS = st.lists(st.integers(2, 60), max_size=5, unique=True).map(
+    lambda tens: [100.0 * t for t in sorted(tens)]
+)
 
 
 @pytest.mark.parametrize(
@@ -26,9 +28,13 @@ SHELLS = st.lists(st.integers(2, 60), max_size=5, unique=True).map(lambda tens: 
         pytest.param([0, 1000, 1000], [(1000, [1, 2])], id="plain"),
         pytest.param([5, 990, 985, 5, 1010, 1005], [(997.5, [1, 2, 4, 5])], id="scattered"),
         pytest.param([2440, 0.001, 2470, 2455], [(2455, [0, 2, 3])], id="b0-of-0.001"),
-        pytest.param([5, 1010, 2470, 985, 2440], [(997.5, [1, 3]), (2455, [2, 4])], id="two-shells"),
+        pytest.param(
+            [5, 1010, 2470, 985, 2440], [(997.5, [1, 3]), (2455, [2, 4])], id="two-shells"
+        ),
         pytest.param([0, 0.004, 1.25, 930], [(930, [3])], id="b0-of-1.25"),
-        pytest.param([500, 0, 750, 1000], [(500, [0]), (750, [2]), (1000, [3])], id="close-protocol"),
+        pytest.param(
+            [500, 0, 750, 1000], [(500, [0]), (750, [2]), (1000, [3])], id="close-protocol"
+        ),
         pytest.param([0, 0, 0], [], id="only-b0"),
     ],
 )
@@ -55,7 +61,9 @@ def test_shells_ascend_and_are_further_apart_than_a_scanner_scatters(bvals: np.n
 
 
 @given(TABLES, st.randoms(use_true_random=False))
-def test_shells_do_not_depend_on_the_order_of_the_volumes(bvals: np.ndarray, random: Random) -> None:
+def test_shells_do_not_depend_on_the_order_of_the_volumes(
+    bvals: np.ndarray, random: Random
+) -> None:
     order = np.arange(len(bvals))
     random.shuffle(order)
     for plain, shuffled in zip(find_shells(bvals), find_shells(bvals[order]), strict=True):
@@ -85,7 +93,9 @@ def test_partners_are_each_others_nearest_within_25_percent(
 
 
 @given(SHELLS, SHELLS)
-def test_being_partners_is_mutual_and_a_shell_has_one_partner_at_most(source: list[float], target: list[float]) -> None:
+def test_being_partners_is_mutual_and_a_shell_has_one_partner_at_most(
+    source: list[float], target: list[float]
+) -> None:
     pairs = match_shells(source, target)
     assert sorted(match_shells(target, source)) == sorted((j, i) for i, j in pairs)
     for side in zip(*pairs, strict=True):
@@ -98,20 +108,24 @@ def test_every_shell_of_a_protocol_is_its_own_partner(shells: list[float]) -> No
 
 
 @given(ANGLES)
-def test_main_direction_of_the_tensor_turns_with_the_gradients(angles: tuple[float, float, float]) -> None:
+def test_main_direction_of_the_tensor_turns_with_the_gradients(
+    angles: tuple[float, float, float],
+) -> None:
     head = turn(*angles)
     fibre, bvecs = np.array([0.6, -0.48, 0.64]), sphere(12)
     diffusivity = 0.3e-3 + 1.4e-3 * np.square(bvecs @ fibre)
     signal = np.concatenate([[1.0], np.exp(-1000 * diffusivity)])
-    turned = np.concatenate([np.zeros((1, 3)), rotate(bvecs, head)])
-    tensor = TensorModel(gradient_table(np.repeat([0.0, 1000.0], [1, 12]), bvecs=turned)).fit(signal)
+    turned = np.concatenate([np.zeros((1, 3)), rotate_bvecs(bvecs, head)])
+    tensor = TensorModel(gradient_table(np.repeat([0.0, 1000.0], [1, 12]), bvecs=turned)).fit(
+        signal
+    )
     assert abs(tensor.evecs[:, 0] @ (head @ fibre)) == pytest.approx(1, abs=1e-6)
 
 
 @given(ANGLES)
 def test_turning_back_undoes_a_turn(angles: tuple[float, float, float]) -> None:
     table, head = np.concatenate([np.zeros((2, 3)), sphere(6)]), turn(*angles)
-    np.testing.assert_allclose(rotate(rotate(table, head), head.T), table, atol=1e-12)
+    np.testing.assert_allclose(rotate_bvecs(rotate_bvecs(table, head), head.T), table, atol=1e-12)
 
 
 def test_opposite_and_repeated_directions_are_one_axis() -> None:

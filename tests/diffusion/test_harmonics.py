@@ -9,14 +9,24 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix, fit_matrix, l_values, order_for, stacked_orders
+from bids_shresnet.diffusion.harmonics import (
+    basis,
+    choose_sh_order,
+    evaluation_matrix,
+    fitting_matrix,
+    l_values,
+    order_indices,
+)
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import sphere
 
 SEEDS = st.integers(0, 2**32 - 1)
-ICOSAHEDRON = np.array(  # half of its vertices: every quadratic form has the same mean over them as over the sphere
-    [[0, 1, 1.618033988749895], [0, 1, -1.618033988749895]]
-)[:, [[0, 1, 2], [2, 0, 1], [1, 2, 0]]].reshape(6, 3) / np.sqrt(1 + 1.618033988749895**2)
+ICOSAHEDRON = (
+    np.array(  # half of its vertices: every quadratic form has the same mean over them as over the sphere
+        [[0, 1, 1.618033988749895], [0, 1, -1.618033988749895]]
+    )[:, [[0, 1, 2], [2, 0, 1], [1, 2, 0]]].reshape(6, 3)
+    / np.sqrt(1 + 1.618033988749895**2)
+)
 
 Number = float | Float[np.ndarray, " n"]
 
@@ -61,14 +71,18 @@ def test_basis_is_orthonormal_on_the_sphere(sh_order: int) -> None:
     ring = np.sqrt(1 - z**2)
     matrix = basis(np.stack([ring * np.cos(phi), ring * np.sin(phi), z], axis=1), sh_order)
     areas = np.repeat(weights, 16) * 2 * np.pi / 16
-    np.testing.assert_allclose(matrix.T @ (areas[:, None] * matrix), np.eye(matrix.shape[1]), atol=1e-12)
+    np.testing.assert_allclose(
+        matrix.T @ (areas[:, None] * matrix), np.eye(matrix.shape[1]), atol=1e-12
+    )
 
 
 @given(SEEDS, st.floats(0, 1), st.floats(0, 1), st.sampled_from([2, 4, 6]))
 def test_constant_signal_has_only_the_first_coefficient(
     seed: int, value: float, smoothing: float, sh_order: int
 ) -> None:
-    fitted = fit_matrix(random_table(60, seed), sh_order, smoothing=smoothing) @ np.full(60, value)
+    fitted = fitting_matrix(random_table(60, seed), sh_order, smoothing=smoothing) @ np.full(
+        60, value
+    )
     expected = np.zeros(len(fitted))
     expected[0] = np.sqrt(4 * np.pi) * value
     np.testing.assert_allclose(fitted, expected, atol=1e-9)
@@ -77,7 +91,7 @@ def test_constant_signal_has_only_the_first_coefficient(
 @given(SEEDS)
 def test_axial_function_of_order_2_has_the_coefficients_of_the_addition_theorem(seed: int) -> None:
     table, axis = random_table(60, seed), random_table(1, seed + 1)
-    fitted = fit_matrix(table, 4, smoothing=0.0) @ legendre2(table @ axis[0])
+    fitted = fitting_matrix(table, 4, smoothing=0.0) @ legendre2(table @ axis[0])
     expected = [0.0, *(4 * np.pi / 5 * value for value in polynomials2(*axis[0])), *[0.0] * 9]
     np.testing.assert_allclose(fitted, expected, atol=1e-9)
 
@@ -85,9 +99,9 @@ def test_axial_function_of_order_2_has_the_coefficients_of_the_addition_theorem(
 @given(SEEDS, st.sampled_from([2, 4, 6]))
 def test_band_limited_signal_survives_fit_and_evaluation(seed: int, sh_order: int) -> None:
     rng, table = np.random.default_rng(seed), random_table(60, seed)
-    coefficients = rng.uniform(-1, 1, Shell(0.0, sh_order).coefficients)
+    coefficients = rng.uniform(-1, 1, Shell(0.0, sh_order).coefficient_count)
     signal = basis(table, sh_order) @ coefficients
-    fitted = fit_matrix(table, sh_order, smoothing=0.0) @ signal
+    fitted = fitting_matrix(table, sh_order, smoothing=0.0) @ signal
     np.testing.assert_allclose(fitted, coefficients, atol=1e-8)
     np.testing.assert_allclose(basis(table, sh_order) @ fitted, signal, atol=1e-9)
 
@@ -96,7 +110,7 @@ def test_band_limited_signal_survives_fit_and_evaluation(seed: int, sh_order: in
 def test_fit_is_that_of_dipy(seed: int, smoothing: float) -> None:
     table = random_table(40, seed)
     orders = l_values(4)
-    matrix = fit_matrix(table, 4, smoothing=smoothing)
+    matrix = fitting_matrix(table, 4, smoothing=smoothing)
     np.testing.assert_allclose(
         matrix, smooth_pinv(basis(table, 4), np.sqrt(smoothing) * orders * (orders + 1)), atol=1e-8
     )
@@ -106,15 +120,23 @@ def test_fit_with_the_papers_smoothing_is_sf_to_sh_of_dipy() -> None:
     table = sphere(30)
     signal = np.random.default_rng(2).uniform(0, 1, (5, 30))
     expected = sf_to_sh(
-        signal, Sphere(xyz=table), sh_order_max=4, basis_type="descoteaux07", smooth=0.006, legacy=False
+        signal,
+        Sphere(xyz=table),
+        sh_order_max=4,
+        basis_type="descoteaux07",
+        smooth=0.006,
+        legacy=False,
     )
-    np.testing.assert_allclose(signal @ fit_matrix(table, 4).T, expected, atol=1e-10)
+    np.testing.assert_allclose(signal @ fitting_matrix(table, 4).T, expected, atol=1e-10)
 
 
 def test_smoothing_shrinks_order_2_by_the_formula_exactly_on_the_icosahedron() -> None:
-    table, smoothing = np.asarray(Rotation.from_euler("xyz", [10, 20, 30], degrees=True).apply(ICOSAHEDRON)), 0.006
+    table, smoothing = (
+        np.asarray(Rotation.from_euler("xyz", [10, 20, 30], degrees=True).apply(ICOSAHEDRON)),
+        0.006,
+    )
     density = 6 / (4 * np.pi)
-    shrunk = fit_matrix(table, 2, smoothing=smoothing) @ basis(table, 2)
+    shrunk = fitting_matrix(table, 2, smoothing=smoothing) @ basis(table, 2)
     expected = np.diag([1.0, *[density / (density + smoothing * 2**2 * 3**2)] * 5])
     np.testing.assert_allclose(shrunk, expected, atol=1e-12)
 
@@ -122,9 +144,10 @@ def test_smoothing_shrinks_order_2_by_the_formula_exactly_on_the_icosahedron() -
 @pytest.mark.parametrize("smoothing", [0.1, 1.0, 10.0])
 def test_smoothing_shrinks_every_order_by_the_formula_on_a_dense_table(smoothing: float) -> None:
     density = 2000 / (4 * np.pi)
-    shrunk = fit_matrix(sphere(2000), 4, smoothing=smoothing) @ basis(sphere(2000), 4)
+    shrunk = fitting_matrix(sphere(2000), 4, smoothing=smoothing) @ basis(sphere(2000), 4)
     expected = np.repeat(
-        [density / (density + smoothing * value**2 * (value + 1) ** 2) for value in (0, 2, 4)], [1, 5, 9]
+        [density / (density + smoothing * value**2 * (value + 1) ** 2) for value in (0, 2, 4)],
+        [1, 5, 9],
     )
     np.testing.assert_allclose(shrunk, np.diag(expected), atol=5e-3)
 
@@ -143,15 +166,16 @@ def test_every_shell_needs_a_table() -> None:
 
 
 def test_stacked_orders_are_counted_through_all_shells() -> None:
-    groups = stacked_orders((Shell(1000.0, 4), Shell(2000.0, 2)))
+    groups = order_indices((Shell(1000.0, 4), Shell(2000.0, 2)))
     expected = [[0], [1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11, 12, 13, 14], [15], [16, 17, 18, 19, 20]]
     assert [group.tolist() for group in groups] == expected
 
 
 @pytest.mark.parametrize(
-    ("directions", "requested", "expected"), [(6, None, 2), (14, None, 2), (15, None, 4), (90, None, 4), (90, 6, 6)]
+    ("directions", "requested", "expected"),
+    [(6, None, 2), (14, None, 2), (15, None, 4), (90, None, 4), (90, 6, 6)],
 )
 def test_order_is_4_where_directions_allow_and_as_requested_else(
     directions: int, requested: int | None, expected: int
 ) -> None:
-    assert order_for(directions, requested) == expected
+    assert choose_sh_order(directions, requested) == expected

@@ -7,59 +7,66 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from bids_shresnet.diffusion.masking import brain_mask, largest_piece
-from bids_shresnet.phantom.anatomy import Person, Tissue
-from bids_shresnet.phantom.head import Session, scan
+from bids_shresnet.diffusion.masking import compute_brain_mask, largest_connected_component
+from bids_shresnet.phantom.anatomy import Person, PhantomTissue
+from bids_shresnet.phantom.head import PhantomSession, simulate_dwi
 from bids_shresnet.phantom.scanner import PhantomScanner
 from tests.diffusion.heads import atlas, lay_down, turn
 
-SCANNER = PhantomScanner({}, directions=1, table_seed=3, b0s=1, te_ms=80.0, psf_mm=3.0, snr=25.0, receive=0.3)
+SCANNER = PhantomScanner(
+    {}, directions=1, table_seed=3, b0_count=1, te_ms=80.0, psf_mm=3.0, snr=25.0, receive_rise=0.3
+)
 BLOBS = arrays(bool, (5, 5, 4), elements=st.booleans())
 
 
-def someones_b0(session: Session) -> tuple[np.ndarray, Tissue]:
+def someones_b0(session: PhantomSession) -> tuple[np.ndarray, PhantomTissue]:
     rng = np.random.default_rng(1)
-    tissue = session.tissue(atlas(), Person.draw(rng))
-    return scan(tissue, SCANNER, session, rng).data[..., 0], tissue
+    tissue = session.compute_tissue(atlas(), Person.draw(rng))
+    return simulate_dwi(tissue, SCANNER, session, rng).data[..., 0], tissue
 
 
 def is_solid(mask: np.ndarray) -> bool:
     """One piece, and no background that is closed in."""
-    return bool(ndimage.label(mask)[1] == 1 and ndimage.label(np.pad(~mask, 1, constant_values=True))[1] == 1)
+    return bool(
+        ndimage.label(mask)[1] == 1
+        and ndimage.label(np.pad(~mask, 1, constant_values=True))[1] == 1
+    )
 
 
 @pytest.mark.parametrize("voxel_mm", [3.0, 4.0, 5.0])
 def test_phantoms_brain_is_found_in_one_piece_without_holes(voxel_mm: float) -> None:
     b0, tissue = someones_b0(lay_down(voxel_mm, rotation=turn(4, -3, 5)))
-    mask = brain_mask(b0, voxel_mm)
-    assert 2 * (mask & tissue.brain).sum() / (mask.sum() + tissue.brain.sum()) > 0.9
+    mask = compute_brain_mask(b0, voxel_mm)
+    assert 2 * (mask & tissue.brain_mask).sum() / (mask.sum() + tissue.brain_mask.sum()) > 0.9
     assert is_solid(mask)
 
 
 def test_hardly_any_grey_or_white_matter_is_missed() -> None:
     b0, tissue = someones_b0(lay_down(4.0))
-    assert brain_mask(b0, 4.0)[tissue.pure > 0].mean() > 0.995
+    assert compute_brain_mask(b0, 4.0)[tissue.pure_labels > 0].mean() > 0.995
 
 
 def test_mask_is_a_voxel_wider_than_what_is_bright() -> None:
     radius = np.linalg.norm(np.moveaxis(np.indices((24, 24, 24)), 0, -1) - 11.5, axis=-1)
     ball = radius < 8
     noise = np.random.default_rng(0).uniform(0, 20, ball.shape)
-    wider = brain_mask(1000.0 * ball + noise, 4.0)
-    assert wider[ndimage.binary_dilation(ball)].mean() > 0.95  # the median filter takes the corners off
+    wider = compute_brain_mask(1000.0 * ball + noise, 4.0)
+    assert (
+        wider[ndimage.binary_dilation(ball)].mean() > 0.95
+    )  # the median filter takes the corners off
     assert not wider[radius > 10].any()
 
 
 def test_gain_does_not_matter() -> None:
     b0, _ = someones_b0(lay_down(5.0))
-    np.testing.assert_array_equal(brain_mask(1024 * b0, 5.0), brain_mask(b0, 5.0))
+    np.testing.assert_array_equal(compute_brain_mask(1024 * b0, 5.0), compute_brain_mask(b0, 5.0))
 
 
 def test_hollow_ball_is_filled_and_what_lies_apart_is_dropped() -> None:
     radius = np.linalg.norm(np.moveaxis(np.indices((15, 15, 15)), 0, -1) - 7, axis=-1)
     shell = (radius < 6) & (radius > 4)
     shell[0, 0, :3] = True
-    np.testing.assert_array_equal(largest_piece(shell), radius < 6)
+    np.testing.assert_array_equal(largest_connected_component(shell), radius < 6)
 
 
 def test_ventricle_that_is_open_only_across_slices_is_filled() -> None:
@@ -68,12 +75,12 @@ def test_ventricle_that_is_open_only_across_slices_is_filled() -> None:
     tube[2, 2] = False  # open at both ends
     filled = tube.copy()
     filled[2, 2] = True
-    np.testing.assert_array_equal(largest_piece(tube), filled)
+    np.testing.assert_array_equal(largest_connected_component(tube), filled)
 
 
 @given(BLOBS)
 def test_largest_piece_is_solid_and_holds_the_most_voxels(blobs: np.ndarray) -> None:
-    piece = largest_piece(blobs)
+    piece = largest_connected_component(blobs)
     labels, count = ndimage.label(blobs)
     if count == 0:
         assert not piece.any()
@@ -84,5 +91,5 @@ def test_largest_piece_is_solid_and_holds_the_most_voxels(blobs: np.ndarray) -> 
 
 @given(BLOBS)
 def test_solid_piece_stays_as_it_is(blobs: np.ndarray) -> None:
-    piece = largest_piece(blobs)
-    np.testing.assert_array_equal(largest_piece(piece), piece)
+    piece = largest_connected_component(blobs)
+    np.testing.assert_array_equal(largest_connected_component(piece), piece)

@@ -6,11 +6,13 @@ from jaxtyping import Float
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2, multivariate_normal
 
-from bids_shresnet.diffusion.mixture import RIDGE, Mixture, fit_mixture
+from bids_shresnet.diffusion.mixture import COVARIANCE_RIDGE, Mixture, fit_mixture
 
 WEIGHTS = np.array([0.3, 0.7])
 MEANS = np.array([[0.0, 10.0, -1.0], [8.0, -4.0, 2.0]])
-ROOTS = np.array([[[1.0, 0, 0], [0.5, 2, 0], [0, -0.3, 0.7]], [[0.4, 0, 0], [0.1, 0.9, 0], [0.3, 0.2, 1.5]]])
+ROOTS = np.array(
+    [[[1.0, 0, 0], [0.5, 2, 0], [0, -0.3, 0.7]], [[0.4, 0, 0], [0.1, 0.9, 0], [0.3, 0.2, 1.5]]]
+)
 TRUTH = Mixture(WEIGHTS, MEANS, ROOTS @ ROOTS.transpose(0, 2, 1))
 ALONE = Mixture(np.ones(1), MEANS[1:], TRUTH.covariances[1:])
 
@@ -18,7 +20,9 @@ ALONE = Mixture(np.ones(1), MEANS[1:], TRUTH.covariances[1:])
 def draw(count: int, seed: int = 0) -> Float[np.ndarray, "count 3"]:
     rng = np.random.default_rng(seed)
     which = rng.choice(2, count, p=WEIGHTS)
-    return np.asarray(MEANS[which] + np.einsum("vij,vj->vi", ROOTS[which], rng.standard_normal((count, 3))))
+    return np.asarray(
+        MEANS[which] + np.einsum("vij,vj->vi", ROOTS[which], rng.standard_normal((count, 3)))
+    )
 
 
 def alone(count: int) -> Float[np.ndarray, "count 3"]:
@@ -53,7 +57,11 @@ def test_one_component_is_the_mean_and_the_covariance_of_the_values_with_its_rid
     fitted = fit_mixture(values, 1, seed=0)
     covariance = np.cov(values.T, bias=True)
     np.testing.assert_allclose(fitted.means[0], values.mean(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(fitted.covariances[0], covariance + RIDGE * np.diag(np.diag(covariance)), rtol=1e-9)
+    np.testing.assert_allclose(
+        fitted.covariances[0],
+        covariance + COVARIANCE_RIDGE * np.diag(np.diag(covariance)),
+        rtol=1e-9,
+    )
 
 
 def test_two_gaussians_apart_are_found() -> None:
@@ -64,7 +72,9 @@ def test_two_gaussians_apart_are_found() -> None:
     np.testing.assert_allclose(fitted.covariances[order], TRUTH.covariances, atol=0.3)
 
 
-def test_no_mixture_is_much_likelier_than_the_true_one_and_the_fitted_one_is_no_less_likely() -> None:
+def test_no_mixture_is_much_likelier_than_the_true_one_and_the_fitted_one_is_no_less_likely() -> (
+    None
+):
     values = draw(2000)
     gain = (fit_mixture(values, 2, seed=0).log_density(values) - TRUTH.log_density(values)).mean()
     assert -1e-3 < gain < 0.02  # 19 parameters gain about 19 / 2 in the sum
@@ -73,7 +83,9 @@ def test_no_mixture_is_much_likelier_than_the_true_one_and_the_fitted_one_is_no_
 def test_units_of_the_values_do_not_matter() -> None:
     values, units = draw(500), np.array([1e-3, 1.0, 50.0])
     before, after = fit_mixture(values, 4, seed=0), fit_mixture(values * units + 7, 4, seed=0)
-    np.testing.assert_allclose(after.distance(values * units + 7), before.distance(values), rtol=1e-5)
+    np.testing.assert_allclose(
+        after.distance(values * units + 7), before.distance(values), rtol=1e-5
+    )
 
 
 def test_same_seed_gives_the_same_mixture() -> None:

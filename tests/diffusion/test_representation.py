@@ -13,8 +13,15 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values
-from bids_shresnet.diffusion.representation import anisotropy, extended, in_mask, represent, restore, unsmoothed
-from bids_shresnet.diffusion.shells import volumes_of
+from bids_shresnet.diffusion.representation import (
+    anisotropy,
+    append_shells,
+    represent_dwi,
+    synthesize_dwi,
+    unmask,
+    unregularized_coefficients,
+)
+from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import series, sphere, turn
 
@@ -61,61 +68,69 @@ def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray,
 
 
 def test_volumes_of_a_shell_are_found_among_scattered_b_values() -> None:
-    first, second = volumes_of(BVALS, SHELLS)
+    first, second = find_shell_volumes(BVALS, SHELLS)
     np.testing.assert_array_equal(first, FIRST)
     np.testing.assert_array_equal(second, SECOND)
 
 
 def test_missing_shell_is_named_with_what_the_scan_has() -> None:
     with pytest.raises(ValueError, match=r"b = 1700.*b = 99\d, 1500, 200\d"):
-        volumes_of(BVALS, (Shell(1700.0, 4),))
+        find_shell_volumes(BVALS, (Shell(1700.0, 4),))
 
 
 def test_unharmonized_coefficients_restore_the_signal_that_the_harmonics_can_hold() -> None:
     dwi = scan()
-    seen = represent(dwi, MASK, SHELLS)
-    restored = restore(dwi, seen, seen.image, [1000.0, 2000.0])
+    seen = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(dwi, seen, seen.image, [1000.0, 2000.0])
     before = np.searchsorted(KEPT, FIRST), np.searchsorted(KEPT, SECOND)
     for places, volumes, order in zip(before, (FIRST, SECOND), (4, 2), strict=True):
-        np.testing.assert_allclose(restored.data[MASK][:, places], projected(dwi, volumes, order), atol=0.01)
+        np.testing.assert_allclose(
+            restored.data[MASK][:, places], projected(dwi, volumes, order), atol=0.01
+        )
 
 
 def test_signal_and_tables_are_those_of_the_shells_side_by_side() -> None:
     dwi = scan()
-    seen = represent(dwi, MASK, SHELLS)
+    seen = represent_dwi(dwi, MASK, SHELLS)
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
     expected = np.clip(dwi.data[MASK][:, np.concatenate([FIRST, SECOND])] / s0, 0, 1)
     np.testing.assert_allclose(seen.signal, expected, rtol=1e-6)
-    np.testing.assert_array_equal(np.concatenate(seen.tables), dwi.bvecs[np.concatenate([FIRST, SECOND])])
+    np.testing.assert_array_equal(
+        np.concatenate(seen.directions), dwi.bvecs[np.concatenate([FIRST, SECOND])]
+    )
 
 
 def test_coefficients_are_zero_outside_the_mask() -> None:
-    image = represent(scan(), MASK, SHELLS).image
+    image = represent_dwi(scan(), MASK, SHELLS).image
     np.testing.assert_array_equal(image.coefficients[~MASK], 0)
     assert (image.coefficients[MASK][:, 0] > 0).all()
 
 
 @pytest.mark.parametrize("directions", [None, (sphere(20), sphere(8))], ids=["own", "new"])
-def test_b0_volumes_are_untouched_bit_by_bit(directions: tuple[np.ndarray, np.ndarray] | None) -> None:
+def test_b0_volumes_are_untouched_bit_by_bit(
+    directions: tuple[np.ndarray, np.ndarray] | None,
+) -> None:
     dwi = scan()
     dwi.data[0, 0, 0, 0], dwi.data[1, 1, 1, 0], dwi.data[2, 2, 1, 0] = np.nan, -3, 0
-    seen = represent(dwi, MASK, SHELLS)
-    restored = restore(dwi, seen, seen.image, [1200.0, 2100.0], directions)
-    assert restored.data[..., restored.b0s].tobytes() == dwi.data[..., B0S].tobytes()
-    np.testing.assert_array_equal(restored.bvals[restored.b0s], BVALS[B0S])
+    seen = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(dwi, seen, seen.image, [1200.0, 2100.0], directions)
+    assert restored.data[..., restored.is_b0].tobytes() == dwi.data[..., B0S].tobytes()
+    np.testing.assert_array_equal(restored.bvals[restored.is_b0], BVALS[B0S])
 
 
 def test_outside_the_mask_the_scan_stays_as_measured() -> None:
     dwi = replace(scan(), data=np.abs(scan().data))
-    seen = represent(dwi, MASK, SHELLS)
-    restored = restore(dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0])
+    seen = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(
+        dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0]
+    )
     np.testing.assert_array_equal(restored.data[~MASK], dwi.data[~MASK][:, KEPT])
 
 
 def test_shells_get_the_b_values_of_the_target_in_their_places_and_keep_their_directions() -> None:
     dwi = scan()
-    seen = represent(dwi, MASK, SHELLS)
-    restored = restore(dwi, seen, seen.image, [1200.0, 2100.0])
+    seen = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(dwi, seen, seen.image, [1200.0, 2100.0])
     expected = BVALS.copy()
     expected[FIRST], expected[SECOND] = 1200, 2100
     np.testing.assert_array_equal(restored.bvals, expected[KEPT])
@@ -124,14 +139,19 @@ def test_shells_get_the_b_values_of_the_target_in_their_places_and_keep_their_di
 
 def test_volumes_of_other_shells_are_left_out() -> None:
     dwi = scan()
-    seen = represent(dwi, MASK, SHELLS)
-    assert restore(dwi, seen, seen.image, [1000.0, 2000.0]).data.shape == (*GRID, len(BVALS) - len(OTHER))
+    seen = represent_dwi(dwi, MASK, SHELLS)
+    assert synthesize_dwi(dwi, seen, seen.image, [1000.0, 2000.0]).data.shape == (
+        *GRID,
+        len(BVALS) - len(OTHER),
+    )
 
 
 def test_new_directions_follow_the_b0_volumes_and_get_the_closed_form() -> None:
     dwi, axis = scan(), turn(10, 20, 30)[0]
     new = sphere(20), sphere(8)
-    restored = restore(dwi, represent(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0], new)
+    restored = synthesize_dwi(
+        dwi, represent_dwi(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0], new
+    )
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
     first = 0.4 + 0.1 * (3 * (new[0] @ axis) ** 2 - 1) / 2
     expected = s0 * np.concatenate([first, np.full(8, 0.4)])
@@ -143,12 +163,16 @@ def test_new_directions_follow_the_b0_volumes_and_get_the_closed_form() -> None:
 
 def test_harmonized_signal_in_the_scans_own_directions_is_the_closed_form() -> None:
     dwi, axis = scan(), turn(10, 20, 30)[0]
-    restored = restore(dwi, represent(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0])
+    restored = synthesize_dwi(
+        dwi, represent_dwi(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0]
+    )
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
     expected = np.full(len(BVALS), 0.4)
     expected[FIRST] += 0.1 * (3 * (dwi.bvecs[FIRST] @ axis) ** 2 - 1) / 2
     weighted = ~np.isin(KEPT, B0S)
-    np.testing.assert_allclose(restored.data[MASK][:, weighted], s0 * expected[KEPT][weighted], rtol=1e-5)
+    np.testing.assert_allclose(
+        restored.data[MASK][:, weighted], s0 * expected[KEPT][weighted], rtol=1e-5
+    )
 
 
 def test_further_shells_follow_with_the_closed_form_and_nothing_else_changes() -> None:
@@ -157,22 +181,26 @@ def test_further_shells_follow_with_the_closed_form_and_nothing_else_changes() -
     mask = np.zeros(dwi.shape, dtype=bool)
     mask[1:] = True
     shells, levels = (Shell(2000.0, 0), Shell(3000.0, 0)), np.array([0.3, 1.7], dtype=np.float32)
-    coefficients = in_mask(np.full((int(mask.sum()), 2), levels * np.sqrt(4 * np.pi), np.float32), mask)
+    coefficients = unmask(
+        np.full((int(mask.sum()), 2), levels * np.sqrt(4 * np.pi), np.float32), mask
+    )
     image = ShImage(coefficients, mask, dwi.affine, shells, np.zeros(dwi.shape, np.float32))
-    found = extended(dwi, dwi, image, (table()[:4], table()[4:6]))
+    found = append_shells(dwi, dwi, image, (table()[:4], table()[4:6]))
     volumes = len(dwi.bvals)
     np.testing.assert_array_equal(found.data[..., :volumes], dwi.data)
     np.testing.assert_array_equal(found.bvals, [*dwi.bvals, *[2000.0] * 4, *[3000.0] * 2])
     np.testing.assert_array_equal(found.bvecs, np.concatenate([dwi.bvecs, table()[:6]]))
     s0 = np.maximum(mean_b0(dwi)[mask], 0)[:, None]
-    np.testing.assert_allclose(found.data[mask][:, volumes:], s0 * ([0.3] * 4 + [1.0] * 2), rtol=1e-5)
+    np.testing.assert_allclose(
+        found.data[mask][:, volumes:], s0 * ([0.3] * 4 + [1.0] * 2), rtol=1e-5
+    )
     assert not found.data[~mask][:, volumes:].any()
 
 
 def test_scan_is_not_written_to() -> None:
     dwi = scan()
-    seen = represent(dwi, MASK, SHELLS)
-    restore(dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0])
+    seen = represent_dwi(dwi, MASK, SHELLS)
+    synthesize_dwi(dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0])
     np.testing.assert_array_equal(dwi.data, scan().data)
     np.testing.assert_array_equal(dwi.bvals, BVALS)
 
@@ -184,10 +212,12 @@ def test_harmonized_volumes_are_finite_and_not_negative_whatever_the_scan_holds(
     directions: tuple[np.ndarray, np.ndarray] | None, data: np.ndarray
 ) -> None:
     dwi = Dwi(data, np.eye(4), BVALS, table())
-    with np.errstate(all="ignore"):  # what the arithmetic of NaN and infinity says is not asked here
-        seen = represent(dwi, MASK, SHELLS)
-        restored = restore(dwi, seen, seen.image, [1200.0, 2100.0], directions)
-    weighted = restored.data[..., ~restored.b0s]
+    with np.errstate(
+        all="ignore"
+    ):  # what the arithmetic of NaN and infinity says is not asked here
+        seen = represent_dwi(dwi, MASK, SHELLS)
+        restored = synthesize_dwi(dwi, seen, seen.image, [1200.0, 2100.0], directions)
+    weighted = restored.data[..., ~restored.is_b0]
     assert np.isfinite(seen.image.coefficients).all()
     assert np.isfinite(weighted).all()
     assert (weighted >= 0).all()
@@ -195,17 +225,21 @@ def test_harmonized_volumes_are_finite_and_not_negative_whatever_the_scan_holds(
 
 def test_values_of_a_mask_lie_where_it_is_true() -> None:
     values = np.arange(1.0, 2 * MASK.sum() + 1).reshape(-1, 2)
-    image = in_mask(values, MASK)
+    image = unmask(values, MASK)
     np.testing.assert_array_equal(image[MASK], values)
     np.testing.assert_array_equal(image[~MASK], 0)
 
 
 @pytest.mark.parametrize(("level", "height"), [(0.5, 0.0), (0.5, 0.2), (0.3, -0.15)])
-def test_anisotropy_of_an_axial_signal_is_the_closed_form_whatever_its_axis(level: float, height: float) -> None:
+def test_anisotropy_of_an_axial_signal_is_the_closed_form_whatever_its_axis(
+    level: float, height: float
+) -> None:
     for axis in turn(10, 20, 30):
         contrast = anisotropy(axial_image(level, height, axis))
         # power 4 pi level^2 in order 0 and 4 pi / 5 height^2 in order 2
-        np.testing.assert_allclose(contrast[MASK], abs(height) / level / np.sqrt(5), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(
+            contrast[MASK], abs(height) / level / np.sqrt(5), rtol=1e-5, atol=1e-7
+        )
         np.testing.assert_array_equal(contrast[~MASK], 0)
 
 
@@ -217,31 +251,41 @@ def test_anisotropy_without_signal_is_zero_and_never_above_one() -> None:
 
 def test_a_scan_of_one_shell_needs_no_more() -> None:
     relative = np.broadcast_to(0.5 + 0.1 * sphere(20)[:, 2] ** 2, (2, 2, 2, 20))
-    seen = represent(series(relative, np.full(20, 1000.0), sphere(20)), np.ones((2, 2, 2), bool), SHELLS[:1])
+    seen = represent_dwi(
+        series(relative, np.full(20, 1000.0), sphere(20)), np.ones((2, 2, 2), bool), SHELLS[:1]
+    )
     assert seen.image.coefficients.shape == (2, 2, 2, 15)
-    assert seen.clipped == 0
+    assert seen.clipped_share == 0
 
 
 def test_coefficients_without_smoothing_are_the_least_squares_fit_of_each_shell() -> None:
-    seen = represent(scan(), MASK, SHELLS)
-    split = len(seen.tables[0])
+    seen = represent_dwi(scan(), MASK, SHELLS)
+    split = len(seen.directions[0])
     parts = [
         np.linalg.lstsq(basis(table, shell.sh_order), part.T.astype(float), rcond=None)[0].T
-        for table, shell, part in zip(seen.tables, SHELLS, np.split(seen.signal, [split], axis=1), strict=True)
+        for table, shell, part in zip(
+            seen.directions, SHELLS, np.split(seen.signal, [split], axis=1), strict=True
+        )
     ]
-    np.testing.assert_allclose(unsmoothed(seen), np.concatenate(parts, axis=1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        unregularized_coefficients(seen), np.concatenate(parts, axis=1), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_without_smoothing_a_signal_that_the_harmonics_can_hold_comes_back() -> None:
     axis = turn(10, 20, 30)[0]
     relative = np.broadcast_to(0.5 + 0.1 * (3 * (sphere(30) @ axis) ** 2 - 1) / 2, (2, 2, 2, 30))
-    seen = represent(series(relative, np.full(30, 1000.0), sphere(30)), np.ones((2, 2, 2), bool), SHELLS[:1])
+    seen = represent_dwi(
+        series(relative, np.full(30, 1000.0), sphere(30)), np.ones((2, 2, 2), bool), SHELLS[:1]
+    )
     expected = axial_image(0.5, 0.1, axis).coefficients[MASK][:1, :15]
-    np.testing.assert_allclose(unsmoothed(seen), np.broadcast_to(expected, (8, 15)), atol=1e-5)
+    np.testing.assert_allclose(
+        unregularized_coefficients(seen), np.broadcast_to(expected, (8, 15)), atol=1e-5
+    )
 
 
 def test_the_contrast_is_that_of_the_mean_b0() -> None:
     dwi = scan()
-    image = represent(dwi, MASK, SHELLS).image
+    image = represent_dwi(dwi, MASK, SHELLS).image
     np.testing.assert_array_equal(image.contrast, s0_contrast(mean_b0(dwi), MASK, dwi.affine))
     assert image.contrast[MASK].any()

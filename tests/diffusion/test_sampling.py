@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
-from bids_shresnet.diffusion.sampling import sample, sample_patches, surrounded
-from bids_shresnet.network.patches import cut, rows_of
+from bids_shresnet.diffusion.sampling import has_signal_around, sample_image, sample_patches
+from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.scans import Shell, ShImage
 from tests.diffusion.heads import turn
 
@@ -31,14 +31,22 @@ def image(
 ) -> ShImage:
     affine = oblique() if affine is None else affine
     contrast = np.zeros(GRID) if contrast is None else contrast
-    return ShImage(coefficients.astype(np.float32), np.ones(GRID, bool), affine, SHELL, contrast.astype(np.float32))
+    return ShImage(
+        coefficients.astype(np.float32),
+        np.ones(GRID, bool),
+        affine,
+        SHELL,
+        contrast.astype(np.float32),
+    )
 
 
 def noise() -> Float[np.ndarray, "x y z 6"]:
     return np.random.default_rng(0).uniform(-1, 1, (*GRID, 6))
 
 
-def world(voxels: Float[np.ndarray, "p 3"], affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "p 3"]:
+def world(
+    voxels: Float[np.ndarray, "p 3"], affine: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, "p 3"]:
     return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
 
 
@@ -54,7 +62,9 @@ def test_patch_at_a_voxel_is_what_the_network_cuts_there(affine: np.ndarray) -> 
     voxels = np.stack(np.meshgrid(*(np.arange(n) for n in GRID), indexing="ij"), -1).reshape(-1, 3)
     seen = image(noise(), affine, noise()[..., 2])
     sampled = sample_patches(seen, world(voxels.astype(float), affine))
-    expected = rows_of(cut(torch.from_numpy(seen.channels), torch.from_numpy(voxels))).numpy()
+    expected = patches_to_rows(
+        cut_patches(torch.from_numpy(seen.channels), torch.from_numpy(voxels))
+    ).numpy()
     np.testing.assert_allclose(sampled, expected, atol=HALF + 1e-4)
 
 
@@ -66,9 +76,13 @@ def test_neighbours_are_one_voxel_away_along_the_images_own_axes_x_slowest() -> 
     np.testing.assert_allclose(patch, MIDDLE + np.array(steps), atol=16 * HALF)
 
 
-def along(axis: int, values: Float[np.ndarray, "..."], places: Float[np.ndarray, " p"]) -> Float[np.ndarray, "..."]:
+def along(
+    axis: int, values: Float[np.ndarray, "..."], places: Float[np.ndarray, " p"]
+) -> Float[np.ndarray, "..."]:
     """The cubic spline that is flat at the ends, as if the image went on mirrored."""
-    return np.asarray(CubicSpline(np.arange(values.shape[axis]), values, axis=axis, bc_type="clamped")(places))
+    return np.asarray(
+        CubicSpline(np.arange(values.shape[axis]), values, axis=axis, bc_type="clamped")(places)
+    )
 
 
 def test_between_voxels_lies_scipys_cubic_spline() -> None:
@@ -87,32 +101,34 @@ def test_a_smooth_image_is_known_between_its_voxels_to_a_thousandth() -> None:
     x = np.broadcast_to(np.arange(GRID[0])[:, None, None, None], (*GRID, 6))
     wave = np.cos(2 * np.pi * x / 11)  # flat at both ends
     middle = np.random.default_rng(1).uniform(4, 8, (50, 3))
-    found = sample(wave, np.eye(4), middle)
-    np.testing.assert_allclose(found, np.cos(2 * np.pi * middle[:, :1] / 11).repeat(6, axis=1), atol=2e-3)
+    found = sample_image(wave, np.eye(4), middle)
+    np.testing.assert_allclose(
+        found, np.cos(2 * np.pi * middle[:, :1] / 11).repeat(6, axis=1), atol=2e-3
+    )
 
 
 def test_a_sample_is_the_centre_of_the_patch_there() -> None:
     points = world(np.random.default_rng(1).uniform(-2, np.array(GRID) + 1, (60, 3)), oblique())
     seen = image(noise())
-    found = sample(seen.channels, seen.affine, points)
+    found = sample_image(seen.channels, seen.affine, points)
     np.testing.assert_allclose(found, sample_patches(seen, points)[:, 13], atol=2 * HALF)
 
 
 def test_a_sample_at_a_voxel_is_its_value_to_all_digits() -> None:
     voxels = np.stack(np.indices(GRID), -1).reshape(-1, 3)
-    found = sample(noise(), oblique(), world(voxels.astype(float), oblique()))
+    found = sample_image(noise(), oblique(), world(voxels.astype(float), oblique()))
     np.testing.assert_allclose(found, noise().reshape(-1, 6), atol=1e-5)
 
 
 def test_outside_the_image_is_zero() -> None:
     far = world(np.array([[-5.0, 6, 7], [6, 20, 7], [6, 6, 99]]), oblique())
     np.testing.assert_array_equal(sample_patches(image(noise()), far), 0)
-    np.testing.assert_array_equal(sample(noise(), oblique(), far), 0)
+    np.testing.assert_array_equal(sample_image(noise(), oblique(), far), 0)
 
 
 def test_image_without_points_gives_no_patches() -> None:
     assert sample_patches(image(noise()), np.empty((0, 3))).shape == (0, 27, 7)
-    assert sample(noise(), oblique(), np.empty((0, 3))).shape == (0, 6)
+    assert sample_image(noise(), oblique(), np.empty((0, 3))).shape == (0, 6)
 
 
 def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() -> None:
@@ -122,7 +138,9 @@ def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() ->
     coefficients = np.where(mask, 1.0, 0.0)[..., None].astype(np.float32)
     coefficients[4, 4, 4] = 0
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    image = ShImage(coefficients, mask, affine, (Shell(1000.0, 0),), np.zeros(mask.shape, np.float32))
+    image = ShImage(
+        coefficients, mask, affine, (Shell(1000.0, 0),), np.zeros(mask.shape, np.float32)
+    )
     cases = {
         (2, 2, 2): True,
         (1, 1, 1): True,  # on a voxel nothing else bears on it
@@ -133,5 +151,5 @@ def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() ->
         (3.5, 3.5, 3): True,
         (9, 2, 2): False,
     }
-    found = surrounded(image, 2.0 * np.array(list(cases)))
+    found = has_signal_around(image, 2.0 * np.array(list(cases)))
     assert found.tolist() == list(cases.values())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.signal_quality import inspect, mask_shape
+from bids_shresnet.diffusion.signal_quality import check_mask, check_signal
 from bids_shresnet.scans import Dwi
 
 BVALS = np.array([0.0, 1000.0, 1000.0])
@@ -18,21 +18,31 @@ def dwi() -> Dwi:
 
 
 def test_wrong_values_are_counted_inside_the_head_and_told_outside() -> None:
-    found = inspect(dwi())
-    assert (found.signal, found.not_finite, found.negative, found.outside, found.empty.size) == (True, 0, 0, False, 0)
+    found = check_signal(dwi())
+    assert (
+        found.has_signal,
+        found.not_finite_share,
+        found.negative_share,
+        found.has_bad_background,
+        found.empty_volumes.size,
+    ) == (True, 0, 0, False, 0)
     broken = dwi()
     broken.data[0, 0, 0, 1], broken.data[1, 1, 1, 2], broken.data[3, 3, 3, 2] = np.nan, -5, -1
-    found = inspect(broken)
-    assert (found.not_finite, found.negative, found.outside) == (pytest.approx(1 / 24), pytest.approx(1 / 24), True)
-    assert inspect(broken, np.ones((4, 4, 4), bool)).negative == pytest.approx(2 / 192)
+    found = check_signal(broken)
+    assert (found.not_finite_share, found.negative_share, found.has_bad_background) == (
+        pytest.approx(1 / 24),
+        pytest.approx(1 / 24),
+        True,
+    )
+    assert check_signal(broken, np.ones((4, 4, 4), bool)).negative_share == pytest.approx(2 / 192)
 
 
 def test_empty_volumes_and_lost_b0_are_told() -> None:
     dark = dwi()
     dark.data[..., 2] = 0
-    assert inspect(dark).empty.tolist() == [2]
+    assert check_signal(dark).empty_volumes.tolist() == [2]
     dark.data[..., 0] = -1
-    assert not inspect(dark).signal
+    assert not check_signal(dark).has_signal
 
 
 def test_holes_and_pieces_of_a_mask_are_counted() -> None:
@@ -40,5 +50,5 @@ def test_holes_and_pieces_of_a_mask_are_counted() -> None:
     mask[:5, :5, :5] = True
     mask[2, 2, 2] = mask[0, 0, 3] = False  # a hole, and a notch at the border, which is none
     mask[8, 8, 7:] = True
-    shape = mask_shape(mask)
-    assert (shape.voxels, shape.holes, shape.apart) == (125, 1, 2)
+    shape = check_mask(mask)
+    assert (shape.voxels, shape.hole_voxels, shape.detached_voxels) == (125, 1, 2)

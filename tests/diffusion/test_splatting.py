@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.splatting import look_up, normalized_convolution, to_voxels
+from bids_shresnet.diffusion.splatting import interpolate_grid, splat_values, to_voxels
 
 SHAPE = (9, 8, 7)
 LATTICE = np.argwhere(np.ones(SHAPE, bool)).astype(np.float64)
@@ -18,41 +18,45 @@ def field(voxels: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 2"]:
 
 def test_a_constant_known_at_any_points_is_that_constant_wherever_they_reach() -> None:
     points = np.random.default_rng(0).uniform(0, 6, (400, 3))
-    found = normalized_convolution(points, np.full((400, 1), 0.7), SHAPE)
-    np.testing.assert_allclose(found.grid[found.reached], 0.7, rtol=1e-6)
-    np.testing.assert_array_equal(found.grid[~found.reached], 0)
-    assert found.reached[:6, :6, :6].mean() > 0.8
-    assert not found.reached[8].any()
+    found = splat_values(points, np.full((400, 1), 0.7), SHAPE)
+    np.testing.assert_allclose(found.grid[found.mask], 0.7, rtol=1e-6)
+    np.testing.assert_array_equal(found.grid[~found.mask], 0)
+    assert found.mask[:6, :6, :6].mean() > 0.8
+    assert not found.mask[8].any()
 
 
 @pytest.mark.parametrize("offset", [(0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.2, -0.7, 0.4)])
-def test_a_linear_field_known_on_a_shifted_lattice_is_reproduced(offset: tuple[float, float, float]) -> None:
+def test_a_linear_field_known_on_a_shifted_lattice_is_reproduced(
+    offset: tuple[float, float, float],
+) -> None:
     points = LATTICE + np.array(offset)
-    found = normalized_convolution(points, field(points), SHAPE)
+    found = splat_values(points, field(points), SHAPE)
     expected = field(LATTICE).reshape(*SHAPE, 2)
     np.testing.assert_allclose(found.grid[INTERIOR], expected[INTERIOR], atol=1e-5)
 
 
 def test_no_point_reaches_nothing() -> None:
-    found = normalized_convolution(np.empty((0, 3)), np.empty((0, 2)), SHAPE)
-    assert not found.reached.any()
+    found = splat_values(np.empty((0, 3)), np.empty((0, 2)), SHAPE)
+    assert not found.mask.any()
     assert found.grid.shape == (*SHAPE, 2)
 
 
 def test_points_outside_the_grid_are_left_out() -> None:
     far = np.array([[-5.0, 2, 2], [3, 40, 3]])
-    assert not normalized_convolution(far, np.ones((2, 1)), SHAPE).reached.any()
+    assert not splat_values(far, np.ones((2, 1)), SHAPE).mask.any()
 
 
 def test_a_linear_field_is_looked_up_between_voxels_and_held_beyond_the_edge() -> None:
     grid = field(LATTICE).reshape(*SHAPE, 2)
     points = np.random.default_rng(1).uniform(0, 6, (50, 3))
-    np.testing.assert_allclose(look_up(grid, points), field(points), atol=1e-5)
-    np.testing.assert_allclose(look_up(grid, np.array([[-4.0, 2, 2]])), field(np.array([[0.0, 2, 2]])), atol=1e-5)
+    np.testing.assert_allclose(interpolate_grid(grid, points), field(points), atol=1e-5)
+    np.testing.assert_allclose(
+        interpolate_grid(grid, np.array([[-4.0, 2, 2]])), field(np.array([[0.0, 2, 2]])), atol=1e-5
+    )
 
 
 def test_a_map_without_channels_has_none_where_it_is_looked_up() -> None:
-    assert look_up(np.ones(SHAPE), LATTICE[:5]).shape == (5,)
+    assert interpolate_grid(np.ones(SHAPE), LATTICE[:5]).shape == (5,)
 
 
 def test_voxels_are_where_the_affine_says() -> None:

@@ -5,9 +5,15 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.splatting import Gridded
-from bids_shresnet.diffusion.template import Template, brain_points, build_template, contrasts_of, mean_over_heads
-from bids_shresnet.pairs import Matched, Travelling, Unharmonized
+from bids_shresnet.diffusion.splatting import SplattedValues
+from bids_shresnet.diffusion.template import (
+    Template,
+    average_heads,
+    brain_points,
+    build_template,
+    registration_contrasts,
+)
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Shell, ShImage
 
 GRID, VOXEL_MM = (24, 26, 22), 4.0
@@ -29,7 +35,13 @@ def head(stretch: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, " 3"]) -> S
     coefficients = np.zeros((*GRID, 6))
     coefficients[mask, 0] = 1.7 + 0.5 * maps[mask][:, 0]
     coefficients[mask, 3] = 0.5 + 0.4 * maps[mask][:, 1]
-    return ShImage(coefficients.astype(np.float32), mask, AFFINE, SHELLS, (0.5 * maps[..., 2]).astype(np.float32))
+    return ShImage(
+        coefficients.astype(np.float32),
+        mask,
+        AFFINE,
+        SHELLS,
+        (0.5 * maps[..., 2]).astype(np.float32),
+    )
 
 
 @cache
@@ -50,17 +62,21 @@ def template() -> Template:
 
 def test_contrasts_are_closed_forms_and_zero_outside() -> None:
     image = still()
-    s0, anisotropy, mean = (contrast[image.mask] for contrast in contrasts_of(image))
+    s0, anisotropy, mean = (contrast[image.mask] for contrast in registration_contrasts(image))
     inside = image.coefficients[image.mask]
     np.testing.assert_allclose(np.log(s0), image.contrast[image.mask], atol=1e-6)
-    np.testing.assert_allclose(anisotropy, np.minimum(np.abs(inside[:, 3]) / inside[:, 0], 1), rtol=1e-5)
+    np.testing.assert_allclose(
+        anisotropy, np.minimum(np.abs(inside[:, 3]) / inside[:, 0], 1), rtol=1e-5
+    )
     np.testing.assert_allclose(mean, inside[:, 0] / np.sqrt(4 * np.pi), rtol=1e-6)
-    assert not any(contrast[~image.mask].any() for contrast in contrasts_of(image))
+    assert not any(contrast[~image.mask].any() for contrast in registration_contrasts(image))
 
 
 def test_the_template_of_one_head_twice_is_that_head() -> None:
     image = still()
-    for mean, own in zip(np.moveaxis(template().contrasts, -1, 0), contrasts_of(image), strict=True):
+    for mean, own in zip(
+        np.moveaxis(template().contrasts, -1, 0), registration_contrasts(image), strict=True
+    ):
         assert np.corrcoef(mean[image.mask], own[image.mask])[0, 1] > 0.98
 
 
@@ -75,26 +91,28 @@ def test_a_head_of_another_size_and_pose_is_located_within_half_a_voxel() -> Non
 def test_a_travelling_subject_is_placed_as_its_points_are_located() -> None:
     brain = brain_points(moved())
     count = 5
-    matched = Matched(
+    matched = MatchedVoxels(
         patches=np.zeros((count, 27, 7), np.float16),
         signal=np.zeros((count, 8), np.float16),
         bvals=np.full(8, 1000.0),
         bvecs=np.zeros((8, 3)),
-        matrix=np.zeros((8, 6), np.float32),
-        noise=np.zeros(count, np.float32),
+        sh_matrix=np.zeros((8, 6), np.float32),
+        noise_variance=np.zeros(count, np.float32),
         points=brain[10 : 10 + count] + 0.5,
         tissue=np.ones(count, np.uint8),
     )
-    unharmonized = Unharmonized(np.zeros((count, 6)), maps=np.zeros((*GRID, 2)), target=np.zeros((count, 2)))
-    placed = template().place(Travelling(moved(), matched, unharmonized))
+    unharmonized = UnharmonizedData(
+        np.zeros((count, 6)), source_maps=np.zeros((*GRID, 2)), target_maps=np.zeros((count, 2))
+    )
+    placed = template().locate_subject(TravellingSubject(moved(), matched, unharmonized))
     np.testing.assert_array_equal(placed.brain, template().locate(moved(), brain))
     np.testing.assert_array_equal(placed.matched, template().locate(moved(), matched.points))
 
 
 def test_two_heads_are_averaged_where_they_correspond() -> None:
     both = build_template([still(), moved()])
-    plain = np.mean([contrasts_of(image) for image in (still(), moved())], axis=0)
-    first = contrasts_of(still())  # of less volume, so the other is brought to it
+    plain = np.mean([registration_contrasts(image) for image in (still(), moved())], axis=0)
+    first = registration_contrasts(still())  # of less volume, so the other is brought to it
     inside = still().mask & moved().mask
     for number in range(3):
         registered = np.corrcoef(both.contrasts[inside][:, number], first[number][inside])[0, 1]
@@ -105,18 +123,20 @@ def test_two_heads_are_averaged_where_they_correspond() -> None:
 def test_what_is_gathered_at_places_is_found_there_again() -> None:
     image = still()
     places = brain_points(image)
-    gathered = template().gather(places, places)  # a linear field: the place itself
+    gathered = template().to_grid(places, places)  # a linear field: the place itself
     inner = np.linalg.norm(places, axis=1) < 28
-    np.testing.assert_allclose(template().look_up(gathered.grid, places)[inner], places[inner], atol=1e-3)
+    np.testing.assert_allclose(
+        template().interpolate(gathered.grid, places)[inner], places[inner], atol=1e-3
+    )
 
 
 def test_the_mean_over_heads_is_over_those_that_were_there() -> None:
     one, two = (np.full((2, 1, 1, 1), value, np.float32) for value in (1.0, 3.0))
     two[1] = 0
     here, there = np.ones((2, 1, 1), bool), np.array([True, False]).reshape(2, 1, 1)
-    mean = mean_over_heads([Gridded(one, here), Gridded(two, there)])
+    mean = average_heads([SplattedValues(one, here), SplattedValues(two, there)])
     np.testing.assert_array_equal(mean.grid.ravel(), [2, 1])
-    np.testing.assert_array_equal(mean.reached, here)
+    np.testing.assert_array_equal(mean.mask, here)
 
 
 def test_a_template_comes_back_from_its_arrays() -> None:

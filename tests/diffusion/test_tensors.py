@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.tensors import relative_tensor, tensor_maps, tensor_values
+from bids_shresnet.diffusion.tensors import fit_relative_tensor, fit_tensor, fit_tensor_maps
 from bids_shresnet.scans import Dwi
 from tests.diffusion.heads import series, sphere, turn
 
@@ -30,7 +30,7 @@ def one_tensor(diffusivities: tuple[float, float, float], axes: Float[np.ndarray
 def test_single_tensor_has_the_fa_and_md_of_the_textbook(
     diffusivities: tuple[float, float, float], angles: tuple[float, float, float]
 ) -> None:
-    maps = tensor_maps(one_tensor(diffusivities, turn(*angles)), EVERYWHERE)
+    maps = fit_tensor_maps(one_tensor(diffusivities, turn(*angles)), EVERYWHERE)
     values = np.array(diffusivities)
     fa = np.sqrt(1.5 * np.square(values - values.mean()).sum() / np.square(values).sum())
     np.testing.assert_allclose(maps.md, values.mean(), rtol=1e-4)
@@ -42,25 +42,34 @@ def test_single_tensor_has_the_fa_and_md_of_the_textbook(
     [((1e-3, 1e-3, 1e-3), 0.0), ((3e-3, 1e-9, 1e-9), 1.0), ((1.5e-3, 1.5e-3, 1e-9), np.sqrt(0.5))],
     ids=["ball", "stick", "disc"],
 )
-def test_ball_stick_and_disc_have_their_anisotropies(diffusivities: tuple[float, float, float], fa: float) -> None:
-    np.testing.assert_allclose(tensor_maps(one_tensor(diffusivities, np.eye(3)), EVERYWHERE).fa, fa, atol=1e-3)
+def test_ball_stick_and_disc_have_their_anisotropies(
+    diffusivities: tuple[float, float, float], fa: float
+) -> None:
+    np.testing.assert_allclose(
+        fit_tensor_maps(one_tensor(diffusivities, np.eye(3)), EVERYWHERE).fa, fa, atol=1e-3
+    )
 
 
 def test_what_a_scanner_writes_for_no_weighting_is_none() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
     bvals, bvecs = plain.bvals.copy(), plain.bvecs.copy()
     bvals[0], bvecs[0] = 5, [0.6, 0.8, 0]
-    written = tensor_maps(Dwi(plain.data, plain.affine, bvals, bvecs), EVERYWHERE)
-    expected = tensor_maps(plain, EVERYWHERE)
+    written = fit_tensor_maps(Dwi(plain.data, plain.affine, bvals, bvecs), EVERYWHERE)
+    expected = fit_tensor_maps(plain, EVERYWHERE)
     np.testing.assert_allclose(written.fa, expected.fa, rtol=1e-6)
     np.testing.assert_allclose(written.md, expected.md, rtol=1e-6)
 
 
 def test_fit_trusts_each_volume_as_much_as_its_signal() -> None:
     plain = one_tensor((2.2e-3, 0.5e-3, 0.5e-3), turn(10, 20, 30))
-    noisy = (plain.data * np.random.default_rng(0).uniform(0.85, 1.15, plain.data.shape)).astype(np.float32)
+    noisy = (plain.data * np.random.default_rng(0).uniform(0.85, 1.15, plain.data.shape)).astype(
+        np.float32
+    )
     x, y, z = plain.bvecs.T
-    design = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], axis=1) * -plain.bvals[:, None]
+    design = (
+        np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], axis=1)
+        * -plain.bvals[:, None]
+    )
     design = np.concatenate([design, np.ones((21, 1))], axis=1)
     expected = []
     for logs in np.log(noisy.reshape(-1, 21).astype(float)):
@@ -68,13 +77,13 @@ def test_fit_trusts_each_volume_as_much_as_its_signal() -> None:
         weights = np.exp(design @ first)  # the standard deviation of log S is that of S over S
         tensor = np.linalg.lstsq(weights[:, None] * design, weights * logs, rcond=None)[0]
         expected.append(tensor[:3].mean())
-    found = tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    found = fit_tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
     np.testing.assert_allclose(found.md.ravel(), expected, rtol=1e-3)
 
 
 def test_outside_the_mask_is_zero() -> None:
     mask = np.random.default_rng(0).uniform(size=GRID) > 0.5
-    maps = tensor_maps(one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3)), mask)
+    maps = fit_tensor_maps(one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3)), mask)
     for image in (maps.fa, maps.md):
         np.testing.assert_array_equal(image > 0, mask)
 
@@ -83,8 +92,10 @@ def test_outside_the_mask_is_zero() -> None:
 @given(arrays(np.float32, (*GRID, 21), elements=NASTY))
 def test_maps_are_finite_and_fa_within_0_and_1_whatever_the_scan_holds(data: np.ndarray) -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
-    with np.errstate(all="ignore"):  # what the arithmetic of NaN and infinity says is not asked here
-        maps = tensor_maps(Dwi(data, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    with np.errstate(
+        all="ignore"
+    ):  # what the arithmetic of NaN and infinity says is not asked here
+        maps = fit_tensor_maps(Dwi(data, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
     assert np.isfinite(maps.md).all()
     assert ((maps.fa >= 0) & (maps.fa <= 1)).all()
 
@@ -94,8 +105,8 @@ def test_one_bad_voxel_does_not_spoil_the_others() -> None:
     spoilt = plain.data.copy()
     spoilt[0, 0, 0] = 0
     expected, maps = (
-        tensor_maps(plain, EVERYWHERE),
-        tensor_maps(Dwi(spoilt, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE),
+        fit_tensor_maps(plain, EVERYWHERE),
+        fit_tensor_maps(Dwi(spoilt, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE),
     )
     np.testing.assert_array_equal(maps.fa.ravel()[1:], expected.fa.ravel()[1:])
     assert maps.fa[0, 0, 0] == 0
@@ -103,18 +114,22 @@ def test_one_bad_voxel_does_not_spoil_the_others() -> None:
 
 @settings(max_examples=25)
 @given(ANGLES)
-def test_the_principal_direction_is_the_axis_of_the_largest_diffusivity(angles: tuple[float, float, float]) -> None:
+def test_the_principal_direction_is_the_axis_of_the_largest_diffusivity(
+    angles: tuple[float, float, float],
+) -> None:
     axes = turn(*angles)
     plain = one_tensor((0.4e-3, 1.7e-3, 0.2e-3), axes)
-    found = tensor_values(plain.data.reshape(-1, 21), plain.bvals, plain.bvecs)
+    found = fit_tensor(plain.data.reshape(-1, 21), plain.bvals, plain.bvecs)
     np.testing.assert_allclose(np.abs(found.direction @ axes[:, 1]), 1, atol=1e-4)
 
 
 def test_values_of_rows_are_those_of_the_maps() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
-    noisy = plain.data * np.random.default_rng(0).uniform(0.9, 1.1, plain.data.shape).astype(np.float32)
-    maps = tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
-    found = tensor_values(noisy.reshape(-1, 21), plain.bvals, plain.bvecs)
+    noisy = plain.data * np.random.default_rng(0).uniform(0.9, 1.1, plain.data.shape).astype(
+        np.float32
+    )
+    maps = fit_tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    found = fit_tensor(noisy.reshape(-1, 21), plain.bvals, plain.bvecs)
     np.testing.assert_array_equal(found.fa, maps.fa.ravel())
     np.testing.assert_array_equal(found.md, maps.md.ravel())
 
@@ -122,8 +137,8 @@ def test_values_of_rows_are_those_of_the_maps() -> None:
 def test_relative_signal_has_the_tensor_of_the_scan_it_is_relative_to() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
     rows = plain.data.reshape(-1, 21)
-    found = relative_tensor(rows[:, 1:] / rows[:, :1], plain.bvals[1:], plain.bvecs[1:])
-    expected = tensor_values(rows, plain.bvals, plain.bvecs)
+    found = fit_relative_tensor(rows[:, 1:] / rows[:, :1], plain.bvals[1:], plain.bvecs[1:])
+    expected = fit_tensor(rows, plain.bvals, plain.bvecs)
     np.testing.assert_allclose(found.fa, expected.fa, rtol=1e-4)
     np.testing.assert_allclose(found.md, expected.md, rtol=1e-4)
     np.testing.assert_allclose(np.abs((found.direction * expected.direction).sum(1)), 1, atol=1e-5)
@@ -135,6 +150,8 @@ def test_relative_signal_beyond_what_diffusion_can_do_is_taken_back() -> None:
     wild, held = relative.copy(), relative.copy()
     wild[:, 0], wild[:, 1] = 1.7, -0.3
     held[:, 0], held[:, 1] = 1, 0
-    found, expected = (relative_tensor(part, plain.bvals[1:], plain.bvecs[1:]) for part in (wild, held))
+    found, expected = (
+        fit_relative_tensor(part, plain.bvals[1:], plain.bvecs[1:]) for part in (wild, held)
+    )
     np.testing.assert_array_equal(found.fa, expected.fa)
     np.testing.assert_array_equal(found.md, expected.md)

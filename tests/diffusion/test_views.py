@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.views import look_at, middle_direction, nearest_volume, take
+from bids_shresnet.diffusion.views import middle_direction, nearest_volume, select_voxels, view_dwi
 from bids_shresnet.scans import Dwi, Shell
 from tests.datasets import spiral
 
@@ -23,7 +23,7 @@ def tensors() -> Dwi:
 
 def test_a_tensor_is_seen_as_it_is() -> None:
     dwi = tensors()
-    view = look_at(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, np.array([0, 0, 1.0]))
+    view = view_dwi(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, np.array([0, 0, 1.0]))
     md = (LONG + 2 * WIDE) / 3
     fa = np.sqrt(1.5 * ((LONG - md) ** 2 + 2 * (WIDE - md) ** 2) / (LONG**2 + 2 * WIDE**2))
     assert view.tensor.md == pytest.approx(md, rel=1e-3)
@@ -33,17 +33,19 @@ def test_a_tensor_is_seen_as_it_is() -> None:
 
 def test_power_of_an_order_does_not_depend_on_where_the_fibre_points() -> None:
     dwi = tensors()
-    view = look_at(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, np.array([0, 0, 1.0]))
+    view = view_dwi(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, np.array([0, 0, 1.0]))
     assert view.power.shape == (3, 6)
-    assert view.power[0] == pytest.approx(view.power[2], rel=0.1)  # directions are not spread perfectly
+    assert view.power[0] == pytest.approx(
+        view.power[2], rel=0.1
+    )  # directions are not spread perfectly
     assert (np.diff(view.power[:, :3], axis=1) < 0).all()
 
 
 def test_the_volume_is_the_nearest_of_the_middle_shell() -> None:
     dwi = tensors()
     wanted = middle_direction(dwi, SHELLS)
-    view = look_at(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, -wanted)  # an axis has no sign
-    assert view.off == pytest.approx(0, abs=0.01)
+    view = view_dwi(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, -wanted)  # an axis has no sign
+    assert view.angle_degrees == pytest.approx(0, abs=0.01)
     index = nearest_volume(dwi, np.flatnonzero(dwi.bvals == 2000), wanted)[0]
     assert view.signal == pytest.approx(dwi.data[:, 0, 0, index] / S0, rel=1e-5)
     assert dwi.bvals[index] == 2000
@@ -51,8 +53,8 @@ def test_the_volume_is_the_nearest_of_the_middle_shell() -> None:
 
 def test_voxels_can_be_taken_in_any_order_and_twice() -> None:
     dwi = tensors()
-    view = look_at(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, np.array([0, 0, 1.0]))
-    again = take(view, np.array([2, 0, 2]))
+    view = view_dwi(dwi, np.ones(dwi.shape, dtype=bool), SHELLS, np.array([0, 0, 1.0]))
+    again = select_voxels(view, np.array([2, 0, 2]))
     assert (again.tensor.direction == view.tensor.direction[[2, 0, 2]]).all()
     assert (again.signal == view.signal[[2, 0, 2]]).all()
     assert (again.power == view.power[[2, 0, 2]]).all()
@@ -61,4 +63,4 @@ def test_voxels_can_be_taken_in_any_order_and_twice() -> None:
 def test_a_shell_that_is_not_there_is_named() -> None:
     dwi = tensors()
     with pytest.raises(ValueError, match="no shell at b = 3000"):
-        look_at(dwi, np.ones(dwi.shape, dtype=bool), (Shell(3000.0, 2),), np.array([0, 0, 1.0]))
+        view_dwi(dwi, np.ones(dwi.shape, dtype=bool), (Shell(3000.0, 2),), np.array([0, 0, 1.0]))

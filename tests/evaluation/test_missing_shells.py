@@ -11,17 +11,27 @@ from jaxtyping import Float
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.errors import BadInput
-from bids_shresnet.evaluation.missing_shells import MissingError, evaluate_missing, write_missing
-from bids_shresnet.harmonization.predict import ask_missing
-from bids_shresnet.io.safetensors import read_record, to_bytes
+from bids_shresnet.evaluation.missing_shells import (
+    MissingShellResult,
+    evaluate_missing_shells,
+    write_missing_shells,
+)
+from bids_shresnet.harmonization.predict import predict_missing_shells
+from bids_shresnet.io.safetensors import read_record, serialize_arrays
 from bids_shresnet.io.storage import read_tsv, write_bytes
 from bids_shresnet.outputs.model_folder import Model, read_model
-from bids_shresnet.pairs import Pair, Travelling
+from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.scans import Scan, Scanner, Shell
 from bids_shresnet.settings import NetworkConfig, TrainingConfig
-from bids_shresnet.training.folds import FoldJob, fold_jobs, lesson_of, missing_jobs, rivals
-from bids_shresnet.training.train import other_settings, train_fold, write_model
-from bids_shresnet.training.travelling import write_travelling
+from bids_shresnet.training.folds import (
+    FoldJob,
+    fold_jobs,
+    missing_shell_baselines,
+    missing_shell_jobs,
+    open_fold_subject,
+)
+from bids_shresnet.training.train import settings_difference, train_fold, write_model
+from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import Series, spiral, write_tree
 from tests.methods.heads import SHELLS, error, head, patches_of, travelling
 
@@ -45,7 +55,7 @@ def further(patches: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v c"]:
     return np.concatenate([0.7 * patches[:, 13, :6], 0.4 * patches[:, :, :1].mean(1)], axis=1)
 
 
-def taught(seed: int) -> Travelling:
+def taught(seed: int) -> TravellingSubject:
     """A head whose target has two shells more, measured with noise."""
     image = head(seed, (7, 7, 7))
     common = travelling(image, 7, sigma=0.02)
@@ -54,8 +64,12 @@ def taught(seed: int) -> Travelling:
     signal = further(patches_of(image)) @ matrix.T
     noise = 0.005 * np.random.default_rng(seed).standard_normal(signal.shape)
     bvals = np.repeat([shell.bvalue for shell in MISSING], VOLUMES)
-    labels = {"signal": (signal + noise).astype(np.float16), "bvals": bvals, "bvecs": np.concatenate(tables)}
-    return replace(common, missing=replace(common.matched, **labels, matrix=matrix))
+    labels = {
+        "signal": (signal + noise).astype(np.float16),
+        "bvals": bvals,
+        "bvecs": np.concatenate(tables),
+    }
+    return replace(common, missing_shells=replace(common.matched, **labels, sh_matrix=matrix))
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +83,19 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
         for session, one in series.items():
             stem = root / f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"
             write_tree(root, {str(stem.relative_to(root)): one})
-            files = [stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec")]
-            scans.append(Scan(*files, {"subject": subject}, {}, Scanner(session), tuple(map(float, one.bvals)), root))
+            files = [
+                stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec")
+            ]
+            scans.append(
+                Scan(
+                    *files,
+                    {"subject": subject},
+                    {},
+                    Scanner(session),
+                    tuple(map(float, one.bvals)),
+                    root,
+                )
+            )
         both.append((scans[0], scans[1]))
     return Pair(Scanner("ge"), Scanner("prisma"), tuple(both))
 
@@ -79,44 +104,52 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 def folds(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldJob, ...]:
     root = tmp_path_factory.mktemp("model")
     prepared = []
-    for seed, (source, _) in enumerate(pair.travelling):
+    for seed, (source, _) in enumerate(pair.travelling_scans):
         folder = root / "work" / source.subject
-        write_travelling(folder, taught(seed), {"inputs": source.subject})
+        write_travelling_subject(folder, taught(seed), {"inputs": source.subject})
         prepared.append(Prepared(source, folder))
-    settings = Config(root / "bids", root, "group", training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
+    settings = Config(
+        root / "bids", root, "group", training=QUICK, network=NetworkConfig(resblocks=1, hidden=3)
+    )
     jobs = fold_jobs(root / "models" / pair.name, prepared, SHELLS, settings)
-    for job in (*jobs, *missing_jobs(jobs, MISSING)):
+    for job in (*jobs, *missing_shell_jobs(jobs, MISSING)):
         assert train_fold(job)
     return jobs
 
 
 @pytest.fixture(scope="module")
 def model(pair: Pair, folds: Sequence[FoldJob]) -> Model:
-    dataset = pair.travelling[0][0].dataset
-    return write_model(pair, folds, "shresnet", dataset, SHELLS, missing_jobs(folds, MISSING))
+    dataset = pair.travelling_scans[0][0].dataset
+    return write_model(pair, folds, "shresnet", dataset, SHELLS, missing_shell_jobs(folds, MISSING))
 
 
-def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(folds: Sequence[FoldJob]) -> None:
+def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(
+    folds: Sequence[FoldJob],
+) -> None:
     """A file of its own: nothing of a fold for the missing shells can change what harmonizes the others."""
-    (own, *_), (other, *_) = folds, missing_jobs(folds, MISSING)
+    (own, *_), (other, *_) = folds, missing_shell_jobs(folds, MISSING)
     assert own.file != other.file
     assert read_record(str(own.file))["harmonizer"]["architecture"]["outputs"] == [1, 5]
     architecture = read_record(str(other.file))["harmonizer"]["architecture"]
-    assert (architecture["seen"], architecture["outputs"]) == ([1, 5], [1, 5, 1])
-    assert missing_jobs(folds, ()) == ()
+    assert (architecture["input_counts"], architecture["outputs"]) == ([1, 5], [1, 5, 1])
+    assert missing_shell_jobs(folds, ()) == ()
 
 
-def test_a_fold_for_missing_shells_is_trained_once_and_anew_for_other_shells(folds: Sequence[FoldJob]) -> None:
-    job = missing_jobs(folds, MISSING)[0]
+def test_a_fold_for_missing_shells_is_trained_once_and_anew_for_other_shells(
+    folds: Sequence[FoldJob],
+) -> None:
+    job = missing_shell_jobs(folds, MISSING)[0]
     assert not train_fold(job)
-    assert missing_jobs(folds, MISSING[:1])[0].digest != job.digest != folds[0].digest
+    assert missing_shell_jobs(folds, MISSING[:1])[0].digest != job.digest != folds[0].digest
 
 
-def test_the_card_names_the_shells_with_the_targets_directions_and_their_networks(pair: Pair, model: Model) -> None:
+def test_the_card_names_the_shells_with_the_targets_directions_and_their_networks(
+    pair: Pair, model: Model
+) -> None:
     assert model.missing_shells == MISSING
     dirs = Series({0: 1, 1000: 6, 2000: 7, 3000: 6}).bvecs
-    np.testing.assert_allclose(model.missing_directions[1][:, 2], dirs[14:, 2], atol=1e-5)
-    assert [len(table) for table in model.missing_directions] == list(VOLUMES)
+    np.testing.assert_allclose(model.missing_shell_directions[1][:, 2], dirs[14:, 2], atol=1e-5)
+    assert [len(table) for table in model.missing_shell_directions] == list(VOLUMES)
     damaged = model.folder / model.card["Folds"][1]["MissingShells"]["File"]
     content = damaged.read_bytes()
     write_bytes(damaged, content + b" ")
@@ -127,7 +160,7 @@ def test_the_card_names_the_shells_with_the_targets_directions_and_their_network
 
 def test_a_head_never_seen_shows_the_missing_shells(model: Model) -> None:
     image = head(9, (7, 7, 7))
-    found = ask_missing(model, model.folds_for(None), image, "cpu")
+    found = predict_missing_shells(model, model.folds_for(None), image, "cpu")
     assert found.shells == MISSING
     inside = found.coefficients[image.mask]
     assert error(inside, further(patches_of(image))) < 0.02
@@ -139,42 +172,70 @@ def test_errors_are_those_of_the_held_out_subject_at_each_shell(
     share: float, expected: float, folds: Sequence[FoldJob]
 ) -> None:
     """A regression that tells the truth, or half of it, which is wrong by a quarter of its squares."""
-    (job, *_) = rivals(folds[0].folder.parent, missing_jobs(folds, MISSING))
+    (job, *_) = missing_shell_baselines(folds[0].folder.parent, missing_shell_jobs(folds, MISSING))
     weights = np.zeros((27, 6, 7), np.float32)
     weights[13, np.arange(6), np.arange(6)], weights[:, 0, 6] = 0.7, 0.4 / 27
     arrays = {"weights": share * weights.reshape(-1, 7), "offset": np.zeros(7, np.float32)}
-    write_bytes(job.file, to_bytes(arrays, {"harmonizer": {}}))
-    found = evaluate_missing(job)
-    assert {(error.subject, error.fold, error.method) for error in found} == {(job.split.test[0], 1, "patch_linear")}
+    write_bytes(job.file, serialize_arrays(arrays, {"harmonizer": {}}))
+    found = evaluate_missing_shells(job)
+    assert {(error.subject, error.fold, error.method) for error in found} == {
+        (job.split.test[0], 1, "patch_linear")
+    }
     assert {error.tissue for error in found} == {"GM"}  # there is no white matter in these heads
     assert [error.bvalue for error in found] == [2000.0, 3000.0]
     assert [error.nmse for error in found] == pytest.approx([expected] * 2, abs=5e-3)
 
 
 def test_all_errors_are_written_and_their_means_returned(model: Model) -> None:
-    errors = [MissingError(sub, 1, "shresnet", 2000.0, "WM", value) for sub, value in (("01", 0.1), ("02", 0.3))]
-    errors.append(MissingError("01", 1, "patch_linear", 2000.0, "WM", 0.5))
-    means = write_missing(model, errors)
+    errors = [
+        MissingShellResult(sub, 1, "shresnet", 2000.0, "WM", value)
+        for sub, value in (("01", 0.1), ("02", 0.3))
+    ]
+    errors.append(MissingShellResult("01", 1, "patch_linear", 2000.0, "WM", 0.5))
+    means = write_missing_shells(model, errors)
     assert {(one["BValue"], one["Method"], one["Tissue"], one["NMSE"]) for one in means} == {
         (2000.0, "shresnet", "WM", 0.2),
         (2000.0, "patch_linear", "WM", 0.5),
     }
     rows = read_tsv(model.folder / "missing_shells.tsv")
-    assert [(row["subject"], float(row["nmse"])) for row in rows] == [("01", 0.1), ("02", 0.3), ("01", 0.5)]
+    assert [(row["subject"], float(row["nmse"])) for row in rows] == [
+        ("01", 0.1),
+        ("02", 0.3),
+        ("01", 0.5),
+    ]
 
 
-def test_a_model_without_missing_shells_is_another_setting(pair: Pair, model: Model, folds: Sequence[FoldJob]) -> None:
-    asked = Config(Path("bids"), Path(), "group", predict_missing_shells=True, training=QUICK, network=folds[0].network)
-    assert "predict_missing_shells" not in other_settings(model, asked)
-    plain = replace(model, card={key: value for key, value in model.card.items() if key != "MissingShells"})
-    assert "predict_missing_shells" in other_settings(plain, asked)
-    assert "predict_missing_shells" not in other_settings(plain, replace(asked, predict_missing_shells=False))
+def test_a_model_without_missing_shells_is_another_setting(
+    pair: Pair, model: Model, folds: Sequence[FoldJob]
+) -> None:
+    asked = Config(
+        Path("bids"),
+        Path(),
+        "group",
+        predict_missing_shells=True,
+        training=QUICK,
+        network=folds[0].network,
+    )
+    assert "predict_missing_shells" not in settings_difference(model, asked)
+    plain = replace(
+        model, card={key: value for key, value in model.card.items() if key != "MissingShells"}
+    )
+    assert "predict_missing_shells" in settings_difference(plain, asked)
+    assert "predict_missing_shells" not in settings_difference(
+        plain, replace(asked, predict_missing_shells=False)
+    )
 
 
-def test_a_lesson_of_missing_shells_needs_a_subject_that_was_prepared_so(folds: Sequence[FoldJob]) -> None:
-    job = missing_jobs(folds, MISSING)[0]
+def test_a_lesson_of_missing_shells_needs_a_subject_that_was_prepared_so(
+    folds: Sequence[FoldJob],
+) -> None:
+    job = missing_shell_jobs(folds, MISSING)[0]
     subject = job.split.training[0]
-    np.testing.assert_array_equal(lesson_of(job, subject).matched.bvals, np.repeat([2000.0, 3000.0], VOLUMES))
-    write_travelling(job.prepared[subject], replace(taught(0), missing=None), {})
+    np.testing.assert_array_equal(
+        open_fold_subject(job, subject).matched.bvals, np.repeat([2000.0, 3000.0], VOLUMES)
+    )
+    write_travelling_subject(
+        job.prepared_folders[subject], replace(taught(0), missing_shells=None), {}
+    )
     with pytest.raises(AssertionError, match="prepared without missing shells"):
-        lesson_of(job, subject)
+        open_fold_subject(job, subject)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.uncertainty import calibrate_spread, to_record
-from bids_shresnet.io.safetensors import to_bytes
-from bids_shresnet.io.storage import sha256, write_bytes, write_json
+from bids_shresnet.evaluation.uncertainty import calibrate_spread, calibration_record
+from bids_shresnet.io.safetensors import serialize_arrays
+from bids_shresnet.io.storage import hash_file, write_bytes, write_json
 from bids_shresnet.methods.linear import OrderGain
 from bids_shresnet.outputs.model_folder import Model, read_model
-from bids_shresnet.pairs import Travelling
+from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Scan, Tissue
-from bids_shresnet.training.travelling import write_travelling
+from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import write_tree
 from tests.methods.heads import head, travelling
 from tests.models import constant_model
@@ -31,23 +31,33 @@ class Prepared:
 
 def model(folder: Path, gains: Sequence[float] = GAINS) -> Model:
     """Fold n multiplies what it sees by the n-th gain."""
-    made = constant_model(folder / "model", write_tree(folder / "bids", {}), FittedAs="order_gain", Method="order_gain")
+    made = constant_model(
+        folder / "model",
+        write_tree(folder / "bids", {}),
+        FittedAs="order_gain",
+        Method="order_gain",
+    )
     folds = []
     for fold, gain in zip(made.card["Folds"], gains, strict=False):
-        file, own = made.folder / fold["File"], OrderGain(np.full(6, gain, np.float32), np.zeros(6, np.float32))
-        write_bytes(file, to_bytes(own.arrays(), {"inputs": "", "harmonizer": own.record()}))
-        folds.append({**fold, "SHA256": sha256(file)})
+        file, own = (
+            made.folder / fold["File"],
+            OrderGain(np.full(6, gain, np.float32), np.zeros(6, np.float32)),
+        )
+        write_bytes(
+            file, serialize_arrays(own.arrays(), {"inputs": "", "harmonizer": own.record()})
+        )
+        folds.append({**fold, "SHA256": hash_file(file)})
     write_json(made.folder / "model.json", {**made.card, "Folds": folds})
     return read_model(made.folder)
 
 
-def prepared(folder: Path, subject: str, made: Travelling) -> Prepared:
-    write_travelling(folder / subject, made, {"inputs": ""})
+def prepared(folder: Path, subject: str, made: TravellingSubject) -> Prepared:
+    write_travelling_subject(folder / subject, made, {"inputs": ""})
     scan = Scan(Path(), Path(), Path(), {"subject": subject}, {}, None, (), Path())
     return Prepared(scan, folder / subject)
 
 
-def same(seed: int, **noise: float) -> Travelling:
+def same(seed: int, **noise: float) -> TravellingSubject:
     """A head that both scanners see alike."""
     return travelling(head(seed), 12, change=lambda patches: patches[:, 13], **noise)
 
@@ -64,19 +74,23 @@ def test_spread_and_error_are_those_of_gains_in_closed_form(
     assert len(found.groups) == 5
     expected = abs(gain - 1) / np.std(GAINS, ddof=1)
     for group in found.groups:
-        assert group.error / group.spread == pytest.approx(expected, rel=0.02 if sigma == 0 else 0.3)
+        assert group.error / group.spread == pytest.approx(
+            expected, rel=0.02 if sigma == 0 else 0.3
+        )
     if sigma == 0:
         assert found.correlation > 0.99
     spreads = [group.spread for group in found.groups]
     assert spreads == sorted(spreads)
-    record = to_record(found)
+    record = calibration_record(found)
     assert record["RankCorrelation"] == found.correlation
     assert record["Groups"][0] == {"Spread": spreads[0], "Error": found.groups[0].error}
 
 
 def test_each_subject_is_judged_by_the_network_that_never_saw_it(tmp_path: Path) -> None:
     """The one of fold 2 makes no error, so subject 02 alone has none."""
-    only = calibrate_spread(model(tmp_path), [prepared(tmp_path, "02", same(1))], seed=0, device="cpu")
+    only = calibrate_spread(
+        model(tmp_path), [prepared(tmp_path, "02", same(1))], seed=0, device="cpu"
+    )
     assert only is not None
     assert max(group.error for group in only.groups) < 2e-3
     assert min(group.spread for group in only.groups) > 0.05
@@ -84,7 +98,9 @@ def test_each_subject_is_judged_by_the_network_that_never_saw_it(tmp_path: Path)
 
 def test_one_network_has_no_spread(tmp_path: Path) -> None:
     alone = model(tmp_path, GAINS[:1])
-    assert calibrate_spread(alone, [prepared(tmp_path, "01", same(1))], seed=0, device="cpu") is None
+    assert (
+        calibrate_spread(alone, [prepared(tmp_path, "01", same(1))], seed=0, device="cpu") is None
+    )
 
 
 def test_where_the_targets_noise_is_not_known_no_error_is(tmp_path: Path) -> None:
@@ -100,10 +116,16 @@ def test_networks_that_agree_everywhere_have_no_spread_to_tell_an_error(tmp_path
 def test_only_grey_and_white_matter_beside_a_source_voxel_is_asked(tmp_path: Path) -> None:
     """Everywhere else the target says something absurd, which would show."""
     plain = same(1)
-    tissue = np.where(np.arange(len(plain.matched.tissue)) % 2, Tissue.WM, Tissue.CSF).astype(np.uint8)
+    tissue = np.where(np.arange(len(plain.matched.tissue)) % 2, Tissue.WM, Tissue.CSF).astype(
+        np.uint8
+    )
     points = plain.matched.points.copy()
     points[::3] += 0.9  # mm, of voxels of 2 mm: 0.45 of a voxel
-    wild = np.where(((tissue == Tissue.CSF) | (np.arange(len(tissue)) % 3 == 0))[:, None], 99, plain.matched.signal)
+    wild = np.where(
+        ((tissue == Tissue.CSF) | (np.arange(len(tissue)) % 3 == 0))[:, None],
+        99,
+        plain.matched.signal,
+    )
     spoilt = replace(plain.matched, tissue=tissue, points=points, signal=wild.astype(np.float16))
     item = prepared(tmp_path, "02", replace(plain, matched=spoilt))
     found = calibrate_spread(model(tmp_path), [item], seed=0, device="cpu")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.inputs.find import find_dwi
-from bids_shresnet.inputs.qsiprep import LABELS
+from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
 from bids_shresnet.scans import LabelImage, ProbabilityMaps, Tissue
 from tests.datasets import DESCRIPTION, GE, PRISMA, TISSUES, Series, write_tree
 
@@ -14,7 +14,9 @@ BRAIN = np.ones((2, 2, 2), np.uint8)
 
 
 def test_masks_and_segmentations_of_the_same_session_and_space_are_offered(tmp_path: Path) -> None:
-    raw = write_tree(tmp_path / "raw", {f"sub-01/ses-{s}/dwi/sub-01_ses-{s}_acq-x_dwi": Series() for s in "ab"})
+    raw = write_tree(
+        tmp_path / "raw", {f"sub-01/ses-{s}/dwi/sub-01_ses-{s}_acq-x_dwi": Series() for s in "ab"}
+    )
     names = {
         "sub-01/ses-a/dwi/sub-01_ses-a_acq-x_desc-brain_mask": True,
         "sub-01/ses-a/dwi/sub-01_ses-a_acq-y_desc-brain_mask": False,
@@ -25,20 +27,31 @@ def test_masks_and_segmentations_of_the_same_session_and_space_are_offered(tmp_p
         "sub-01/anat/sub-01_desc-brain_mask": True,
     }
     tree = {f"{name}.nii.gz": BRAIN for name in names}
-    derivative = write_tree(tmp_path / "d", tree | {"sub-01/ses-a/dwi/sub-01_ses-a_acq-x_dseg.tsv": TISSUES})
+    derivative = write_tree(
+        tmp_path / "d", tree | {"sub-01/ses-a/dwi/sub-01_ses-a_acq-x_dseg.tsv": TISSUES}
+    )
     offered = {
-        file.entities["session"]: (*file.masks, *(path for one in file.segmentations for path in one.files))
+        file.entities["session"]: (
+            *file.masks,
+            *(path for one in file.segmentations for path in one.files),
+        )
         for file in find_dwi(raw, {"d": derivative})
     }
-    assert set(offered["a"]) == {derivative / f"{name}.nii.gz" for name, fits in names.items() if fits}
+    assert set(offered["a"]) == {
+        derivative / f"{name}.nii.gz" for name, fits in names.items() if fits
+    }
     assert offered["a"][0].name.startswith("sub-01_ses-a_acq-x")
     assert offered["b"] == (derivative / "sub-01/anat/sub-01_desc-brain_mask.nii.gz",)
 
 
-def test_a_preprocessed_image_replaces_its_raw_runs_and_inherits_what_they_agree_on(tmp_path: Path) -> None:
+def test_a_preprocessed_image_replaces_its_raw_runs_and_inherits_what_they_agree_on(
+    tmp_path: Path,
+) -> None:
     axes = {"AP": "j-", "PA": "j"}
     runs = {
-        f"sub-01/dwi/sub-01_dir-{label}_dwi": Series(sidecar=PRISMA | {"PhaseEncodingDirection": axis})
+        f"sub-01/dwi/sub-01_dir-{label}_dwi": Series(
+            sidecar=PRISMA | {"PhaseEncodingDirection": axis}
+        )
         for label, axis in axes.items()
     }
     raw = write_tree(tmp_path / "raw", runs | {"sub-02/dwi/sub-02_dwi": Series(sidecar=GE)})
@@ -50,7 +63,9 @@ def test_a_preprocessed_image_replaces_its_raw_runs_and_inherits_what_they_agree
     preprocessed = files["sub-01_space-ACPC_desc-preproc_dwi.nii.gz"]
     assert preprocessed.metadata == PRISMA | {"EchoTime": 1}
     assert preprocessed.dataset == qsiprep
-    replaced = {name for name, file in files.items() if file.replaced_by == preprocessed.image}
+    replaced = {
+        name for name, file in files.items() if file.preprocessed_image == preprocessed.image
+    }
     assert replaced == {"sub-01_dir-AP_dwi.nii.gz", "sub-01_dir-PA_dwi.nii.gz"}
 
 
@@ -62,7 +77,9 @@ def derivative(root: Path, pipeline: str, names: list[str]) -> Path:
     return write_tree(root, tree | {"dataset_description.json": description})
 
 
-@pytest.mark.parametrize(("space", "anatomical"), [("ACPC", "space-ACPC_"), ("T1w", ""), ("T1w", "space-T1w_")])
+@pytest.mark.parametrize(
+    ("space", "anatomical"), [("ACPC", "space-ACPC_"), ("T1w", ""), ("T1w", "space-T1w_")]
+)
 def test_qsipreps_segmentation_is_of_any_grid_and_numbered_its_own_way(
     space: str, anatomical: str, tmp_path: Path
 ) -> None:
@@ -70,34 +87,47 @@ def test_qsipreps_segmentation_is_of_any_grid_and_numbered_its_own_way(
     stem = f"sub-01/ses-a/dwi/sub-01_ses-a_space-{space}_"
     dseg = f"sub-01/anat/sub-01_{anatomical}dseg"
     other = f"sub-01/anat/sub-01_{anatomical}desc-aseg_dseg"
-    qsiprep = derivative(tmp_path / "q", "QSIPrep", [f"{stem}desc-preproc_dwi", f"{stem}desc-brain_mask", dseg, other])
-    (file,) = (file for file in find_dwi(raw, {"q": qsiprep}) if not file.replaced_by)
-    assert file.segmentations == (LabelImage(qsiprep / f"{dseg}.nii.gz", LABELS),)
+    qsiprep = derivative(
+        tmp_path / "q",
+        "QSIPrep",
+        [f"{stem}desc-preproc_dwi", f"{stem}desc-brain_mask", dseg, other],
+    )
+    (file,) = (file for file in find_dwi(raw, {"q": qsiprep}) if not file.preprocessed_image)
+    assert file.segmentations == (LabelImage(qsiprep / f"{dseg}.nii.gz", QSIPREP_LABELS),)
     assert file.masks == (qsiprep / f"{stem}desc-brain_mask.nii.gz",)
-    assert {*file.masks, *file.segmentations[0].files} <= file.aligned
+    assert {*file.masks, *file.segmentations[0].files} <= file.aligned_files
     assert file.pipeline == "qsiprep"
 
 
-def test_probability_maps_of_a_subject_are_one_segmentation_known_by_their_labels(tmp_path: Path) -> None:
-    raw = write_tree(tmp_path / "raw", {"sub-01/dwi/sub-01_space-T1w_desc-preproc_dwi": Series(sidecar=GE)})
+def test_probability_maps_of_a_subject_are_one_segmentation_known_by_their_labels(
+    tmp_path: Path,
+) -> None:
+    raw = write_tree(
+        tmp_path / "raw", {"sub-01/dwi/sub-01_space-T1w_desc-preproc_dwi": Series(sidecar=GE)}
+    )
     names = [f"sub-01/anat/sub-01_label-{label}_probseg" for label in ("CSF", "GM", "WM", "BS")]
     elsewhere = [f"sub-01/anat/sub-01_space-MNI_label-{label}_probseg" for label in ("GM", "WM")]
     unnamed = ["sub-01/anat/sub-01_dseg"]  # fMRIPrep's numbers are BIDS's, but nothing here says so
     fmriprep = derivative(tmp_path / "f", "fmriprep", [*names, *elsewhere, *unnamed])
     (file,) = find_dwi(raw, {"f": fmriprep})
-    paths = {tissue: fmriprep / f"sub-01/anat/sub-01_label-{tissue.name}_probseg.nii.gz" for tissue in Tissue}
+    paths = {
+        tissue: fmriprep / f"sub-01/anat/sub-01_label-{tissue.name}_probseg.nii.gz"
+        for tissue in Tissue
+    }
     assert file.segmentations == (ProbabilityMaps(paths),)
-    assert set(paths.values()) <= file.aligned
+    assert set(paths.values()) <= file.aligned_files
 
 
 def test_another_pipelines_anatomy_is_not_in_qsipreps_space(tmp_path: Path) -> None:
     raw = write_tree(tmp_path / "raw", {})
-    qsiprep = derivative(tmp_path / "q", "qsiprep", ["sub-01/dwi/sub-01_space-T1w_desc-preproc_dwi"])
+    qsiprep = derivative(
+        tmp_path / "q", "qsiprep", ["sub-01/dwi/sub-01_space-T1w_desc-preproc_dwi"]
+    )
     names = [f"sub-01/anat/sub-01_label-{label}_probseg" for label in ("CSF", "GM", "WM")]
     fmriprep = derivative(tmp_path / "f", "fmriprep", names)
     (file,) = find_dwi(raw, {"q": qsiprep, "f": fmriprep})
     assert len(file.segmentations) == 1
-    assert file.aligned == frozenset()
+    assert file.aligned_files == frozenset()
 
 
 def test_a_raw_scan_is_not_in_the_space_of_the_anatomy(tmp_path: Path) -> None:
@@ -105,4 +135,4 @@ def test_a_raw_scan_is_not_in_the_space_of_the_anatomy(tmp_path: Path) -> None:
     masks = ["sub-01/anat/sub-01_desc-brain_mask", "sub-01/dwi/sub-01_desc-brain_mask"]
     found = derivative(tmp_path / "f", "fmriprep", masks)
     (file,) = find_dwi(raw, {"f": found})
-    assert file.aligned == {found / "sub-01/dwi/sub-01_desc-brain_mask.nii.gz"}
+    assert file.aligned_files == {found / "sub-01/dwi/sub-01_desc-brain_mask.nii.gz"}

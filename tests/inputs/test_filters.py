@@ -8,7 +8,7 @@ import pytest
 from bids.layout import BIDSLayout, Query
 
 from bids_shresnet.errors import InputMissing, UsageError
-from bids_shresnet.inputs.filters import read_wanted
+from bids_shresnet.inputs.filters import read_bids_filter
 from bids_shresnet.inputs.find import find_dwi
 from tests.datasets import Series, write_tree
 
@@ -34,23 +34,34 @@ def written(path: Path, content: Any) -> Path:
         {"subject": "02"},
     ],
 )
-def test_a_filter_keeps_the_files_that_pybids_finds_with_it(tmp_path: Path, entities: dict[str, Any]) -> None:
-    root = write_tree(tmp_path / "data", {f"sub-01/dwi/sub-01_{name}_dwi": Series() for name in NAMES})
-    wanted = read_wanted(written(tmp_path / "filter.json", {"dwi": entities}), ())
-    kept = [file.image.name for file in find_dwi(root, {}) if not wanted.why_not(file)]
+def test_a_filter_keeps_the_files_that_pybids_finds_with_it(
+    tmp_path: Path, entities: dict[str, Any]
+) -> None:
+    root = write_tree(
+        tmp_path / "data", {f"sub-01/dwi/sub-01_{name}_dwi": Series() for name in NAMES}
+    )
+    wanted = read_bids_filter(written(tmp_path / "filter.json", {"dwi": entities}), ())
+    kept = [file.image.name for file in find_dwi(root, {}) if not wanted.exclusion_reason(file)]
     query = {
-        key: Query.NONE if value is None else Query.ANY if value == "*" else value for key, value in entities.items()
+        key: Query.NONE if value is None else Query.ANY if value == "*" else value
+        for key, value in entities.items()
     }
-    found = BIDSLayout(root, validate=False).get(**{"suffix": "dwi", "extension": ".nii.gz", **query})
+    found = BIDSLayout(root, validate=False).get(
+        **{"suffix": "dwi", "extension": ".nii.gz", **query}
+    )
     assert kept == sorted(file.filename for file in found)
 
 
-@pytest.mark.parametrize("content", ["{", [1], {"dwi": {"acquisitoin": "b1"}}, {"dwo": {}}, {"dwi": 1}])
-def test_a_filter_that_asks_for_nothing_that_exists_is_a_usage_error(tmp_path: Path, content: Any) -> None:
+@pytest.mark.parametrize(
+    "content", ["{", [1], {"dwi": {"acquisitoin": "b1"}}, {"dwo": {}}, {"dwi": 1}]
+)
+def test_a_filter_that_asks_for_nothing_that_exists_is_a_usage_error(
+    tmp_path: Path, content: Any
+) -> None:
     with pytest.raises(UsageError, match=r"filter\.json"):
-        read_wanted(written(tmp_path / "filter.json", content), ())
+        read_bids_filter(written(tmp_path / "filter.json", content), ())
 
 
 def test_a_filter_that_does_not_exist_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="--bids-filter-file"):
-        read_wanted(tmp_path / "none.json", ())
+        read_bids_filter(tmp_path / "none.json", ())

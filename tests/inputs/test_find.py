@@ -23,15 +23,23 @@ def test_closer_sidecars_win_key_by_key(tmp_path: Path) -> None:
 
 
 def test_links_to_annexed_content_are_found_and_named_when_opened(tmp_path: Path) -> None:
-    tree = {"sub-01/dwi/sub-01_dwi.nii.gz": None, "sub-01/dwi/sub-01_dwi.json": None, "dwi.json": {"EchoTime": 1}}
+    tree = {
+        "sub-01/dwi/sub-01_dwi.nii.gz": None,
+        "sub-01/dwi/sub-01_dwi.json": None,
+        "dwi.json": {"EchoTime": 1},
+    }
     (file,) = find_dwi(write_tree(tmp_path, tree), {})
     assert file.metadata == {"EchoTime": 1}
-    assert [(f.severity, Path(f.file).name) for f in file.findings] == [("warning", "sub-01_dwi.json")]
+    assert [(f.severity, Path(f.file).name) for f in file.findings] == [
+        ("warning", "sub-01_dwi.json")
+    ]
     with pytest.raises(BadInput, match="datalad get"):
         read_grid(file.image)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "3"])
 def test_a_sidecar_that_is_no_json_object_is_an_error(tmp_path: Path, text: str) -> None:
-    (file,) = find_dwi(write_tree(tmp_path, {"sub-01/dwi/sub-01_dwi": Series(), "dwi.json": text}), {})
+    (file,) = find_dwi(
+        write_tree(tmp_path, {"sub-01/dwi/sub-01_dwi": Series(), "dwi.json": text}), {}
+    )
     assert [(f.severity, Path(f.file).name) for f in file.findings] == [("error", "dwi.json")]

@@ -16,8 +16,12 @@ from tests.datasets import GE, Series, write_tree
 )
 def test_gradient_tables_are_inherited_from_every_level(tmp_path: Path, folder: str) -> None:
     series = Series(tables=False)
-    tables = {f"{folder}dwi{extension}": text for extension, text in series.gradient_tables().items()}
-    (file,) = find_dwi(write_tree(tmp_path, tables | {"sub-01/ses-a/dwi/sub-01_ses-a_acq-b1_dwi": series}), {})
+    tables = {
+        f"{folder}dwi{extension}": text for extension, text in series.gradient_tables().items()
+    }
+    (file,) = find_dwi(
+        write_tree(tmp_path, tables | {"sub-01/ses-a/dwi/sub-01_ses-a_acq-b1_dwi": series}), {}
+    )
     bvals, bvecs = read_gradients(file)
     np.testing.assert_array_equal(bvals, series.bvals)
     np.testing.assert_allclose(bvecs, series.bvecs, atol=1e-6)
@@ -25,16 +29,33 @@ def test_gradient_tables_are_inherited_from_every_level(tmp_path: Path, folder: 
 
 def test_entities_are_those_of_the_file_name_in_its_order_with_their_zeros(tmp_path: Path) -> None:
     root = tmp_path / "sub-elsewhere" / "ses-x"
-    (file,) = find_dwi(write_tree(root, {"sub-01/dwi/sub-01_acq-b1_dir-AP_run-007_odd-1_dwi": Series()}), {})
-    expected = [("subject", "01"), ("acquisition", "b1"), ("direction", "AP"), ("run", "007"), ("odd", "1")]
+    (file,) = find_dwi(
+        write_tree(root, {"sub-01/dwi/sub-01_acq-b1_dir-AP_run-007_odd-1_dwi": Series()}), {}
+    )
+    expected = [
+        ("subject", "01"),
+        ("acquisition", "b1"),
+        ("direction", "AP"),
+        ("run", "007"),
+        ("odd", "1"),
+    ]
     assert list(file.entities.items()) == expected
 
 
 def test_only_dwi_and_their_maps_are_found(tmp_path: Path) -> None:
     image = np.zeros((2, 2, 2), np.int16)
-    names = ["dwi/sub-01_ADC", "dwi/sub-01_sbref", "anat/sub-01_T1w", "func/sub-01_task-dwi_bold", "fmap/sub-01_epi"]
+    names = [
+        "dwi/sub-01_ADC",
+        "dwi/sub-01_sbref",
+        "anat/sub-01_T1w",
+        "func/sub-01_task-dwi_bold",
+        "fmap/sub-01_epi",
+    ]
     tree = {f"sub-01/{name}.nii.gz": image for name in names} | {"sub-01/dwi/sub-01_dwi": Series()}
-    tree |= {f"{folder}/sub-01/dwi/sub-01_dwi": Series() for folder in ("derivatives/x", "sourcedata", "code")}
+    tree |= {
+        f"{folder}/sub-01/dwi/sub-01_dwi": Series()
+        for folder in ("derivatives/x", "sourcedata", "code")
+    }
     files = find_dwi(write_tree(tmp_path, tree), {})
     assert [file.image.name for file in files] == ["sub-01_ADC.nii.gz", "sub-01_dwi.nii.gz"]
 

@@ -8,7 +8,7 @@ from bids.layout import BIDSLayout
 
 from bids_shresnet.errors import UsageError
 from bids_shresnet.inputs import listing
-from bids_shresnet.inputs.index import ENTITIES, Dataset
+from bids_shresnet.inputs.index import LONG_ENTITY_NAMES, BidsDataset
 from bids_shresnet.inputs.listing import list_files
 from tests.datasets import GE, Series, write_tree
 
@@ -32,12 +32,21 @@ OTHERS = [
 
 
 def tree(root: Path) -> Path:
-    write_tree(root, {name: {} if name.endswith("json") else IMAGE for name in [*LISTED, *OTHERS] if name[-3] != "v"})
+    write_tree(
+        root,
+        {
+            name: {} if name.endswith("json") else IMAGE
+            for name in [*LISTED, *OTHERS]
+            if name[-3] != "v"
+        },
+    )
     return write_tree(root, {"sub-01/dwi/sub-01_acq-x_dwi": Series(sidecar=GE)})
 
 
 @pytest.mark.parametrize("with_database", [False, True])
-def test_what_may_belong_to_a_dwi_is_listed_and_nothing_else(tmp_path: Path, with_database: bool) -> None:
+def test_what_may_belong_to_a_dwi_is_listed_and_nothing_else(
+    tmp_path: Path, with_database: bool
+) -> None:
     root, database = tree(tmp_path / "data"), tmp_path / "db" if with_database else None
     assert list_files(root, database=database) == sorted(root / name for name in LISTED)
 
@@ -45,7 +54,9 @@ def test_what_may_belong_to_a_dwi_is_listed_and_nothing_else(tmp_path: Path, wit
 @pytest.mark.parametrize("with_database", [False, True])
 def test_subjects_that_are_not_needed_are_not_listed(tmp_path: Path, with_database: bool) -> None:
     root, database = tree(tmp_path / "data"), tmp_path / "db" if with_database else None
-    assert list_files(root, ("01",), database) == sorted(root / name for name in LISTED if "012" not in name)
+    assert list_files(root, ("01",), database) == sorted(
+        root / name for name in LISTED if "012" not in name
+    )
 
 
 def test_a_database_answers_instead_of_the_disk_once_it_is_made(
@@ -56,7 +67,7 @@ def test_a_database_answers_instead_of_the_disk_once_it_is_made(
     (root / "sub-01/dwi/sub-01_dwi.json").write_text("{}")
     assert list_files(root, database=database) == first
     assert len(list_files(root)) == len(first) + 1
-    assert [path.name for path in database.iterdir()] == [listing.DATABASE]
+    assert [path.name for path in database.iterdir()] == [listing.DATABASE_FILE_NAME]
 
 
 def test_a_database_that_another_app_made_of_everything_gives_the_same(tmp_path: Path) -> None:
@@ -73,11 +84,11 @@ def test_a_database_of_another_dataset_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_entities_are_called_as_pybids_calls_them(tmp_path: Path) -> None:
-    values = {short: "01" if short in ("run", "chunk") else "a1" for short in ENTITIES}
+    values = {short: "01" if short in ("run", "chunk") else "a1" for short in LONG_ENTITY_NAMES}
     values["part"] = "mag"
     name = "_".join(f"{short}-{value}" for short, value in values.items())
     root = write_tree(tmp_path, {f"sub-a1/ses-a1/dwi/{name}_dwi.nii.gz": IMAGE})
-    (image,) = Dataset.index(root).files
+    (image,) = BidsDataset.from_folder(root).files
     (theirs,) = BIDSLayout(root, validate=False, config=["bids", "derivatives"]).get(suffix="dwi")
     known = theirs.get_entities()
     assert dict(image.entities) == {entity: str(known[entity]) for entity in image.entities}

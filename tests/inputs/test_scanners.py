@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from bids_shresnet.errors import Finding, InputMissing, UsageError
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.inputs.scanners import Naming, identify, normalize_model, normalize_serial, read_naming, sanitize
+from bids_shresnet.inputs.scanners import (
+    ScannerNaming,
+    identify_scanner,
+    normalize_model,
+    normalize_serial,
+    read_scanner_naming,
+    sanitize_label,
+)
 from bids_shresnet.scans import Scanner
 from tests.datasets import ELITION, GE, PRISMA, write_tree
 
@@ -22,8 +29,8 @@ def dwi(name: str = "sub-01_ses-ge_acq-x_dwi", **metadata: Any) -> DwiFile:
     return DwiFile(Path(f"/data/{name}.nii.gz"), Path("/data"), "dwi", entities, metadata)
 
 
-def label(file: DwiFile, naming: Naming = Naming()) -> str:  # noqa: B008 - frozen
-    scanner = identify(file, naming)
+def label(file: DwiFile, naming: ScannerNaming = ScannerNaming()) -> str:  # noqa: B008 - frozen
+    scanner = identify_scanner(file, naming)
     assert isinstance(scanner, Scanner), scanner
     return scanner.label
 
@@ -58,13 +65,15 @@ def test_models_that_differ_stay_apart() -> None:
         "DISCOVERY MR750w",
         "Achieva dStream",
     )
-    assert len({sanitize(normalize_model(model)) for model in models}) == len(models)
+    assert len({sanitize_label(normalize_model(model)) for model in models}) == len(models)
 
 
 def test_two_machines_with_one_serial_number_stay_two() -> None:
     serial = "00000000269MRS04"
     models = ("DISCOVERY MR750", "SIGNA Premier")
-    assert len({label(dwi(ManufacturersModelName=m, DeviceSerialNumber=serial)) for m in models}) == 2
+    assert (
+        len({label(dwi(ManufacturersModelName=m, DeviceSerialNumber=serial)) for m in models}) == 2
+    )
 
 
 @given(st.lists(st.text(max_size=8), min_size=2, max_size=4))
@@ -75,15 +84,32 @@ def test_institution_station_and_software_do_not_name_the_machine(texts: list[st
 
 @given(st.integers(1, 10**9))
 def test_a_serial_number_is_the_same_as_text_number_or_decimal(serial: int) -> None:
-    assert {normalize_serial(s) for s in (serial, float(serial), f"{serial}", f" {serial}.0 ")} == {str(serial)}
+    assert {normalize_serial(s) for s in (serial, float(serial), f"{serial}", f" {serial}.0 ")} == {
+        str(serial)
+    }
 
 
 @pytest.mark.parametrize(
-    "serial", [None, "", " ", 0, True, [], "Anonymized", "anonymous", "n/a", "000000000000GEHC", "0000000000orange"]
+    "serial",
+    [
+        None,
+        "",
+        " ",
+        0,
+        True,
+        [],
+        "Anonymized",
+        "anonymous",
+        "n/a",
+        "000000000000GEHC",
+        "0000000000orange",
+    ],
 )
 def test_an_anonymized_serial_number_names_no_machine(serial: object) -> None:
     assert normalize_serial(serial) == ""
-    assert isinstance(identify(dwi(**PRISMA | {"DeviceSerialNumber": serial}), Naming()), Finding)
+    assert isinstance(
+        identify_scanner(dwi(**PRISMA | {"DeviceSerialNumber": serial}), ScannerNaming()), Finding
+    )
 
 
 def test_the_misspelt_model_key_is_understood() -> None:
@@ -93,18 +119,26 @@ def test_the_misspelt_model_key_is_understood() -> None:
 @pytest.mark.parametrize("missing", ["ManufacturersModelName", "DeviceSerialNumber"])
 def test_a_missing_field_is_named_with_every_remedy(missing: str) -> None:
     metadata = {key: value for key, value in PRISMA.items() if key != missing}
-    finding = identify(dwi(**metadata), Naming())
+    finding = identify_scanner(dwi(**metadata), ScannerNaming())
     assert isinstance(finding, Finding)
     assert re.findall("[A-Z][a-z]+[A-Z]\\w+", finding.value) == [missing]
-    assert all(flag in finding.remedy for flag in ("--scanner-map", "--scanner-column", "--scanner-from"))
+    assert all(
+        flag in finding.remedy for flag in ("--scanner-map", "--scanner-column", "--scanner-from")
+    )
 
 
 def test_the_first_that_answers_names_the_scanner() -> None:
     file = dwi(**PRISMA)
-    everything = Naming({"sub-01": {"M 1"}}, {"sub-01": {"C-1"}}, re.compile("ses-(?P<scanner>[a-z]+)"))
-    without_map = Naming({"sub-02": {"M1"}}, everything.column, everything.pattern)
-    without_table = Naming({}, {}, everything.pattern)
-    assert [label(file, naming) for naming in (everything, without_map, without_table)] == ["M1", "C1", "Prisma66083"]
+    everything = ScannerNaming(
+        {"sub-01": {"M 1"}}, {"sub-01": {"C-1"}}, re.compile("ses-(?P<scanner>[a-z]+)")
+    )
+    without_map = ScannerNaming({"sub-02": {"M1"}}, everything.table_scanners, everything.pattern)
+    without_table = ScannerNaming({}, {}, everything.pattern)
+    assert [label(file, naming) for naming in (everything, without_map, without_table)] == [
+        "M1",
+        "C1",
+        "Prisma66083",
+    ]
     assert label(dwi(), without_table) == "ge"
 
 
@@ -118,35 +152,38 @@ def test_the_first_that_answers_names_the_scanner() -> None:
     ],
 )
 def test_the_most_specific_line_of_a_map_wins(keys: list[str], expected: str) -> None:
-    assert label(dwi(), Naming({key: {f"at{key}"} for key in keys})) == sanitize(f"at{expected}")
+    assert label(dwi(), ScannerNaming({key: {f"at{key}"} for key in keys})) == sanitize_label(
+        f"at{expected}"
+    )
 
 
 def test_lines_that_contradict_each_other_name_nothing() -> None:
-    finding = identify(dwi(**PRISMA), Naming({"sub-01": {"A"}, "ses-ge": {"B"}}))
+    finding = identify_scanner(dwi(**PRISMA), ScannerNaming({"sub-01": {"A"}, "ses-ge": {"B"}}))
     assert isinstance(finding, Finding)
     assert "A, B" in finding.value
 
 
 def test_names_that_would_become_one_label_are_an_error(tmp_path: Path) -> None:
     root = write_tree(
-        tmp_path, {"map.tsv": [["scan", "scanner"], ["ses-a", "GE 1"], ["ses-b", "GE-1"], ["ses-c", "GE2"]]}
+        tmp_path,
+        {"map.tsv": [["scan", "scanner"], ["ses-a", "GE 1"], ["ses-b", "GE-1"], ["ses-c", "GE2"]]},
     )
-    naming = read_naming(root, root / "map.tsv", "scanner", None)
+    naming = read_scanner_naming(root, root / "map.tsv", "scanner", None)
     assert ["GE 1, GE-1" in finding.value for finding in naming.findings] == [True]
 
 
 def test_a_map_without_its_columns_is_an_error(tmp_path: Path) -> None:
     root = write_tree(tmp_path, {"map.csv": "scan,scanner\nses-a,GE1\n"})
-    (finding,) = read_naming(root, root / "map.csv", "scanner", None).findings
+    (finding,) = read_scanner_naming(root, root / "map.csv", "scanner", None).findings
     assert "tab-separated" in finding.remedy
 
 
 def test_a_map_that_does_not_exist_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="--scanner-map"):
-        read_naming(tmp_path, tmp_path / "none.tsv", "scanner", None)
+        read_scanner_naming(tmp_path, tmp_path / "none.tsv", "scanner", None)
 
 
 @pytest.mark.parametrize("pattern", ["ses-(", "ses-([a-z]+)"])
 def test_an_unusable_regular_expression_is_a_usage_error(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(UsageError, match="--scanner-from"):
-        read_naming(tmp_path, None, "scanner", pattern)
+        read_scanner_naming(tmp_path, None, "scanner", pattern)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.inputs.qsiprep import LABELS
-from bids_shresnet.inputs.segmentation import label_names, read_tissue
+from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
+from bids_shresnet.inputs.segmentation import read_label_tissues, read_tissue
 from bids_shresnet.scans import LabelImage, ProbabilityMaps, Tissue
 from tests.datasets import TISSUES, write_tree
 
@@ -23,7 +23,7 @@ def store(path: Path, data: Shaped[np.ndarray, "i j k"], affine: Float[np.ndarra
 def test_tissue_goes_by_the_name_of_a_label_and_not_by_its_number(tmp_path: Path) -> None:
     write_tree(tmp_path, {"sub-01_dseg.tsv": TISSUES})
     image = store(tmp_path / "sub-01_dseg.nii.gz", NUMBERED, np.eye(4))
-    labels = label_names([tmp_path / "sub-01_dseg.tsv"], "")
+    labels = read_label_tissues([tmp_path / "sub-01_dseg.tsv"], "")
     tissue = read_tissue(LabelImage(image, labels), (2, 2, 2), np.eye(4))
     expected = [0, Tissue.CSF, Tissue.GM, Tissue.WM, 0, 0, 0, 0]
     np.testing.assert_array_equal(tissue.ravel(), expected)
@@ -41,20 +41,26 @@ def test_tissue_goes_by_the_name_of_a_label_and_not_by_its_number(tmp_path: Path
         ("background", None),
     ],
 )
-def test_tissues_are_known_by_their_common_names(tmp_path: Path, name: str, tissue: Tissue | None) -> None:
+def test_tissues_are_known_by_their_common_names(
+    tmp_path: Path, name: str, tissue: Tissue | None
+) -> None:
     write_tree(tmp_path, {"dseg.tsv": [("index", "name"), ("7", name)]})
-    assert label_names([tmp_path / "dseg.tsv"], "") == ({} if tissue is None else {7: tissue})
+    assert read_label_tissues([tmp_path / "dseg.tsv"], "") == (
+        {} if tissue is None else {7: tissue}
+    )
 
 
 def test_without_a_table_only_qsiprep_is_known_to_number_csf_grey_and_white(tmp_path: Path) -> None:
-    assert label_names([], "qsiprep") == {1: Tissue.CSF, 2: Tissue.GM, 3: Tissue.WM}
-    assert label_names([], "fmriprep") == label_names([], "") == {}
+    assert read_label_tissues([], "qsiprep") == {1: Tissue.CSF, 2: Tissue.GM, 3: Tissue.WM}
+    assert read_label_tissues([], "fmriprep") == read_label_tissues([], "") == {}
 
 
-def test_a_table_says_more_than_the_name_of_the_pipeline_and_the_closest_table_most(tmp_path: Path) -> None:
+def test_a_table_says_more_than_the_name_of_the_pipeline_and_the_closest_table_most(
+    tmp_path: Path,
+) -> None:
     rows = {f"{n}_dseg.tsv": [("index", "name"), (str(n), "GM")] for n in (5, 6)}
     write_tree(tmp_path, rows)
-    assert label_names([tmp_path / name for name in rows], "qsiprep") == {6: Tissue.GM}
+    assert read_label_tissues([tmp_path / name for name in rows], "qsiprep") == {6: Tissue.GM}
 
 
 @pytest.mark.parametrize("flips", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
@@ -70,7 +76,7 @@ def test_labels_on_a_finer_grid_are_taken_from_the_nearest_voxel_in_the_world(
     corners = nib.affines.apply_affine(fine, [[0, 0, 0], np.array(data.shape) - 1])
     coarse[:3, 3] = corners.min(axis=0) - 0.4  # begins outside
     shape = (5, 5, 4)
-    found = read_tissue(LabelImage(image, LABELS), shape, coarse)
+    found = read_tissue(LabelImage(image, QSIPREP_LABELS), shape, coarse)
     places = nib.affines.apply_affine(np.linalg.inv(fine) @ coarse, np.argwhere(np.ones(shape)))
     nearest = np.rint(places).astype(int)
     inside = ((places >= 0) & (places <= np.array(data.shape) - 1)).all(axis=1)
@@ -85,7 +91,10 @@ def test_the_likeliest_tissue_counts_where_tissue_is_likelier_than_none(tmp_path
     white = np.array([0.1, 0.6, 0.2, 0.1]).reshape(4, 1, 1)
     csf = np.array([0.0, 0.1, 0.6, 0.1]).reshape(4, 1, 1)
     maps = {Tissue.GM: grey, Tissue.WM: white, Tissue.CSF: csf}
-    paths = {tissue: store(tmp_path / f"{tissue.name}.nii.gz", data, np.eye(4)) for tissue, data in maps.items()}
+    paths = {
+        tissue: store(tmp_path / f"{tissue.name}.nii.gz", data, np.eye(4))
+        for tissue, data in maps.items()
+    }
     tissue = read_tissue(ProbabilityMaps(paths), (4, 1, 1), np.eye(4))
     np.testing.assert_array_equal(tissue.ravel(), [Tissue.GM, Tissue.WM, Tissue.CSF, 0])
 
@@ -93,7 +102,10 @@ def test_the_likeliest_tissue_counts_where_tissue_is_likelier_than_none(tmp_path
 def test_probabilities_on_another_grid_are_interpolated(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 5).reshape(5, 1, 1) * np.ones((5, 2, 2))
     maps = {Tissue.GM: 1 - ramp, Tissue.WM: ramp}
-    paths = {tissue: store(tmp_path / f"{tissue.name}.nii.gz", data, np.eye(4)) for tissue, data in maps.items()}
+    paths = {
+        tissue: store(tmp_path / f"{tissue.name}.nii.gz", data, np.eye(4))
+        for tissue, data in maps.items()
+    }
     between = np.eye(4)
     between[0, 3] = 0.6  # 0.6, 1.6, 2.6 mm: probabilities of white matter 0.15, 0.4 and 0.65
     tissue = read_tissue(ProbabilityMaps(paths), (3, 2, 2), between)

@@ -11,7 +11,10 @@ def test_cells_are_read_from_all_three_tables(tmp_path: Path) -> None:
     tree = {
         "participants.tsv": [["participant_id", "site"], ["sub-01", "P"], ["sub-02", "n/a"]],
         "sub-01/sub-01_sessions.tsv": [["session_id", "site"], ["ses-a", "S"]],
-        "sub-01/ses-a/sub-01_ses-a_scans.tsv": [["filename", "site"], ["dwi/sub-01_ses-a_dwi.nii.gz", "F"]],
+        "sub-01/ses-a/sub-01_ses-a_scans.tsv": [
+            ["filename", "site"],
+            ["dwi/sub-01_ses-a_dwi.nii.gz", "F"],
+        ],
         "sub-02/sub-02_scans.tsv": [["filename", "other"], ["dwi/sub-02_dwi.nii.gz", "F"]],
     }
     cells = read_scanner_column(write_tree(tmp_path, tree), "site")

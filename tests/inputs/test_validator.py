@@ -8,10 +8,10 @@ import pytest
 
 from bids_shresnet.cli.app import main
 from bids_shresnet.errors import UsageError
-from bids_shresnet.inputs.validator import PROGRAM, official_faults
+from bids_shresnet.inputs.validator import VALIDATOR_PROGRAM, run_bids_validator
 
-INSTALLED = Path(sys.executable).with_name(PROGRAM).exists()
-needs_validator = pytest.mark.skipif(not INSTALLED, reason=f"{PROGRAM} is not installed")
+INSTALLED = Path(sys.executable).with_name(VALIDATOR_PROGRAM).exists()
+needs_validator = pytest.mark.skipif(not INSTALLED, reason=f"{VALIDATOR_PROGRAM} is not installed")
 
 
 @pytest.fixture
@@ -26,15 +26,17 @@ def look(bids: Path, *flags: str) -> int:
 
 @needs_validator
 def test_a_valid_dataset_is_used(bids: Path) -> None:
-    assert official_faults(bids) == []
+    assert run_bids_validator(bids) == []
     assert look(bids, "--validate-bids") == 0
 
 
 @needs_validator
-def test_what_only_the_validator_objects_to_ends_with_its_code(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_only_the_validator_objects_to_ends_with_its_code(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     odd = bids / "sub-01/ses-ge/dwi/odd.txt"
     odd.write_text("odd")
-    (finding,) = official_faults(bids)
+    (finding,) = run_bids_validator(bids)
     assert finding.file == str(odd)
     assert finding.value.startswith("NOT_INCLUDED: ")
     assert look(bids) == 0
@@ -44,7 +46,9 @@ def test_what_only_the_validator_objects_to_ends_with_its_code(bids: Path, capsy
 
 
 @needs_validator
-def test_what_the_app_cannot_use_is_named_with_it(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_app_cannot_use_is_named_with_it(
+    bids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (bids / "odd.txt").touch()
     (bids / "sub-01/ses-ge/dwi/sub-01_ses-ge_dwi.bval").write_text("0 1000\n")
     assert look(bids, "--validate-bids") == 65
@@ -58,8 +62,8 @@ def test_a_validator_that_is_not_there_is_asked_for(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(UsageError, match=f"pip install {PROGRAM}"):
-        official_faults(bids)
+    with pytest.raises(UsageError, match=f"pip install {VALIDATOR_PROGRAM}"):
+        run_bids_validator(bids)
     assert look(bids, "--validate-bids", "--skip-bids-validation") == 64
     assert "contradict" in capsys.readouterr().err
 
@@ -67,7 +71,7 @@ def test_a_validator_that_is_not_there_is_asked_for(
 def test_a_validator_that_breaks_is_no_verdict(
     bids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program = tmp_path / PROGRAM
+    program = tmp_path / VALIDATOR_PROGRAM
     program.write_text("#!/bin/sh\necho no schema >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-STORAGES = [(order, signs) for order in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)]
+STORAGES = [
+    (order, signs) for order in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)
+]
 
 
 @st.composite

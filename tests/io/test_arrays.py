@@ -7,7 +7,10 @@ import pytest
 
 from bids_shresnet.io.arrays import open_arrays, read_array_record, write_arrays
 
-ARRAYS = {"patches": np.arange(24, dtype=np.float16).reshape(2, 3, 4), "tissue": np.array([1, 2], dtype=np.uint8)}
+ARRAYS = {
+    "patches": np.arange(24, dtype=np.float16).reshape(2, 3, 4),
+    "tissue": np.array([1, 2], dtype=np.uint8),
+}
 
 
 def test_arrays_and_their_record_come_back(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput
-from bids_shresnet.inputs.bvec_axes import find_axes
+from bids_shresnet.inputs.bvec_axes import find_bvec_axes
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.fsl import to_fsl
 from bids_shresnet.io.gradient_tables import read_gradient_table, write_gradient_table
@@ -27,7 +27,16 @@ LAS = np.diag([-2.0, 2.0, 2.0, 1.0])  # as dcm2niix's: there is nothing to flip
 
 
 def file_of(pipeline: str = "", b_table: Path | None = None) -> DwiFile:
-    return DwiFile(Path("dwi.nii.gz"), Path(), "dwi", {}, {}, pipeline=pipeline, b_table=b_table, bvec=Path("dwi.bvec"))
+    return DwiFile(
+        Path("dwi.nii.gz"),
+        Path(),
+        "dwi",
+        {},
+        {},
+        pipeline=pipeline,
+        b_table=b_table,
+        bvec=Path("dwi.bvec"),
+    )
 
 
 def image_bvecs(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "n 3"]:
@@ -41,9 +50,13 @@ def test_a_table_is_read_as_it_was_written_on_any_grid(
     axes: BvecAxes, affine: Float[np.ndarray, "4 4"], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stem = tmp_path_factory.getbasetemp() / f"{axes}_dwi"
-    write_gradient_table(stem, DWI, affine, bvec_axes=axes, b_table=True)
-    files = [stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec", ".b")]
-    scan = Scan(files[0], files[1], files[2], {}, {}, None, tuple(BVALS), stem.parent, bvec_axes=axes)
+    write_gradient_table(stem, DWI, affine, bvec_axes=axes, has_b_table=True)
+    files = [
+        stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec", ".b")
+    ]
+    scan = Scan(
+        files[0], files[1], files[2], {}, {}, None, tuple(BVALS), stem.parent, bvec_axes=axes
+    )
     for one in (scan, replace(scan, b_table=files[3])):
         bvals, bvecs = read_gradient_table(one, affine)
         np.testing.assert_array_equal(bvals, BVALS)
@@ -55,43 +68,58 @@ def test_image_axes_are_the_images_own(
     affine: Float[np.ndarray, "4 4"], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stem = tmp_path_factory.getbasetemp() / "own_dwi"
-    write_gradient_table(stem, DWI, affine, bvec_axes="image", b_table=False)
+    write_gradient_table(stem, DWI, affine, bvec_axes="image", has_b_table=False)
     np.testing.assert_allclose(np.loadtxt(f"{stem}.bvec").T, image_bvecs(affine), atol=1e-4)
     assert not Path(f"{stem}.b").exists()
 
 
-@pytest.mark.parametrize(("pipeline", "axes"), [("qsiprep", "image"), ("mrtrix", "fsl"), ("", "fsl")])
-def test_without_a_b_table_the_pipeline_tells_what_bvecs_count_along(pipeline: str, axes: BvecAxes) -> None:
-    assert find_axes(file_of(pipeline), image_bvecs(LPS), LPS) == (axes, ())
+@pytest.mark.parametrize(
+    ("pipeline", "axes"), [("qsiprep", "image"), ("mrtrix", "fsl"), ("", "fsl")]
+)
+def test_without_a_b_table_the_pipeline_tells_what_bvecs_count_along(
+    pipeline: str, axes: BvecAxes
+) -> None:
+    assert find_bvec_axes(file_of(pipeline), image_bvecs(LPS), LPS) == (axes, ())
 
 
 @pytest.mark.parametrize("pipeline", ["qsiprep", ""])
-def test_a_b_table_tells_what_bvecs_count_along_whatever_the_pipeline(pipeline: str, tmp_path: Path) -> None:
-    write_gradient_table(tmp_path / "x_dwi", DWI, LPS, bvec_axes="fsl", b_table=True)
+def test_a_b_table_tells_what_bvecs_count_along_whatever_the_pipeline(
+    pipeline: str, tmp_path: Path
+) -> None:
+    write_gradient_table(tmp_path / "x_dwi", DWI, LPS, bvec_axes="fsl", has_b_table=True)
     file = file_of(pipeline, tmp_path / "x_dwi.b")
-    assert find_axes(file, image_bvecs(LPS), LPS) == ("image", ())
-    assert find_axes(file, to_fsl(WORLD, LPS), LPS) == ("fsl", ())
-    assert find_axes(file, to_fsl(WORLD, LAS), LAS)[0] == ("image" if pipeline else "fsl")  # no difference there
+    assert find_bvec_axes(file, image_bvecs(LPS), LPS) == ("image", ())
+    assert find_bvec_axes(file, to_fsl(WORLD, LPS), LPS) == ("fsl", ())
+    assert find_bvec_axes(file, to_fsl(WORLD, LAS), LAS)[0] == (
+        "image" if pipeline else "fsl"
+    )  # no difference there
 
 
-def test_tables_that_contradict_each_other_are_warned_of_and_the_b_table_counts(tmp_path: Path) -> None:
-    write_gradient_table(tmp_path / "x_dwi", DWI, LAS, bvec_axes="fsl", b_table=True)
-    _, (finding,) = find_axes(file_of("", tmp_path / "x_dwi.b"), to_fsl(WORLD, LAS)[:, [1, 2, 0]], LAS)
+def test_tables_that_contradict_each_other_are_warned_of_and_the_b_table_counts(
+    tmp_path: Path,
+) -> None:
+    write_gradient_table(tmp_path / "x_dwi", DWI, LAS, bvec_axes="fsl", has_b_table=True)
+    _, (finding,) = find_bvec_axes(
+        file_of("", tmp_path / "x_dwi.b"), to_fsl(WORLD, LAS)[:, [1, 2, 0]], LAS
+    )
     assert (finding.severity, finding.file) == ("warning", "dwi.bvec")
     assert "degrees apart" in finding.value
     assert "x_dwi.b is used" in finding.remedy
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("1 0 0\n", "lines of"), ("1 0 0 0\n", "1 directions, but 8"), ("one 0 0 0\n", "not a table")]
+    ("text", "said"),
+    [("1 0 0\n", "lines of"), ("1 0 0 0\n", "1 directions, but 8"), ("one 0 0 0\n", "not a table")],
 )
-def test_a_b_table_that_cannot_be_the_scans_is_refused(text: str, said: str, tmp_path: Path) -> None:
+def test_a_b_table_that_cannot_be_the_scans_is_refused(
+    text: str, said: str, tmp_path: Path
+) -> None:
     (tmp_path / "dwi.b").write_text(text)
     with pytest.raises(BadInput, match=said):
-        find_axes(file_of("", tmp_path / "dwi.b"), WORLD, LAS)
+        find_bvec_axes(file_of("", tmp_path / "dwi.b"), WORLD, LAS)
 
 
 def test_a_b_table_holds_world_directions_and_b_values(tmp_path: Path) -> None:
-    write_gradient_table(tmp_path / "dwi", DWI, LPS, bvec_axes="image", b_table=True)
+    write_gradient_table(tmp_path / "dwi", DWI, LPS, bvec_axes="image", has_b_table=True)
     np.testing.assert_allclose(read_b_table(tmp_path / "dwi.b"), WORLD, atol=1e-6)
     np.testing.assert_allclose(np.loadtxt(tmp_path / "dwi.b")[:, 3], BVALS)

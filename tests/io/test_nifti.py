@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.io.nifti import read_dwi, read_labels, read_mask, read_volume, write_dwi, write_volume
+from bids_shresnet.io.nifti import (
+    read_dwi,
+    read_labels,
+    read_mask,
+    read_volume,
+    write_dwi,
+    write_volume,
+)
 from bids_shresnet.runtime import spool
-from bids_shresnet.runtime.scratch import scratch
+from bids_shresnet.runtime.scratch import use_scratch_folder
 from bids_shresnet.scans import Dwi, Scan
 from tests.io.grids import grids
 
@@ -80,10 +87,12 @@ def test_a_series_read_volume_by_volume_is_the_same(
     name: str, spooled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = np.random.default_rng(0).integers(0, 9999, (*SHAPE, 5)).astype(np.int16)
-    path = store(tmp_path / name, np.array([[0, 2, 0, 1], [-2, 0, 0, 2], [0, 0, 2, 3], [0, 0, 0, 1]]), data)
+    path = store(
+        tmp_path / name, np.array([[0, 2, 0, 1], [-2, 0, 0, 2], [0, 0, 2, 3], [0, 0, 0, 1]]), data
+    )
     whole, affine = read_volume(path)
-    monkeypatch.setattr(spool, "BATCH", 1)
-    with scratch(tmp_path / "work", spool=spooled):
+    monkeypatch.setattr(spool, "READ_BATCH_BYTES", 1)
+    with use_scratch_folder(tmp_path / "work", should_spool=spooled):
         pieces, same = read_volume(path)
     assert isinstance(pieces, np.memmap) == spooled
     np.testing.assert_array_equal(pieces, whole)
@@ -94,7 +103,10 @@ def test_a_series_read_volume_by_volume_is_the_same(
 @given(affine=grids(), codes=CODES, seed=st.integers(0, 9))
 @settings(max_examples=60)
 def test_a_written_scan_comes_back_on_the_grid_of_its_input(
-    affine: Float[np.ndarray, "4 4"], codes: tuple[int, int], seed: int, tmp_path_factory: pytest.TempPathFactory
+    affine: Float[np.ndarray, "4 4"],
+    codes: tuple[int, int],
+    seed: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     like = store(folder / "like.nii.gz", affine, codes=codes)
@@ -110,7 +122,16 @@ def test_a_written_scan_comes_back_on_the_grid_of_its_input(
 
     written, original = load(folder / "out.nii.gz").header, load(like).header
     np.testing.assert_array_equal(load(folder / "out.nii.gz").affine, load(like).affine)
-    for field in ("qform_code", "sform_code", "quatern_b", "qoffset_x", "srow_x", "srow_z", "dim", "pixdim"):
+    for field in (
+        "qform_code",
+        "sform_code",
+        "quatern_b",
+        "qoffset_x",
+        "srow_x",
+        "srow_z",
+        "dim",
+        "pixdim",
+    ):
         np.testing.assert_array_equal(written[field], original[field], err_msg=field)
 
 
@@ -128,7 +149,10 @@ def test_a_file_that_fsl_reads_has_its_vectors_along_the_image(tmp_path: Path) -
 def test_masks_become_uint8_and_maps_float32_without_scaling(tmp_path: Path) -> None:
     like = store(tmp_path / "like.nii.gz", straight(-2, 2, 2))
     _, affine = read_volume(like)
-    for name, data, kind in (("mask", np.ones(SHAPE, bool), np.uint8), ("fa", np.full(SHAPE, 0.3), np.float32)):
+    for name, data, kind in (
+        ("mask", np.ones(SHAPE, bool), np.uint8),
+        ("fa", np.full(SHAPE, 0.3), np.float32),
+    ):
         write_volume(tmp_path / f"{name}.nii.gz", data, affine, like)
         header = load(tmp_path / f"{name}.nii.gz").header
         assert header.get_data_dtype() == kind
@@ -197,7 +221,9 @@ def test_signals_are_scaled_as_the_header_says(tmp_path: Path) -> None:
 @given(affine=grids(), storage=grids())
 @settings(max_examples=30)
 def test_a_segmentation_stored_another_way_on_the_same_grid_fits(
-    affine: Float[np.ndarray, "4 4"], storage: Float[np.ndarray, "4 4"], tmp_path_factory: pytest.TempPathFactory
+    affine: Float[np.ndarray, "4 4"],
+    storage: Float[np.ndarray, "4 4"],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     labels = np.arange(24, dtype=np.int16).reshape(SHAPE)
@@ -208,7 +234,9 @@ def test_a_segmentation_stored_another_way_on_the_same_grid_fits(
     data, canonical = read_volume(folder / "image.nii.gz")
     read = read_labels(folder / "labels.nii.gz", data.shape[:3], canonical)
     np.testing.assert_array_equal(read, data)
-    np.testing.assert_array_equal(read_mask(folder / "labels.nii.gz", data.shape[:3], canonical), data > 0)
+    np.testing.assert_array_equal(
+        read_mask(folder / "labels.nii.gz", data.shape[:3], canonical), data > 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,10 +263,18 @@ def test_rounding_of_a_header_does_not_make_a_grid_another_one(tmp_path: Path) -
 
 
 def test_damaged_images_are_bad_input_and_not_a_crash(tmp_path: Path) -> None:
-    whole = store(tmp_path / "whole.nii.gz", straight(2, 2, 2), np.random.default_rng(0).random((9, 9, 9))).read_bytes()
-    contents = {"text.nii.gz": b"not gzip", "cut.nii.gz": whole[: len(whole) // 2], "empty.nii": b""}
+    whole = store(
+        tmp_path / "whole.nii.gz", straight(2, 2, 2), np.random.default_rng(0).random((9, 9, 9))
+    ).read_bytes()
+    contents = {
+        "text.nii.gz": b"not gzip",
+        "cut.nii.gz": whole[: len(whole) // 2],
+        "empty.nii": b"",
+    }
     contents["cut.nii"] = gzip.decompress(whole)[:2000]
-    series = store(tmp_path / "series.nii.gz", straight(2, 2, 2), np.random.default_rng(0).random((9, 9, 9, 4)))
+    series = store(
+        tmp_path / "series.nii.gz", straight(2, 2, 2), np.random.default_rng(0).random((9, 9, 9, 4))
+    )
     contents["part.nii.gz"] = series.read_bytes()[: len(series.read_bytes()) // 2]
     contents["part.nii"] = gzip.decompress(series.read_bytes())[:9000]
     for name, content in contents.items():
@@ -253,8 +289,12 @@ def test_an_image_that_was_not_fetched_asks_for_it(tmp_path: Path) -> None:
         read_volume(tmp_path / "a.nii.gz")
 
 
-@pytest.mark.parametrize(("volumes", "shear", "value"), [(3, 0.0, "3 volumes for 4 b-values"), (4, 0.2, "sheared")])
-def test_a_scan_that_contradicts_itself_is_refused(volumes: int, shear: float, value: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("volumes", "shear", "value"), [(3, 0.0, "3 volumes for 4 b-values"), (4, 0.2, "sheared")]
+)
+def test_a_scan_that_contradicts_itself_is_refused(
+    volumes: int, shear: float, value: str, tmp_path: Path
+) -> None:
     affine = straight(2, 2, 2)
     like = store(tmp_path / "like.nii.gz", affine)
     write_dwi(tmp_path / "a", Dwi(*read_volume(like), np.array(BVALS), BVECS), like)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from bids_shresnet.io.storage import (
     atomic_path,
-    digest,
+    hash_file,
+    hash_record,
     read_json,
-    sha256,
     write_bytes,
     write_json,
     write_text,
@@ -25,7 +25,11 @@ from bids_shresnet.io.storage import (
 )
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -59,13 +63,17 @@ def test_nothing_is_seen_under_the_name_before_all_is_written(tmp_path: Path) ->
     with atomic_path(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
-        assert temporary.parent == path.parent  # a rename across file systems is a copy, which can be cut in half
+        assert (
+            temporary.parent == path.parent
+        )  # a rename across file systems is a copy, which can be cut in half
         assert temporary.name.startswith(".")
         assert temporary.name.endswith(".nii.gz")
     assert names(path.parent) == {path.name}
 
 
-def test_content_is_flushed_to_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_flushed_to_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events: list[str] = []
 
     def logged(name: str, function: Callable[..., object]) -> Callable[..., object]:
@@ -96,7 +104,9 @@ def test_files_get_the_rights_that_any_new_file_gets(tmp_path: Path) -> None:
 
 
 @given(record=st.dictionaries(st.text(), JSON))
-def test_json_comes_back_in_its_order(record: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_json_comes_back_in_its_order(
+    record: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.getbasetemp() / "a.json"
     write_json(path, record)
     assert read_json(path) == record
@@ -104,7 +114,14 @@ def test_json_comes_back_in_its_order(record: dict[str, object], tmp_path_factor
 
 
 def test_json_knows_numpy_paths_and_frozen_mappings(tmp_path: Path) -> None:
-    record = {"n": np.int64(3), "x": np.float32(0.5), "yes": np.True_, "a": np.eye(2), "p": Path("x/ä"), "t": (1, 2)}
+    record = {
+        "n": np.int64(3),
+        "x": np.float32(0.5),
+        "yes": np.True_,
+        "a": np.eye(2),
+        "p": Path("x/ä"),
+        "t": (1, 2),
+    }
     write_json(tmp_path / "a.json", {"inner": MappingProxyType(record)})
     plain = {"n": 3, "x": 0.5, "yes": True, "a": [[1, 0], [0, 1]], "p": "x/ä", "t": [1, 2]}
     text = (tmp_path / "a.json").read_bytes().decode("utf-8")
@@ -113,8 +130,12 @@ def test_json_knows_numpy_paths_and_frozen_mappings(tmp_path: Path) -> None:
     assert text.endswith("}\n")
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), np.float32("nan"), np.array([np.nan])])
-def test_json_refuses_numbers_it_does_not_know_and_names_the_file(number: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number", [float("nan"), float("inf"), np.float32("nan"), np.array([np.nan])]
+)
+def test_json_refuses_numbers_it_does_not_know_and_names_the_file(
+    number: object, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"a\.json"):
         write_json(tmp_path / "a.json", {"x": number})
     assert names(tmp_path) == set()
@@ -143,15 +164,19 @@ def test_a_table_without_rows_has_its_header(tmp_path: Path) -> None:
 
 
 @given(content=st.binary())
-def test_sha256_is_that_of_the_bytes(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_sha256_is_that_of_the_bytes(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.getbasetemp() / "a.bin"
     write_bytes(path, content)
-    assert sha256(path) == hashlib.sha256(content).hexdigest()
+    assert hash_file(path) == hashlib.sha256(content).hexdigest()
 
 
 @given(record=st.dictionaries(st.text(), JSON, min_size=1), data=st.data())
-def test_a_digest_depends_on_the_values_and_not_on_their_order(record: dict[str, object], data: st.DataObject) -> None:
+def test_a_digest_depends_on_the_values_and_not_on_their_order(
+    record: dict[str, object], data: st.DataObject
+) -> None:
     shuffled = dict(data.draw(st.permutations(list(record.items()))))
-    assert digest(shuffled) == digest(record)
+    assert hash_record(shuffled) == hash_record(record)
     key = data.draw(st.sampled_from(list(record)))
-    assert digest({**record, key: [record[key]]}) != digest(record)
+    assert hash_record({**record, key: [record[key]]}) != hash_record(record)

@@ -10,19 +10,23 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, stacked_orders
-from bids_shresnet.methods.harmonizer import Lesson
-from bids_shresnet.network.patches import OFFSETS
-from bids_shresnet.pairs import Matched, Travelling, Unharmonized
+from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
+from bids_shresnet.methods.harmonizer import FitTask
+from bids_shresnet.network.patches import NEIGHBOUR_OFFSETS
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.settings import NetworkConfig, TrainingConfig
 from tests.datasets import spiral
 
 SHELLS = (Shell(1000.0, 2),)
-ORDERS = stacked_orders(SHELLS)
-GAINS = np.array([1.1] + [0.6] * 5, dtype=np.float32)  # of the target over the source: order 0, order 2
+ORDERS = order_indices(SHELLS)
+GAINS = np.array(
+    [1.1] + [0.6] * 5, dtype=np.float32
+)  # of the target over the source: order 0, order 2
 GRID = (10, 10, 10)
-QUICK = TrainingConfig(voxels_per_epoch=1000, max_epochs=12, adam_epochs=12, adam_batch=32, adam_learning_rate=5e-3)
+QUICK = TrainingConfig(
+    voxels_per_epoch=1000, max_epochs=12, adam_epochs=12, adam_batch=32, adam_learning_rate=5e-3
+)
 PLAIN = NetworkConfig(resblocks=1, contrast=False, skip=False, calibrate=False)
 
 Change = Callable[[Float[np.ndarray, "v 27 c"]], Float[np.ndarray, "v c"]]
@@ -43,19 +47,26 @@ def head(seed: int, grid: tuple[int, int, int] = GRID) -> ShImage:
     coefficients[~mask] = 0
     contrast = np.where(mask, noise[..., 6] / noise.std() / 3, 0)
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    return ShImage(coefficients.astype(np.float32), mask, affine, SHELLS, contrast.astype(np.float32))
+    return ShImage(
+        coefficients.astype(np.float32), mask, affine, SHELLS, contrast.astype(np.float32)
+    )
 
 
 def patches_of(image: ShImage) -> Float[np.ndarray, "v 27 n"]:
     """Channels around every voxel of the mask, neighbours in C order, zero outside."""
     around = np.pad(image.channels, ((1, 1), (1, 1), (1, 1), (0, 0)))
-    i, j, k = np.moveaxis(np.argwhere(image.mask)[:, None] + OFFSETS.numpy() + 1, -1, 0)
+    i, j, k = np.moveaxis(np.argwhere(image.mask)[:, None] + NEIGHBOUR_OFFSETS.numpy() + 1, -1, 0)
     return np.asarray(around[i, j, k])
 
 
 def travelling(
-    image: ShImage, directions: int = 12, *, change: Change = scaled, sigma: float = 0.0, known: float | None = None
-) -> Travelling:
+    image: ShImage,
+    directions: int = 12,
+    *,
+    change: Change = scaled,
+    sigma: float = 0.0,
+    known: float | None = None,
+) -> TravellingSubject:
     """What a head teaches whose target measures changed coefficients, with noise; `known` is what one thinks of it."""
     patches = patches_of(image)
     matrix = evaluation_matrix([spiral(directions)], SHELLS)
@@ -65,24 +76,30 @@ def travelling(
     noisy = signal + sigma * rng.standard_normal(signal.shape)
     smooth = gaussian_filter(rng.standard_normal((*image.mask.shape, 2)), (1, 1, 1, 0))
     maps = np.clip(0.4 + smooth, 0.05, 0.95) * image.mask[..., None] * [1, 2e-3]
-    matched = Matched(
+    matched = MatchedVoxels(
         patches=patches.astype(np.float16),
         signal=noisy.astype(np.float16),
         bvals=np.full(directions, 1000.0),
         bvecs=spiral(directions),
-        matrix=matrix.astype(np.float32),
-        noise=np.full(len(voxels), sigma**2 if known is None else known, np.float32),
+        sh_matrix=matrix.astype(np.float32),
+        noise_variance=np.full(len(voxels), sigma**2 if known is None else known, np.float32),
         points=(voxels @ image.affine[:3, :3].T + image.affine[:3, 3]).astype(np.float32),
         tissue=np.ones(len(voxels), dtype=np.uint8),
     )
     inside = maps[image.mask].astype(np.float32)
-    plain = Unharmonized(image.coefficients[image.mask], maps.astype(np.float32), inside * np.float32(1.1))
-    return Travelling(image, matched, plain)
+    plain = UnharmonizedData(
+        image.coefficients[image.mask], maps.astype(np.float32), inside * np.float32(1.1)
+    )
+    return TravellingSubject(image, matched, plain)
 
 
-def lesson(training: Sequence[Travelling], validation: Travelling | None = None, **changes: Any) -> Lesson:
+def lesson(
+    training: Sequence[TravellingSubject],
+    validation: TravellingSubject | None = None,
+    **changes: Any,
+) -> FitTask:
     """Of a small network, for a short time; the validation subject is the last one if none is named."""
-    usual = Lesson(training, validation or training[-1], SHELLS, PLAIN, QUICK, seed=0)
+    usual = FitTask(training, validation or training[-1], SHELLS, PLAIN, QUICK, seed=0)
     return replace(usual, **changes)
 
 

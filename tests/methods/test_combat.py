@@ -5,7 +5,7 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.template import Template
-from bids_shresnet.methods.combat import Measured, fit_means, fit_voxelwise
+from bids_shresnet.methods.combat import ScalarSamples, fit_mean_combat, fit_voxelwise_combat
 
 GRID = (6, 7, 5)
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, 3], [0, 0, 2, 1], [0, 0, 0, 1]])
@@ -17,7 +17,9 @@ PLACES = VOXELS @ AFFINE[:3, :3].T + AFFINE[:3, 3]
 def people(count: int, features: int) -> Float[np.ndarray, "n f"]:
     """FA of each person and feature on the target, feature means between 0.2 and 0.6."""
     rng = np.random.default_rng(1)
-    return np.asarray(rng.uniform(0.2, 0.6, features) + 0.04 * rng.standard_normal((count, features)))
+    return np.asarray(
+        rng.uniform(0.2, 0.6, features) + 0.04 * rng.standard_normal((count, features))
+    )
 
 
 def on_source(target: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
@@ -29,7 +31,7 @@ def on_source(target: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
 def test_additive_and_multiplicative_effect_is_removed_from_means() -> None:
     target = people(8, 2)
     source = on_source(target)
-    effect = fit_means(source, target)
+    effect = fit_mean_combat(source, target)
     wanted, got = target, effect.remove(source)
     np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=1e-12)
     # neuroCombat's scale of the reference divides by n, that of the source by n - 1
@@ -39,34 +41,36 @@ def test_additive_and_multiplicative_effect_is_removed_from_means() -> None:
 @pytest.mark.parametrize("features", [1, 2, 5])
 def test_scanners_that_agree_are_left_as_they_are_on_average(features: int) -> None:
     target = people(6, features)
-    effect = fit_means(target, target)
+    effect = fit_mean_combat(target, target)
     np.testing.assert_allclose(effect.remove(target).mean(axis=0), target.mean(axis=0), atol=1e-12)
 
 
 def test_a_feature_without_scatter_is_left_as_it_is() -> None:
     target = people(6, 3)
     target[:, 1] = 0.3
-    effect = fit_means(on_source(target), target)
+    effect = fit_mean_combat(on_source(target), target)
     assert (effect.slope[1], effect.intercept[1]) == (1, 0)
     assert effect.slope[0] != 1
 
 
 def test_one_subject_tells_nothing() -> None:
     target = people(1, 3)
-    np.testing.assert_array_equal(fit_means(on_source(target), target).remove(target), target)
+    np.testing.assert_array_equal(fit_mean_combat(on_source(target), target).remove(target), target)
 
 
-def measured(maps: Float[np.ndarray, "n f"]) -> list[Measured]:
-    return [Measured(PLACES, scalar) for scalar in maps]
+def measured(maps: Float[np.ndarray, "n f"]) -> list[ScalarSamples]:
+    return [ScalarSamples(PLACES, scalar) for scalar in maps]
 
 
 def test_effect_on_a_map_is_removed_in_a_head_never_seen() -> None:
     rng = np.random.default_rng(2)
     everyone = (
-        0.4 + 0.04 * rng.standard_normal((9, 1)) * np.ones(len(VOXELS)) + 0.01 * rng.standard_normal((9, len(VOXELS)))
+        0.4
+        + 0.04 * rng.standard_normal((9, 1)) * np.ones(len(VOXELS))
+        + 0.01 * rng.standard_normal((9, len(VOXELS)))
     )
     source = everyone * 0.8 + 0.02
-    combat = fit_voxelwise(TEMPLATE, measured(source[1:]), measured(everyone[1:]))
+    combat = fit_voxelwise_combat(TEMPLATE, measured(source[1:]), measured(everyone[1:]))
     before = np.square(source[0] - everyone[0]).mean()
     assert np.square(combat.remove(source[0], PLACES) - everyone[0]).mean() < 0.1 * before
 
@@ -75,16 +79,18 @@ def test_places_that_a_subject_lacks_are_left_as_they_are() -> None:
     target = people(5, len(VOXELS))
     left = VOXELS[:, 0] < 3
     seen = measured(target)
-    seen[0] = Measured(PLACES[left], target[0][left])
-    combat = fit_voxelwise(TEMPLATE, measured(on_source(target)), seen)
+    seen[0] = ScalarSamples(PLACES[left], target[0][left])
+    combat = fit_voxelwise_combat(TEMPLATE, measured(on_source(target)), seen)
     far = VOXELS[:, 0] > 4
     values = np.linspace(0, 1, far.sum())
     np.testing.assert_allclose(combat.remove(values, PLACES[far]), values, rtol=1e-6)
-    assert np.abs(combat.lines[1, ..., 1]).min() > 0
+    assert np.abs(combat.slope_intercept[1, ..., 1]).min() > 0
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     target = people(5, len(VOXELS))
-    fit_voxelwise(TEMPLATE, measured(on_source(target)), measured(target)).remove(target[0], PLACES)
-    fit_means(on_source(target), target).remove(target)
+    fit_voxelwise_combat(TEMPLATE, measured(on_source(target)), measured(target)).remove(
+        target[0], PLACES
+    )
+    fit_mean_combat(on_source(target), target).remove(target)
     assert capfd.readouterr().out == ""

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, stacked_orders
-from bids_shresnet.methods.harmonizer import combine, spread
+from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
+from bids_shresnet.methods.harmonizer import combine_predictions, prediction_spread
 from bids_shresnet.scans import Shell
 from tests.datasets import spiral
 from tests.methods.heads import head, lesson, travelling
 
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
-ORDERS = stacked_orders(SHELLS)
+ORDERS = order_indices(SHELLS)
 DIRECTED = [group for group in ORDERS if len(group) > 1]
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -28,19 +28,26 @@ def lengths(coefficients: Float[np.ndarray, "v c"]) -> Float[np.ndarray, "v o"]:
 
 @given(SEEDS, st.integers(1, 5))
 def test_predictions_that_agree_are_what_they_agree_on(seed: int, count: int) -> None:
-    np.testing.assert_allclose(combine([prediction(seed)] * count, SHELLS), prediction(seed), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        combine_predictions([prediction(seed)] * count, SHELLS),
+        prediction(seed),
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_one_prediction_is_taken_as_it_is() -> None:
-    np.testing.assert_array_equal(combine([prediction(0)], SHELLS), prediction(0))
+    np.testing.assert_array_equal(combine_predictions([prediction(0)], SHELLS), prediction(0))
 
 
 @given(SEEDS, st.floats(0.01, 2))
-def test_where_predictions_disagree_the_mean_keeps_their_mean_amplitude(seed: int, apart: float) -> None:
+def test_where_predictions_disagree_the_mean_keeps_their_mean_amplitude(
+    seed: int, apart: float
+) -> None:
     """A prediction with opposite deviations: their mean is the prediction, which is shorter than they are."""
     deviation = apart * prediction(seed + 1)
     both = [prediction(seed) + deviation, prediction(seed) - deviation]
-    found = combine(both, SHELLS)
+    found = combine_predictions(both, SHELLS)
     np.testing.assert_allclose(lengths(found), (lengths(both[0]) + lengths(both[1])) / 2, rtol=1e-3)
     cosines = [
         (found[:, group] * prediction(seed)[:, group]).sum(1)
@@ -55,19 +62,21 @@ def test_order_0_of_every_shell_is_the_mean() -> None:
     parts = [prediction(seed) for seed in range(3)]
     single = np.concatenate([group for group in ORDERS if len(group) == 1])
     assert single.tolist() == [0, 15]
-    np.testing.assert_allclose(combine(parts, SHELLS)[:, single], np.mean(parts, axis=0)[:, single], rtol=1e-6)
+    np.testing.assert_allclose(
+        combine_predictions(parts, SHELLS)[:, single], np.mean(parts, axis=0)[:, single], rtol=1e-6
+    )
 
 
 def test_predictions_that_cancel_out_are_no_number_nowhere() -> None:
-    found = combine([prediction(0), -prediction(0)], SHELLS)
+    found = combine_predictions([prediction(0), -prediction(0)], SHELLS)
     assert np.isfinite(found).all()
 
 
 @given(SEEDS, st.permutations(range(3)))
 def test_the_order_of_the_predictions_makes_no_difference(seed: int, order: list[int]) -> None:
     parts = [prediction(seed + k) for k in range(3)]
-    shuffled = combine([parts[k] for k in order], SHELLS)
-    np.testing.assert_allclose(shuffled, combine(parts, SHELLS), rtol=1e-4, atol=1e-5)
+    shuffled = combine_predictions([parts[k] for k in order], SHELLS)
+    np.testing.assert_allclose(shuffled, combine_predictions(parts, SHELLS), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -78,16 +87,18 @@ def test_spread_is_the_standard_deviation_of_the_signal_direction_by_direction(c
     for voxel in range(8):
         variances = []
         for direction in range(38):
-            signals = [sum(part[voxel, c] * matrix[direction, c] for c in range(21)) for part in parts]
+            signals = [
+                sum(part[voxel, c] * matrix[direction, c] for c in range(21)) for part in parts
+            ]
             mean = sum(signals) / count
             variances.append(sum((signal - mean) ** 2 for signal in signals) / (count - 1))
         expected.append((sum(variances) / 38) ** 0.5)
-    np.testing.assert_allclose(spread(parts, matrix), expected, rtol=1e-4)
+    np.testing.assert_allclose(prediction_spread(parts, matrix), expected, rtol=1e-4)
 
 
 def test_predictions_that_agree_have_no_spread() -> None:
     matrix = evaluation_matrix([spiral(30), spiral(8)], SHELLS)
-    np.testing.assert_allclose(spread([prediction(0)] * 4, matrix), 0, atol=1e-6)
+    np.testing.assert_allclose(prediction_spread([prediction(0)] * 4, matrix), 0, atol=1e-6)
 
 
 def test_a_lesson_knows_the_coefficients_of_every_order_and_shell() -> None:

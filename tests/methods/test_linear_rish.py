@@ -6,11 +6,21 @@ from jaxtyping import Float
 from scipy.linalg import block_diag
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, fit_matrix, stacked_orders
-from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.template import Placed, Template, brain_points, build_template
-from bids_shresnet.methods.linear_rish import GAINS, LinearRish, fit, target_coefficients
-from bids_shresnet.pairs import Matched, Travelling, Unharmonized
+from bids_shresnet.diffusion.harmonics import evaluation_matrix, fitting_matrix, order_indices
+from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.template import (
+    Template,
+    TemplatePositions,
+    brain_points,
+    build_template,
+)
+from bids_shresnet.methods.linear_rish import (
+    GAIN_RANGE,
+    LinearRish,
+    fit_linear_rish,
+    fit_regularized_coefficients,
+)
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Shell, ShImage
 from tests.datasets import spiral
 
@@ -18,22 +28,28 @@ GRID = (16, 15, 14)  # ANTs needs that much
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, 3], [0, 0, 2, 1], [0, 0, 0, 1]])
 TEMPLATE = Template(np.ones((*GRID, 1), np.float32), AFFINE)
 SHELLS = (Shell(1000.0, 2), Shell(2000.0, 4))
-ORDERS = stacked_orders(SHELLS)
+ORDERS = order_indices(SHELLS)
 GAIN = (1.1, 0.6, 0.9, 1.5, 2.0)  # of the target over the source, order by order
 TABLES = spiral(40), spiral(60)
 MATRIX = evaluation_matrix(TABLES, SHELLS)
-FIT = block_diag(*(fit_matrix(table, shell.sh_order) for table, shell in zip(TABLES, SHELLS, strict=True)))
+FIT = block_diag(
+    *(fitting_matrix(table, shell.sh_order) for table, shell in zip(TABLES, SHELLS, strict=True))
+)
 MASK = np.zeros(GRID, dtype=bool)
 MASK[1:-1, 1:-1, 1:-1] = True
 
 
 def signal(seed: int, gain: tuple[float, ...] = (1.0,) * len(ORDERS)) -> Float[np.ndarray, "v d"]:
     """Of a head whose coefficients differ from voxel to voxel, on a scanner that multiplies each order by a gain."""
-    coefficients = gaussian_filter(np.random.default_rng(seed).standard_normal((*GRID, MATRIX.shape[1])), (1, 1, 1, 0))
+    coefficients = gaussian_filter(
+        np.random.default_rng(seed).standard_normal((*GRID, MATRIX.shape[1])), (1, 1, 1, 0)
+    )
     return np.asarray(scaled(coefficients[MASK], gain) @ MATRIX.T)
 
 
-def scaled(coefficients: Float[np.ndarray, "v c"], gain: tuple[float, ...]) -> Float[np.ndarray, "v c"]:
+def scaled(
+    coefficients: Float[np.ndarray, "v c"], gain: tuple[float, ...]
+) -> Float[np.ndarray, "v c"]:
     out = coefficients.copy()
     for group, factor in zip(ORDERS, gain, strict=True):
         out[:, group] *= factor
@@ -42,36 +58,42 @@ def scaled(coefficients: Float[np.ndarray, "v c"], gain: tuple[float, ...]) -> F
 
 def head(seed: int) -> ShImage:
     """The regularized fit of a scan."""
-    fitted_to = in_mask((signal(seed) @ FIT.T).astype(np.float32), MASK)
+    fitted_to = unmask((signal(seed) @ FIT.T).astype(np.float32), MASK)
     return ShImage(fitted_to, MASK, AFFINE, SHELLS, np.zeros(GRID, np.float32))
 
 
-def travelling(seed: int, gain: tuple[float, ...] = GAIN) -> Travelling:
+def travelling(seed: int, gain: tuple[float, ...] = GAIN) -> TravellingSubject:
     """A subject whose head does not move; the matched points are the source's voxels."""
     image, count = head(seed), int(MASK.sum())
-    matched = Matched(
+    matched = MatchedVoxels(
         patches=np.zeros((count, 27, MATRIX.shape[1] + 1), np.float16),
         signal=signal(seed, gain).astype(np.float32),
         bvals=np.repeat([shell.bvalue for shell in SHELLS], [len(table) for table in TABLES]),
         bvecs=np.concatenate(TABLES),
-        matrix=MATRIX.astype(np.float32),
-        noise=np.ones(count, np.float32),
+        sh_matrix=MATRIX.astype(np.float32),
+        noise_variance=np.ones(count, np.float32),
         points=brain_points(image),
         tissue=np.ones(count, np.uint8),
     )
     # linear RISH learns nothing from what was not harmonized
-    unharmonized = Unharmonized(image.coefficients[MASK], maps=np.zeros((*GRID, 2)), target=np.zeros((count, 2)))
-    return Travelling(image, matched, unharmonized)
+    unharmonized = UnharmonizedData(
+        image.coefficients[MASK], source_maps=np.zeros((*GRID, 2)), target_maps=np.zeros((count, 2))
+    )
+    return TravellingSubject(image, matched, unharmonized)
 
 
 def fitted(gain: tuple[float, ...] = GAIN) -> LinearRish:
     subjects = [travelling(seed, gain) for seed in (1, 2)]
-    return fit(TEMPLATE, subjects, [Placed(brain_points(s.source), s.matched.points) for s in subjects])
+    return fit_linear_rish(
+        TEMPLATE,
+        subjects,
+        [TemplatePositions(brain_points(s.source), s.matched.points) for s in subjects],
+    )
 
 
 def test_a_scanner_that_scales_each_order_is_undone_in_a_head_never_seen() -> None:
     image = head(3)
-    got = fitted().predict_at(image, brain_points(image))
+    got = fitted().predict_at_positions(image, brain_points(image))
     wanted = scaled(image.coefficients[MASK], GAIN)
     # not more exactly: on 40 and 60 directions the harmonics are not quite orthogonal
     assert np.square(got - wanted).sum() < 1e-4 * np.square(wanted).sum()
@@ -81,8 +103,12 @@ def test_it_is_undone_as_well_where_heads_have_to_be_found_in_the_template() -> 
     image = head(1)
     subjects = [travelling(1), travelling(1)]
     template = build_template([subject.source for subject in subjects])
-    got = fit(template, subjects, [template.place(subject) for subject in subjects]).predict(image)
-    inner = binary_erosion(MASK, iterations=2)[MASK]  # at the rim a place may fall beside the template
+    got = fit_linear_rish(
+        template, subjects, [template.locate_subject(subject) for subject in subjects]
+    ).predict(image)
+    inner = binary_erosion(MASK, iterations=2)[
+        MASK
+    ]  # at the rim a place may fall beside the template
     before = image.coefficients[MASK][inner]
     wanted = scaled(before, GAIN)
     assert np.square(got[inner] - wanted).sum() < 0.25 * np.square(before - wanted).sum()
@@ -90,8 +116,8 @@ def test_it_is_undone_as_well_where_heads_have_to_be_found_in_the_template() -> 
 
 def test_gains_are_held_in_their_range_and_one_where_nobody_was() -> None:
     rish = fitted((1.0, 0.01, 1.0, 1.0, 30.0))
-    np.testing.assert_allclose(rish.gains[MASK][:, 1], GAINS[0], rtol=1e-6)
-    np.testing.assert_allclose(rish.gains[MASK][:, 4], GAINS[1], rtol=1e-6)
+    np.testing.assert_allclose(rish.gains[MASK][:, 1], GAIN_RANGE[0], rtol=1e-6)
+    np.testing.assert_allclose(rish.gains[MASK][:, 4], GAIN_RANGE[1], rtol=1e-6)
     np.testing.assert_array_equal(rish.gains[0, 0, 0], 1)
 
 
@@ -100,27 +126,34 @@ def test_a_gain_of_one_place_is_looked_up_at_that_place() -> None:
     gains[..., 0] = np.arange(GRID[0])[:, None, None]
     image = head(4)
     moved = brain_points(image) + np.array([1.0, 0, 0])  # half a voxel
-    got = LinearRish(TEMPLATE, gains).predict_at(image, moved)
+    got = LinearRish(TEMPLATE, gains).predict_at_positions(image, moved)
     steps = np.argwhere(image.mask)[:, 0] + 0.5
     np.testing.assert_allclose(got[:, 0], image.coefficients[image.mask][:, 0] * steps, rtol=1e-5)
     np.testing.assert_array_equal(got[:, 1:], image.coefficients[image.mask][:, 1:])
 
 
 def test_the_target_is_fitted_as_scans_are() -> None:
-    np.testing.assert_allclose(target_coefficients(travelling(5).matched, SHELLS), signal(5, GAIN) @ FIT.T, atol=1e-5)
+    np.testing.assert_allclose(
+        fit_regularized_coefficients(travelling(5).matched, SHELLS),
+        signal(5, GAIN) @ FIT.T,
+        atol=1e-5,
+    )
 
 
 def test_a_model_comes_back_from_its_arrays() -> None:
     rish, image = fitted(), head(3)
     again = LinearRish.from_arrays(rish.arrays())
     places = brain_points(image) + 0.3
-    assert again.predict_at(image, places).tobytes() == rish.predict_at(image, places).tobytes()
+    assert (
+        again.predict_at_positions(image, places).tobytes()
+        == rish.predict_at_positions(image, places).tobytes()
+    )
 
 
 def test_the_scan_is_not_written_to() -> None:
     image = head(3)
     before = image.coefficients.copy()
-    fitted().predict_at(image, brain_points(image))
+    fitted().predict_at_positions(image, brain_points(image))
     np.testing.assert_array_equal(image.coefficients, before)
 
 
@@ -128,5 +161,5 @@ def test_the_scan_is_not_written_to() -> None:
 def test_an_order_without_power_has_no_gain(power: float) -> None:
     subject = travelling(1)
     subject.source.coefficients[..., ORDERS[1]] *= power
-    placed = Placed(brain_points(subject.source), subject.matched.points)
-    np.testing.assert_array_equal(fit(TEMPLATE, [subject], [placed]).gains[..., 1], 1)
+    placed = TemplatePositions(brain_points(subject.source), subject.matched.points)
+    np.testing.assert_array_equal(fit_linear_rish(TEMPLATE, [subject], [placed]).gains[..., 1], 1)

@@ -7,34 +7,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, stacked_orders
-from bids_shresnet.methods.sampling import draw_rows, gather, length_labels
-from bids_shresnet.pairs import Matched
+from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
+from bids_shresnet.methods.sampling import draw_rows, read_samples, target_lengths
+from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Shell
 from tests.datasets import spiral
 
 SHELLS = (Shell(1000.0, 2), Shell(2000.0, 4))
-GROUPS = stacked_orders(SHELLS)
+GROUPS = order_indices(SHELLS)
 MATRIX = evaluation_matrix([spiral(12), spiral(30)], SHELLS)
 
 
-def numbered(start: int, count: int, directions: int = 42) -> Matched:
+def numbered(start: int, count: int, directions: int = 42) -> MatchedVoxels:
     """Voxels whose signal and patch are their number."""
     number = np.arange(start, start + count, dtype=np.float16)
-    return Matched(
+    return MatchedVoxels(
         patches=np.broadcast_to(number[:, None, None], (count, 27, 22)),
         signal=np.broadcast_to(number[:, None], (count, directions)),
         bvals=np.full(directions, 1000.0),
         bvecs=spiral(directions),
-        matrix=MATRIX[:directions].astype(np.float32),
-        noise=np.ones(count, np.float32),
+        sh_matrix=MATRIX[:directions].astype(np.float32),
+        noise_variance=np.ones(count, np.float32),
         points=np.zeros((count, 3), np.float32),
         tissue=np.ones(count, np.uint8),
     )
 
 
-@given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=4), share=st.floats(0.1, 1), seed=st.integers(0, 9))
-def test_voxels_are_drawn_at_most_once_and_from_all_subjects_alike(counts: list[int], share: float, seed: int) -> None:
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=4),
+    share=st.floats(0.1, 1),
+    seed=st.integers(0, 9),
+)
+def test_voxels_are_drawn_at_most_once_and_from_all_subjects_alike(
+    counts: list[int], share: float, seed: int
+) -> None:
     """Every voxel of all subjects lies in one row; so many are drawn as asked for, each subject's in order."""
     subjects = [numbered(0, count) for count in counts]
     wanted = max(1, int(share * sum(counts)))
@@ -63,15 +69,17 @@ def test_every_voxel_has_the_same_chance() -> None:
 
 
 def test_the_seed_decides_which() -> None:
-    one, same, other = (draw_rows([numbered(0, 99)], 30, seed=seed)[0].tolist() for seed in ([1, 2], [1, 2], [1, 3]))
+    one, same, other = (
+        draw_rows([numbered(0, 99)], 30, seed=seed)[0].tolist() for seed in ([1, 2], [1, 2], [1, 3])
+    )
     assert one == same
     assert one != other
 
 
 def test_voxels_are_gathered_subject_by_subject_and_filled_up_with_zeros() -> None:
     subjects = [numbered(0, 5), numbered(100, 4, directions=30)]
-    found = gather(subjects, [np.array([1, 3]), np.array([0, 2, 3])])
-    assert found.subject.tolist() == [0, 0, 1, 1, 1]
+    found = read_samples(subjects, [np.array([1, 3]), np.array([0, 2, 3])])
+    assert found.subject_index.tolist() == [0, 0, 1, 1, 1]
     assert found.signal[:, 0].tolist() == [1, 3, 100, 102, 103]
     assert found.patches[:, 5, 5].tolist() == [1, 3, 100, 102, 103]
     assert not found.signal[2:, 30:].any()
@@ -83,18 +91,20 @@ def test_voxels_are_gathered_subject_by_subject_and_filled_up_with_zeros() -> No
 CHOSEN = [1, 3, 4]  # order 2 of both shells, order 2 is group 1 and 3; group 4 is order 4
 
 
-def measured(sigma: float, count: int = 20_000) -> tuple[Matched, np.ndarray]:
+def measured(sigma: float, count: int = 20_000) -> tuple[MatchedVoxels, np.ndarray]:
     """One voxel measured again and again, and its coefficients."""
     rng = np.random.default_rng(0)
     truth = rng.standard_normal(21) * 0.1
     signal = truth @ MATRIX.T + sigma * rng.standard_normal((count, 42))
-    made = replace(numbered(0, count), signal=signal, noise=np.full(count, sigma**2, np.float32))
+    made = replace(
+        numbered(0, count), signal=signal, noise_variance=np.full(count, sigma**2, np.float32)
+    )
     return made, truth
 
 
 def test_labels_of_a_measurement_without_noise_are_the_squared_lengths() -> None:
     matched, truth = measured(0.0, count=3)
-    squared, _ = length_labels(matched, np.array([0, 2]), GROUPS, CHOSEN)
+    squared, _ = target_lengths(matched, np.array([0, 2]), GROUPS, CHOSEN)
     expected = [np.square(truth[GROUPS[number]]).sum() for number in CHOSEN]
     np.testing.assert_allclose(squared, [expected] * 2, rtol=1e-4)
 
@@ -102,7 +112,7 @@ def test_labels_of_a_measurement_without_noise_are_the_squared_lengths() -> None
 def test_the_noise_of_a_coefficient_is_what_repeated_measurements_scatter() -> None:
     """Squared lengths of 2l + 1 coefficients are too long by 2l + 1 times the variance of one of them."""
     matched, truth = measured(0.05)
-    squared, noise = length_labels(matched, np.arange(20_000), GROUPS, CHOSEN)
+    squared, noise = target_lengths(matched, np.arange(20_000), GROUPS, CHOSEN)
     for column, number in enumerate(CHOSEN):
         excess = squared[:, column].mean() - np.square(truth[GROUPS[number]]).sum()
         assert noise[0, column] * len(GROUPS[number]) == pytest.approx(excess, rel=0.05)

@@ -7,15 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from bids_shresnet.io.safetensors import read_arrays, read_record, to_bytes
-from bids_shresnet.network.checkpoint import from_state, to_state
-from bids_shresnet.network.shresnet import Architecture, SHResNet, build
+from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
+from bids_shresnet.network.checkpoint import flatten_state, unflatten_state
+from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=4)
-RECORD = {"inputs": "abc", "best": 3, "epochs": [{"epoch": 0, "stage": "adam", "learning_rate": 0.001}], "name": "é"}
+RECORD = {
+    "inputs": "abc",
+    "best": 3,
+    "epochs": [{"epoch": 0, "stage": "adam", "learning_rate": 0.001}],
+    "name": "é",
+}
 ARRAYS = {
     "weights": np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32),
-    "turned": np.arange(24, dtype=np.float64).reshape(2, 3, 4).transpose(2, 0, 1),  # not as it lies in memory
+    "turned": np.arange(24, dtype=np.float64)
+    .reshape(2, 3, 4)
+    .transpose(2, 0, 1),  # not as it lies in memory
     "mask": np.array([True, False, True]),
     "number": np.array(7),
     "none": np.zeros((0, 5), np.float32),
@@ -24,7 +31,7 @@ ARRAYS = {
 
 def written(folder: Path) -> Path:
     path = folder / "fold-01.safetensors"
-    path.write_bytes(to_bytes(ARRAYS, RECORD))
+    path.write_bytes(serialize_arrays(ARRAYS, RECORD))
     return path
 
 
@@ -37,12 +44,16 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_a_network_read_back_predicts_the_same(tmp_path: Path) -> None:
-    network = build(SMALL, seed=1)
+    network = build_shresnet(SMALL, seed=1)
     torch.nn.init.normal_(network.blocks[0].units[1].last.weight)
     path = tmp_path / "network.safetensors"
-    path.write_bytes(to_bytes({name: value.numpy() for name, value in network.state_dict().items()}, {}))
+    path.write_bytes(
+        serialize_arrays({name: value.numpy() for name, value in network.state_dict().items()}, {})
+    )
     again = SHResNet(SMALL)
-    again.load_state_dict({name: torch.tensor(value) for name, value in read_arrays(str(path)).items()})
+    again.load_state_dict(
+        {name: torch.tensor(value) for name, value in read_arrays(str(path)).items()}
+    )
     patches = torch.randn(5, 6, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again(patches), network(patches))
 
@@ -50,13 +61,17 @@ def test_a_network_read_back_predicts_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arrays", [ARRAYS, {}], ids=["arrays", "nothing learned"])
 def test_the_record_comes_back(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
     path = tmp_path / "some.safetensors"
-    path.write_bytes(to_bytes(arrays, RECORD))
+    path.write_bytes(serialize_arrays(arrays, RECORD))
     assert read_record(str(path)) == RECORD
     assert read_arrays(str(path)).keys() == arrays.keys()
 
 
 def test_a_state_comes_back_with_its_keys_and_dtypes_and_numbers_that_json_lacks() -> None:
-    tensors = {0: torch.tensor(3.5), 7: torch.arange(4, dtype=torch.uint8), "weights": torch.ones(2, 3).double()}
+    tensors = {
+        0: torch.tensor(3.5),
+        7: torch.arange(4, dtype=torch.uint8),
+        "weights": torch.ones(2, 3).double(),
+    }
     state = {
         "state": tensors,
         "groups": [{"betas": [0.9, 0.1 + 0.2], "params": [0, 1]}],
@@ -64,7 +79,7 @@ def test_a_state_comes_back_with_its_keys_and_dtypes_and_numbers_that_json_lacks
         "n": None,
     }
     arrays: dict[str, np.ndarray] = {}
-    found = to_state(arrays, json.loads(json.dumps(from_state(state, arrays))))
+    found = unflatten_state(arrays, json.loads(json.dumps(flatten_state(state, arrays))))
     assert {key: value for key, value in found.items() if key != "state"} == {
         key: value for key, value in state.items() if key != "state"
     }
@@ -76,12 +91,12 @@ def test_a_state_comes_back_with_its_keys_and_dtypes_and_numbers_that_json_lacks
 
 def test_equal_arrays_and_records_give_equal_bytes_in_whatever_order() -> None:
     backwards = [dict(reversed(part.items())) for part in (ARRAYS, RECORD)]
-    assert to_bytes(ARRAYS, RECORD) == to_bytes(*backwards)
+    assert serialize_arrays(ARRAYS, RECORD) == serialize_arrays(*backwards)
 
 
 def test_the_bytes_are_safetensors_and_no_pickle() -> None:
     """Length of the header (8 bytes), a JSON header, then the numbers it lists and nothing else."""
-    content = to_bytes(ARRAYS, RECORD)
+    content = serialize_arrays(ARRAYS, RECORD)
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     header.pop("__metadata__")

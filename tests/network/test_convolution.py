@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv3d
 
 from bids_shresnet.network.convolution import PatchConvolution
-from bids_shresnet.network.patches import as_patches, rows_of
+from bids_shresnet.network.patches import patches_to_rows, rows_to_patches
 
 
 def layer(inputs: int, outputs: int) -> PatchConvolution:
@@ -26,19 +26,21 @@ def test_it_is_torchs_convolution_with_zeros_outside_and_so_are_its_gradients(
 ) -> None:
     ours, rows = layer(inputs, outputs), torch.randn(count, 27, inputs, requires_grad=True)
     found = ours(rows)
-    expected = rows_of(conv3d(as_patches(rows), ours.weight, ours.bias, padding=1))
+    expected = patches_to_rows(conv3d(rows_to_patches(rows), ours.weight, ours.bias, padding=1))
     torch.testing.assert_close(found, expected)
     direction = torch.randn(found.shape)
     wanted = (rows, ours.weight, ours.bias)
     for one, other in zip(
-        torch.autograd.grad(found, wanted, direction), torch.autograd.grad(expected, wanted, direction), strict=True
+        torch.autograd.grad(found, wanted, direction),
+        torch.autograd.grad(expected, wanted, direction),
+        strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_the_centre_is_the_fourteenth_place() -> None:
     ours, rows = layer(3, 4), torch.randn(5, 27, 3)
-    torch.testing.assert_close(ours.centre(rows), ours(rows)[:, 13])
+    torch.testing.assert_close(ours.convolve_centre(rows), ours(rows)[:, 13])
 
 
 @pytest.mark.parametrize("tap", [0, 5, 13, 26])

@@ -12,11 +12,11 @@ import torch
 
 from bids_shresnet.io.storage import read_json, write_json
 from bids_shresnet.network.distributed import added_up, agreed, first, joined, share, together
-from bids_shresnet.network.shresnet import Architecture, build
-from bids_shresnet.network.training import fit
+from bids_shresnet.network.shresnet import Architecture, build_shresnet
+from bids_shresnet.network.training_loop import fit_network
 from bids_shresnet.runtime.torchrun import Place
 from bids_shresnet.settings import TrainingConfig
-from tests.network.test_training import samples
+from tests.network.test_training_loop import samples
 
 CONFIG = TrainingConfig(max_epochs=4, adam_batch=16)
 VOXELS = 65  # the last batch has one voxel: not all processes get one
@@ -24,9 +24,9 @@ VOXELS = 65  # the last batch has one voxel: not all processes get one
 
 def train() -> dict[str, object]:
     """Losses and weights of a short training; the directions of its subjects differ."""
-    network = build(Architecture((1, 5), resblocks=1, hidden=4), seed=0)
+    network = build_shresnet(Architecture((1, 5), resblocks=1, hidden=4), seed=0)
     data, validation = samples(VOXELS, directions=(8, 3)), samples(20, directions=(6, 2), seed=1)
-    history = fit(network, lambda _: data, validation, CONFIG, seed=3)
+    history = fit_network(network, lambda _: data, validation, CONFIG, seed=3)
     return {
         "training": [epoch.training_loss for epoch in history.epochs],
         "validation": [epoch.validation_loss for epoch in history.epochs],
@@ -54,7 +54,9 @@ def run(world: int, folder: Path) -> list[dict[str, object]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = get_context("spawn")
-    processes = [context.Process(target=one_of, args=(world, rank, port, folder)) for rank in range(world)]
+    processes = [
+        context.Process(target=one_of, args=(world, rank, port, folder)) for rank in range(world)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -69,7 +71,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("name", ["training", "validation", "weights"])
-def test_two_processes_train_the_network_that_one_does(name: str, two: list[dict[str, object]]) -> None:
+def test_two_processes_train_the_network_that_one_does(
+    name: str, two: list[dict[str, object]]
+) -> None:
     """But for the order of sums."""
     assert two[0][name] == pytest.approx(train()[name], rel=1e-4, abs=1e-6)
 
@@ -79,7 +83,9 @@ def test_all_processes_have_the_same_weights_and_losses(two: list[dict[str, obje
         assert two[0][name] == two[1][name]
 
 
-def test_the_first_process_writes_and_decides_and_rows_are_shared_once(two: list[dict[str, object]]) -> None:
+def test_the_first_process_writes_and_decides_and_rows_are_shared_once(
+    two: list[dict[str, object]],
+) -> None:
     assert [one["first"] for one in two] == [True, False]
     assert [one["agreed"] for one in two] == [[True, False]] * 2
     assert sorted(two[0]["share"] + two[1]["share"]) == [0, 1, 2, 3, 4]

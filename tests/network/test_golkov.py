@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bids_shresnet.network.golkov import Golkov, GolkovArchitecture, build_golkov
+from bids_shresnet.network.golkov import GolkovArchitecture, GolkovNetwork, build_golkov
 
 
 def patches(channels: int, count: int = 4) -> Float[Tensor, "b c 3 3 3"]:
@@ -13,8 +13,10 @@ def patches(channels: int, count: int = 4) -> Float[Tensor, "b c 3 3 3"]:
 
 
 @pytest.mark.parametrize(("channels", "hidden", "layers"), [(15, 150, 3), (6, 4, 1), (21, 7, 2)])
-def test_parameters_are_those_of_the_layers_counted_one_by_one(channels: int, hidden: int, layers: int) -> None:
-    network = Golkov(GolkovArchitecture(channels, hidden, layers))
+def test_parameters_are_those_of_the_layers_counted_one_by_one(
+    channels: int, hidden: int, layers: int
+) -> None:
+    network = GolkovNetwork(GolkovArchitecture(channels, hidden, layers))
     ends = (channels + 1) * hidden + (hidden + 1) * channels
     between = (layers - 1) * (hidden + 1) * hidden
     assert sum(parameter.numel() for parameter in network.parameters()) == ends + between
@@ -52,7 +54,9 @@ def test_units_are_dropped_in_training_alone() -> None:
 
 def test_a_seed_decides_all_weights_and_leaves_the_callers_random_numbers_alone() -> None:
     state = torch.random.get_rng_state()
-    one, same, other = (build_golkov(GolkovArchitecture(6), seed=seed).state_dict() for seed in (1, 1, 2))
+    one, same, other = (
+        build_golkov(GolkovArchitecture(6), seed=seed).state_dict() for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv3d
 
-from bids_shresnet.network.patches import as_patches, rows_of
-from bids_shresnet.network.shresnet import Architecture, ResBlock, SHResNet, build
+from bids_shresnet.network.patches import patches_to_rows, rows_to_patches
+from bids_shresnet.network.shresnet import Architecture, ResBlock, SHResNet, build_shresnet
 
 OUTPUTS = st.lists(st.sampled_from([1, 5, 9]), min_size=1, max_size=4).map(tuple)
 SHAPES = st.fixed_dictionaries(
@@ -19,8 +19,8 @@ SHAPES = st.fixed_dictionaries(
         "outputs": OUTPUTS,
         "resblocks": st.integers(0, 3),
         "hidden": st.integers(1, 6),
-        "contrast": st.booleans(),
-        "skip": st.booleans(),
+        "has_contrast": st.booleans(),
+        "has_skip": st.booleans(),
     }
 )
 
@@ -52,12 +52,12 @@ def test_parameters_are_those_of_the_layers_counted_one_by_one(shape: dict[str, 
     def layer(inputs: int, outputs: int) -> int:
         return 27 * inputs * outputs + outputs
 
-    width, channels = architecture.hidden, architecture.channels
+    width, channels = architecture.hidden, architecture.output_channels
     unit = layer(channels, width) + layer(width, width)
     block = sum(unit + layer(width, outputs) for outputs in architecture.outputs)
-    seen = channels + architecture.contrast
+    seen = channels + architecture.has_contrast
     around = layer(seen, channels) + 2 * layer(channels, channels) + architecture.resblocks * block
-    skip = (27 * seen + 1) * channels if architecture.skip else 0
+    skip = (27 * seen + 1) * channels if architecture.has_skip else 0
     assert parameters(SHResNet(architecture)) == around + skip
 
 
@@ -65,31 +65,37 @@ def test_parameters_are_those_of_the_layers_counted_one_by_one(shape: dict[str, 
 @settings(max_examples=20)
 def test_a_resblock_starts_as_the_identity(shape: dict[str, Any]) -> None:
     architecture = Architecture(**shape)
-    x = rows_of(patches(architecture.channels))
+    x = patches_to_rows(patches(architecture.output_channels))
     assert torch.equal(ResBlock(architecture)(x), x)
 
 
 @given(shape=SHAPES)
 @settings(max_examples=20)
-def test_a_resblock_takes_from_each_order_what_a_unit_of_convolutions_says(shape: dict[str, Any]) -> None:
+def test_a_resblock_takes_from_each_order_what_a_unit_of_convolutions_says(
+    shape: dict[str, Any],
+) -> None:
     architecture = Architecture(**shape)
-    block, x = ResBlock(architecture), patches(architecture.channels)
+    block, x = ResBlock(architecture), patches(architecture.output_channels)
     filled(block)
     expected = []
     for unit, part in zip(block.units, x.split(architecture.outputs, dim=1), strict=True):
         first = conv3d(x, unit.first.weight, unit.first.bias, padding=1).relu()
         second = conv3d(first, unit.second.weight, unit.second.bias, padding=1).relu()
         expected.append(part - conv3d(second, unit.last.weight, unit.last.bias, padding=1))
-    torch.testing.assert_close(as_patches(block(rows_of(x))), torch.cat(expected, dim=1))
+    torch.testing.assert_close(
+        rows_to_patches(block(patches_to_rows(x))), torch.cat(expected, dim=1)
+    )
 
 
 def test_the_blocks_lie_between_two_convolutions_inside_an_outer_residual() -> None:
     network, x = SHResNet(Architecture(resblocks=2)), patches(15)
     filled(network)
     before = conv3d(x, network.pre.weight, network.pre.bias, padding=1)
-    inside = as_patches(network.blocks[1](network.blocks[0](rows_of(before))))
+    inside = rows_to_patches(network.blocks[1](network.blocks[0](patches_to_rows(before))))
     after = conv3d(inside, network.post.weight, network.post.bias, padding=1) - before
-    whole = (network.final.weight * after[:, None]).sum((2, 3, 4, 5)) + network.final.bias  # 27 taps, one place
+    whole = (network.final.weight * after[:, None]).sum(
+        (2, 3, 4, 5)
+    ) + network.final.bias  # 27 taps, one place
     torch.testing.assert_close(network(x), whole, rtol=1e-4, atol=1e-4)
 
 
@@ -102,16 +108,20 @@ def test_a_zeroed_final_layer_gives_exactly_its_bias() -> None:
 
 def test_a_seed_decides_all_weights_and_leaves_the_callers_random_numbers_alone() -> None:
     state = torch.random.get_rng_state()
-    one, same, other = (build(Architecture(), seed=seed).state_dict() for seed in (1, 1, 2))
+    one, same, other = (
+        build_shresnet(Architecture(), seed=seed).state_dict() for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["pre.weight"], other["pre.weight"])
 
 
-@pytest.mark.parametrize("layer", ["pre", "blocks.0.units.0.first", "blocks.0.units.2.second", "final"])
+@pytest.mark.parametrize(
+    "layer", ["pre", "blocks.0.units.0.first", "blocks.0.units.2.second", "final"]
+)
 def test_layers_start_with_hes_spread_over_what_one_unit_puts_out(layer: str) -> None:
     """std^2 = 2 / (27 x outputs of one unit's layer): He et al. 2015, fan-out."""
-    weight = build(Architecture(), seed=0).get_submodule(layer).weight
+    weight = build_shresnet(Architecture(), seed=0).get_submodule(layer).weight
     assert weight.std().item() == pytest.approx((2 / (27 * 15)) ** 0.5, rel=0.05)
 
 
@@ -126,16 +136,16 @@ def test_a_record_rebuilds_its_architecture(shape: dict[str, Any]) -> None:
 @settings(max_examples=20)
 def test_channels_that_a_network_does_not_look_at_change_nothing(shape: dict[str, Any]) -> None:
     architecture = Architecture(**shape)
-    network, x = SHResNet(architecture), patches(architecture.channels + 2)
+    network, x = SHResNet(architecture), patches(architecture.output_channels + 2)
     filled(network)
     other = x.clone()
-    other[:, architecture.inputs :] += 1
+    other[:, architecture.input_channels :] += 1
     assert torch.equal(network(other), network(x))
 
 
 @pytest.mark.parametrize("contrast", [True, False])
 def test_the_contrast_is_the_channel_after_the_coefficients(contrast: bool) -> None:
-    network, x = SHResNet(Architecture((1, 5), contrast=contrast)), patches(7)
+    network, x = SHResNet(Architecture((1, 5), has_contrast=contrast)), patches(7)
     filled(network)
     other = x.clone()
     other[:, 6] += 1
@@ -144,19 +154,23 @@ def test_the_contrast_is_the_channel_after_the_coefficients(contrast: bool) -> N
 
 def test_with_a_skip_a_network_starts_as_the_linear_map_it_is_given() -> None:
     """Row o of the weights and a patch in C order, channels fastest: their scalar product, and the offset."""
-    network = build(Architecture((1, 5), contrast=True, skip=True), seed=0)
+    network = build_shresnet(Architecture((1, 5), has_contrast=True, has_skip=True), seed=0)
     x, generator = patches(7), torch.Generator().manual_seed(2)
     assert torch.equal(network(x), torch.zeros(len(x), 6))
     nn.init.normal_(network.skip.weight, generator=generator)
     nn.init.normal_(network.skip.bias, generator=generator)
     weights = network.skip.weight.reshape(6, 3, 3, 3, 7)
-    torch.testing.assert_close(network(x), torch.einsum("oxyzc,bcxyz->bo", weights, x) + network.skip.bias)
+    torch.testing.assert_close(
+        network(x), torch.einsum("oxyzc,bcxyz->bo", weights, x) + network.skip.bias
+    )
 
 
 def test_what_the_blocks_say_is_added_to_the_skip() -> None:
-    plain, both = SHResNet(Architecture((1, 5))), SHResNet(Architecture((1, 5), skip=True))
+    plain, both = SHResNet(Architecture((1, 5))), SHResNet(Architecture((1, 5), has_skip=True))
     filled(both)
-    plain.load_state_dict({name: value for name, value in both.state_dict().items() if not name.startswith("skip")})
+    plain.load_state_dict(
+        {name: value for name, value in both.state_dict().items() if not name.startswith("skip")}
+    )
     x = patches(6)
     linear = both.skip(x.permute(0, 2, 3, 4, 1).flatten(1))
     torch.testing.assert_close(both(x), plain(x) + linear)

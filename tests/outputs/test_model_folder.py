@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.io.storage import read_json, sha256, write_json, write_tsv
+from bids_shresnet.io.storage import hash_file, read_json, write_json, write_tsv
 from bids_shresnet.outputs.model_folder import dataset_record, find_models, read_model
 from bids_shresnet.scans import Shell
 from tests.datasets import DESCRIPTION, spiral, write_tree
@@ -31,7 +31,7 @@ def test_a_model_says_what_it_turns_into_what(folder: Path) -> None:
     assert model.source_shells == (Shell(1000.0, 2),)
     assert model.target_bvalues == (1200.0,)
     np.testing.assert_allclose(model.target_directions[0], spiral(8))
-    assert model.digest == sha256(folder / "model.json")
+    assert model.digest == hash_file(folder / "model.json")
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -48,16 +48,18 @@ def test_anybody_else_gets_all_folds(folder: Path, subject: str | None) -> None:
     ]
 
 
-def test_a_subject_travels_by_its_dataset_not_by_its_label_alone(folder: Path, dataset: Path, tmp_path: Path) -> None:
+def test_a_subject_travels_by_its_dataset_not_by_its_label_alone(
+    folder: Path, dataset: Path, tmp_path: Path
+) -> None:
     model, other = (
         read_model(folder),
         write_tree(tmp_path / "other", {"dataset_description.json": DESCRIPTION | {"Name": "b"}}),
     )
     copy = shutil.copytree(dataset, tmp_path / "moved")
-    assert model.trained_with("01", dataset)
-    assert model.trained_with("01", copy)
-    assert not model.trained_with("04", dataset)
-    assert not model.trained_with("01", other)
+    assert model.is_travelling_subject("01", dataset)
+    assert model.is_travelling_subject("01", copy)
+    assert not model.is_travelling_subject("04", dataset)
+    assert not model.is_travelling_subject("01", other)
     assert dataset_record(other) != dataset_record(dataset)
 
 
@@ -88,10 +90,10 @@ def test_a_guard_other_than_the_card_names_is_refused_too(folder: Path) -> None:
 
 
 def test_a_model_knows_its_proof_if_there_is_one(folder: Path) -> None:
-    assert read_model(folder).proof == {}
+    assert read_model(folder).validation == {}
     proof = {"Method": "shresnet", "Subjects": 3, "BetterThan": {}}
     write_json(folder / "model.json", read_json(folder / "model.json") | {"Proof": proof})
-    assert read_model(folder).proof == proof
+    assert read_model(folder).validation == proof
 
 
 def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Path) -> None:
@@ -112,12 +114,18 @@ def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Pat
 
 def test_a_folder_without_a_card_is_no_model(folder: Path) -> None:
     (folder / "model.json").unlink()
-    for reader, place in ((read_model, folder), (find_models, folder), (find_models, folder.parent)):
+    for reader, place in (
+        (read_model, folder),
+        (find_models, folder),
+        (find_models, folder.parent),
+    ):
         with pytest.raises(InputMissing, match=str(place)):
             reader(place)
 
 
-def test_models_are_found_by_their_folder_or_by_the_one_around_them(folder: Path, dataset: Path) -> None:
+def test_models_are_found_by_their_folder_or_by_the_one_around_them(
+    folder: Path, dataset: Path
+) -> None:
     constant_model(folder.parent / "from-Achieva_to-Prisma", dataset, source="Achieva")
     assert [model.source for model in find_models(folder)] == ["GE"]
     assert [model.source for model in find_models(folder.parent)] == ["Achieva", "GE"]

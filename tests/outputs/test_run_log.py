@@ -15,8 +15,8 @@ import pytest
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.layout import prepare_root
-from bids_shresnet.outputs.run_log import Status, finish_run, start_run, write_findings
-from bids_shresnet.outputs.sidecars import bids_uri, sidecar, software
+from bids_shresnet.outputs.run_log import ScanStatus, finish_run, start_run, write_findings
+from bids_shresnet.outputs.sidecars import bids_uri, make_sidecar, package_versions
 
 SOURCES = ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz", "bids::models/from-A_to-B/fold-01.safetensors"]
 
@@ -33,7 +33,10 @@ def image_at(path: Path, content: bytes = b"image") -> Path:
 
 
 def test_a_bids_uri_names_the_dataset_and_the_path_in_it() -> None:
-    assert bids_uri(Path("/data/sub-01/dwi/x.nii.gz"), Path("/data"), "raw") == "bids:raw:sub-01/dwi/x.nii.gz"
+    assert (
+        bids_uri(Path("/data/sub-01/dwi/x.nii.gz"), Path("/data"), "raw")
+        == "bids:raw:sub-01/dwi/x.nii.gz"
+    )
     assert bids_uri(Path("/out/models/m"), Path("/out")) == "bids::models/m"
     with pytest.raises(ValueError, match="/elsewhere/x"):
         bids_uri(Path("/elsewhere/x"), Path("/data"), "raw")
@@ -45,11 +48,11 @@ def test_a_bids_uri_of_annexed_content_names_the_link(tmp_path: Path) -> None:
 
 
 def test_software_is_what_is_installed_and_importing_none_of_it() -> None:
-    versions = software()
+    versions = package_versions()
     assert versions["dipy"] == version("dipy")
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
     code = (
-        "import sys; from bids_shresnet.outputs.run_log import software; software();"
+        "import sys; from bids_shresnet.outputs.sidecars import package_versions; package_versions();"
         "print(*{'torch', 'dipy', 'ants', 'bids', 'scipy', 'nibabel'} & sys.modules.keys())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -58,13 +61,18 @@ def test_software_is_what_is_installed_and_importing_none_of_it() -> None:
 
 def test_a_sidecar_says_what_the_image_is_and_what_stays_true_of_it(tmp_path: Path) -> None:
     image = image_at(tmp_path / "sub-01_desc-harmonized_dwi.nii.gz")
-    acquisition = {"EchoTime": 0.09, "Manufacturer": "GE", "PatientName": "Jane", "SliceTiming": [0, 1]}
-    record = sidecar(
+    acquisition = {
+        "EchoTime": 0.09,
+        "Manufacturer": "GE",
+        "PatientName": "Jane",
+        "SliceTiming": [0, 1],
+    }
+    record = make_sidecar(
         image,
         description="Harmonized.",
         sources=SOURCES,
-        skull_stripped=False,
-        acquisition=acquisition,
+        is_skull_stripped=False,
+        scan_metadata=acquisition,
         record={"Harmonization": {"Fold": 1}},
     )
     assert record == {
@@ -79,13 +87,16 @@ def test_a_sidecar_says_what_the_image_is_and_what_stays_true_of_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("name", "reference"), [("sub-01_space-ACPC_dwi.nii.gz", SOURCES[0]), ("sub-01_dwi.nii.gz", None)]
+    ("name", "reference"),
+    [("sub-01_space-ACPC_dwi.nii.gz", SOURCES[0]), ("sub-01_dwi.nii.gz", None)],
 )
 def test_only_an_image_in_a_space_has_a_reference_and_it_is_its_scan(
     name: str, reference: str | None, tmp_path: Path
 ) -> None:
     image = image_at(tmp_path / name)
-    record = sidecar(image, description="", sources=SOURCES, skull_stripped=True, acquisition={}, record={})
+    record = make_sidecar(
+        image, description="", sources=SOURCES, is_skull_stripped=True, scan_metadata={}, record={}
+    )
     assert record.get("SpatialReference") == reference
 
 
@@ -93,10 +104,13 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
     run = start_run(root, {"bids_dir": "/data", "training": {"folds": 3}}, ["shresnet", "/data"])
     logger = logging.getLogger("bids_shresnet.training.train")
     logger.warning("inside %s", "ä")
-    finish_run(run, [Status("01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only\nb0", "GE")])
+    finish_run(run, [ScanStatus("01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only\nb0", "GE")])
     logger.warning("after")
     assert re.fullmatch(r"\d{8}-\d{6}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", run.name)
-    assert read_json(root / "logs" / run.name / "config.json") == {"bids_dir": "/data", "training": {"folds": 3}}
+    assert read_json(root / "logs" / run.name / "config.json") == {
+        "bids_dir": "/data",
+        "training": {"folds": 3},
+    }
     log = (root / "logs" / run.name / "run.log").read_text(encoding="utf-8")
     assert "WARNING bids_shresnet.training.train: inside ä" in log
     assert "after" not in log
@@ -123,7 +137,11 @@ def test_ids_used_in_prov_are_defined_in_prov(root: Path) -> None:
     assert set(parts) == {"act", "ent", "env", "soft"}
     (activity,) = parts["act"]["Activities"]
     defined = {item["Id"] for part in parts.values() for items in part.values() for item in items}
-    assert {*activity["AssociatedWith"], *activity["Used"], *parts["ent"]["Files"][0]["GeneratedBy"]} <= defined
+    assert {
+        *activity["AssociatedWith"],
+        *activity["Used"],
+        *parts["ent"]["Files"][0]["GeneratedBy"],
+    } <= defined
     assert {"bids:raw:", "bids:qsiprep:"} <= set(activity["Used"])
     assert activity["StartedAtTime"] <= activity["EndedAtTime"]
     (entity,) = parts["ent"]["Files"]

@@ -11,24 +11,33 @@ from dipy.reconst.dti import TensorModel
 from dipy.segment.mask import median_otsu
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.phantom.anatomy import Atlas, Person, SmoothField, Tissue, build_atlas
+from bids_shresnet.phantom.anatomy import Atlas, Person, PhantomTissue, SmoothField, build_atlas
 from bids_shresnet.phantom.atlas import read_atlas
-from bids_shresnet.phantom.head import UNITS, draw_session, noise_free_scan, noise_sigma, scan, true_scan
+from bids_shresnet.phantom.head import (
+    WATER_SIGNAL,
+    draw_session,
+    noise_sigma,
+    simulate_dwi,
+    simulate_noise_free_dwi,
+    simulate_true_dwi,
+)
 from bids_shresnet.phantom.raw_files import write_raw_dwi
 from bids_shresnet.phantom.scanner import (
     PROTON_DENSITY,
-    T2,
+    T2_MS,
     GradientTable,
     PhantomScanner,
-    gradient_table,
-    noise_free_signal,
-    rician,
+    add_rician_noise,
+    make_gradient_table,
+    simulate_signal,
 )
-from bids_shresnet.phantom.simulate import SCANNERS, SOURCE, TARGET
+from bids_shresnet.phantom.simulate import SCANNERS, SOURCE_SESSION, TARGET_SESSION
 from bids_shresnet.phantom.tracts import tract_directions
 from bids_shresnet.scans import Dwi
 
-PLAIN = PhantomScanner({}, directions=12, table_seed=3, b0s=2, te_ms=80.0, psf_mm=3.0, snr=30.0)
+PLAIN = PhantomScanner(
+    {}, directions=12, table_seed=3, b0_count=2, te_ms=80.0, psf_mm=3.0, snr=30.0
+)
 BLOCK = (2, 2, 2)
 STILL = SmoothField(np.zeros((1, 3)), np.zeros(1), 0.0)
 NOBODY = Person((STILL, STILL, STILL), STILL, STILL, STILL, (1.0, 1.0, 1.0))  # the atlas itself
@@ -42,13 +51,13 @@ def atlas() -> Atlas:
 
 def fit(dwi: Dwi, mask: np.ndarray) -> TensorModel:
     """DIPY's tensor in some voxels."""
-    table = dipy_table(np.where(dwi.b0s, 0, dwi.bvals), bvecs=dwi.bvecs)
+    table = dipy_table(np.where(dwi.is_b0, 0, dwi.bvals), bvecs=dwi.bvecs)
     return TensorModel(table, fit_method="WLS").fit(dwi.data[mask])
 
 
-def uniform(fractions: tuple[float, float, float, float], direction: np.ndarray) -> Tissue:
+def uniform(fractions: tuple[float, float, float, float], direction: np.ndarray) -> PhantomTissue:
     """Some voxels alike, all their fibres (and the cortex's normal) along one direction."""
-    return Tissue(
+    return PhantomTissue(
         fractions=np.broadcast_to(np.float32(fractions), (*BLOCK, 4)).copy(),
         fibres=np.broadcast_to(direction.astype(np.float32), (*BLOCK, 4, 3)).copy(),
         fibre_fractions=np.broadcast_to(np.float32([1, 0, 0, 0]), (*BLOCK, 4)).copy(),
@@ -57,10 +66,10 @@ def uniform(fractions: tuple[float, float, float, float], direction: np.ndarray)
     )
 
 
-def signal(tissue: Tissue, scanner: PhantomScanner) -> Dwi:
+def signal(tissue: PhantomTissue, scanner: PhantomScanner) -> Dwi:
     """Noise-free signal of voxels that all lie in the isocentre."""
-    table = gradient_table(scanner)
-    data = noise_free_signal(tissue, scanner, table, isocentre_mm=np.zeros((*BLOCK, 3)), voxel_mm=2.0)
+    table = make_gradient_table(scanner)
+    data = simulate_signal(tissue, scanner, table, isocentre_mm=np.zeros((*BLOCK, 3)), voxel_mm=2.0)
     return Dwi(data, np.eye(4), table.bvals, table.bvecs)
 
 
@@ -73,18 +82,22 @@ def degrees_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def test_b0_is_the_t2_weighted_proton_density_of_the_mixture(te_ms: float) -> None:
     fractions = np.array([0.4, 0.3, 0.2, 0.1])
     dwi = signal(uniform(tuple(fractions), np.array([1.0, 0, 0])), replace(PLAIN, te_ms=te_ms))
-    expected = (fractions * PROTON_DENSITY * np.exp(-te_ms / T2)).sum()
-    np.testing.assert_allclose(dwi.data[..., dwi.b0s], expected, rtol=1e-5)
+    expected = (fractions * PROTON_DENSITY * np.exp(-te_ms / T2_MS)).sum()
+    np.testing.assert_allclose(dwi.data[..., dwi.is_b0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("b_gain", "radial_gain"), [(1.0, 1.0), (1.1, 1.0), (1.0, 1.2)])
-def test_tensor_of_a_single_fibre_is_its_direction_and_diffusivities(b_gain: float, radial_gain: float) -> None:
+def test_tensor_of_a_single_fibre_is_its_direction_and_diffusivities(
+    b_gain: float, radial_gain: float
+) -> None:
     direction = np.array([0.6, -0.48, 0.64])
     scanner = replace(PLAIN, b_gain=b_gain, radial_gain=radial_gain)
     tensor = fit(signal(uniform((1, 0, 0, 0), direction), scanner), np.ones(BLOCK, bool))
     assert degrees_between(tensor.evecs[..., 0], direction).max() < 0.1
     expected = b_gain * np.array([1.7e-3, 0.3e-3 * radial_gain, 0.3e-3 * radial_gain])
-    np.testing.assert_allclose(tensor.evals, np.broadcast_to(expected, tensor.evals.shape), rtol=1e-3)
+    np.testing.assert_allclose(
+        tensor.evals, np.broadcast_to(expected, tensor.evals.shape), rtol=1e-3
+    )
 
 
 def test_grey_matter_is_slightly_anisotropic_along_the_normal_of_the_cortex() -> None:
@@ -97,17 +110,19 @@ def test_grey_matter_is_slightly_anisotropic_along_the_normal_of_the_cortex() ->
 
 def test_gradient_nonlinearity_scales_b_with_the_squared_distance() -> None:
     water = uniform((0, 0, 1, 0), np.array([1.0, 0, 0]))
-    table, scanner = gradient_table(PLAIN), replace(PLAIN, nonlinearity=0.1, psf_mm=0.0)
+    table, scanner = make_gradient_table(PLAIN), replace(PLAIN, nonlinearity=0.1, psf_mm=0.0)
     places = np.zeros((*BLOCK, 3))
     places[1, ..., 0] = 50.0
-    data = noise_free_signal(water, scanner, table, isocentre_mm=places, voxel_mm=2.0)
+    data = simulate_signal(water, scanner, table, isocentre_mm=places, voxel_mm=2.0)
     adc = -np.log(data[..., -1] / data[..., 0]) / 1000
     np.testing.assert_allclose(adc[0], 3e-3, rtol=1e-4)
     np.testing.assert_allclose(adc[1], 3e-3 * (1 + 0.1 * 0.25), rtol=1e-4)
 
 
 def test_gradient_table_weighs_every_axis_alike_and_belongs_to_its_scanner() -> None:
-    table, other = (gradient_table(replace(PLAIN, directions=30, table_seed=seed)) for seed in (1, 2))
+    table, other = (
+        make_gradient_table(replace(PLAIN, directions=30, table_seed=seed)) for seed in (1, 2)
+    )
     directions = table.bvecs[table.bvals > 0]
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(directions.T @ directions, 10 * np.eye(3), atol=0.2)
@@ -118,40 +133,52 @@ def test_smooth_field_has_its_standard_deviation_and_its_length() -> None:
     rng = np.random.default_rng(0)
     field = SmoothField.draw(rng, 2.0, length_mm=10.0)
     points = rng.uniform(-500, 500, (20_000, 3))
-    assert field.at(points).std() == pytest.approx(2.0, rel=0.05)
-    slope = (field.at(points + np.array([0.1, 0, 0])) - field.at(points)) / 0.1
+    assert field.evaluate(points).std() == pytest.approx(2.0, rel=0.05)
+    slope = (field.evaluate(points + np.array([0.1, 0, 0])) - field.evaluate(points)) / 0.1
     assert slope.std() == pytest.approx(2.0 / 10, rel=0.4)  # the waves of one axis are 24 draws
 
 
 def test_truth_is_the_target_scan_where_the_physics_agree(atlas: Atlas) -> None:
     rng = np.random.default_rng(1)
     person, session = Person.draw(rng), draw_session(PLAIN, 8.0, rng)
-    tissue = session.tissue(atlas, person)
-    same_physics = replace(PLAIN, table_seed=9, b0s=5, snr=10.0, directions=20)
-    truth = true_scan(tissue, PLAIN, same_physics, session)
-    np.testing.assert_array_equal(truth.data, noise_free_scan(tissue, PLAIN, session, gradient_table(PLAIN)).data)
+    tissue = session.compute_tissue(atlas, person)
+    same_physics = replace(PLAIN, table_seed=9, b0_count=5, snr=10.0, directions=20)
+    truth = simulate_true_dwi(tissue, PLAIN, same_physics, session)
+    np.testing.assert_array_equal(
+        truth.data, simulate_noise_free_dwi(tissue, PLAIN, session, make_gradient_table(PLAIN)).data
+    )
 
 
 def test_truth_has_the_directions_of_the_source_and_the_shells_of_the_target(atlas: Atlas) -> None:
     source = replace(PLAIN, bvalues=(1000.0, 2000.0))
-    target = replace(PLAIN, bvalues=(1200.0, 3000.0), te_ms=70.0, b0s=7, table_seed=8)
+    target = replace(PLAIN, bvalues=(1200.0, 3000.0), te_ms=70.0, b0_count=7, table_seed=8)
     session = draw_session(source, 16.0, np.random.default_rng(1))
-    tissue = session.tissue(atlas, NOBODY)
-    truth = true_scan(tissue, source, target, session)
+    tissue = session.compute_tissue(atlas, NOBODY)
+    truth = simulate_true_dwi(tissue, source, target, session)
     bvals = np.repeat([0.0, 1200.0, 3000.0], [2, 12, 12])
-    expected = noise_free_scan(tissue, target, session, GradientTable(bvals, gradient_table(source).bvecs))
+    expected = simulate_noise_free_dwi(
+        tissue, target, session, GradientTable(bvals, make_gradient_table(source).bvecs)
+    )
     np.testing.assert_array_equal(truth.bvals, bvals)
     np.testing.assert_array_equal(truth.data, expected.data)
 
 
-@pytest.mark.parametrize("name", [SOURCE, TARGET])
-def test_written_gradients_point_along_the_fibres_of_the_turned_head(atlas: Atlas, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [SOURCE_SESSION, TARGET_SESSION])
+def test_written_gradients_point_along_the_fibres_of_the_turned_head(
+    atlas: Atlas, name: str, tmp_path: Path
+) -> None:
     scanner = replace(SCANNERS[name], directions=20, distortion_mm=0.0)
-    turn = Rotation.from_euler("xyz", [25, -15, 20], degrees=True).as_matrix()  # more than any head, to tell signs
-    session = replace(draw_session(scanner, 4.0, np.random.default_rng(2)), rotation=turn, shift=np.zeros(3))
-    tissue = session.tissue(atlas, NOBODY)
+    turn = Rotation.from_euler(
+        "xyz", [25, -15, 20], degrees=True
+    ).as_matrix()  # more than any head, to tell signs
+    session = replace(
+        draw_session(scanner, 4.0, np.random.default_rng(2)), rotation=turn, shift=np.zeros(3)
+    )
+    tissue = session.compute_tissue(atlas, NOBODY)
     write_raw_dwi(
-        tmp_path / "scan", noise_free_scan(tissue, scanner, session, gradient_table(scanner)), repetition_time=1.0
+        tmp_path / "scan",
+        simulate_noise_free_dwi(tissue, scanner, session, make_gradient_table(scanner)),
+        repetition_time=1.0,
     )
 
     image = nib.load(tmp_path / "scan.nii.gz")
@@ -174,36 +201,43 @@ def test_written_gradients_point_along_the_fibres_of_the_turned_head(atlas: Atla
 def test_background_is_rayleigh_noise_of_the_stated_snr(atlas: Atlas) -> None:
     rng = np.random.default_rng(3)
     session = draw_session(PLAIN, 6.0, rng)
-    tissue = session.tissue(atlas, Person.draw(rng))
-    clean = noise_free_scan(tissue, PLAIN, session, gradient_table(PLAIN))
-    noisy = scan(tissue, PLAIN, session, rng)
+    tissue = session.compute_tissue(atlas, Person.draw(rng))
+    clean = simulate_noise_free_dwi(tissue, PLAIN, session, make_gradient_table(PLAIN))
+    noisy = simulate_dwi(tissue, PLAIN, session, rng)
     empty = clean.data.max(axis=-1) < 1e-3
-    sigma = float(np.median(clean.data[tissue.brain][:, clean.b0s])) / PLAIN.snr
+    sigma = float(np.median(clean.data[tissue.brain_mask][:, clean.is_b0])) / PLAIN.snr
     assert noise_sigma(clean, tissue, PLAIN) == pytest.approx(sigma)
     assert noisy.data[empty].mean() == pytest.approx(sigma * np.sqrt(np.pi / 2), rel=0.01)
     bright = np.full((40, 40, 40, 1), 100 * sigma, np.float32)
-    assert rician(bright, sigma, rng).std() == pytest.approx(sigma, rel=0.02)
+    assert add_rician_noise(bright, sigma, rng).std() == pytest.approx(sigma, rel=0.02)
 
 
-def test_scanners_differ_by_about_5_percent_in_white_and_15_percent_in_grey_matter(atlas: Atlas) -> None:
-    source, target = (replace(SCANNERS[name], directions=15) for name in (SOURCE, TARGET))
+def test_scanners_differ_by_about_5_percent_in_white_and_15_percent_in_grey_matter(
+    atlas: Atlas,
+) -> None:
+    source, target = (
+        replace(SCANNERS[name], directions=15) for name in (SOURCE_SESSION, TARGET_SESSION)
+    )
     rng = np.random.default_rng(4)
     session = draw_session(source, 4.0, rng)
-    tissue = session.tissue(atlas, Person.draw(rng))
-    scans = noise_free_scan(tissue, source, session, gradient_table(source)), true_scan(tissue, source, target, session)
+    tissue = session.compute_tissue(atlas, Person.draw(rng))
+    scans = (
+        simulate_noise_free_dwi(tissue, source, session, make_gradient_table(source)),
+        simulate_true_dwi(tissue, source, target, session),
+    )
     bounds = {2.0: (0.03, 0.09), 1.0: (0.10, 0.20)}
     for label, (least, most) in bounds.items():
-        before, truth = (fit(dwi, tissue.pure == label) for dwi in scans)
+        before, truth = (fit(dwi, tissue.pure_labels == label) for dwi in scans)
         assert least < before.md.mean() / truth.md.mean() - 1 < most
         assert least < 1 - before.fa.mean() / truth.fa.mean() < most
 
 
 def test_median_otsu_finds_the_brain_within_scalp_and_noise(atlas: Atlas) -> None:
     rng = np.random.default_rng(5)
-    scanner = replace(SCANNERS[SOURCE], directions=6)
+    scanner = replace(SCANNERS[SOURCE_SESSION], directions=6)
     session = draw_session(scanner, 4.0, rng)
-    tissue = session.tissue(atlas, Person.draw(rng))
-    dwi = scan(tissue, scanner, session, rng)
-    _, mask = median_otsu(dwi.data[..., dwi.b0s].mean(axis=-1), median_radius=1, numpass=2)
-    assert 2 * (mask & tissue.brain).sum() / (mask.sum() + tissue.brain.sum()) > 0.93
-    assert UNITS > dwi.data.max() > 1000  # fills 16-bit integers without clipping
+    tissue = session.compute_tissue(atlas, Person.draw(rng))
+    dwi = simulate_dwi(tissue, scanner, session, rng)
+    _, mask = median_otsu(dwi.data[..., dwi.is_b0].mean(axis=-1), median_radius=1, numpass=2)
+    assert 2 * (mask & tissue.brain_mask).sum() / (mask.sum() + tissue.brain_mask.sum()) > 0.93
+    assert WATER_SIGNAL > dwi.data.max() > 1000  # fills 16-bit integers without clipping

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.phantom.score import nmse, score
+from bids_shresnet.phantom.score import nmse, score_scans
 from bids_shresnet.phantom.simulate import PhantomConfig, main, write_phantom
 
 SUFFIXES = (".nii.gz", ".bval", ".bvec")
@@ -35,16 +35,20 @@ def test_nmse_of_a_tenfold_too_large_value_is_81() -> None:
 
 
 def test_the_truth_itself_scores_no_error(phantom: Path, tmp_path: Path) -> None:
-    scores = score(phantom, harmonized_by_copy(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path))
+    scores = score_scans(
+        phantom, harmonized_by_copy(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path)
+    )
     assert len(scores) == 6
-    assert all(row.after == 0 and row.before > 0 and row.decrease == 1 for row in scores)
+    assert all(
+        row.harmonized_nmse == 0 and row.input_nmse > 0 and row.decrease == 1 for row in scores
+    )
 
 
 def test_the_source_scan_itself_scores_no_decrease(
     phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = harmonized_by_copy(phantom / "bids/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi", tmp_path)
-    assert all(row.decrease == 0 for row in score(phantom, results))
+    assert all(row.decrease == 0 for row in score_scans(phantom, results))
     assert main([str(phantom), "--score", str(results)]) == 0
     assert capsys.readouterr().out.count(" 0.0%") == 6
 
@@ -54,12 +58,12 @@ def test_other_directions_are_refused(phantom: Path, tmp_path: Path) -> None:
     bvec = next(results.rglob("*.bvec"))
     np.savetxt(bvec, np.roll(np.loadtxt(bvec), 1, axis=0))
     with pytest.raises(BadInput, match="other directions"):
-        score(phantom, results)
+        score_scans(phantom, results)
 
 
 def test_nothing_to_score_is_missing_input(phantom: Path, tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="no harmonized scan"):
-        score(phantom, tmp_path)
+        score_scans(phantom, tmp_path)
     with pytest.raises(InputMissing, match="no truth"):
-        score(tmp_path, phantom)
+        score_scans(tmp_path, phantom)
     assert main([str(tmp_path), "--score", str(phantom)]) == 66

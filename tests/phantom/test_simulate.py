@@ -25,7 +25,11 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file's bytes by its place."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
@@ -46,7 +50,9 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(phantom: Path, tmp_path:
 
 
 def test_scanners_differ_in_grid_table_and_sidecar(phantom: Path) -> None:
-    ge, prisma = (phantom / f"bids/sub-01/ses-{name}/dwi/sub-01_ses-{name}_dwi" for name in ("ge", "prisma"))
+    ge, prisma = (
+        phantom / f"bids/sub-01/ses-{name}/dwi/sub-01_ses-{name}_dwi" for name in ("ge", "prisma")
+    )
     images = [nib.load(f"{stem}.nii.gz") for stem in (ge, prisma)]
     assert all(nib.aff2axcodes(image.affine) == ("L", "A", "S") for image in images)
     assert all(image.get_data_dtype() == np.int16 for image in images)
@@ -59,10 +65,14 @@ def test_scanners_differ_in_grid_table_and_sidecar(phantom: Path) -> None:
     sidecars = [json.loads(Path(f"{stem}.json").read_text()) for stem in (ge, prisma)]
     triple = ("Manufacturer", "ManufacturersModelName", "DeviceSerialNumber")
     assert all(sidecars[0][key] != sidecars[1][key] for key in triple)
-    assert [s["RepetitionTime"] for s in sidecars] == pytest.approx([i.header.get_zooms()[3] for i in images])
+    assert [s["RepetitionTime"] for s in sidecars] == pytest.approx(
+        [i.header.get_zooms()[3] for i in images]
+    )
 
 
-def test_truth_lies_beside_the_dataset_on_the_grid_and_directions_of_every_source_scan(phantom: Path) -> None:
+def test_truth_lies_beside_the_dataset_on_the_grid_and_directions_of_every_source_scan(
+    phantom: Path,
+) -> None:
     assert not list((phantom / "bids").rglob("*truth*"))
     for subject in ("sub-01", "sub-02"):
         source = phantom / f"bids/{subject}/ses-ge/dwi/{subject}_ses-ge_dwi"
@@ -71,7 +81,10 @@ def test_truth_lies_beside_the_dataset_on_the_grid_and_directions_of_every_sourc
         assert images[0].shape == images[1].shape
         np.testing.assert_allclose(images[0].affine, images[1].affine, atol=1e-4)
         assert Path(f"{source}.bvec").read_text() == Path(f"{truth}.bvec").read_text()
-        maps = {n: nib.load(truth.with_name(f"ses-ge_to-prisma_{n}.nii.gz")) for n in ("FA", "MD", "tissue", "mask")}
+        maps = {
+            n: nib.load(truth.with_name(f"ses-ge_to-prisma_{n}.nii.gz"))
+            for n in ("FA", "MD", "tissue", "mask")
+        }
         tissue, mask = (np.asarray(maps[name].dataobj) for name in ("tissue", "mask"))
         assert set(np.unique(tissue)) == {0, 1, 2}
         assert mask[tissue > 0].all()
@@ -80,7 +93,10 @@ def test_truth_lies_beside_the_dataset_on_the_grid_and_directions_of_every_sourc
 
 
 def test_subjects_that_do_not_travel_have_the_source_scan_only(phantom: Path) -> None:
-    sessions = {path.name: sorted(ses.name for ses in path.iterdir()) for path in (phantom / "bids").glob("sub-*")}
+    sessions = {
+        path.name: sorted(ses.name for ses in path.iterdir())
+        for path in (phantom / "bids").glob("sub-*")
+    }
     assert sessions == {"sub-01": ["ses-ge", "ses-prisma"], "sub-02": ["ses-ge"]}
 
 

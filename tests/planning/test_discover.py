@@ -22,14 +22,18 @@ def test_all_errors_are_listed_at_once_and_every_image_is_in_one_place(tmp_path:
     inventory = find(write_tree(tmp_path / "data", tree))
     text = "\n".join(map(str, inventory.findings))
     assert all(word in text for word in ("no .bval", "no .bvec", "--scanner-map", "datalad get"))
-    places = [scan.subject for scan in inventory.scans] + [item.file.name[4:6] for item in inventory.left_out]
+    places = [scan.subject for scan in inventory.scans] + [
+        item.file.name[4:6] for item in inventory.excluded
+    ]
     assert places == ["01", "02", "03", "04", "05"]
     assert all(f"sub-{label}_dwi" in text for label in ("02", "04", "05"))
 
 
-def test_a_scan_of_an_unknown_scanner_is_left_out_where_no_identity_is_required(tmp_path: Path) -> None:
+def test_a_scan_of_an_unknown_scanner_is_left_out_where_no_identity_is_required(
+    tmp_path: Path,
+) -> None:
     inventory = find(write_tree(tmp_path / "data", {ONE: Series()}), required=False)
-    assert ["no sidecar" in item.reason for item in inventory.left_out] == [True]
+    assert ["no sidecar" in item.reason for item in inventory.excluded] == [True]
     assert inventory.findings == ()
 
 
@@ -53,7 +57,10 @@ def test_a_column_that_is_nowhere_is_missing(tmp_path: Path) -> None:
 def test_masks_of_another_space_are_used_only_on_the_scans_own_grid(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01"])
     stem = "sub-01/ses-{0}/dwi/sub-01_ses-{0}_"
-    masks = {stem.format("ge") + "desc-brain_mask.nii.gz": (2, 2, 2), stem.format("ge") + "dseg.nii.gz": (2, 2, 2)}
+    masks = {
+        stem.format("ge") + "desc-brain_mask.nii.gz": (2, 2, 2),
+        stem.format("ge") + "dseg.nii.gz": (2, 2, 2),
+    }
     masks |= {"sub-01/ses-siemens/anat/sub-01_ses-siemens_desc-brain_mask.nii.gz": (3, 2, 2)}
     tree = {name: np.ones(shape, np.uint8) for name, shape in masks.items()}
     derivative = write_tree(tmp_path / "qsiprep", tree | {stem.format("ge") + "dseg.tsv": TISSUES})
@@ -72,20 +79,29 @@ def test_a_derivative_given_twice_is_a_usage_error(tmp_path: Path) -> None:
 def test_with_models_only_the_subjects_asked_for_are_looked_at(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01", "02"])
     asked = {"participant_label": ("02",)}
-    assert {scan.subject for scan in find(root, required=False, models=tmp_path, **asked).scans} == {"02"}
+    assert {
+        scan.subject for scan in find(root, required=False, models=tmp_path, **asked).scans
+    } == {"02"}
     assert {scan.subject for scan in find(root, **asked).scans} == {"01", "02"}
 
 
-def test_a_scan_that_lacks_only_its_image_is_planned_with_though_an_error_names_it(tmp_path: Path) -> None:
+def test_a_scan_that_lacks_only_its_image_is_planned_with_though_an_error_names_it(
+    tmp_path: Path,
+) -> None:
     tree = {ONE: Series(sidecar=PRISMA), "sub-02/dwi/sub-02_dwi": Series(sidecar=PRISMA)}
     root = write_tree(tmp_path / "data", tree)
     (root / f"{ONE}.nii.gz").write_bytes(b"")
     inventory = find(root)
     assert [scan.subject for scan in inventory.scans] == ["01", "02"]
-    assert [(finding.severity, "sub-01" in finding.file) for finding in inventory.findings] == [("error", True)]
+    assert [(finding.severity, "sub-01" in finding.file) for finding in inventory.findings] == [
+        ("error", True)
+    ]
 
 
 def test_excluded_subjects_are_left_out_for_that_reason(tmp_path: Path) -> None:
     inventory = find(heads(tmp_path / "data", ["01", "02"]), exclude_participant_label=("sub-02",))
     assert {scan.subject for scan in inventory.scans} == {"01"}
-    assert ["--exclude-participant-label" in item.reason for item in inventory.left_out] == [True, True]
+    assert ["--exclude-participant-label" in item.reason for item in inventory.excluded] == [
+        True,
+        True,
+    ]

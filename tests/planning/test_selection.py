@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bids_shresnet.errors import InputMissing, NothingSelected
-from bids_shresnet.planning.selection import select, stop_at_none
+from bids_shresnet.planning.selection import select_scans, stop_at_empty_selection
 from tests.datasets import ELITION, GE, PRISMA, travelling_heads
 from tests.inventories import config, find, heads
 
@@ -17,9 +17,9 @@ def test_scans_of_a_source_are_selected_and_the_others_have_a_reason(tmp_path: P
     root = travelling_heads(tmp_path / "data", {"01": (GE, PRISMA), "02": (ELITION,)})
     inventory = find(root)
     routes = [ROUTE]
-    selection = select(inventory, routes, config(root))
+    selection = select_scans(inventory, routes, config(root))
     assert [scan.name for scan in selection.scans] == ["sub-01_ses-ge"]
-    assert [item.reason for item in selection.left_out] == [
+    assert [item.reason for item in selection.excluded] == [
         "already the target scanner",
         "no model from this scanner (Ingenia Elition X, serial 45053) to Prisma66083; "
         "train one from subjects scanned on both",
@@ -31,29 +31,33 @@ def test_labels_with_and_without_prefix_select_alike(tmp_path: Path) -> None:
     routes = [ROUTE]
     for label, session in (("sub-02", "ses-ge"), ("02", "ge")):
         chosen = config(root, participant_label=(label,), session_label=(session,))
-        selection = select(find(root), routes, chosen)
+        selection = select_scans(find(root), routes, chosen)
         assert [scan.name for scan in selection.scans] == ["sub-02_ses-ge"]
 
 
-@pytest.mark.parametrize("flags", [{"participant_label": ("01", "9", "7")}, {"session_label": ("9", "7")}])
-def test_unknown_labels_are_missing_input_and_all_named(tmp_path: Path, flags: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "flags", [{"participant_label": ("01", "9", "7")}, {"session_label": ("9", "7")}]
+)
+def test_unknown_labels_are_missing_input_and_all_named(
+    tmp_path: Path, flags: dict[str, Any]
+) -> None:
     root = heads(tmp_path / "data", ["01"])
     with pytest.raises(InputMissing, match=rf"label 9 7: .*{root}.*(01|ge siemens)") as error:
-        select(find(root), [ROUTE], config(root, **flags))
+        select_scans(find(root), [ROUTE], config(root, **flags))
     assert error.value.exit_code == 66
 
 
 def test_nothing_left_is_said_with_the_reasons(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01"], prisma_only=["02"])
     inventory = find(root)
-    selection = select(inventory, [ROUTE], config(root, participant_label=("02",)))
+    selection = select_scans(inventory, [ROUTE], config(root, participant_label=("02",)))
     with pytest.raises(NothingSelected, match="1 x already the target scanner") as error:
-        stop_at_none(inventory, selection, root)
+        stop_at_empty_selection(inventory, selection, root)
     assert error.value.exit_code == 18
 
 
 def test_a_scanner_can_be_a_source_and_a_target(tmp_path: Path) -> None:
     root = heads(tmp_path / "data", ["01"])
-    selection = select(find(root), [ROUTE, ROUTE[::-1]], config(root))
+    selection = select_scans(find(root), [ROUTE, ROUTE[::-1]], config(root))
     assert [scan.name for scan in selection.scans] == ["sub-01_ses-ge", "sub-01_ses-siemens"]
-    assert selection.left_out == ()
+    assert selection.excluded == ()

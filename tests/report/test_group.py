@@ -8,41 +8,49 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.evaluation.evidence import proof_record, read_evidence, write_proof
-from bids_shresnet.evaluation.statistics import HeldOut
-from bids_shresnet.evaluation.verdicts import doubts
+from bids_shresnet.evaluation.cross_validation import (
+    read_cross_validation,
+    validation_record,
+    write_cross_validation,
+)
+from bids_shresnet.evaluation.statistics import HeldOutResult
+from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.io.storage import read_json, read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.model_folder import read_model
-from bids_shresnet.report.group import pair_proof, write_group
+from bids_shresnet.report.group import build_pair_report, write_group_report
 from tests.report.proofs import evidence, held_out, likeness
 
-GROUPS = {"RankCorrelation": 0.5, "Groups": [{"Spread": 0.01, "Error": 0.02}, {"Spread": 0.03, "Error": 0.04}]}
+GROUPS = {
+    "RankCorrelation": 0.5,
+    "Groups": [{"Spread": 0.01, "Error": 0.02}, {"Spread": 0.03, "Error": 0.04}],
+}
 FILES = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few resamples and pixels: intervals are tested in tests/test_statistics.py, figures in tests/files."""
-    monkeypatch.setattr("bids_shresnet.evaluation.statistics.RESAMPLES", 99)
+    monkeypatch.setattr("bids_shresnet.evaluation.statistics.BOOTSTRAP_RESAMPLES", 99)
     monkeypatch.setattr("bids_shresnet.report.style.DPI", 20)
 
 
 @pytest.mark.parametrize(
-    ("count", "worse", "answer"), [(6, 0, "yes"), (12, 0, "yes"), (12, 6, "no"), (3, 0, "not enough subjects")]
+    ("count", "worse", "answer"),
+    [(6, 0, "yes"), (12, 0, "yes"), (12, 6, "no"), (3, 0, "not enough subjects")],
 )
 def test_the_verdict_is_in_the_card(count: int, worse: int, answer: str, tmp_path: Path) -> None:
     """Two-sided Wilcoxon's smallest p of n subjects is 2 / 2^n: 0.031 of six, 0.25 of three."""
-    model = write_proof(evidence(tmp_path, count, worse=worse))
-    found = model.proof["BetterThan"]["nothing"]
+    model = write_cross_validation(evidence(tmp_path, count, worse=worse))
+    found = model.validation["BetterThan"]["nothing"]
     assert found["Answer"] == answer
     assert found["SmallestPossibleP"] == 2 / 2**count
-    assert (model.proof["Method"], model.proof["Subjects"]) == ("shresnet", count)
-    assert read_model(model.folder).proof == model.proof
+    assert (model.validation["Method"], model.validation["Subjects"]) == ("shresnet", count)
+    assert read_model(model.folder).validation == model.validation
 
 
 def test_what_was_written_is_read_again_row_by_row(tmp_path: Path) -> None:
     before = replace(evidence(tmp_path, 4), uncertainty=GROUPS, **likeness(4))
-    after = read_evidence(write_proof(before))
+    after = read_cross_validation(write_cross_validation(before))
     assert after.rows == before.rows
     assert after.method == before.method
     assert after.uncertainty == GROUPS
@@ -52,48 +60,58 @@ def test_what_was_written_is_read_again_row_by_row(tmp_path: Path) -> None:
     assert (after.histograms.counts == before.histograms.counts).all()
     numbers = [(row["subject"], float(row["angle"])) for row in after.orientations]
     assert numbers == [(row["subject"], row["angle"]) for row in before.orientations]
-    assert proof_record(after) == proof_record(before)
+    assert validation_record(after) == validation_record(before)
 
 
 def test_the_target_scanned_twice_is_no_method_to_be_better_than(tmp_path: Path) -> None:
     plain = evidence(tmp_path, 6)
     rescanned = replace(plain, rows=(*plain.rows, *held_out({"rescan": 0.001}, 6)))
-    assert rescanned.references == plain.references == ["nothing", "order_gain"]
-    assert {bias.method for bias in rescanned.biases} - {bias.method for bias in plain.biases} == {"rescan"}
+    assert rescanned.baselines == plain.baselines == ["nothing", "order_gain"]
+    assert {bias.method for bias in rescanned.biases} - {bias.method for bias in plain.biases} == {
+        "rescan"
+    }
 
 
 # --- what a user is told ----------------------------------------------------------------------------------------
 
 
 def test_a_model_that_was_never_cross_validated_is_doubted(tmp_path: Path) -> None:
-    (found,) = doubts(evidence(tmp_path, 3).model, "shresnet")
+    (found,) = unvalidated_reasons(evidence(tmp_path, 3).model, "shresnet")
     assert found.severity == "error"
     assert "never cross-validated" in found.value
     assert found.file == "from-GE_to-Prisma"
 
 
-@pytest.mark.parametrize(("count", "worse", "said"), [(12, 6, "(no; p = "), (3, 0, "(not enough subjects; p = 0.25)")])
+@pytest.mark.parametrize(
+    ("count", "worse", "said"), [(12, 6, "(no; p = "), (3, 0, "(not enough subjects; p = 0.25)")]
+)
 def test_a_model_that_is_not_proven_is_doubted_with_the_reason(
     count: int, worse: int, said: str, tmp_path: Path
 ) -> None:
-    (found,) = doubts(write_proof(evidence(tmp_path, count, worse=worse)), "shresnet")
+    (found,) = unvalidated_reasons(
+        write_cross_validation(evidence(tmp_path, count, worse=worse)), "shresnet"
+    )
     assert isinstance(found, Finding)
     assert "not proven to be better than doing nothing" in found.value
     assert said in found.value
 
 
 def test_a_model_that_is_proven_is_not_doubted(tmp_path: Path) -> None:
-    assert doubts(write_proof(evidence(tmp_path, 6)), "shresnet") == ()
+    assert unvalidated_reasons(write_cross_validation(evidence(tmp_path, 6)), "shresnet") == ()
 
 
 def test_a_proof_that_says_nothing_about_doing_nothing_proves_nothing(tmp_path: Path) -> None:
-    model = evidence(tmp_path, 3, Proof={"Method": "shresnet", "Subjects": 9, "BetterThan": {}}).model
-    (found,) = doubts(model, "shresnet")
+    model = evidence(
+        tmp_path, 3, Proof={"Method": "shresnet", "Subjects": 9, "BetterThan": {}}
+    ).model
+    (found,) = unvalidated_reasons(model, "shresnet")
     assert "(no; p = n/a)" in found.value
 
 
 def test_the_proof_of_one_method_says_nothing_about_another(tmp_path: Path) -> None:
-    (found,) = doubts(write_proof(evidence(tmp_path, 6)), "shresnet_projected")
+    (found,) = unvalidated_reasons(
+        write_cross_validation(evidence(tmp_path, 6)), "shresnet_projected"
+    )
     assert "not of shresnet_projected" in found.value
 
 
@@ -101,15 +119,23 @@ def test_the_proof_of_one_method_says_nothing_about_another(tmp_path: Path) -> N
 
 
 def test_a_group_leaves_a_table_its_description_figures_and_a_report(tmp_path: Path) -> None:
-    pairs = [evidence(tmp_path / name, count, source=name) for name, count in (("GE", 6), ("Trio", 3))]
-    sentences = write_group(tmp_path / "out", pairs, "bids-shresnet in out group")
+    pairs = [
+        evidence(tmp_path / name, count, source=name) for name, count in (("GE", 6), ("Trio", 3))
+    ]
+    sentences = write_group_report(tmp_path / "out", pairs, "bids-shresnet in out group")
     names = [item.model.name for item in pairs]
     figures = {f"figures/{name}_{drawing.name}.{kind}" for name, item in zip(names, pairs, strict=True)
-               for drawing in pair_proof(item).drawings for kind in ("png", "svg")}  # fmt: skip
+               for drawing in build_pair_report(item).drawings for kind in ("png", "svg")}  # fmt: skip
     figures |= {f"figures/group_pairing.{kind}" for kind in ("png", "svg")}
-    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    found = {
+        str(path.relative_to(tmp_path / "out"))
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    }
     assert found == {*FILES, *figures}
-    assert len(figures) == 2 * (2 * 6 + 1)  # kinds of file, pairs; splits, signal, FA, MD, subjects, bias; pairing
+    assert len(figures) == 2 * (
+        2 * 6 + 1
+    )  # kinds of file, pairs; splits, signal, FA, MD, subjects, bias; pairing
     page = (tmp_path / "out/group.html").read_text()
     assert all(name in page for name in names)
     assert len(sentences) == 2
@@ -119,15 +145,15 @@ def test_a_group_leaves_a_table_its_description_figures_and_a_report(tmp_path: P
 
 def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path) -> None:
     found = evidence(tmp_path, 4)
-    write_group(tmp_path / "out", [found], "")
+    write_group_report(tmp_path / "out", [found], "")
     table, about = read_tsv(tmp_path / "out" / FILES[2]), read_json(tmp_path / "out" / FILES[1])
     assert len(table) == len(found.rows)
     for row, line in zip(found.rows, table, strict=True):
         assert line.pop("pair") == found.model.name
-        assert HeldOut(**{k: type(getattr(row, k))(v) for k, v in line.items()}) == row
+        assert HeldOutResult(**{k: type(getattr(row, k))(v) for k, v in line.items()}) == row
     assert all(about[name]["Description"] for name in table[0])
     (record,) = about["Pairs"]
-    assert record["Proof"] == proof_record(found)
+    assert record["Proof"] == validation_record(found)
     assert [fold["Test"] for fold in record["Folds"]] == [["01"], ["02"], ["03"]]
     assert len(record["Comparisons"]) == len(found.comparisons)
     expected = asdict(found.comparisons[0])
@@ -136,17 +162,21 @@ def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path)
 
 def test_what_two_subjects_leave_undefined_is_left_out_of_the_record(tmp_path: Path) -> None:
     """No interval can be drawn from two: JSON knows no NaN."""
-    write_group(tmp_path / "out", [evidence(tmp_path, 2)], "")
+    write_group_report(tmp_path / "out", [evidence(tmp_path, 2)], "")
     (record,) = read_json(tmp_path / "out" / FILES[1])["Pairs"]
     assert all("interval" not in one and "p" in one for one in record["Comparisons"])
 
 
 def test_a_sweep_over_blocks_is_shown_where_there_was_one(tmp_path: Path) -> None:
     found = evidence(tmp_path, 4)
-    assert pair_proof(found).sweep == ()
-    rows = [{"resblocks": b, "fold": f, "validation_loss": (b + f) / 1e4} for b in (1, 2) for f in (1, 2, 3)]
+    assert build_pair_report(found).sweep == ()
+    rows = [
+        {"resblocks": b, "fold": f, "validation_loss": (b + f) / 1e4}
+        for b in (1, 2)
+        for f in (1, 2, 3)
+    ]
     write_tsv(found.model.folder / "resblocks.tsv", rows)
-    shown = pair_proof(found)
+    shown = build_pair_report(found)
     assert [(row.resblocks, row.folds) for row in shown.sweep] == [(1, 3), (2, 3)]
     assert shown.sweep[1].mean == pytest.approx(100 * (2 + 2) / 1e4)
     assert "resblocks" in [drawing.name for drawing in shown.figures["metrics"]]
@@ -154,7 +184,7 @@ def test_a_sweep_over_blocks_is_shown_where_there_was_one(tmp_path: Path) -> Non
 
 def test_the_notes_say_the_mean_angles_and_what_the_uncertainty_is_worth(tmp_path: Path) -> None:
     plain = evidence(tmp_path, 4)
-    shown = pair_proof(replace(plain, uncertainty=GROUPS))
+    shown = build_pair_report(replace(plain, uncertainty=GROUPS))
     assert "20.00 degrees" in shown.notes["before-after"][1]
     assert "10.00 harmonized" in shown.notes["before-after"][1]
     (note,) = shown.notes["uncertainty"]
@@ -163,24 +193,35 @@ def test_the_notes_say_the_mean_angles_and_what_the_uncertainty_is_worth(tmp_pat
     assert [drawing.name for drawing in shown.figures["uncertainty"]] == ["uncertainty"]
 
 
-def test_a_model_that_an_earlier_version_proved_still_has_a_report_that_says_what_is_missing(tmp_path: Path) -> None:
-    bare = pair_proof(replace(evidence(tmp_path, 4), orientations=()))
-    assert bare.figures["before-after"] == bare.figures["uncertainty"] == bare.figures["training"] == []
+def test_a_model_that_an_earlier_version_proved_still_has_a_report_that_says_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    bare = build_pair_report(replace(evidence(tmp_path, 4), orientations=()))
+    assert (
+        bare.figures["before-after"]
+        == bare.figures["uncertainty"]
+        == bare.figures["training"]
+        == []
+    )
     (note,) = bare.notes["before-after"]
     assert "kept no histograms" in note
     assert "closed form" in bare.notes["training"][0]
-    full = pair_proof(replace(evidence(tmp_path, 4), **likeness(4)))
+    full = build_pair_report(replace(evidence(tmp_path, 4), **likeness(4)))
     names = [drawing.name for drawing in full.figures["before-after"]]
-    assert names == [f"{kind}{q}" for q in ("Signal", "Fa", "Md") for kind in ("joint", "difference")] + ["power"]
+    assert names == [
+        f"{kind}{q}" for q in ("Signal", "Fa", "Md") for kind in ("joint", "difference")
+    ] + ["power"]
     assert not any("histograms" in note for note in full.notes["before-after"])
 
 
-def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_models(tmp_path: Path) -> None:
+def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_models(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/sub-01.html").write_text("")
     (tmp_path / "out/logs").mkdir()
     (tmp_path / "out/logs/CITATION.md").write_text("# Methods as written")
-    write_group(tmp_path / "out", [evidence(tmp_path, 2)], "")
+    write_group_report(tmp_path / "out", [evidence(tmp_path, 2)], "")
     page = (tmp_path / "out/group.html").read_text()
     assert set(re.findall(r'href="(sub-[^"]*)"', page)) == {"sub-01.html"}
     assert "# Methods as written" in page
@@ -188,10 +229,14 @@ def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_mod
 
 
 def test_a_report_is_made_again_from_the_models_folder_alone(tmp_path: Path) -> None:
-    model = write_proof(evidence(tmp_path, 4))
+    model = write_cross_validation(evidence(tmp_path, 4))
     write_json(model.folder / "model.json", {**model.card, "Note": "moved"})
-    first = write_group(tmp_path / "one", [read_evidence(read_model(model.folder))], "")
-    again = write_group(tmp_path / "two", [read_evidence(read_model(model.folder))], "")
+    first = write_group_report(
+        tmp_path / "one", [read_cross_validation(read_model(model.folder))], ""
+    )
+    again = write_group_report(
+        tmp_path / "two", [read_cross_validation(read_model(model.folder))], ""
+    )
     assert first == again
     tables = [(tmp_path / name / FILES[2]).read_bytes() for name in ("one", "two")]
     assert tables[0] == tables[1]

@@ -11,18 +11,54 @@ import pytest
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.agreement import Agreement
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOut, bias_summary, compare
-from bids_shresnet.outputs.history import Marked, ScanRow
-from bids_shresnet.outputs.run_log import Status
+from bids_shresnet.evaluation.statistics import (
+    QUANTITIES,
+    TISSUES,
+    HeldOutResult,
+    compare_methods,
+    summarize_bias,
+)
+from bids_shresnet.outputs.history import NovelFraction, ScanRow
+from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
-from bids_shresnet.report.group_page import LARGEST, TEMPLATE, Dataset, PairProof, group_report, sentence
-from bids_shresnet.report.page import number, p_value, percent, signed, span
+from bids_shresnet.report.group_page import (
+    GROUP_PAGE_TEMPLATE,
+    MAX_EMBEDDED_BYTES,
+    DatasetReport,
+    PairReport,
+    render_group_report,
+    validation_sentence,
+)
+from bids_shresnet.report.page import (
+    format_interval,
+    format_number,
+    format_p_value,
+    format_percent,
+    format_signed,
+)
 from bids_shresnet.report.style import Drawing
 
-SECTIONS = ["summary", "inputs", "before-after", "metrics", "uncertainty", "about", "methods", "errors"]
+SECTIONS = [
+    "summary",
+    "inputs",
+    "before-after",
+    "metrics",
+    "uncertainty",
+    "about",
+    "methods",
+    "errors",
+]
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-LOADING = {"src", "srcset", "href", "data", "poster", "action", "background"}  # attributes that fetch
+LOADING = {
+    "src",
+    "srcset",
+    "href",
+    "data",
+    "poster",
+    "action",
+    "background",
+}  # attributes that fetch
 ODD = "<script>alert(1)</script>&\"'"
 
 
@@ -44,34 +80,45 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes something else, near line {self.getpos()[0]}"
+        assert self.open.pop() == tag, (
+            f"</{tag}> closes something else, near line {self.getpos()[0]}"
+        )
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def proof(n: int = 6, ours: float = 0.01, **changes: object) -> PairProof:
+def proof(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport:
     """A pair whose default method leaves an error of `ours` where nothing leaves 0.04."""
     rng = np.random.default_rng(0)
     rows = tuple(
-        HeldOut(f"{k:02d}", k, method, tissue, quantity, error * rng.uniform(0.95, 1.05), error)
+        HeldOutResult(
+            f"{k:02d}", k, method, tissue, quantity, error * rng.uniform(0.95, 1.05), error
+        )
         for (method, error), tissue, quantity, k in product(
-            {"nothing": 0.04, "combat_mean": 0.03, "shresnet": ours}.items(), TISSUES, QUANTITIES, range(n)
+            {"nothing": 0.04, "combat_mean": 0.03, "shresnet": ours}.items(),
+            TISSUES,
+            QUANTITIES,
+            range(n),
         )
     )
-    made = PairProof(
+    made = PairReport(
         name="from-A_to-B",
         source="A",
         target="B",
-        comparisons=compare(rows, "shresnet", ["combat_mean", "nothing"]),
-        biases=bias_summary(rows),
+        comparisons=compare_methods(rows, "shresnet", ["combat_mean", "nothing"]),
+        biases=summarize_bias(rows),
         rows=rows,
         answers={"nothing": "yes"},
-        figures={"metrics": (Drawing("errors", "What it shows.", "Errors", b"\x89PNG", b"<svg/>"),)},
+        figures={
+            "metrics": (Drawing("errors", "What it shows.", "Errors", b"\x89PNG", b"<svg/>"),)
+        },
         agreements=agreements(),
         splits=(Split(("02", "03"), ("04",), ("01",)),),
         notes={"before-after": ("One moved.",)},
-        missing=({"BValue": 2500.0, "Method": "shresnet", "Tissue": "WM", "NMSE": 0.0321},),
+        missing_shell_errors=(
+            {"BValue": 2500.0, "Method": "shresnet", "Tissue": "WM", "NMSE": 0.0321},
+        ),
         sweep=(SweepRow(1, 2, 0.4, 0.1), SweepRow(2, 1, 0.3, float("nan"))),
     )
     return replace(made, **changes)
@@ -85,30 +132,30 @@ def agreements() -> tuple[Agreement, ...]:
     )
 
 
-DATASET = Dataset(
+DATASET = DatasetReport(
     scans=(
         ScanRow("/data/sub-01_dwi.nii.gz", "01", "ge", "GE", "30 x 1200", "travelling source", ""),
         ScanRow("/data/sub-09_dwi.nii.gz", "09", "", "", "", "left out", "b0 images only"),
     ),
     figures=(Drawing("pairing", "Who was scanned.", "Matrix", b"\x89PNG", b"<svg/>"),),
-    marked=(Marked("sub-01_desc-harmonized_dwi", "01", "from-A_to-B", 0.123),),
+    novel_fractions=(NovelFraction("sub-01_desc-harmonized_dwi", "01", "from-A_to-B", 0.123),),
     findings=(Finding("warning", "sub-09", "no b0", "Scan again."),),
-    failures=(Status("09", "", "sub-09_dwi.nii.gz", "failed", "it broke"),),
-    pages=frozenset({"sub-01.html"}),
-    methods="# Methods of all this",
+    failures=(ScanStatus("09", "", "sub-09_dwi.nii.gz", "failed", "it broke"),),
+    subject_pages=frozenset({"sub-01.html"}),
+    methods_text="# Methods of all this",
 )
 
 
-def report(*proofs: PairProof, dataset: Dataset = DATASET) -> str:
-    return group_report(proofs, {"command": "bids-shresnet /data /out group"}, dataset)
+def report(*proofs: PairReport, dataset: DatasetReport = DATASET) -> str:
+    return render_group_report(proofs, {"command": "bids-shresnet /data /out group"}, dataset)
 
 
-def page(*proofs: PairProof, dataset: Dataset = DATASET) -> Page:
+def page(*proofs: PairReport, dataset: DatasetReport = DATASET) -> Page:
     return Page(report(*proofs, dataset=dataset))
 
 
 @pytest.mark.parametrize("proofs", [(), (proof(),), (proof(), proof(2), proof(8, ours=0.05))])
-def test_the_page_is_whole_and_its_tags_are_balanced(proofs: tuple[PairProof, ...]) -> None:
+def test_the_page_is_whole_and_its_tags_are_balanced(proofs: tuple[PairReport, ...]) -> None:
     found = page(*proofs)
     assert found.open == []
     ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
@@ -122,10 +169,20 @@ def test_the_page_is_whole_and_its_tags_are_balanced(proofs: tuple[PairProof, ..
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
     tables = re.findall(r"<table.*?</table>", report(proof()), re.DOTALL)
-    of_pair = 6 + len(TISSUES) * len(QUANTITIES)  # splits, differences, verdicts, bias, missing shells, sweep; errors
+    of_pair = 6 + len(TISSUES) * len(
+        QUANTITIES
+    )  # splits, differences, verdicts, bias, missing shells, sweep; errors
     assert len(tables) == of_pair + 5  # answers, scans, marked, failures, findings
     for table in tables:
-        assert len({len(re.findall(r"<t[hd]\b", row)) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)}) == 1
+        assert (
+            len(
+                {
+                    len(re.findall(r"<t[hd]\b", row))
+                    for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+                }
+            )
+            == 1
+        )
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
@@ -138,27 +195,27 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 
 def test_names_are_text_and_never_markup() -> None:
-    odd = HeldOut(ODD, 1, ODD, "WM", "FA", 0.1, 0.1)
+    odd = HeldOutResult(ODD, 1, ODD, "WM", "FA", 0.1, 0.1)
     rows = (*proof().rows, odd, replace(odd, method="shresnet"))
     made = proof(
         name=ODD,
         source=ODD,
         target=ODD,
         rows=rows,
-        comparisons=compare(rows, "shresnet", ["nothing", ODD]),
-        biases=bias_summary(rows),
+        comparisons=compare_methods(rows, "shresnet", ["nothing", ODD]),
+        biases=summarize_bias(rows),
         figures={"metrics": (Drawing(ODD, ODD, ODD, b"", b""),)},
         splits=(Split((ODD,), (ODD,), (ODD,)),),
         notes={"before-after": (ODD,)},
     )
-    dataset = Dataset(
+    dataset = DatasetReport(
         scans=(ScanRow(ODD, ODD, ODD, ODD, ODD, ODD, ODD),),
-        marked=(Marked(ODD, ODD, ODD, 0.1),),
+        novel_fractions=(NovelFraction(ODD, ODD, ODD, 0.1),),
         findings=(Finding("warning", ODD, ODD, ODD),),
-        failures=(Status(ODD, ODD, ODD, "failed", ODD),),
-        methods=ODD,
+        failures=(ScanStatus(ODD, ODD, ODD, "failed", ODD),),
+        methods_text=ODD,
     )
-    found = Page(group_report([made], {ODD: ODD}, dataset))
+    found = Page(render_group_report([made], {ODD: ODD}, dataset))
     assert [tag for tag, _ in found.elements].count("script") == 1  # the page's own
     assert found.text.count(ODD) >= 25
     assert [a["alt"] for tag, a in found.elements if tag == "img"] == [ODD]
@@ -167,36 +224,59 @@ def test_names_are_text_and_never_markup() -> None:
 @pytest.mark.parametrize(
     ("made", "answer", "words"),
     [
-        (proof(6), "yes", "It is proven that .* 6 held-out subjects .* 6 of 6 comparisons, each with p ≤ 0.031"),
+        (
+            proof(6),
+            "yes",
+            "It is proven that .* 6 held-out subjects .* 6 of 6 comparisons, each with p ≤ 0.031",
+        ),
         (
             proof(5),
             "not-enough-subjects",
             r"It cannot be proven .* 5 held-out subjects no p below 0\.06.* 6 are needed",
         ),
-        (proof(1), "not-enough-subjects", "It cannot be proven .* 1 held-out subject no p below 1.0"),
-        (proof(8, ours=0.05), "no", "It is not proven .* 0 of 6 comparisons; .* higher on average, lower in 0 of 8"),
+        (
+            proof(1),
+            "not-enough-subjects",
+            "It cannot be proven .* 1 held-out subject no p below 1.0",
+        ),
+        (
+            proof(8, ours=0.05),
+            "no",
+            "It is not proven .* 0 of 6 comparisons; .* higher on average, lower in 0 of 8",
+        ),
         (proof(comparisons=()), "no", "Nothing can be said"),
     ],
 )
 def test_the_summary_says_what_is_proven_on_how_many_subjects_or_why_not(
-    made: PairProof, answer: str, words: str
+    made: PairReport, answer: str, words: str
 ) -> None:
-    assert re.search(words, sentence(made))
+    assert re.search(words, validation_sentence(made))
     found = page(made)
-    assert sentence(made) in found.text
+    assert validation_sentence(made) in found.text
     assert ("div", {"class": f"verdict {answer}"}) in found.elements
 
 
 def test_verdicts_on_others_stand_in_the_summary_once_the_first_is_proven() -> None:
-    assert "It is also proven better than: ComBat, tissue means." in sentence(proof(6, ours=0.001))
-    assert "It is not proven better than" in sentence(proof(6, ours=0.035))
-    assert "ComBat" not in sentence(proof(5, ours=0.001))
+    assert "It is also proven better than: ComBat, tissue means." in validation_sentence(
+        proof(6, ours=0.001)
+    )
+    assert "It is not proven better than" in validation_sentence(proof(6, ours=0.035))
+    assert "ComBat" not in validation_sentence(proof(5, ours=0.001))
 
 
 def test_what_there_is_not_is_not_shown() -> None:
-    bare = page(proof(sweep=(), splits=(), figures={}, notes={}, missing=(), agreements=()), dataset=Dataset()).text
+    bare = page(
+        proof(sweep=(), splits=(), figures={}, notes={}, missing_shell_errors=(), agreements=()),
+        dataset=DatasetReport(),
+    ).text
     full = page(proof()).text
-    for heading in ("Splits", "Number of ResBlocks", "Shells that the source lacks", "Limits before", "Used as"):
+    for heading in (
+        "Splits",
+        "Number of ResBlocks",
+        "Shells that the source lacks",
+        "Limits before",
+        "Used as",
+    ):
         assert heading in full
         assert heading not in bare
     assert "No scan failed" in bare
@@ -208,8 +288,15 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     text = " ".join(page(proof()).text.split())
     limits = "+0.200 +0.00400 to +0.396 +0.00 \N{MINUS SIGN}0.196 to +0.196"  # 1.96 x 0.1
     assert f"MD, white matter (10\N{MINUS SIGN}3 mm²/s) {limits}" in text
-    (one,) = (c for c in proof().own if (c.reference, c.tissue, c.quantity) == ("nothing", "GM", "FA"))
-    assert f"{number(one.reference_error)} {number(one.error)} {percent(one.decrease)}" in text
+    (one,) = (
+        c
+        for c in proof().method_comparisons
+        if (c.baseline, c.tissue, c.quantity) == ("nothing", "GM", "FA")
+    )
+    assert (
+        f"{format_number(one.baseline_error)} {format_number(one.error)} {format_percent(one.decrease)}"
+        in text
+    )
     assert "12.3 %" in text  # marked
     assert "SHResNet 2500 WM 0.0321" in text
     assert "sub-09_dwi.nii.gz sub-09 n/a n/a n/a left out b0 images only" in text
@@ -218,7 +305,11 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
 
 
 def test_subjects_are_links_only_where_their_report_is_there() -> None:
-    links = [str(a["href"]) for tag, a in page(proof()).elements if tag == "a" and not str(a["href"]).startswith("#")]
+    links = [
+        str(a["href"])
+        for tag, a in page(proof()).elements
+        if tag == "a" and not str(a["href"]).startswith("#")
+    ]
     assert links == ["sub-01.html", "sub-01.html"]  # its scan, and what is marked of it
 
 
@@ -230,29 +321,56 @@ def test_tables_can_be_sorted_by_keyboard() -> None:
 
 
 def test_figures_that_would_make_the_page_too_large_are_links_to_their_files() -> None:
-    large = [Drawing(f"f{k}", "What it shows.", f"Alt {k}", bytes(int(LARGEST / 4)), b"<svg/>") for k in range(4)]
+    large = [
+        Drawing(
+            f"f{k}", "What it shows.", f"Alt {k}", bytes(int(MAX_EMBEDDED_BYTES / 4)), b"<svg/>"
+        )
+        for k in range(4)
+    ]
     made = proof(figures={"metrics": large})
     text = report(made)
     assert len(text.encode()) < 10e6
-    assert [f'href="figures/from-A_to-B_f{k}.svg"' in text for k in range(4)] == [False, False, True, True]
+    assert [f'href="figures/from-A_to-B_f{k}.svg"' in text for k in range(4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_figure_with_links_stands_in_the_page_as_svg() -> None:
     svg = b'<?xml version="1.0"?><svg width="1" height="2"><a xlink:href="../sub-01.html"><g id="g"/></a></svg>'
-    text = report(proof(figures={"metrics": (Drawing("s", "What it shows.", "Subjects", b"", svg, leads=True),)}))
+    text = report(
+        proof(
+            figures={
+                "metrics": (Drawing("s", "What it shows.", "Subjects", b"", svg, has_links=True),)
+            }
+        )
+    )
     assert '<a xlink:href="sub-01.html"><g id="from-A_to-B-g"/></a></svg>' in text
 
 
 def test_numbers_are_written_for_readers() -> None:
     nan = float("nan")
     minus = "\N{MINUS SIGN}"
-    assert (percent(0.1234), percent(-0.5), percent(nan)) == ("+12.3 %", f"{minus}50.0 %", "n/a")
-    assert (signed(-0.0123), signed(0.2), signed(nan)) == (f"{minus}0.0123", "+0.200", "n/a")
-    assert (span((-0.1, 0.2)), span((nan, nan))) == (f"{minus}10.0 to +20.0 %", "n/a")
-    assert (number(0.012), number(nan)) == ("0.0120", "n/a")
-    assert (p_value(2 / 2**10), p_value(2 / 2**20)) == ("0.0020", "< 0.0001")
+    assert (format_percent(0.1234), format_percent(-0.5), format_percent(nan)) == (
+        "+12.3 %",
+        f"{minus}50.0 %",
+        "n/a",
+    )
+    assert (format_signed(-0.0123), format_signed(0.2), format_signed(nan)) == (
+        f"{minus}0.0123",
+        "+0.200",
+        "n/a",
+    )
+    assert (format_interval((-0.1, 0.2)), format_interval((nan, nan))) == (
+        f"{minus}10.0 to +20.0 %",
+        "n/a",
+    )
+    assert (format_number(0.012), format_number(nan)) == ("0.0120", "n/a")
+    assert (format_p_value(2 / 2**10), format_p_value(2 / 2**20)) == ("0.0020", "< 0.0001")
 
 
-@pytest.mark.parametrize("template", [TEMPLATE, "page.html.jinja", "parts.html.jinja"])
+@pytest.mark.parametrize("template", [GROUP_PAGE_TEMPLATE, "page.html.jinja", "parts.html.jinja"])
 def test_the_templates_are_part_of_the_package(template: str) -> None:
     assert (files("bids_shresnet") / "report/templates" / template).is_file()

@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 
 from bids_shresnet.io.storage import write_json, write_tsv
-from bids_shresnet.outputs.model_folder import HELD_OUT, Model, read_model
-from bids_shresnet.report.methods_text import CITED, methods_text, references_of
+from bids_shresnet.outputs.model_folder import HELD_OUT_TSV, Model, read_model
+from bids_shresnet.report.methods_text import (
+    CITATION_PATTERN,
+    compose_methods_text,
+    select_references,
+)
 from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, NetworkConfig, TrainingConfig
 from bids_shresnet.version import __version__
 from tests.models import SUBJECTS, constant_model
 
-NUMBER = re.compile(r"(?<![\w.@-])\d+(?:\.\d+)*(?:e-\d+)?")  # p-values and versions too; not those inside of a word
+NUMBER = re.compile(
+    r"(?<![\w.@-])\d+(?:\.\d+)*(?:e-\d+)?"
+)  # p-values and versions too; not those inside of a word
 SOFTWARE = {
     "python": "3.11.7",
     "numpy": "2.3.5",
@@ -40,25 +46,42 @@ def model(tmp_path: Path) -> Model:
     write_json(dataset / "dataset_description.json", {"Name": "x"})
     made = constant_model(tmp_path / "model", dataset, target_bvalue=1234.0, missing=0.2)
     rows = [
-        {"subject": subject, "fold": n, "method": method, "tissue": tissue, "quantity": quantity, "bias": 0.0}
+        {
+            "subject": subject,
+            "fold": n,
+            "method": method,
+            "tissue": tissue,
+            "quantity": quantity,
+            "bias": 0.0,
+        }
         | {"nmse": error * (1 + n / 7) * (1 + i / 13)}
         for n, subject in enumerate(SUBJECTS, 1)
         for method, error in METHODS.items()
         for i, (tissue, quantity) in enumerate(product(("WM", "GM"), ("signal", "FA", "MD")))
     ]
-    write_tsv(made.folder / HELD_OUT, rows)
+    write_tsv(made.folder / HELD_OUT_TSV, rows)
     for fold in made.card["Folds"]:
         fold["ValidationLoss"] = 0.1
     more = {
         "SourceScanner": {"Label": "A", "Manufacturer": "GE", "ManufacturersModelName": "SIGNA"},
-        "TargetScanner": {"Label": "B", "Manufacturer": "Siemens", "ManufacturersModelName": "Prisma"},
+        "TargetScanner": {
+            "Label": "B",
+            "Manufacturer": "Siemens",
+            "ManufacturersModelName": "Prisma",
+        },
         "SHSmoothing": 0.006,
         "Network": asdict(NetworkConfig(resblocks=5)),
         "Harmonizer": {"architecture": {"hidden": 17}},
-        "Training": asdict(TrainingConfig(max_epochs=11, voxels_per_epoch=70123, adam_batch=77, stop_patience=9)),
+        "Training": asdict(
+            TrainingConfig(max_epochs=11, voxels_per_epoch=70123, adam_batch=77, stop_patience=9)
+        ),
         "Seed": 2019,
         "Software": SOFTWARE,
-        "Proof": {"Method": "shresnet", "Subjects": 3, "BetterThan": {"nothing": ANSWER, "linear_rish": ANSWER}},
+        "Proof": {
+            "Method": "shresnet",
+            "Subjects": 3,
+            "BetterThan": {"nothing": ANSWER, "linear_rish": ANSWER},
+        },
     }
     return changed(made, **more)
 
@@ -99,31 +122,58 @@ def numbers_of(model: Model) -> set[str]:
 def test_each_number_of_the_text_is_one_of_the_model(model: Model, kind: str) -> None:
     if kind == "paper":
         model = changed(
-            model, Network=asdict(PAPER_NETWORK), Training=asdict(PAPER_TRAINING), Method="shresnet_projected"
+            model,
+            Network=asdict(PAPER_NETWORK),
+            Training=asdict(PAPER_TRAINING),
+            Method="shresnet_projected",
         )
     if kind == "linear":
-        folds = [{key: value for key, value in fold.items() if key != "ValidationLoss"} for fold in model.card["Folds"]]
+        folds = [
+            {key: value for key, value in fold.items() if key != "ValidationLoss"}
+            for fold in model.card["Folds"]
+        ]
         model = changed(model, FittedAs="patch_linear", MethodName="linear on patches", Folds=folds)
     if kind == "unproven":
-        (model.folder / HELD_OUT).unlink()
+        (model.folder / HELD_OUT_TSV).unlink()
         model = changed(model, Proof={})
-    said = NUMBER.findall(methods_text([model], []).partition("# Methods")[2].replace("b = 0 image", "S0 image"))
+    said = NUMBER.findall(
+        compose_methods_text([model], [])
+        .partition("# Methods")[2]
+        .replace("b = 0 image", "S0 image")
+    )
     assert set(said) <= numbers_of(model)
     assert len(said) > 15
 
 
 def test_what_a_reviewer_asks_is_answered(model: Model) -> None:
-    text = methods_text([model], [{"Name": "QSIPrep", "Version": "1.0.1"}])
+    text = compose_methods_text([model], [{"Name": "QSIPrep", "Version": "1.0.1"}])
     for said in (
-        *("QSIPrep 1.0.1", "GE SIGNA (A) to Siemens Prisma (B)", "3 subjects scanned on both", "b = 1000 s/mm2"),
-        *("1234 s/mm2 with 8 directions", "order 2", "5 ResBlocks", "17 channels", "70123 voxels", "batches of 77"),
+        *(
+            "QSIPrep 1.0.1",
+            "GE SIGNA (A) to Siemens Prisma (B)",
+            "3 subjects scanned on both",
+            "b = 1000 s/mm2",
+        ),
+        *(
+            "1234 s/mm2 with 8 directions",
+            "order 2",
+            "5 ResBlocks",
+            "17 channels",
+            "70123 voxels",
+            "batches of 77",
+        ),
         *(
             "at most 11 epochs",
             "fitted 3 times",
             "learned from 1, chose its epoch by 1 and was tested on 1",
             "seed 2019",
         ),
-        *("b = 2500 s/mm2, which the source lacks", "was proven (largest p = 0.0123", "linear RISH", "PyTorch 2.13.0"),
+        *(
+            "b = 2500 s/mm2, which the source lacks",
+            "was proven (largest p = 0.0123",
+            "linear RISH",
+            "PyTorch 2.13.0",
+        ),
         "0.0532 to 0.0293 (signal, WM)",
     ):
         assert said in text
@@ -131,6 +181,6 @@ def test_what_a_reviewer_asks_is_answered(model: Model) -> None:
 
 def test_exactly_what_is_cited_is_listed(model: Model) -> None:
     for shown in (model, changed(model, FittedAs="golkov", MethodName="q-space network (Golkov)")):
-        text = methods_text([shown], [])
-        listed = re.findall(r"@\w+\{(\w+),", references_of(text))
-        assert sorted(listed) == sorted(set(re.findall(CITED, text)))
+        text = compose_methods_text([shown], [])
+        listed = re.findall(r"@\w+\{(\w+),", select_references(text))
+        assert sorted(listed) == sorted(set(re.findall(CITATION_PATTERN, text)))

@@ -15,16 +15,16 @@ from PIL import Image
 from bids_shresnet.outputs.past_runs import RunRecord
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
-from bids_shresnet.report.style import Drawing, draw_pixels
+from bids_shresnet.report.style import Drawing, render_voxel_figure
 from bids_shresnet.report.subject_page import (
-    EMBEDDED,
-    TEMPLATE,
+    MAX_EMBEDDED_PNG_BYTES,
+    SUBJECT_PAGE_TEMPLATE,
     ScanReport,
     SubjectReport,
-    pairing,
-    subject_report,
-    verdict,
-    warnings,
+    pairing_rows,
+    render_subject_report,
+    scan_warnings,
+    validation_statement,
 )
 from tests.report.test_group_page import ODD, Page
 
@@ -76,17 +76,34 @@ NUMBERS: dict[str, Any] = {
     },
 }
 QC = tuple(
-    {"dwi": dwi, "brain_volume": "1500", "fa_mean": fa, "fa_median": "0.2", "md_mean": "0.0009", "md_median": "0.0008"}
+    {
+        "dwi": dwi,
+        "brain_volume": "1500",
+        "fa_mean": fa,
+        "fa_median": "0.2",
+        "md_mean": "0.0009",
+        "md_median": "0.0008",
+    }
     for dwi, fa in (("input", "0.25"), ("harmonized", "0.26"))
 )
 RUN = RunRecord(
     name="20260101-000000_x",
     command="bids-shresnet /data /out participant",
-    started="2026-01-01T00:00:00+00:00",
+    start_time="2026-01-01T00:00:00+00:00",
     software={"bids_shresnet": "0.1.0", "numpy": "2.3"},
     rows=(
-        {"file": TARGET_FILE, "status": "left out", "reason": "already the target scanner", "scanner": "Prisma"},
-        {"file": "sub-01_ses-old_dwi.nii.gz", "status": "failed", "reason": "ValueError: odd", "scanner": "Old"},
+        {
+            "file": TARGET_FILE,
+            "status": "left out",
+            "reason": "already the target scanner",
+            "scanner": "Prisma",
+        },
+        {
+            "file": "sub-01_ses-old_dwi.nii.gz",
+            "status": "failed",
+            "reason": "ValueError: odd",
+            "scanner": "Old",
+        },
         {"file": FILE, "status": "done", "reason": "n/a", "scanner": "GE"},
     ),
     findings=({"file": FILE, "value": "flipped b-vectors", "remedy": "Look."},),
@@ -95,7 +112,9 @@ RUN = RunRecord(
 
 
 def drawing(name: str) -> Drawing:
-    return draw_pixels(Figure(figsize=(2, 1)), name, f"Caption of {name}.", f"Alt of {name}")
+    return render_voxel_figure(
+        Figure(figsize=(2, 1)), name, f"Caption of {name}.", f"Alt of {name}"
+    )
 
 
 def gallery() -> Gallery:
@@ -115,7 +134,9 @@ def scan(**changes: Any) -> ScanReport:
 
 
 def report(*scans: ScanReport, **changes: Any) -> SubjectReport:
-    made = SubjectReport("01", scans or (scan(),), RUN, "# Methods\n\nIt was harmonized.", group=True)
+    made = SubjectReport(
+        "01", scans or (scan(),), RUN, "# Methods\n\nIt was harmonized.", has_group_report=True
+    )
     return replace(made, **changes)
 
 
@@ -126,20 +147,23 @@ def sections(page: str) -> dict[str, str]:
 
 
 def test_sections_come_in_the_order_of_the_field_and_every_link_has_its_place() -> None:
-    page = Page(subject_report(report()))
+    page = Page(render_subject_report(report()))
     assert page.open == []
-    assert tuple(sections(subject_report(report()))) == SECTIONS
+    assert tuple(sections(render_subject_report(report()))) == SECTIONS
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     links = [str(attributes["href"]) for tag, attributes in page.elements if tag == "a"]
     assert len(ids) == len(set(ids))
     assert {link for link in links if link.startswith("#")} == {f"#{name}" for name in SECTIONS}
     assert [link for link in links if not link.startswith("#")] == ["group.html"]
-    assert "group.html" not in subject_report(report(group=False))
+    assert "group.html" not in render_subject_report(report(has_group_report=False))
 
 
 def test_what_is_known_stands_where_it_belongs() -> None:
-    found = sections(subject_report(report()))
-    assert "It is proven that SHResNet from GE to Prisma is better than doing nothing" in found["summary"]
+    found = sections(render_subject_report(report()))
+    assert (
+        "It is proven that SHResNet from GE to Prisma is better than doing nothing"
+        in found["summary"]
+    )
     assert "White matter FA 0.400 0.500 +25.0 %" in found["summary"]
     assert "1.2 % of the brain" in found["summary"]
     assert "lower than that of doing nothing in 1 of 2 comparisons" in found["summary"]
@@ -147,7 +171,13 @@ def test_what_is_known_stands_where_it_belongs() -> None:
     assert f"The same head on the target scanner: {TARGET_FILE}" in found["images"]
     assert "WM FA 0.0400 0.0100 +75.0 %" in found["metrics"]
     assert f"White matter before {MINUS}0.0800 {MINUS}10.0 % 0.100 0.500" in found["metrics"]
-    for said in (RUN.command, "f" * 64, "fold-01.safetensors", "the fold that never saw it", "0.1.0"):
+    for said in (
+        RUN.command,
+        "f" * 64,
+        "fold-01.safetensors",
+        "the fold that never saw it",
+        "0.1.0",
+    ):
         assert said in found["about"]
     assert "It was harmonized." in found["methods"]
     assert "ValueError: odd Traceback (most recent call last)" in found["errors"]
@@ -155,75 +185,103 @@ def test_what_is_known_stands_where_it_belongs() -> None:
 
 def test_every_scan_has_its_role_and_the_reason() -> None:
     model = "model from-GE_to-Prisma"
-    assert list(pairing(report())) == [
+    assert list(pairing_rows(report())) == [
         (TARGET_FILE, "Prisma", "target", "left out: already the target scanner"),
         ("sub-01_ses-old_dwi.nii.gz", "Old", "not used", "failed: ValueError: odd"),
         (FILE, "GE", "source", f"done; {model}"),
     ]
-    assert list(pairing(report(run=None))) == [(FILE, "GE", "source", f"harmonized by an earlier run; {model}")]
+    assert list(pairing_rows(report(run=None))) == [
+        (FILE, "GE", "source", f"harmonized by an earlier run; {model}")
+    ]
 
 
 @pytest.mark.parametrize(
     ("proof", "answer", "words"),
     [
         ({}, "no", "never cross-validated"),
-        ({**RECORD["Proof"], "Method": "golkov"}, "no", "not known whether SHResNet helps: .* was cross-validated"),
+        (
+            {**RECORD["Proof"], "Method": "golkov"},
+            "no",
+            "not known whether SHResNet helps: .* was cross-validated",
+        ),
         (RECORD["Proof"], "yes", r"is proven .* on 10 held-out subjects \(largest p = 0.002\)"),
         (
-            {**RECORD["Proof"], "BetterThan": {"nothing": {**PROVEN, "Answer": "not enough subjects"}}},
+            {
+                **RECORD["Proof"],
+                "BetterThan": {"nothing": {**PROVEN, "Answer": "not enough subjects"}},
+            },
             "not enough subjects",
             "cannot be proven .* below 0.002 no p is possible",
         ),
     ],
 )
-def test_the_verdict_is_that_of_the_models_proof(proof: dict[str, Any], answer: str, words: str) -> None:
-    found, sentence = verdict(scan(Proof=proof))
+def test_the_verdict_is_that_of_the_models_proof(
+    proof: dict[str, Any], answer: str, words: str
+) -> None:
+    found, sentence = validation_statement(scan(Proof=proof))
     assert found == answer
     assert re.search(words, sentence)
-    assert f'class="verdict {answer.replace(" ", "-")}"' in subject_report(report(scan(Proof=proof)))
+    assert f'class="verdict {answer.replace(" ", "-")}"' in render_subject_report(
+        report(scan(Proof=proof))
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"Novelty": {"MarkedFraction": 0.2, "LeftAsMeasured": True}}, "20.0 % of the brain .* left as measured"),
+        (
+            {"Novelty": {"MarkedFraction": 0.2, "LeftAsMeasured": True}},
+            "20.0 % of the brain .* left as measured",
+        ),
         ({"ClippedSignal": 0.05}, "5.0 % of S/S0 was outside"),
         ({"PredictedShells": [{"BValue": 2500.0}]}, "b = 2500 s/mm² were never measured"),
         ({}, "the error became larger in GM FA"),
     ],
 )
 def test_what_a_reader_must_know_is_a_warning_in_words(changes: dict[str, Any], words: str) -> None:
-    assert any(re.search(words, one) for one in warnings(scan(**changes)))
+    assert any(re.search(words, one) for one in scan_warnings(scan(**changes)))
 
 
 def test_a_good_scan_has_no_warning() -> None:
-    assert warnings(scan(HeldOutErrors={})) == []
+    assert scan_warnings(scan(HeldOutErrors={})) == []
 
 
 def test_without_figures_or_run_or_scans_the_page_says_so() -> None:
     bare = replace(scan(), gallery=None)
-    assert "The figures of this scan are missing" in sections(subject_report(report(bare)))["summary"]
-    none = sections(subject_report(SubjectReport("01", (), None, "", group=False)))
+    assert (
+        "The figures of this scan are missing"
+        in sections(render_subject_report(report(bare)))["summary"]
+    )
+    none = sections(
+        render_subject_report(SubjectReport("01", (), None, "", has_group_report=False))
+    )
     assert tuple(none) == SECTIONS
     assert "No scan of this subject is harmonized." in none["summary"]
     assert none["errors"] == "Errors None."
 
 
 def test_pictures_stand_in_the_page_and_decode() -> None:
-    text = subject_report(report())
+    text = render_subject_report(report())
     pictures = [dict(a) for tag, a in Page(text).elements if tag == "img"]
-    assert [one["alt"] for one in pictures] == ["Alt of fabefore", "Alt of faafter", "Alt of power", "Alt of novelty"]
+    assert [one["alt"] for one in pictures] == [
+        "Alt of fabefore",
+        "Alt of faafter",
+        "Alt of power",
+        "Alt of novelty",
+    ]
     for one in pictures:
-        with Image.open(BytesIO(b64decode(str(one["src"]).removeprefix("data:image/png;base64,")))) as image:
+        with Image.open(
+            BytesIO(b64decode(str(one["src"]).removeprefix("data:image/png;base64,")))
+        ) as image:
             image.load()
     assert not re.search(r"url\(|@import|https?:", text)
-    assert text == subject_report(report())
+    assert text == render_subject_report(report())
 
 
 def test_pictures_beyond_ten_megabytes_stay_in_their_files() -> None:
-    large = Drawing("large", "Caption.", "Alt", bytes(EMBEDDED // 2))
+    large = Drawing("large", "Caption.", "Alt", bytes(MAX_EMBEDDED_PNG_BYTES // 2))
     panels = tuple(Panel("images", f"Map {n}", {"map": large}, (f"{n}.png",)) for n in range(4))
-    text = subject_report(report(replace(scan(), gallery=Gallery(NUMBERS, panels))))
+    text = render_subject_report(report(replace(scan(), gallery=Gallery(NUMBERS, panels))))
     assert len(text) < 10_000_000
     sources = [str(a["src"]) for tag, a in Page(text).elements if tag == "img"]
     assert [source[:10] for source in sources[:2]] == ["data:image"] * 2
@@ -231,8 +289,11 @@ def test_pictures_beyond_ten_megabytes_stay_in_their_files() -> None:
 
 
 def test_several_scans_have_a_part_each_in_every_section() -> None:
-    other = replace(scan(TargetScanner={"Label": "Skyra"}, Model="from-GE_to-Skyra"), scan="sub-01_ses-b_dwi.nii.gz")
-    found = sections(subject_report(report(scan(), other)))
+    other = replace(
+        scan(TargetScanner={"Label": "Skyra"}, Model="from-GE_to-Skyra"),
+        scan_file="sub-01_ses-b_dwi.nii.gz",
+    )
+    found = sections(render_subject_report(report(scan(), other)))
     for name in ("summary", "images", "metrics", "trust"):
         assert f"{FILE}, GE → Prisma" in found[name]
         assert "sub-01_ses-b_dwi.nii.gz, GE → Skyra" in found[name]
@@ -240,11 +301,11 @@ def test_several_scans_have_a_part_each_in_every_section() -> None:
 
 
 def test_names_are_text_and_never_markup() -> None:
-    odd = replace(scan(Model=ODD), scan=ODD)
-    page = Page(subject_report(report(odd, methods=ODD, subject=ODD)))
+    odd = replace(scan(Model=ODD), scan_file=ODD)
+    page = Page(render_subject_report(report(odd, methods_text=ODD, subject=ODD)))
     assert [tag for tag, _ in page.elements].count("script") == 1  # the page's own
     assert page.text.count(ODD) >= 8
 
 
 def test_the_template_is_part_of_the_package() -> None:
-    assert (files("bids_shresnet") / "report/templates" / TEMPLATE).is_file()
+    assert (files("bids_shresnet") / "report/templates" / SUBJECT_PAGE_TEMPLATE).is_file()

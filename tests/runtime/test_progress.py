@@ -40,11 +40,16 @@ def test_a_bar_on_a_terminal_counts_the_jobs_and_does_not_break_lines(
     assert "say and double" in shown
     assert "2/2" in shown
     lines = [part.strip() for part in shown.replace("\r", "\n").splitlines()]
-    assert sorted(line.split(" ", 1)[1] for line in lines if "doubling" in line) == ["doubling 1", "doubling 2"]
+    assert sorted(line.split(" ", 1)[1] for line in lines if "doubling" in line) == [
+        "doubling 1",
+        "doubling 2",
+    ]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_no_bar_is_shown_where_there_is_no_terminal(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bar_is_shown_where_there_is_no_terminal(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream = watched(monkeypatch, io.StringIO())
     list(Workers(processes, 1).run(say_and_double, [1, 2]))
     assert stream.getvalue() == ""
@@ -52,7 +57,7 @@ def test_no_bar_is_shown_where_there_is_no_terminal(processes: int, monkeypatch:
 
 def test_no_bar_is_shown_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = watched(monkeypatch, Terminal())
-    list(Workers(1, 1, bars=False).run(say_and_double, [1, 2]))
+    list(Workers(1, 1, has_progress_bars=False).run(say_and_double, [1, 2]))
     assert terminal.getvalue() == ""
 
 

@@ -19,10 +19,12 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """16 cores and 64 GB, in no control group and under no scheduler."""
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(resources, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(resources, "OWN", tmp_path / "own")
+    monkeypatch.setattr(resources, "CGROUP_ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(resources, "OWN_CGROUP_FILE", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 64 * GB // 4096, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr(
+        os, "sysconf", {"SC_PHYS_PAGES": 64 * GB // 4096, "SC_PAGE_SIZE": 4096}.__getitem__
+    )
 
 
 def write_groups(folder: Path, own: str, files: Mapping[str, object]) -> None:
@@ -39,7 +41,13 @@ def test_without_limits_the_machine_is_what_there_is() -> None:
 
 @pytest.mark.parametrize(
     ("quota", "cores"),
-    [("max 100000", 16), ("200000 100000", 2), ("150000 100000", 1), ("50000 100000", 1), ("9900000 100000", 16)],
+    [
+        ("max 100000", 16),
+        ("200000 100000", 2),
+        ("150000 100000", 1),
+        ("50000 100000", 1),
+        ("9900000 100000", 16),
+    ],
 )
 def test_a_containers_quota_limits_the_cores(quota: str, cores: int, tmp_path: Path) -> None:
     write_groups(tmp_path, "0::/", {"cpu.max": quota})
@@ -60,13 +68,16 @@ def test_of_nested_groups_of_version_2_the_tightest_counts(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("place", ["docker/abc", "."])
-def test_groups_of_version_1_are_read_where_they_are_or_at_the_root_of_a_container(place: str, tmp_path: Path) -> None:
+def test_groups_of_version_1_are_read_where_they_are_or_at_the_root_of_a_container(
+    place: str, tmp_path: Path
+) -> None:
     own = "5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n3:cpuset:/other"
     files = {
         f"cpu/{place}/cpu.cfs_quota_us": 300000,
         f"cpu/{place}/cpu.cfs_period_us": 100000,
         f"memory/{place}/memory.limit_in_bytes": 2 * GB,
-        "memory/memory.limit_in_bytes" if place != "." else "memory/unused": 2**63 - 4096,  # no limit
+        "memory/memory.limit_in_bytes" if place != "." else "memory/unused": 2**63
+        - 4096,  # no limit
     }
     write_groups(tmp_path, own, files)
     assert (available_cores(), available_memory()) == (3, 2 * GB)

@@ -12,18 +12,18 @@ import pytest
 
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.io.storage import atomic_path
-from bids_shresnet.runtime.signals import STOP, stopping_when_told
+from bids_shresnet.runtime.signals import STOP_SIGNALS, interrupt_on_signals
 
 POOL = """
 import sys, time
 from pathlib import Path
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.runtime.workers import Workers
-from bids_shresnet.runtime.signals import stopping_when_told
+from bids_shresnet.runtime.signals import interrupt_on_signals
 from tests.runtime.test_signals import half_written
 
 if __name__ == "__main__":
-    with stopping_when_told():
+    with interrupt_on_signals():
         list(Workers(2, 1).run(half_written, [Path(sys.argv[1]) / name for name in "abcdefgh"]))
 """
 
@@ -37,20 +37,20 @@ def half_written(path: Path) -> None:
 
 def told(number: signal.Signals) -> None:
     """Get a signal in the middle of something."""
-    with stopping_when_told():
+    with interrupt_on_signals():
         os.kill(os.getpid(), number)
         time.sleep(5)
 
 
-@pytest.mark.parametrize("number", STOP, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
 def test_a_signal_ends_the_body_with_the_code_for_try_again_and_what_was_before_is_restored(
     number: signal.Signals,
 ) -> None:
-    before = [signal.getsignal(one) for one in STOP]
+    before = [signal.getsignal(one) for one in STOP_SIGNALS]
     with pytest.raises(Interrupted, match=f"stopped by {number.name}") as stop:
         told(number)
     assert stop.value.code == stop.value.exit_code == 75 == os.EX_TEMPFAIL
-    assert [signal.getsignal(one) for one in STOP] == before
+    assert [signal.getsignal(one) for one in STOP_SIGNALS] == before
 
 
 def test_what_goes_on_after_an_error_does_not_go_on_after_a_signal() -> None:
@@ -62,7 +62,9 @@ def test_a_worker_can_hand_it_on() -> None:
 
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["told alone", "told with its workers"])
-def test_workers_stop_with_their_parent_and_leave_nothing_half_written(to_all: bool, tmp_path: Path) -> None:
+def test_workers_stop_with_their_parent_and_leave_nothing_half_written(
+    to_all: bool, tmp_path: Path
+) -> None:
     (tmp_path / "script.py").write_text(POOL)
     out = tmp_path / "out"
     out.mkdir()

@@ -8,28 +8,32 @@ from pathlib import Path
 import numpy as np
 
 from bids_shresnet.runtime import spool
-from bids_shresnet.runtime.scratch import scratch
+from bids_shresnet.runtime.scratch import use_scratch_folder
 
 IN_A_CHILD = """
 from bids_shresnet.runtime import spool
-print(type(spool.empty((2, 3))).__name__)
+print(type(spool.allocate_array((2, 3))).__name__)
 """
 
 
 def test_arrays_are_in_memory_unless_they_are_spooled(tmp_path: Path) -> None:
-    with scratch(tmp_path / "work"):
-        found = spool.empty((2, 3))
+    with use_scratch_folder(tmp_path / "work"):
+        found = spool.allocate_array((2, 3))
     assert type(found) is np.ndarray
     assert (found.shape, found.dtype) == ((2, 3), np.float32)
 
 
-def test_spooled_arrays_are_files_of_the_work_folder_that_outlive_their_names(tmp_path: Path) -> None:
-    with scratch(tmp_path / "work", spool=True):
-        found = spool.empty((2, 3))
+def test_spooled_arrays_are_files_of_the_work_folder_that_outlive_their_names(
+    tmp_path: Path,
+) -> None:
+    with use_scratch_folder(tmp_path / "work", should_spool=True):
+        found = spool.allocate_array((2, 3))
         found[:] = [[1, 2, 3], [4, 5, 6]]
         assert isinstance(found, np.memmap)
         assert str(tmp_path / "work") in Path("/proc/self/maps").read_text()
-        child = subprocess.run([sys.executable, "-c", IN_A_CHILD], capture_output=True, text=True, check=True)
+        child = subprocess.run(
+            [sys.executable, "-c", IN_A_CHILD], capture_output=True, text=True, check=True
+        )
         assert child.stdout.strip() == "memmap"
         assert [path for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
     assert list((tmp_path / "work").iterdir()) == []
@@ -39,5 +43,5 @@ def test_spooled_arrays_are_files_of_the_work_folder_that_outlive_their_names(tm
 
 
 def test_an_array_of_nothing_needs_no_file(tmp_path: Path) -> None:
-    with scratch(tmp_path / "work", spool=True):
-        assert spool.empty((2, 0)).size == 0
+    with use_scratch_folder(tmp_path / "work", should_spool=True):
+        assert spool.allocate_array((2, 0)).size == 0

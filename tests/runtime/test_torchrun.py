@@ -5,7 +5,13 @@ import pytest
 from bids_shresnet.runtime.torchrun import Place
 from bids_shresnet.runtime.workers import Workers
 
-TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "x",
+    "RANK": "5",
+    "WORLD_SIZE": "8",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "4",
+}
 
 
 def test_torchrun_says_which_process_this_is() -> None:
@@ -24,9 +30,14 @@ def test_without_all_that_torchrun_says_a_process_is_alone(lacking: str) -> None
     assert not place.shared
 
 
-def test_processes_that_train_together_share_the_machines_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_train_together_share_the_machines_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("bids_shresnet.runtime.workers.available_cores", lambda: 8)
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    assert (Workers.of(None, None).processes, Workers.of(None, None).threads) == (1, 2)
-    assert (Workers.of(6, 3).processes, Workers.of(6, 3).threads) == (1, 3)
+    assert (Workers.from_limits(None, None).processes, Workers.from_limits(None, None).threads) == (
+        1,
+        2,
+    )
+    assert (Workers.from_limits(6, 3).processes, Workers.from_limits(6, 3).threads) == (1, 3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.runtime import workers as parallel
-from bids_shresnet.runtime.workers import THREADS, Workers, set_up_process
+from bids_shresnet.runtime.workers import THREAD_VARIABLES, Workers, set_up_process
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def square(job: int) -> int:
 
 
 def threads_seen(job: int) -> set[str]:
-    return {os.environ[name] for name in THREADS}
+    return {os.environ[name] for name in THREAD_VARIABLES}
 
 
 def process_of(job: int) -> int:
@@ -83,7 +83,7 @@ def test_cores_left_over_by_processes_become_threads(
     asked: tuple[int | None, int | None], expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "available_cores", lambda: 8)
-    found = Workers.of(*asked)
+    found = Workers.from_limits(*asked)
     assert (found.processes, found.threads) == expected
 
 
@@ -92,23 +92,23 @@ def test_cores_left_over_by_processes_become_threads(
     [(10, 0, 4), (2, 0, 2), (10, 25, 4), (10, 40, 2), (10, 100, 1), (10, 1000, 1), (0, 5, 1)],
 )
 def test_so_many_jobs_run_at_once_as_fit_into_memory(jobs: int, need: int, expected: int) -> None:
-    assert Workers(4, 1, memory=100).at_once(jobs, need) == expected
+    assert Workers(4, 1, memory=100).max_parallel_jobs(jobs, need) == expected
 
 
 def test_a_job_that_is_larger_than_memory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    Workers(4, 1, memory=2**30).at_once(2, 2**31)
+    Workers(4, 1, memory=2**30).max_parallel_jobs(2, 2**31)
     assert "may need 2.0 GB of memory, and there are 1.0" in caplog.text
 
 
 def test_memory_is_what_was_asked_for_or_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "available_memory", lambda: 123)
-    assert (Workers.of(1, 1).memory, Workers.of(1, 1, 45).memory) == (123, 45)
+    assert (Workers.from_limits(1, 1).memory, Workers.from_limits(1, 1, 45).memory) == (123, 45)
 
 
 def test_every_numerical_library_is_told_the_number_of_threads() -> None:
     set_up_process(7)
-    assert {os.environ[name] for name in THREADS} == {"7"}
-    assert "OMP_NUM_THREADS" in THREADS
+    assert {os.environ[name] for name in THREAD_VARIABLES} == {"7"}
+    assert "OMP_NUM_THREADS" in THREAD_VARIABLES
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the process table of Linux")
@@ -119,7 +119,9 @@ from bids_shresnet.runtime.workers import Workers
 list(Workers(2, 1).run(time.sleep, [300.0, 300.0]))
 """
     with subprocess.Popen([sys.executable, "-c", code]) as parent:
-        children = _until(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split(), 3)
+        children = _until(
+            lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split(), 3
+        )
         time.sleep(2)  # let them begin to work
         parent.kill()
     assert not _until(lambda: [pid for pid in children if _runs(pid)], 0)

@@ -9,7 +9,9 @@ from bids_shresnet.training.splits import split_subjects
 
 
 @given(count=st.integers(3, 40), folds=st.integers(2, 15))
-def test_every_subject_is_held_out_once_and_never_by_a_network_that_saw_it(count: int, folds: int) -> None:
+def test_every_subject_is_held_out_once_and_never_by_a_network_that_saw_it(
+    count: int, folds: int
+) -> None:
     subjects = [f"{number:02d}" for number in range(count)]
     assume((count, folds) != (3, 2))  # nobody would be left to train on
     splits = split_subjects(subjects, folds)
@@ -18,7 +20,9 @@ def test_every_subject_is_held_out_once_and_never_by_a_network_that_saw_it(count
     for split in splits:
         parts = (split.training, split.validation, split.test)
         assert all(parts)
-        assert sorted(subject for part in parts for subject in part) == subjects  # each in one part alone
+        assert (
+            sorted(subject for part in parts for subject in part) == subjects
+        )  # each in one part alone
         assert len(split.validation) == 1
 
 

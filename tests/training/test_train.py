@@ -10,24 +10,32 @@ import numpy as np
 import pytest
 
 from bids_shresnet.config import Config
-from bids_shresnet.diffusion.novelty import fit_novelty
+from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.io.safetensors import read_arrays, read_record
-from bids_shresnet.io.storage import read_tsv, sha256, write_bytes
-from bids_shresnet.methods.registry import RECIPES
+from bids_shresnet.io.storage import hash_file, read_tsv, write_bytes
+from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.checkpoint import state_to_bytes
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Scanner, Shell
 from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob, baseline_jobs, fold_jobs, sweep_jobs
-from bids_shresnet.training.train import other_settings, train_fold, write_model, write_sweep
-from bids_shresnet.training.travelling import open_travelling, write_travelling
+from bids_shresnet.training.train import settings_difference, train_fold, write_model, write_sweep
+from bids_shresnet.training.travelling_subjects import (
+    open_travelling_subject,
+    write_travelling_subject,
+)
 from tests.datasets import Series, write_tree
 from tests.methods.heads import SHELLS, head, patches_of, travelling
 
 QUICK = TrainingConfig(
-    schedule="two-stage", max_epochs=2, adam_epochs=1, voxels_per_epoch=30, adam_batch=16, sgd_batch=16
+    schedule="two-stage",
+    max_epochs=2,
+    adam_epochs=1,
+    voxels_per_epoch=30,
+    adam_batch=16,
+    sgd_batch=16,
 )
 
 
@@ -52,17 +60,23 @@ def pair(tmp_path: Path) -> Pair:
     names = [(subject, session) for subject in ("01", "02", "03") for session in ("ge", "prisma")]
     tree = {f"sub-{sub}/ses-{ses}/dwi/sub-{sub}_ses-{ses}_dwi": Series() for sub, ses in names}
     root = write_tree(tmp_path / "bids", tree)
-    travelling = tuple((scan(root, subject, "ge"), scan(root, subject, "prisma")) for subject in ("01", "02", "03"))
-    return Pair(Scanner("ge", "GE", "SIGNA", "1"), Scanner("prisma", "Siemens", "Prisma", "2"), travelling)
+    travelling = tuple(
+        (scan(root, subject, "ge"), scan(root, subject, "prisma")) for subject in ("01", "02", "03")
+    )
+    return Pair(
+        Scanner("ge", "GE", "SIGNA", "1"), Scanner("prisma", "Siemens", "Prisma", "2"), travelling
+    )
 
 
 @pytest.fixture
 def prepared(pair: Pair, tmp_path: Path) -> list[Prepared]:
     """Small heads of three subjects."""
     found = []
-    for seed, (source, _) in enumerate(pair.travelling):
+    for seed, (source, _) in enumerate(pair.travelling_scans):
         folder = tmp_path / "work" / source.subject
-        write_travelling(folder, travelling(head(seed, (7, 7, 7)), 7, sigma=0.02), {"inputs": source.subject})
+        write_travelling_subject(
+            folder, travelling(head(seed, (7, 7, 7)), 7, sigma=0.02), {"inputs": source.subject}
+        )
         found.append(Prepared(source, folder))
     return found
 
@@ -73,23 +87,31 @@ def jobs(pair: Pair, prepared: list[Prepared], tmp_path: Path) -> tuple[FoldJob,
 
 
 def config(folder: Path) -> Config:
-    return Config(folder / "bids", folder, "group", training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
+    return Config(
+        folder / "bids",
+        folder,
+        "group",
+        training=QUICK,
+        network=NetworkConfig(resblocks=1, hidden=3),
+    )
 
 
 def modelled(pair: Pair, jobs: tuple[FoldJob, ...]) -> Model:
     for job in jobs:
         train_fold(job)
-    return write_model(pair, jobs, "shresnet", pair.travelling[0][0].dataset, SHELLS)
+    return write_model(pair, jobs, "shresnet", pair.travelling_scans[0][0].dataset, SHELLS)
 
 
-def test_a_fold_is_trained_once_and_killed_runs_end_with_the_same_weights(jobs: tuple[FoldJob, ...]) -> None:
+def test_a_fold_is_trained_once_and_killed_runs_end_with_the_same_weights(
+    jobs: tuple[FoldJob, ...],
+) -> None:
     assert [train_fold(job) for job in jobs] == [True] * 3
-    before = [sha256(file) for job in jobs for file in (job.file, job.guard)]
+    before = [hash_file(file) for job in jobs for file in (job.file, job.novelty_file)]
     assert len(set(before)) == 6
     assert [train_fold(job) for job in jobs] == [False] * 3
     jobs[1].file.unlink()
     assert [train_fold(job) for job in jobs] == [False, True, False]
-    assert [sha256(file) for job in jobs for file in (job.file, job.guard)] == before
+    assert [hash_file(file) for job in jobs for file in (job.file, job.novelty_file)] == before
 
 
 def test_a_fold_that_was_stopped_goes_on_and_ends_with_the_same_weights(
@@ -108,30 +130,37 @@ def test_a_fold_that_was_stopped_goes_on_and_ends_with_the_same_weights(
         for _ in range(2):
             with pytest.raises(Interrupted):
                 train_fold(job)
-    assert job.state.exists()
+    assert job.state_file.exists()
     assert not job.file.exists()
     assert train_fold(job)
-    assert not job.state.exists()
-    for file, same in ((job.file, elsewhere.file), (job.guard, elsewhere.guard)):
-        assert sha256(file) == sha256(same)
+    assert not job.state_file.exists()
+    for file, same in ((job.file, elsewhere.file), (job.novelty_file, elsewhere.novelty_file)):
+        assert hash_file(file) == hash_file(same)
 
 
-def test_the_state_of_another_training_is_not_gone_on_from(jobs: tuple[FoldJob, ...], tmp_path: Path) -> None:
+def test_the_state_of_another_training_is_not_gone_on_from(
+    jobs: tuple[FoldJob, ...], tmp_path: Path
+) -> None:
     job, other = jobs[0], replace(jobs[0], seed=1, folder=tmp_path / "elsewhere")
     state = {"epochs": [], "best": -1}
-    write_bytes(job.state, state_to_bytes(state, other.digest))
+    write_bytes(job.state_file, state_to_bytes(state, other.digest))
     train_fold(job)
     train_fold(replace(job, folder=tmp_path / "fresh"))
-    assert sha256(job.file) == sha256(replace(job, folder=tmp_path / "fresh").file)
+    assert hash_file(job.file) == hash_file(replace(job, folder=tmp_path / "fresh").file)
 
 
-def test_a_guard_knows_the_scans_that_its_fold_has_seen_and_no_other(jobs: tuple[FoldJob, ...]) -> None:
+def test_a_guard_knows_the_scans_that_its_fold_has_seen_and_no_other(
+    jobs: tuple[FoldJob, ...],
+) -> None:
     job = jobs[0]
     train_fold(job)
     seen = (*job.split.training, *job.split.validation)
     assert job.split.test[0] not in seen
-    expected = fit_novelty((open_travelling(job.prepared[name], SHELLS).source for name in seen), seed=job.seed)
-    found = read_arrays(str(job.guard))
+    expected = fit_novelty_detector(
+        (open_travelling_subject(job.prepared_folders[name], SHELLS).source for name in seen),
+        seed=job.seed,
+    )
+    found = read_arrays(str(job.novelty_file))
     assert found.keys() == expected.arrays().keys()
     for name, array in expected.arrays().items():
         np.testing.assert_array_equal(found[name], array, strict=True)
@@ -143,8 +172,12 @@ CHANGES: dict[str, Callable[[FoldJob], FoldJob]] = {
     "network": lambda job: replace(job, network=NetworkConfig(resblocks=2)),
     "training": lambda job: replace(job, training=replace(QUICK, max_epochs=1)),
     "shells": lambda job: replace(job, shells=(Shell(1100.0, 2),)),
-    "a training subject": lambda job: replace(job, inputs={**job.inputs, job.split.training[0]: "new"}),
-    "the validation subject": lambda job: replace(job, inputs={**job.inputs, job.split.validation[0]: "new"}),
+    "a training subject": lambda job: replace(
+        job, input_digests={**job.input_digests, job.split.training[0]: "new"}
+    ),
+    "the validation subject": lambda job: replace(
+        job, input_digests={**job.input_digests, job.split.validation[0]: "new"}
+    ),
 }
 
 
@@ -153,10 +186,12 @@ def test_a_network_is_bound_to_all_it_depends_on(change: str, jobs: tuple[FoldJo
     assert CHANGES[change](jobs[0]).digest != jobs[0].digest
 
 
-def test_a_network_is_not_bound_to_the_scans_it_never_saw_nor_to_where_they_lie(jobs: tuple[FoldJob, ...]) -> None:
+def test_a_network_is_not_bound_to_the_scans_it_never_saw_nor_to_where_they_lie(
+    jobs: tuple[FoldJob, ...],
+) -> None:
     job = jobs[0]
-    held_out = replace(job, inputs={**job.inputs, job.split.test[0]: "new"})
-    elsewhere = replace(job, folder=Path("elsewhere"), prepared={})
+    held_out = replace(job, input_digests={**job.input_digests, job.split.test[0]: "new"})
+    elsewhere = replace(job, folder=Path("elsewhere"), prepared_folders={})
     assert held_out.digest == elsewhere.digest == job.digest
 
 
@@ -171,21 +206,32 @@ def test_a_model_names_its_folds_splits_and_subjects_and_keeps_every_epoch(
     np.testing.assert_allclose(model.target_directions[0], world, atol=1e-5)
     assert list(model.card["Subjects"]) == ["01", "02", "03"]
     for job, fold in zip(jobs, model.card["Folds"], strict=True):
-        assert fold["SHA256"] == sha256(job.file)
-        assert fold["Novelty"] == {"File": job.guard.name, "SHA256": sha256(job.guard)}
-        assert (tuple(fold["Training"]), tuple(fold["Test"])) == (job.split.training, job.split.test)
+        assert fold["SHA256"] == hash_file(job.file)
+        assert fold["Novelty"] == {
+            "File": job.novelty_file.name,
+            "SHA256": hash_file(job.novelty_file),
+        }
+        assert (tuple(fold["Training"]), tuple(fold["Test"])) == (
+            job.split.training,
+            job.split.test,
+        )
         epochs = read_record(str(job.file))["epochs"]
         assert fold["ValidationLoss"] == min(epoch["validation_loss"] for epoch in epochs)
     with (model.folder / "training.tsv").open(newline="") as file:
-        rows = [(row["fold"], row["epoch"], row["stage"]) for row in csv.DictReader(file, delimiter="\t")]
-    assert rows == [(fold, epoch, stage) for fold in "123" for epoch, stage in (("0", "adam"), ("1", "sgd"))]
+        rows = [
+            (row["fold"], row["epoch"], row["stage"])
+            for row in csv.DictReader(file, delimiter="\t")
+        ]
+    assert rows == [
+        (fold, epoch, stage) for fold in "123" for epoch, stage in (("0", "adam"), ("1", "sgd"))
+    ]
 
 
 def test_a_model_is_none_until_its_card_is_written(pair: Pair, jobs: tuple[FoldJob, ...]) -> None:
     for job in jobs[:2]:
         train_fold(job)
     with pytest.raises(FileNotFoundError):
-        write_model(pair, jobs, "shresnet", pair.travelling[0][0].dataset, SHELLS)
+        write_model(pair, jobs, "shresnet", pair.travelling_scans[0][0].dataset, SHELLS)
     assert not (jobs[0].folder / "model.json").exists()
 
 
@@ -198,15 +244,23 @@ def test_settings_that_a_model_was_not_trained_with_are_named() -> None:
         "FittedAs": "shresnet",
     }
     model = Model(Path("model"), card, "")
-    assert other_settings(model, config) == ""
+    assert settings_difference(model, config) == ""
     asked = replace(config, random_seed=7, training=replace(config.training, max_epochs=99))
-    assert other_settings(model, asked) == f"max_epochs {config.training.max_epochs}, random_seed {config.random_seed}"
-    assert other_settings(model, replace(config, network=NetworkConfig(skip=False))) == "skip True"
-    assert other_settings(model, replace(config, method="golkov")) == "method shresnet"
-    assert other_settings(model, replace(config, method="shresnet_projected")) == ""
+    assert (
+        settings_difference(model, asked)
+        == f"max_epochs {config.training.max_epochs}, random_seed {config.random_seed}"
+    )
+    assert (
+        settings_difference(model, replace(config, network=NetworkConfig(skip=False)))
+        == "skip True"
+    )
+    assert settings_difference(model, replace(config, method="golkov")) == "method shresnet"
+    assert settings_difference(model, replace(config, method="shresnet_projected")) == ""
 
 
-@pytest.mark.parametrize("method", sorted({RECIPES[name].fitted_as for name in METHODS} - {"linear_rish"}))
+@pytest.mark.parametrize(
+    "method", sorted({METHOD_SPECS[name].fitted_method for name in METHODS} - {"linear_rish"})
+)
 def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
     method: str, pair: Pair, prepared: list[Prepared], tmp_path: Path
 ) -> None:
@@ -214,18 +268,22 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
     job = fold_jobs(tmp_path / method, prepared, SHELLS, config(tmp_path), method)[0]
     assert train_fold(job)
     record, image = read_record(str(job.file)), head(9, (7, 7, 7))
-    found = RECIPES[method].load(read_arrays(str(job.file)), record["harmonizer"], "cpu")
+    found = METHOD_SPECS[method].load(read_arrays(str(job.file)), record["harmonizer"], "cpu")
     assert record["method"] == method
     assert found.predict(image).shape == (len(patches_of(image)), 6)
-    assert not job.guard.exists()
+    assert not job.novelty_file.exists()
 
 
 def test_baselines_are_fitted_on_the_models_own_folds_and_what_it_has_learned_is_not_fitted_twice(
     prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
-    wanted = replace(config(tmp_path), methods=("shresnet", "shresnet_projected", "golkov", "order_gain"))
+    wanted = replace(
+        config(tmp_path), methods=("shresnet", "shresnet_projected", "golkov", "order_gain")
+    )
     found = baseline_jobs(tmp_path / "work", prepared, SHELLS, wanted, "shresnet")
-    assert [(job.method, job.number) for job in found] == [(m, n) for m in ("golkov", "order_gain") for n in (1, 2, 3)]
+    assert [(job.method, job.number) for job in found] == [
+        (m, n) for m in ("golkov", "order_gain") for n in (1, 2, 3)
+    ]
     assert [job.split for job in found] == [job.split for job in jobs] * 2
     assert len({job.file for job in (*found, *jobs)}) == 9
 
@@ -234,8 +292,12 @@ def test_a_sweep_keeps_the_validation_error_of_each_number_of_blocks_on_each_fol
     pair: Pair, prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     model = modelled(pair, jobs)
-    found = sweep_jobs(tmp_path / "work", prepared, SHELLS, replace(config(tmp_path), resblocks=(0, 2, 0)))
-    assert [(job.network.resblocks, job.number) for job in found] == [(b, n) for b in (0, 2) for n in (1, 2, 3)]
+    found = sweep_jobs(
+        tmp_path / "work", prepared, SHELLS, replace(config(tmp_path), resblocks=(0, 2, 0))
+    )
+    assert [(job.network.resblocks, job.number) for job in found] == [
+        (b, n) for b in (0, 2) for n in (1, 2, 3)
+    ]
     assert [job.split for job in found] == [job.split for job in jobs] * 2
     for job in found:
         train_fold(job)

@@ -7,39 +7,57 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.inputs.claims import Claim
-from bids_shresnet.inputs.scanners import identity_of
-from bids_shresnet.inputs.sidecars import as_text, said
+from bids_shresnet.inputs.scanners import model_and_serial
+from bids_shresnet.inputs.sidecars import count_values, format_sidecar_value
 from bids_shresnet.scans import Scan
 
-CHANGES = ("InstitutionName", "SoftwareVersions", "EchoTime")  # what should stay the same on one scanner
-LISTED = 5  # values named in a warning
+CONSTANT_KEYS = (
+    "InstitutionName",
+    "SoftwareVersions",
+    "EchoTime",
+)  # what should stay the same on one scanner
+MAX_LISTED_VALUES = 5  # values named in a warning
 
 Conflicts = dict[str, tuple[Finding, ...]]  # by scanner label
 
 
-def conflicts(scans: Iterable[Scan], claims: Iterable[Claim], split_by: Sequence[str]) -> Conflicts:
+def find_conflicts(
+    scans: Iterable[Scan], claims: Iterable[Claim], split_by: Sequence[str]
+) -> Conflicts:
     """All doubts about each scanner, from the sidecars of its scans and what tables and README claim."""
     by_label: dict[str, list[Scan]] = defaultdict(list)
     for scan in scans:
         by_label[scan.scanner_label].append(scan)
     found: dict[str, list[Finding]] = defaultdict(list)
     for label, own in by_label.items():
-        found[label] += _changes(label, own, split_by)
-    for labels, finding in (*_shared_serials(by_label), *_shared_machines(by_label), *_claimed(by_label, claims)):
+        found[label] += _check_constant_keys(label, own, split_by)
+    for labels, finding in (
+        *_find_shared_serials(by_label),
+        *_find_shared_machines(by_label),
+        *_claimed(by_label, claims),
+    ):
         for label in labels:
             found[label].append(finding)
     return {label: tuple(findings) for label, findings in found.items() if findings}
 
 
-def _changes(label: str, scans: Sequence[Scan], split_by: Sequence[str]) -> list[Finding]:
+def _check_constant_keys(
+    label: str, scans: Sequence[Scan], split_by: Sequence[str]
+) -> list[Finding]:
     """Fields that are not the same in all scans of a scanner; an error where --split-by could not tell two apart."""
     findings = []
-    for key in dict.fromkeys((*CHANGES, *split_by)):
-        values = said((scan.metadata for scan in scans), key)
+    for key in dict.fromkeys((*CONSTANT_KEYS, *split_by)):
+        values = count_values((scan.metadata for scan in scans), key)
         if len(values) < 2:
             continue
-        listed = "; ".join(f"{value} ({count})" for value, count in list(values.items())[:LISTED])
-        more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+        listed = "; ".join(
+            f"{value} ({count})" for value, count in list(values.items())[:MAX_LISTED_VALUES]
+        )
+        more = (
+            f" and {len(values) - MAX_LISTED_VALUES} more"
+            if len(values) > MAX_LISTED_VALUES
+            else ""
+        )
         value = f"{key} differs among its scans: {listed}{more}"
         if key in split_by:
             remedy = "These values become one label; name the scanners with --scanner-map."
@@ -50,49 +68,75 @@ def _changes(label: str, scans: Sequence[Scan], split_by: Sequence[str]) -> list
     return findings
 
 
-def _shared_serials(by_label: Mapping[str, Sequence[Scan]]) -> Iterable[tuple[list[str], Finding]]:
+def _find_shared_serials(
+    by_label: Mapping[str, Sequence[Scan]],
+) -> Iterable[tuple[list[str], Finding]]:
     """Serial numbers that stand for several models."""
-    for serial, labels in _labels_by(by_label, lambda scan: identity_of(scan.metadata)[1]).items():
-        identities = {identity_of(scan.metadata) for label in labels for scan in by_label[label]}
+    for serial, labels in _group_labels(
+        by_label, lambda scan: model_and_serial(scan.metadata)[1]
+    ).items():
+        identities = {
+            model_and_serial(scan.metadata) for label in labels for scan in by_label[label]
+        }
         models = {model for model, own in identities if own == serial}
         if serial and len(models) > 1:
             value = f"one serial number, {serial}, for {len(models)} models: {', '.join(sorted(models))}"
-            remedy = "They are taken as different machines; if they are one, say so with --scanner-map."
+            remedy = (
+                "They are taken as different machines; if they are one, say so with --scanner-map."
+            )
             yield labels, Finding("warning", f"scanners {', '.join(labels)}", value, remedy)
 
 
-def _shared_machines(by_label: Mapping[str, Sequence[Scan]]) -> Iterable[tuple[list[str], Finding]]:
+def _find_shared_machines(
+    by_label: Mapping[str, Sequence[Scan]],
+) -> Iterable[tuple[list[str], Finding]]:
     """Machines that the user's map, table or pattern makes several scanners of."""
     named = {
         label: scans
         for label, scans in by_label.items()
-        if any(scan.scanner and scan.scanner.evidence != "sidecar" for scan in scans)
+        if any(scan.scanner and scan.scanner.named_by != "sidecar" for scan in scans)
     }
-    for machine, labels in _labels_by(named, lambda scan: " ".join(identity_of(scan.metadata))).items():
-        if machine.strip() and identity_of(named[labels[0]][0].metadata)[1] and len(labels) > 1:
+    for machine, labels in _group_labels(
+        named, lambda scan: " ".join(model_and_serial(scan.metadata))
+    ).items():
+        if (
+            machine.strip()
+            and model_and_serial(named[labels[0]][0].metadata)[1]
+            and len(labels) > 1
+        ):
             value = f"one machine by its sidecars: {machine}"
             remedy = "They are taken as different scanners, as they were named; check the names."
             yield labels, Finding("warning", f"scanners {', '.join(labels)}", value, remedy)
 
 
-def _claimed(by_label: Mapping[str, Sequence[Scan]], claims: Iterable[Claim]) -> Iterable[tuple[list[str], Finding]]:
+def _claimed(
+    by_label: Mapping[str, Sequence[Scan]], claims: Iterable[Claim]
+) -> Iterable[tuple[list[str], Finding]]:
     """Claims that no sidecar they are about agrees with; a traveller's table may name one of its scanners."""
     subjects: dict[str, list[Scan]] = defaultdict(list)
     for scan in (scan for scans in by_label.values() for scan in scans):
         subjects[f"sub-{scan.subject}"].append(scan)
     for claim in claims:
-        near = subjects.get(claim.entities.split("_")[0], []) if claim.entities.startswith("sub-") else None
+        near = (
+            subjects.get(claim.entities.split("_")[0], [])
+            if claim.entities.startswith("sub-")
+            else None
+        )
         scans = near if near is not None else [scan for some in subjects.values() for scan in some]
         about = [scan for scan in scans if claim.is_about(scan.image.name)]
         if about and not any(claim.agrees(scan.metadata) for scan in about):
-            sidecars = sorted({as_text(scan.metadata.get(claim.field)) for scan in about})
+            sidecars = sorted(
+                {format_sidecar_value(scan.metadata.get(claim.field)) for scan in about}
+            )
             value = f"{claim.source} says {claim.field} {claim.value}, the sidecars say {', '.join(sidecars)}"
             remedy = "The sidecars are believed; correct what is wrong, or name the scanner with --scanner-map."
             labels = sorted({scan.scanner_label for scan in about})
             yield labels, Finding("warning", claim.entities, value, remedy)
 
 
-def _labels_by(by_label: Mapping[str, Sequence[Scan]], key: Callable[[Scan], str]) -> dict[str, list[str]]:
+def _group_labels(
+    by_label: Mapping[str, Sequence[Scan]], key: Callable[[Scan], str]
+) -> dict[str, list[str]]:
     """Labels of the scanners whose scans have a key."""
     labels: dict[str, dict[str, None]] = defaultdict(dict)
     for label, scans in by_label.items():

@@ -10,39 +10,39 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.evaluation.agreement import (
-    BINS,
-    MEASURED,
-    RANGES,
-    STATES,
+    HISTOGRAM_BINS,
+    QUANTITY_RANGES,
+    SCAN_STATES,
+    TARGET_MEASUREMENT,
     Agreement,
-    Cloud,
     Histograms,
-    cloud,
+    JointDistribution,
+    joint_distribution,
     mean_limits,
 )
 from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
 from bids_shresnet.report.style import TISSUE_NAMES
-from bids_shresnet.settings import NOTHING
+from bids_shresnet.settings import NO_HARMONIZATION
 
-NOISE: Mapping[str, str] = {  # what a reader has to know of held-out subjects
+NOISE_REMARKS: Mapping[str, str] = {  # what a reader has to know of held-out subjects
     "signal": "Where a method takes noise away, that of the target's scan still spreads values around the line, "
     "however right the prediction is.",
     "FA": "Where a method takes noise away, its FA and MD are shown as the target would measure them, in the mean over "
     "its noise.",
 }
-FINE = 100  # bins of the voxels of one subject
-BEYOND = 0.0005  # share of values at either end of an axis that is not shown, or the oddest voxel sets the scale
+SUBJECT_BINS = 100  # bins of the voxels of one subject
+MAX_CROPPED_FRACTION = 0.0005  # share of values at either end of an axis that is not shown, or the oddest voxel sets the scale
 
 
 @dataclass(frozen=True)
-class Compared:
+class AgreementData:
     """One quantity of source and target.
 
     Attributes
     ----------
     edges
         Of the bins, the same along both axes and in all clouds; MD in mm2/s.
-    clouds
+    distributions
         By region and state.
     where
         Which values they are of, as a part of a sentence.
@@ -52,32 +52,46 @@ class Compared:
 
     quantity: str
     edges: Float[np.ndarray, " e"]
-    clouds: Mapping[tuple[str, str], Cloud]
+    distributions: Mapping[tuple[str, str], JointDistribution]
     where: str
     remark: str
 
     @property
     def regions(self) -> tuple[str, ...]:
         """Names."""
-        return tuple(dict.fromkeys(region for region, _ in self.clouds))
+        return tuple(dict.fromkeys(region for region, _ in self.distributions))
 
 
-def of_group(histograms: Histograms, agreements: Iterable[Agreement], quantity: str) -> Compared:
+def group_agreement(
+    histograms: Histograms, agreements: Iterable[Agreement], quantity: str
+) -> AgreementData:
     """All held-out subjects: counts are sums, limits of agreement means."""
     rows = [row for row in agreements if row.quantity == quantity]
     counts = histograms.counts[:, :, :, QUANTITIES.index(quantity)].sum(axis=0, dtype=np.int64)
     clouds = {}
-    for (column, state), (line, tissue) in product(enumerate(STATES), enumerate(TISSUES)):
-        here = [one for one in rows if one.tissue == tissue and (one.method == NOTHING) == (state == STATES[0])]
-        clouds[TISSUE_NAMES[tissue], state] = Cloud(counts[column, line], mean_limits(here) if here else None)
+    for (column, state), (line, tissue) in product(enumerate(SCAN_STATES), enumerate(TISSUES)):
+        here = [
+            one
+            for one in rows
+            if one.tissue == tissue
+            and (one.method == NO_HARMONIZATION) == (state == SCAN_STATES[0])
+        ]
+        clouds[TISSUE_NAMES[tissue], state] = JointDistribution(
+            counts[column, line], mean_limits(here) if here else None
+        )
     where = f"in the voxels of {len(histograms.subjects)} held-out subjects"
-    edges = np.linspace(*RANGES[quantity], BINS + 1)
-    return Compared(quantity, edges, clouds, where, NOISE.get(quantity, NOISE["FA"]))
+    edges = np.linspace(*QUANTITY_RANGES[quantity], HISTOGRAM_BINS + 1)
+    return AgreementData(
+        quantity, edges, clouds, where, NOISE_REMARKS.get(quantity, NOISE_REMARKS["FA"])
+    )
 
 
-def of_voxels(
-    regions: Mapping[str, Mapping[str, Float[np.ndarray, " v"]]], quantity: str, where: str, remark: str
-) -> Compared:
+def voxel_agreement(
+    regions: Mapping[str, Mapping[str, Float[np.ndarray, " v"]]],
+    quantity: str,
+    where: str,
+    remark: str,
+) -> AgreementData:
     """One subject, by region and then by `STATES` and `MEASURED`: the values of the same voxels.
 
     Raises
@@ -89,11 +103,15 @@ def of_voxels(
     if not values or not all(one.size for one in values):
         msg = "nothing to compare"
         raise ValueError(msg)
-    low, high = np.quantile(np.concatenate(values), [BEYOND, 1 - BEYOND])
-    edges = np.histogram_bin_edges(np.empty(0), FINE, (low, high))  # of nothing, but wider than a point
+    low, high = np.quantile(
+        np.concatenate(values), [MAX_CROPPED_FRACTION, 1 - MAX_CROPPED_FRACTION]
+    )
+    edges = np.histogram_bin_edges(
+        np.empty(0), SUBJECT_BINS, (low, high)
+    )  # of nothing, but wider than a point
     clouds = {
-        (name, state): cloud(region[MEASURED], region[state], edges)
+        (name, state): joint_distribution(region[TARGET_MEASUREMENT], region[state], edges)
         for name, region in regions.items()
-        for state in STATES
+        for state in SCAN_STATES
     }
-    return Compared(quantity, edges, clouds, where, remark)
+    return AgreementData(quantity, edges, clouds, where, remark)

@@ -12,14 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bids_shresnet.io.storage import read_tsv
-from bids_shresnet.report.figures.resblocks import PER_CENT
-from bids_shresnet.report.style import DARK, FAINT, ORANGE, Drawing, draw, style, tidy
+from bids_shresnet.report.figures.resblocks import MSE_DISPLAY_FACTOR
+from bids_shresnet.report.style import (
+    DARK,
+    FAINT,
+    ORANGE,
+    Drawing,
+    figure_style,
+    render_figure,
+    style_axes,
+)
 
-LOSSES: Mapping[str, str] = {"training": "Training", "validation": "Validation"}
+LOSS_TITLES: Mapping[str, str] = {"training": "Training", "validation": "Validation"}
 
 
 @dataclass(frozen=True)
-class Curve:
+class TrainingCurve:
     """A fold.
 
     Attributes
@@ -28,7 +36,7 @@ class Curve:
         One an epoch.
     training, validation
         Mean squared error of S/S0 after each epoch.
-    kept
+    best_index
         Place of the epoch whose network was kept.
     """
 
@@ -37,16 +45,16 @@ class Curve:
     stages: tuple[str, ...]
     training: tuple[float, ...]
     validation: tuple[float, ...]
-    kept: int
+    best_index: int
 
     @property
-    def switches(self) -> tuple[int, ...]:
+    def stage_changes(self) -> tuple[int, ...]:
         """First epochs of all stages but the first."""
         steps = zip(self.epochs[1:], pairwise(self.stages), strict=True)
         return tuple(epoch for epoch, (before, now) in steps if before != now)
 
 
-def read_curves(table: Path, kept: Sequence[int | None]) -> tuple[Curve, ...]:
+def read_curves(table: Path, best_epochs: Sequence[int | None]) -> tuple[TrainingCurve, ...]:
     """Curves of all folds from training.tsv; none of methods that are fitted in closed form.
 
     `kept` is the epoch that was kept, fold by fold.
@@ -55,38 +63,49 @@ def read_curves(table: Path, kept: Sequence[int | None]) -> tuple[Curve, ...]:
     curves = []
     for fold, group in groupby(rows, lambda row: int(row["fold"])):
         some = list(group)
-        training, validation = (tuple(float(row[f"{name}_loss"]) for row in some) for name in LOSSES)
-        epochs, stages = tuple(int(row["epoch"]) for row in some), tuple(row["stage"] for row in some)
-        curves.append(Curve(fold, epochs, stages, training, validation, epochs.index(kept[fold - 1] or 0)))
+        training, validation = (
+            tuple(float(row[f"{name}_loss"]) for row in some) for name in LOSS_TITLES
+        )
+        epochs, stages = (
+            tuple(int(row["epoch"]) for row in some),
+            tuple(row["stage"] for row in some),
+        )
+        curves.append(
+            TrainingCurve(
+                fold, epochs, stages, training, validation, epochs.index(best_epochs[fold - 1] or 0)
+            )
+        )
     return tuple(curves)
 
 
-def training_figure(curves: Sequence[Curve]) -> Drawing:
+def draw_training_curves(curves: Sequence[TrainingCurve]) -> Drawing:
     """A panel a loss, with the same axes; a line a fold."""
-    with style():
+    with figure_style():
         figure = Figure(figsize=(7.5, 3.8), layout="constrained")
-        for axes, (name, title) in zip(figure.subplots(1, 2, sharey=True), LOSSES.items(), strict=True):
-            _panel(axes, curves, name)
+        for axes, (name, title) in zip(
+            figure.subplots(1, 2, sharey=True), LOSS_TITLES.items(), strict=True
+        ):
+            _draw_loss_panel(axes, curves, name)
             axes.set_title(title, fontweight="bold")
             axes.set_xlabel("epoch")
             axes.locator_params(axis="x", integer=True)
-            tidy(axes, "y")
+            style_axes(axes, "y")
         figure.axes[0].set_ylabel("MSE of S/S0, in units of 0.01")
         alt = f"Training and validation error by epoch of {len(curves)} folds"
-        return draw(figure, "training", _caption(curves), alt)
+        return render_figure(figure, "training", _caption(curves), alt)
 
 
-def _panel(axes: Axes, curves: Sequence[Curve], name: str) -> None:
+def _draw_loss_panel(axes: Axes, curves: Sequence[TrainingCurve], name: str) -> None:
     for curve in curves:
-        losses = PER_CENT * np.array(getattr(curve, name))
+        losses = MSE_DISPLAY_FACTOR * np.array(getattr(curve, name))
         axes.plot(curve.epochs, losses, color=FAINT, linewidth=0.9, zorder=1)
-        kept = (curve.epochs[curve.kept], losses[curve.kept])
+        kept = (curve.epochs[curve.best_index], losses[curve.best_index])
         axes.plot(*kept, "D", color=ORANGE, markeredgecolor=DARK, markersize=6, zorder=3)
-    for epoch in sorted({epoch for curve in curves for epoch in curve.switches}):
+    for epoch in sorted({epoch for curve in curves for epoch in curve.stage_changes}):
         axes.axvline(epoch - 0.5, color=DARK, linestyle="--", linewidth=1)
 
 
-def _caption(curves: Sequence[Curve]) -> str:
+def _caption(curves: Sequence[TrainingCurve]) -> str:
     stages = list(dict.fromkeys(stage for curve in curves for stage in curve.stages))
     change = (
         f"the dashed line is where {stages[0]} hands over to {stages[1]}"

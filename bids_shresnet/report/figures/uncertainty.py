@@ -7,14 +7,24 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bids_shresnet.report.style import DARK, FAINT, ORANGE, Drawing, draw, style, tidy
+from bids_shresnet.report.style import (
+    DARK,
+    FAINT,
+    ORANGE,
+    Drawing,
+    figure_style,
+    render_figure,
+    style_axes,
+)
 
 
-def calibration_figure(uncertainty: Mapping[str, Any]) -> Drawing:
+def draw_calibration(uncertainty: Mapping[str, Any]) -> Drawing:
     """Groups of voxels of ascending spread, from the record in model.json."""
-    spreads, errors = ([group[name] for group in uncertainty["Groups"]] for name in ("Spread", "Error"))
+    spreads, errors = (
+        [group[name] for group in uncertainty["Groups"]] for name in ("Spread", "Error")
+    )
     top = 1.1 * max(*spreads, *errors)
-    with style():
+    with figure_style():
         figure = Figure(figsize=(5.5, 4.2), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, top], [0, top], color=FAINT, linestyle="--", linewidth=1)
@@ -22,8 +32,13 @@ def calibration_figure(uncertainty: Mapping[str, Any]) -> Drawing:
         axes.set(xlim=(0, 1.2 * max(spreads)), ylim=(0, top))
         axes.set_xlabel("spread of the networks (S/S0)")
         axes.set_ylabel("error on held-out subjects (S/S0)")
-        tidy(axes, "y")
-        return draw(figure, "uncertainty", _caption(uncertainty), "Error on held-out subjects against the spread")
+        style_axes(axes, "y")
+        return render_figure(
+            figure,
+            "uncertainty",
+            _caption(uncertainty),
+            "Error on held-out subjects against the spread",
+        )
 
 
 def _caption(uncertainty: Mapping[str, Any]) -> str:

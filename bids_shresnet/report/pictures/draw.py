@@ -10,19 +10,33 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.regions import BY_MAPS, BY_TISSUE, Region, of_maps, of_tissue
-from bids_shresnet.diffusion.representation import in_mask
-from bids_shresnet.diffusion.views import View, look_at, middle_direction
-from bids_shresnet.evaluation.agreement import correlation, differences
+from bids_shresnet.diffusion.regions import (
+    SEGMENTATION_REGIONS_NOTE,
+    TENSOR_REGIONS_NOTE,
+    Region,
+    segmentation_regions,
+    tensor_regions,
+)
+from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.views import DwiView, middle_direction, view_dwi
+from bids_shresnet.evaluation.agreement import pearson_correlation, summarize_differences
 from bids_shresnet.inputs.segmentation import read_tissue
 from bids_shresnet.io.nifti import read_dwi, read_mask, read_volume
-from bids_shresnet.io.storage import digest, read_json, sha256
+from bids_shresnet.io.storage import hash_file, hash_record, read_json
 from bids_shresnet.outputs.layout import harmonized_scan, output_path
 from bids_shresnet.report.pictures.gallery import gallery_path, is_drawn, write_gallery
-from bids_shresnet.report.pictures.panels import panels_of
-from bids_shresnet.report.pictures.scan_maps import AFTER, BEFORE, TARGET, Pictured, compared, placed, turned
-from bids_shresnet.report.pictures.slices import Cut
-from bids_shresnet.report.pictures.target_scan import Beside, look_beside
+from bids_shresnet.report.pictures.panels import build_panels
+from bids_shresnet.report.pictures.scan_maps import (
+    AFTER,
+    BEFORE,
+    TARGET,
+    ScanMaps,
+    direction_change,
+    paired_values,
+    unmask_with_nan,
+)
+from bids_shresnet.report.pictures.slices import SliceLayout
+from bids_shresnet.report.pictures.target_scan import TargetView, view_target_scan
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.version import __version__
 
@@ -45,25 +59,31 @@ class PictureJob:
     desc: str
 
     @property
-    def after(self) -> Scan:
+    def harmonized(self) -> Scan:
         """The harmonized scan."""
         return harmonized_scan(self.root, self.scan, self.desc)
 
     @property
-    def record(self) -> Path:
+    def record_path(self) -> Path:
         """What the figures show, and their numbers."""
         return gallery_path(self.root, self.scan, self.desc.replace("harmonized", "figures"))
 
-    def map(self, name: str, param: str | None = None) -> Path:
+    def map_path(self, name: str, param: str | None = None) -> Path:
         """A map of the scan: `desc` and, of tensor maps, the parameter."""
         desc = self.desc.replace("harmonized", name) if param is None else name
         model = "tensor" if param else None
         return output_path(
-            self.root, self.scan, desc=desc, suffix="dwimap", extension=".nii.gz", model=model, param=param
+            self.root,
+            self.scan,
+            desc=desc,
+            suffix="dwimap",
+            extension=".nii.gz",
+            model=model,
+            param=param,
         )
 
     @property
-    def harmonization(self) -> Mapping[str, Any]:
+    def sidecar(self) -> Mapping[str, Any]:
         """What the sidecar of the harmonized scan says."""
         path = output_path(self.root, self.scan, desc=self.desc, suffix="dwi", extension=".json")
         return dict(read_json(path))
@@ -73,60 +93,74 @@ class PictureJob:
         """Of all that the figures depend on."""
         segmentation = self.scan.segmentation.files if self.scan.segmentation else ()
         others = [*(self.target.files if self.target else ()), *segmentation]
-        there = [sha256(path) for path in others if path.exists()]
-        return digest([__version__, self.harmonization["Digest"], there])
+        there = [hash_file(path) for path in others if path.exists()]
+        return hash_record([__version__, self.sidecar["Digest"], there])
 
 
-def picture(job: PictureJob) -> bool:
+def write_pictures(job: PictureJob) -> bool:
     """Write the figures of a scan and their record; False if they were made from the same before."""
     made_from = job.digest
-    if is_drawn(job.record) and read_json(job.record)["MadeFrom"] == made_from:
+    if is_drawn(job.record_path) and read_json(job.record_path)["MadeFrom"] == made_from:
         return False
-    sidecar = job.harmonization["Harmonization"]
-    shells = [_shells(sidecar, which) for which in ("Source", "Target")]
+    sidecar = job.sidecar["Harmonization"]
+    shells = [_model_shells(sidecar, which) for which in ("Source", "Target")]
     before = read_dwi(job.scan)
     mask = read_mask(
-        output_path(job.root, job.scan, desc="brain", suffix="mask", extension=".nii.gz"), before.shape, before.affine
+        output_path(job.root, job.scan, desc="brain", suffix="mask", extension=".nii.gz"),
+        before.shape,
+        before.affine,
     )
-    cut, direction = Cut.through(mask, before.affine), middle_direction(before, shells[0])
+    cut, direction = SliceLayout.from_mask(mask, before.affine), middle_direction(before, shells[0])
     views = {
-        BEFORE: look_at(before, cut.seen, shells[0], direction),
-        AFTER: look_at(read_dwi(job.after), cut.seen, shells[1], direction),
+        BEFORE: view_dwi(before, cut.shown_mask, shells[0], direction),
+        AFTER: view_dwi(read_dwi(job.harmonized), cut.shown_mask, shells[1], direction),
     }
-    beside, problem = look_beside(job.target, before, cut, shells[1], direction)
+    beside, problem = view_target_scan(job.target, before, cut, shells[1], direction)
     if beside:
         views[TARGET] = beside.view
-    shown = _pictured(job, cut, views, beside, sidecar)
-    write_gallery(job.record, panels_of(shown), {"MadeFrom": made_from, **_numbers(job, shown, problem)})
+    shown = _read_scan_maps(job, cut, views, beside, sidecar)
+    write_gallery(
+        job.record_path,
+        build_panels(shown),
+        {"MadeFrom": made_from, **_map_statistics(job, shown, problem)},
+    )
     return True
 
 
-def _shells(sidecar: Mapping[str, Any], which: str) -> tuple[Shell, ...]:
+def _model_shells(sidecar: Mapping[str, Any], role: str) -> tuple[Shell, ...]:
     """Shells of the model, on the source or on the target scanner."""
-    return tuple(Shell(shell[f"{which}BValue"], shell["SHOrder"]) for shell in sidecar["Shells"])
+    return tuple(Shell(shell[f"{role}BValue"], shell["SHOrder"]) for shell in sidecar["Shells"])
 
 
-def _pictured(
-    job: PictureJob, cut: Cut, views: Mapping[str, View], beside: Beside | None, sidecar: Mapping[str, Any]
-) -> Pictured:
+def _read_scan_maps(
+    job: PictureJob,
+    layout: SliceLayout,
+    views: Mapping[str, DwiView],
+    target_view: TargetView | None,
+    sidecar: Mapping[str, Any],
+) -> ScanMaps:
     """Put the maps on disk and the views together."""
     maps = {
-        param: {time: read_volume(job.map(desc, param))[0] for time, desc in ((BEFORE, "input"), (AFTER, job.desc))}
+        param: {
+            time: read_volume(job.map_path(desc, param))[0]
+            for time, desc in ((BEFORE, "input"), (AFTER, job.desc))
+        }
         for param in ("fa", "md")
     }
-    uncertainty, novelty = job.map("uncertainty"), read_volume(job.map("novelty"))[0]
-    regions = _regions(job, cut, maps, novelty > 0)
-    if beside:
-        there = in_mask(beside.known, cut.seen)
+    uncertainty, novelty = job.map_path("uncertainty"), read_volume(job.map_path("novelty"))[0]
+    regions = _find_regions(job, layout, maps, novelty > 0)
+    if target_view:
+        there = unmask(target_view.measured_mask, layout.shown_mask)
         maps["fa"][TARGET], maps["md"][TARGET] = (
-            placed(values, there) for values in (beside.view.tensor.fa, beside.view.tensor.md)
+            unmask_with_nan(values, there)
+            for values in (target_view.view.tensor.fa, target_view.view.tensor.md)
         )
-    return Pictured(
-        cut=cut,
+    return ScanMaps(
+        layout=layout,
         **maps,
         views=views,
-        known=beside.known if beside else None,
-        shells=_shells(sidecar, "Source"),
+        target_mask=target_view.measured_mask if target_view else None,
+        shells=_model_shells(sidecar, "Source"),
         method=sidecar["Method"],
         regions=regions,
         novelty=novelty,
@@ -134,37 +168,47 @@ def _pictured(
     )
 
 
-def _regions(
+def _find_regions(
     job: PictureJob,
-    cut: Cut,
+    layout: SliceLayout,
     maps: Mapping[str, Mapping[str, Float[np.ndarray, "x y z"]]],
-    judged: Bool[np.ndarray, "x y z"],
+    signal_mask: Bool[np.ndarray, "x y z"],
 ) -> tuple[Region, ...]:
     """Tissues of the input's segmentation, else what FA and MD tell apart."""
     if job.scan.segmentation is not None:
-        return of_tissue(read_tissue(job.scan.segmentation, cut.shape, cut.affine), cut.mask & judged)
-    fa, md = (np.mean([maps[param][time] for time in (BEFORE, AFTER)], axis=0) for param in ("fa", "md"))
-    return of_maps(fa, md, cut.mask & judged)
+        return segmentation_regions(
+            read_tissue(job.scan.segmentation, layout.shape, layout.affine),
+            layout.mask & signal_mask,
+        )
+    fa, md = (
+        np.mean([maps[param][time] for time in (BEFORE, AFTER)], axis=0) for param in ("fa", "md")
+    )
+    return tensor_regions(fa, md, layout.mask & signal_mask)
 
 
-def _numbers(job: PictureJob, shown: Pictured, problem: str) -> dict[str, Any]:
+def _map_statistics(job: PictureJob, shown: ScanMaps, problem: str) -> dict[str, Any]:
     """What the pictures show, in numbers."""
-    angle = turned(shown)
+    angle = direction_change(shown)
     return {
         "Regions": {
-            "From": BY_TISSUE if job.scan.segmentation else BY_MAPS,
-            "Means": [_means(shown, region) for region in shown.regions if region.mask.any()],
+            "From": SEGMENTATION_REGIONS_NOTE if job.scan.segmentation else TENSOR_REGIONS_NOTE,
+            "Means": [
+                _measure_region(shown, region) for region in shown.regions if region.mask.any()
+            ],
         },
-        "Angles": {"Median": round(float(np.median(angle)), 2) if angle.size else None, "Voxels": int(angle.size)},
+        "Angles": {
+            "Median": round(float(np.median(angle)), 2) if angle.size else None,
+            "Voxels": int(angle.size),
+        },
         "Target": {
             "File": job.target.image.name if job.target and TARGET in shown.views else "",
             "Missing": problem,
-            "Agreement": _agreements(shown),
+            "Agreement": _agreement_rows(shown),
         },
     }
 
 
-def _means(shown: Pictured, region: Region) -> dict[str, Any]:
+def _measure_region(shown: ScanMaps, region: Region) -> dict[str, Any]:
     """Means over a region of the whole brain; MD in mm2/s."""
     fa, md = (
         {time: float(f"{maps[time][region.mask].mean():.5g}") for time in (BEFORE, AFTER)}
@@ -173,20 +217,27 @@ def _means(shown: Pictured, region: Region) -> dict[str, Any]:
     return {"Region": region.name, "Voxels": int(region.mask.sum()), "FA": fa, "MD": md}
 
 
-def _agreements(shown: Pictured) -> list[dict[str, Any]]:
+def _agreement_rows(shown: ScanMaps) -> list[dict[str, Any]]:
     """Of each quantity and region, before and after; differences of MD in mm2/s."""
     return [
-        {"Quantity": quantity, "Region": region, "Time": time, **_agreement(values[TARGET], values[time])}
+        {
+            "Quantity": quantity,
+            "Region": region,
+            "Time": time,
+            **_agreement_statistics(values[TARGET], values[time]),
+        }
         for quantity, maps in (("FA", shown.fa), ("MD", shown.md))
-        for region, values in compared(shown, maps).items()
+        for region, values in paired_values(shown, maps).items()
         for time in (BEFORE, AFTER)
     ]
 
 
-def _agreement(measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]) -> dict[str, float]:
+def _agreement_statistics(
+    measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]
+) -> dict[str, float]:
     """Of the same voxels."""
-    _, bias, spread = differences(measured, value)
-    numbers = {"bias": bias, "spread": spread, "correlation": correlation(measured, value)}
+    _, bias, spread = summarize_differences(measured, value)
+    numbers = {"bias": bias, "spread": spread, "correlation": pearson_correlation(measured, value)}
     return {
         "TargetMean": float(f"{measured.mean():.5g}"),
         **{name: float(f"{number:.4g}") for name, number in numbers.items()},

@@ -59,13 +59,20 @@ def write_gallery(record_path: Path, panels: Sequence[Panel], record: Mapping[st
     for panel in panels:
         pictures = []
         for label, drawing in panel.pictures.items():
-            image = _beside(record_path, drawing.name)
+            image = _picture_path(record_path, drawing.name)
             write_bytes(image, drawing.png)
             if drawing.svg:
                 write_bytes(image.with_suffix(".svg"), drawing.svg)
-            pictures.append({"Label": label, "File": image.name, "Name": drawing.name, "Alt": drawing.alt})
+            pictures.append(
+                {"Label": label, "File": image.name, "Name": drawing.name, "Alt": drawing.alt}
+            )
         described.append(
-            {"Section": panel.section, "Title": panel.title, "Caption": panel.caption, "Pictures": pictures}
+            {
+                "Section": panel.section,
+                "Title": panel.title,
+                "Caption": panel.caption,
+                "Pictures": pictures,
+            }
         )
     write_json(record_path, {**record, "Panels": described})
 
@@ -75,7 +82,9 @@ def is_drawn(record_path: Path) -> bool:
     if not record_path.exists():
         return False
     panels = read_json(record_path)["Panels"]
-    return all(record_path.with_name(one["File"]).exists() for panel in panels for one in panel["Pictures"])
+    return all(
+        record_path.with_name(one["File"]).exists() for panel in panels for one in panel["Pictures"]
+    )
 
 
 def read_gallery(record_path: Path) -> Gallery:
@@ -85,7 +94,10 @@ def read_gallery(record_path: Path) -> Gallery:
     for panel in record.pop("Panels"):
         pictures = {
             one["Label"]: Drawing(
-                one["Name"], panel["Caption"], one["Alt"], record_path.with_name(one["File"]).read_bytes()
+                one["Name"],
+                panel["Caption"],
+                one["Alt"],
+                record_path.with_name(one["File"]).read_bytes(),
             )
             for one in panel["Pictures"]
         }
@@ -94,6 +106,8 @@ def read_gallery(record_path: Path) -> Gallery:
     return Gallery(record, tuple(panels))
 
 
-def _beside(record_path: Path, name: str) -> Path:
+def _picture_path(record_path: Path, name: str) -> Path:
     """`.._desc-figures_dwi.json` -> `.._desc-<name>_dwi.png`; what follows `figures` in the label (a target) stays."""
-    return record_path.with_name(record_path.name.replace("_desc-figures", f"_desc-{name}").replace(".json", ".png"))
+    return record_path.with_name(
+        record_path.name.replace("_desc-figures", f"_desc-{name}").replace(".json", ".png")
+    )

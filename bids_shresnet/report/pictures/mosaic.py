@@ -17,15 +17,23 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from bids_shresnet.report.pictures.slices import PLANES, Cut
-from bids_shresnet.report.style import FAINT, RED, Drawing, draw_pixels, style
+from bids_shresnet.report.pictures.slices import PLANES, SliceLayout
+from bids_shresnet.report.style import FAINT, RED, Drawing, figure_style, render_voxel_figure
 
-SIDES: Mapping[str, tuple[str, str]] = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
-WIDTH, TOP, BOTTOM = 10.0, 0.32, 0.55  # inches: of the figure, for the title, for the colour bar
+PLANE_SIDES: Mapping[str, tuple[str, str]] = {
+    "axial": ("R", "L"),
+    "coronal": ("R", "L"),
+    "sagittal": ("A", "P"),
+}
+FIGURE_WIDTH_INCHES, TITLE_HEIGHT_INCHES, COLOUR_BAR_HEIGHT_INCHES = (
+    10.0,
+    0.32,
+    0.55,
+)  # inches: of the figure, for the title, for the colour bar
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColourScale:
     """How values become colours, the same for all pictures that are to be compared.
 
     Attributes
@@ -34,7 +42,7 @@ class Scale:
         Of the colour bar: quantity and unit.
     cmap
         A name of matplotlib's; "gray" stands on black, all others on white with the brain's outline.
-    mark
+    contour_level
         Value to draw a line around.
     """
 
@@ -42,7 +50,7 @@ class Scale:
     high: float
     label: str
     cmap: str = "gray"
-    mark: float | None = None
+    contour_level: float | None = None
 
     @property
     def background(self) -> str:
@@ -50,30 +58,48 @@ class Scale:
         return "black" if self.cmap == "gray" else "white"
 
 
-def mosaic(
-    values: Float[np.ndarray, "x y z"], cut: Cut, scale: Scale, title: str, *, name: str, caption: str, alt: str
+def draw_mosaic(
+    values: Float[np.ndarray, "x y z"],
+    layout: SliceLayout,
+    scale: ColourScale,
+    title: str,
+    *,
+    name: str,
+    caption: str,
+    alt: str,
 ) -> Drawing:
     """Draw one map; outside the brain there is nothing."""
-    with style():
-        figure, rows = _frame(cut, title)
-        inside = np.where(cut.mask, values, np.nan)
+    with figure_style():
+        figure, rows = _make_figure(layout, title)
+        inside = np.where(layout.mask, values, np.nan)
         for plane, axes in rows.items():
             colours: dict[str, Any] = {"cmap": scale.cmap, "vmin": scale.low, "vmax": scale.high}
-            axes.imshow(cut.row(inside, plane), **_placed(cut, plane), **colours)
+            axes.imshow(
+                layout.tile_slices(inside, plane), **_imshow_options(layout, plane), **colours
+            )
             axes.set_facecolor(scale.background)
             if scale.background == "white":
-                _outline(axes, cut, plane, cut.mask, 0.5, FAINT)
-            if scale.mark is not None:
-                _outline(axes, cut, plane, np.where(cut.mask, values, -np.inf) > scale.mark, 0.5, RED)
-            _write_places(axes, cut, plane, "white" if scale.background == "black" else "black")
-        _colour_bar(figure, scale)
-        return draw_pixels(figure, name, caption, alt, cmap=scale.cmap)
+                _draw_outline(axes, layout, plane, layout.mask, 0.5, FAINT)
+            if scale.contour_level is not None:
+                _draw_outline(
+                    axes,
+                    layout,
+                    plane,
+                    np.where(layout.mask, values, -np.inf) > scale.contour_level,
+                    0.5,
+                    RED,
+                )
+            _write_positions(
+                axes, layout, plane, "white" if scale.background == "black" else "black"
+            )
+        _add_colour_bar(figure, scale)
+        return render_voxel_figure(figure, name, caption, alt, cmap=scale.cmap)
 
 
-def colour_mosaic(
+def draw_direction_mosaic(
     directions: Float[np.ndarray, "x y z 3"],
     strength: Float[np.ndarray, "x y z"],
-    cut: Cut,
+    layout: SliceLayout,
     title: str,
     *,
     name: str,
@@ -81,34 +107,42 @@ def colour_mosaic(
     alt: str,
 ) -> Drawing:
     """Draw directions (unit, along the world axes) as colours, as bright as their strength (0 to 1)."""
-    with style():
-        figure, rows = _frame(cut, title)
-        shown = np.abs(directions) * np.clip(np.where(cut.mask, strength, 0), 0, 1)[..., None]
+    with figure_style():
+        figure, rows = _make_figure(layout, title)
+        shown = np.abs(directions) * np.clip(np.where(layout.mask, strength, 0), 0, 1)[..., None]
         for plane, axes in rows.items():
-            axes.imshow(np.clip(cut.row(shown, plane), 0, 1), **_placed(cut, plane))
-            _write_places(axes, cut, plane, "white")
+            axes.imshow(
+                np.clip(layout.tile_slices(shown, plane), 0, 1), **_imshow_options(layout, plane)
+            )
+            _write_positions(axes, layout, plane, "white")
         text = "red: left-right    green: anterior-posterior    blue: inferior-superior    brightness: FA"
         figure.text(0.5, 0.2 / figure.get_figheight(), text, ha="center", va="bottom")
-        return draw_pixels(figure, name, caption, alt)
+        return render_voxel_figure(figure, name, caption, alt)
 
 
-def _frame(cut: Cut, title: str) -> tuple[Figure, dict[str, Axes]]:
+def _make_figure(layout: SliceLayout, title: str) -> tuple[Figure, dict[str, Axes]]:
     """A figure with a row a plane, as high as its slices are if they fill the width."""
-    heights = {plane: WIDTH * size[1] / size[0] for plane in PLANES for size in [cut.size_mm(plane)]}
-    total = TOP + sum(heights.values()) + BOTTOM
-    figure = Figure(figsize=(WIDTH, total), facecolor="white")
+    heights = {
+        plane: FIGURE_WIDTH_INCHES * size[1] / size[0]
+        for plane in PLANES
+        for size in [layout.size_mm(plane)]
+    }
+    total = TITLE_HEIGHT_INCHES + sum(heights.values()) + COLOUR_BAR_HEIGHT_INCHES
+    figure = Figure(figsize=(FIGURE_WIDTH_INCHES, total), facecolor="white")
     figure.text(0.004, 1 - 0.06 / total, title, ha="left", va="top", fontweight="bold", fontsize=10)
-    rows, top = {}, total - TOP
+    rows, top = {}, total - TITLE_HEIGHT_INCHES
     for plane, height in heights.items():
         top -= height
-        rows[plane] = figure.add_axes((0, top / total, 1, height / total), xticks=[], yticks=[], facecolor="black")
+        rows[plane] = figure.add_axes(
+            (0, top / total, 1, height / total), xticks=[], yticks=[], facecolor="black"
+        )
         rows[plane].spines[:].set_visible(False)
     return figure, rows
 
 
-def _placed(cut: Cut, plane: str) -> dict[str, Any]:
+def _imshow_options(layout: SliceLayout, plane: str) -> dict[str, Any]:
     """Pixels as wide and high as the voxels are, never blended."""
-    width, height = cut.size_mm(plane)
+    width, height = layout.size_mm(plane)
     return {
         "extent": (0, width, height, 0),
         "aspect": "auto",
@@ -117,35 +151,58 @@ def _placed(cut: Cut, plane: str) -> dict[str, Any]:
     }
 
 
-def _outline(axes: Axes, cut: Cut, plane: str, inside: Bool[np.ndarray, "x y z"], width: float, colour: str) -> None:
+def _draw_outline(
+    axes: Axes,
+    layout: SliceLayout,
+    plane: str,
+    inside: Bool[np.ndarray, "x y z"],
+    width: float,
+    colour: str,
+) -> None:
     """A line around voxels; nothing where all or none of a row are inside."""
-    row = cut.row(inside, plane).astype(np.float32)
+    row = layout.tile_slices(inside, plane).astype(np.float32)
     if 0 < row.sum() < row.size:
-        size = cut.size_mm(plane)
-        x, y = ((np.arange(n) + 0.5) * length / n for n, length in zip(row.shape[::-1], size, strict=True))
+        size = layout.size_mm(plane)
+        x, y = (
+            (np.arange(n) + 0.5) * length / n
+            for n, length in zip(row.shape[::-1], size, strict=True)
+        )
         axes.contour(x, y, row, levels=[0.5], colors=colour, linewidths=width)
 
 
-def _write_places(axes: Axes, cut: Cut, plane: str, colour: str) -> None:
+def _write_positions(axes: Axes, layout: SliceLayout, plane: str, colour: str) -> None:
     """The slice's place in mm, and the sides of the first one."""
-    width, _ = cut.size_mm(plane)
-    tile = width / len(cut.slices[plane])
-    look: dict[str, Any] = {"color": colour, "fontsize": 6.5, "transform": axes.get_xaxis_transform()}
-    for index, place in enumerate(cut.positions_mm(plane)):
-        axes.text((index + 0.03) * tile, 0.02, f"{'xyz'[PLANES[plane][0]]} {place:.0f}", va="bottom", **look)
-    left, right = SIDES[plane]
+    width, _ = layout.size_mm(plane)
+    tile = width / len(layout.slices[plane])
+    look: dict[str, Any] = {
+        "color": colour,
+        "fontsize": 6.5,
+        "transform": axes.get_xaxis_transform(),
+    }
+    for index, place in enumerate(layout.positions_mm(plane)):
+        axes.text(
+            (index + 0.03) * tile,
+            0.02,
+            f"{'xyz'[PLANES[plane][0]]} {place:.0f}",
+            va="bottom",
+            **look,
+        )
+    left, right = PLANE_SIDES[plane]
     axes.text(0.03 * tile, 0.97, left, va="top", **look)
     axes.text(0.97 * tile, 0.97, right, va="top", ha="right", **look)
 
 
-def _colour_bar(figure: Figure, scale: Scale) -> None:
+def _add_colour_bar(figure: Figure, scale: ColourScale) -> None:
     """Below the slices, with arrows because values beyond the ends get the colour of the ends."""
     height = figure.get_figheight()
     axes = figure.add_axes((0.25, 0.4 / height, 0.5, 0.1 / height))
     bar = figure.colorbar(
-        ScalarMappable(Normalize(scale.low, scale.high), scale.cmap), cax=axes, orientation="horizontal", extend="both"
+        ScalarMappable(Normalize(scale.low, scale.high), scale.cmap),
+        cax=axes,
+        orientation="horizontal",
+        extend="both",
     )
     bar.ax.tick_params(labelsize=7.5, length=2, pad=1.5)
     bar.set_label(scale.label, fontsize=8.5, labelpad=1)
-    if scale.mark is not None:
-        bar.ax.axvline(scale.mark, color=RED, linewidth=2)
+    if scale.contour_level is not None:
+        bar.ax.axvline(scale.contour_level, color=RED, linewidth=2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.phantom.raw_files import write_raw_dwi
-from bids_shresnet.planning.checks.images import ReadJob, read_through
+from bids_shresnet.planning.checks.images import ImageCheckJob, check_image
 from bids_shresnet.scans import Dwi, Scan
 from tests.datasets import spiral
 
@@ -28,7 +28,9 @@ def fibres() -> Dwi:
     return Dwi(data, np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1]), BVALS, bvecs)
 
 
-@pytest.mark.parametrize(("order", "told"), [((0, 1, 2), None), ((1, 0, 2), "swap x and y"), ((0, 1, -2), "flip z")])
+@pytest.mark.parametrize(
+    ("order", "told"), [((0, 1, 2), None), ((1, 0, 2), "swap x and y"), ((0, 1, -2), "flip z")]
+)
 def test_a_wrong_table_is_told_in_the_axes_of_its_own_file(
     tmp_path: Path, order: tuple[int, int, int], told: str | None
 ) -> None:
@@ -37,8 +39,10 @@ def test_a_wrong_table_is_told_in_the_axes_of_its_own_file(
     bvec = tmp_path / "x.bvec"
     rows = np.loadtxt(bvec)[np.abs(order)] * np.where(np.array(order) < 0, -1, 1)[:, None]
     bvec.write_text("\n".join(" ".join(f"{value:.6f}" for value in row) for row in rows))
-    scan = Scan(tmp_path / "x.nii.gz", tmp_path / "x.bval", bvec, {"subject": "x"}, {}, None, (), tmp_path)
-    findings = read_through(ReadJob(scan, fibres=True))
+    scan = Scan(
+        tmp_path / "x.nii.gz", tmp_path / "x.bval", bvec, {"subject": "x"}, {}, None, (), tmp_path
+    )
+    findings = check_image(ImageCheckJob(scan, should_check_bvecs=True))
     assert [(f.severity, f.file) for f in findings] == [("warning", str(bvec))] * (told is not None)
     assert all(f"if you {told} in the b-vectors" in finding.value for finding in findings)
-    assert read_through(ReadJob(scan, fibres=False)) == []
+    assert check_image(ImageCheckJob(scan, should_check_bvecs=False)) == []

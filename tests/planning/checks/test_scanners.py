@@ -14,20 +14,32 @@ PREMIER = GE | {"ManufacturersModelName": "SIGNA Premier"}
 SHARK = {"SoftwareVersions": "syngo MR E11", "InstitutionName": "A", "EchoTime": 0.09}
 
 
-def found(root: Path, sidecars: list[dict[str, Any]], tables: dict[str, Any] | None = None, **flags: Any) -> Inventory:
+def found(
+    root: Path, sidecars: list[dict[str, Any]], tables: dict[str, Any] | None = None, **flags: Any
+) -> Inventory:
     """Inventory of one subject a sidecar, 01, 02, ..."""
-    tree = {f"sub-0{n}/dwi/sub-0{n}_dwi": Series(sidecar=sidecar) for n, sidecar in enumerate(sidecars, 1)}
+    tree = {
+        f"sub-0{n}/dwi/sub-0{n}_dwi": Series(sidecar=sidecar)
+        for n, sidecar in enumerate(sidecars, 1)
+    }
     return find(write_tree(root / "data", tree | (tables or {})), **flags)
 
 
 def doubts(inventory: Inventory) -> dict[str, list[str]]:
-    assert {finding for some in inventory.conflicts.values() for finding in some} <= set(inventory.findings)
-    return {label: [finding.value for finding in some] for label, some in inventory.conflicts.items()}
+    assert {finding for some in inventory.conflicts.values() for finding in some} <= set(
+        inventory.findings
+    )
+    return {
+        label: [finding.value for finding in some] for label, some in inventory.conflicts.items()
+    }
 
 
 def test_a_dataset_without_contradictions_leaves_no_doubts(tmp_path: Path) -> None:
     tables = {
-        "participants.tsv": [["participant_id", "manufacturer", "serial"], ["sub-01", "SIEMENS", "66083.0"]],
+        "participants.tsv": [
+            ["participant_id", "manufacturer", "serial"],
+            ["sub-01", "SIEMENS", "66083.0"],
+        ],
         "README": "sub-01 was scanned on a Siemens Prisma, sub-02 on a GE",
     }
     inventory = found(tmp_path, [PRISMA | SHARK, GE | SHARK], tables)
@@ -45,7 +57,11 @@ def test_one_serial_number_for_two_models_makes_both_doubtful(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("key", "values"),
-    [("InstitutionName", ["A", "a ", "B"]), ("SoftwareVersions", [["E11", "x"], "E12"]), ("EchoTime", [0.09, 0.1])],
+    [
+        ("InstitutionName", ["A", "a ", "B"]),
+        ("SoftwareVersions", [["E11", "x"], "E12"]),
+        ("EchoTime", [0.09, 0.1]),
+    ],
 )
 def test_a_change_inside_one_scanner_is_warned_of_and_leaves_it_one(
     tmp_path: Path, key: str, values: list[Any]
@@ -59,9 +75,12 @@ def test_a_change_inside_one_scanner_is_warned_of_and_leaves_it_one(
 
 
 def test_split_by_makes_a_scanner_of_each_value(tmp_path: Path) -> None:
-    sidecars = [PRISMA | {"SoftwareVersions": version, "EchoTime": 0.09} for version in ("E11", "E12", "E12")]
+    sidecars = [
+        PRISMA | {"SoftwareVersions": version, "EchoTime": 0.09}
+        for version in ("E11", "E12", "E12")
+    ]
     inventory = found(tmp_path, sidecars, split_by=("SoftwareVersions", "EchoTime"))
-    assert {label: len(inventory.scans_on(label)) for label in inventory.scanners} == {
+    assert {label: len(inventory.scanner_scans(label)) for label in inventory.scanners} == {
         "Prisma66083E11009": 1,
         "Prisma66083E12009": 2,
     }
@@ -75,12 +94,14 @@ def test_values_that_would_become_one_label_are_an_error(tmp_path: Path) -> None
     assert "1.23 (1); 12.3 (1)" in finding.value
 
 
-def test_a_key_that_a_scan_lacks_is_an_error_and_one_that_all_lack_missing_input(tmp_path: Path) -> None:
+def test_a_key_that_a_scan_lacks_is_an_error_and_one_that_all_lack_missing_input(
+    tmp_path: Path,
+) -> None:
     sidecars = [PRISMA, PRISMA | {"SoftwareVersions": "E11"}]
     inventory = found(tmp_path, sidecars, split_by=("SoftwareVersions",))
-    assert [(f.severity, "SoftwareVersions" in f.value, "sub-01" in f.file) for f in inventory.findings] == [
-        ("error", True, True)
-    ]
+    assert [
+        (f.severity, "SoftwareVersions" in f.value, "sub-01" in f.file) for f in inventory.findings
+    ] == [("error", True, True)]
     with pytest.raises(InputMissing, match="SoftwareVersion:"):
         find(tmp_path / "data", split_by=("SoftwareVersion",))
 
@@ -88,9 +109,18 @@ def test_a_key_that_a_scan_lacks_is_an_error_and_one_that_all_lack_missing_input
 @pytest.mark.parametrize(
     ("tables", "words"),
     [
-        ({"participants.tsv": [["participant_id", "Vendor"], ["sub-01", "Philips"]]}, ("Philips", "Siemens")),
-        ({"participants.tsv": [["participant_id", "serial_number"], ["01", "35343.0"]]}, ("35343.0", "66083")),
-        ({"sub-01/sub-01_scans.tsv": [["filename", "model"], ["dwi/sub-01_dwi.nii.gz", "Trio"]]}, ("Trio", "Prisma")),
+        (
+            {"participants.tsv": [["participant_id", "Vendor"], ["sub-01", "Philips"]]},
+            ("Philips", "Siemens"),
+        ),
+        (
+            {"participants.tsv": [["participant_id", "serial_number"], ["01", "35343.0"]]},
+            ("35343.0", "66083"),
+        ),
+        (
+            {"sub-01/sub-01_scans.tsv": [["filename", "model"], ["dwi/sub-01_dwi.nii.gz", "Trio"]]},
+            ("Trio", "Prisma"),
+        ),
         ({"README.md": "GE and Siemens\n* sub-01: GE\n"}, ("README.md", "GE")),
     ],
 )

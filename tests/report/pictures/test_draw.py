@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bids_shresnet.config import Config
-from bids_shresnet.harmonization.derive import DeriveJob, derive
-from bids_shresnet.harmonization.harmonize import harmonize, jobs_for
+from bids_shresnet.harmonization.derive import DeriveJob, write_tensor_maps
+from bids_shresnet.harmonization.harmonize import make_harmonize_jobs, write_harmonized_dwi
 from bids_shresnet.io.nifti import read_volume
 from bids_shresnet.io.storage import read_json, write_json
 from bids_shresnet.planning.discover import find_scans
-from bids_shresnet.report.pictures.draw import PictureJob, picture
+from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
 from bids_shresnet.report.pictures.gallery import read_gallery
 from bids_shresnet.scans import Scan
 from tests.models import constant_model
@@ -21,7 +21,9 @@ from tests.models import constant_model
 
 @pytest.fixture(scope="module")
 def scan(phantom: Path) -> Scan:
-    found = find_scans(Config(phantom / "bids", Path("out"), "participant"), identity_required=True).scans
+    found = find_scans(
+        Config(phantom / "bids", Path("out"), "participant"), is_identity_required=True
+    ).scans
     return next(scan for scan in found if scan.subject == "04")
 
 
@@ -29,10 +31,12 @@ def scan(phantom: Path) -> Scan:
 def root(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Output with a scan whose signal is half of S0 in all directions."""
     out = tmp_path_factory.mktemp("out")
-    model = constant_model(out / "models/Prisma", scan.dataset, signals=(0.5,) * 3, source=scan.scanner_label)
-    (job,), _ = jobs_for([scan], [model], Config(scan.dataset, out, "participant"), out)
-    harmonize(job)
-    derive(DeriveJob(scan, out, job.desc))
+    model = constant_model(
+        out / "models/Prisma", scan.dataset, signals=(0.5,) * 3, source=scan.scanner_label
+    )
+    (job,), _ = make_harmonize_jobs([scan], [model], Config(scan.dataset, out, "participant"), out)
+    write_harmonized_dwi(job)
+    write_tensor_maps(DeriveJob(scan, out, job.desc))
     return out
 
 
@@ -40,12 +44,12 @@ def root(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def beside_itself(scan: Scan, root: Path) -> PictureJob:
     """The scan with itself in the target's place."""
     job = PictureJob(scan, scan, root, "harmonized")
-    assert picture(job)
+    assert write_pictures(job)
     return job
 
 
 def numbers(job: PictureJob) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(job.record)
+    found: dict[str, Any] = read_json(job.record_path)
     return found
 
 
@@ -58,10 +62,12 @@ def test_a_scan_agrees_with_itself(beside_itself: PictureJob) -> None:
 
 
 def test_means_of_regions_are_those_of_the_maps(scan: Scan, beside_itself: PictureJob) -> None:
-    maps = {param: read_volume(beside_itself.map("input", param))[0] for param in ("fa", "md")}
-    after = {param: read_volume(beside_itself.map("harmonized", param))[0] for param in ("fa", "md")}
+    maps = {param: read_volume(beside_itself.map_path("input", param))[0] for param in ("fa", "md")}
+    after = {
+        param: read_volume(beside_itself.map_path("harmonized", param))[0] for param in ("fa", "md")
+    }
     mean_fa, mean_md = ((maps[param] + after[param]) / 2 for param in ("fa", "md"))
-    judged = read_volume(beside_itself.map("novelty"))[0] > 0
+    judged = read_volume(beside_itself.map_path("novelty"))[0] > 0
     means = numbers(beside_itself)["Regions"]["Means"]
     tracts = next(row for row in means if row["Region"] == "FA > 0.3")
     where = (mean_fa > 0.3) & (mean_md > 0) & (mean_md < 1.2e-3) & judged
@@ -73,10 +79,12 @@ def test_means_of_regions_are_those_of_the_maps(scan: Scan, beside_itself: Pictu
 def test_pictures_of_what_the_target_measured_are_only_there_where_it_did(
     scan: Scan, root: Path, beside_itself: PictureJob
 ) -> None:
-    labels = {one.title: set(one.pictures) for one in read_gallery(beside_itself.record).panels}
+    labels = {
+        one.title: set(one.pictures) for one in read_gallery(beside_itself.record_path).panels
+    }
     assert labels["Mean diffusivity"] == labels["One DWI volume"] == {"before", "after", "target"}
-    assert picture(PictureJob(scan, None, root, "harmonized"))
-    alone = read_gallery(beside_itself.record)
+    assert write_pictures(PictureJob(scan, None, root, "harmonized"))
+    alone = read_gallery(beside_itself.record_path)
     assert {label for one in alone.panels for label in one.pictures} == {
         *("before", "after", "after \N{MINUS SIGN} before"),
         *("angle", "power", "novelty", "uncertainty"),
@@ -84,32 +92,36 @@ def test_pictures_of_what_the_target_measured_are_only_there_where_it_did(
     assert "no usable scan of the target scanner" in alone.record["Target"]["Missing"]
 
 
-def test_a_target_scan_that_cannot_be_read_is_named_and_hinders_nothing(scan: Scan, root: Path) -> None:
+def test_a_target_scan_that_cannot_be_read_is_named_and_hinders_nothing(
+    scan: Scan, root: Path
+) -> None:
     gone = replace(scan, image=scan.image.with_name("gone.nii.gz"))
     job = PictureJob(scan, gone, root, "harmonized")
-    assert picture(job)
+    assert write_pictures(job)
     assert "gone.nii.gz" in numbers(job)["Target"]["Missing"]
 
 
-def test_a_target_scan_without_the_models_shells_is_another_measurement(scan: Scan, root: Path) -> None:
+def test_a_target_scan_without_the_models_shells_is_another_measurement(
+    scan: Scan, root: Path
+) -> None:
     other = replace(scan, bvals=tuple(2 * b for b in scan.bvals))
     job = PictureJob(scan, other, root, "harmonized")
-    job.record.unlink(missing_ok=True)
-    assert picture(job)
+    job.record_path.unlink(missing_ok=True)
+    assert write_pictures(job)
     assert "another measurement: no shell at b = 1000" in numbers(job)["Target"]["Missing"]
 
 
 def test_figures_are_drawn_again_only_if_something_changed(scan: Scan, root: Path) -> None:
     job = PictureJob(scan, None, root, "harmonized")
-    picture(job)
-    assert not picture(job)
-    (drawn,) = job.record.parent.glob("*_desc-angle_dwi.png")
+    write_pictures(job)
+    assert not write_pictures(job)
+    (drawn,) = job.record_path.parent.glob("*_desc-angle_dwi.png")
     before = drawn.read_bytes()
     drawn.unlink()
-    assert picture(job)
+    assert write_pictures(job)
     assert drawn.read_bytes() == before
     sidecar = root / "sub-04/ses-ge/dwi/sub-04_ses-ge_desc-harmonized_dwi.json"
     record = read_json(sidecar)
     write_json(sidecar, record | {"Digest": {"SHA-256": "another"}})
-    assert picture(job)
+    assert write_pictures(job)
     write_json(sidecar, record)

@@ -18,7 +18,9 @@ def scan() -> Scan:
 
 
 @pytest.mark.parametrize("goal", ["", "ToPrisma"])
-def test_what_is_written_is_read_again_from_names_that_tell_scan_picture_and_target(tmp_path: Path, goal: str) -> None:
+def test_what_is_written_is_read_again_from_names_that_tell_scan_picture_and_target(
+    tmp_path: Path, goal: str
+) -> None:
     made = Panel(
         "images",
         "FA",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_shresnet.planning.checks.series import joined
+from bids_shresnet.planning.checks.dwi_files import merge_findings
 from tests.datasets import PRISMA, Series, write_tree
 from tests.inventories import B0S, ONE, find, heads
 
@@ -29,21 +29,41 @@ def test_what_cannot_be_harmonized_is_left_out_with_its_reason_and_is_no_error(
     tmp_path: Path, tree: dict[str, Any], words: str
 ) -> None:
     inventory = find(write_tree(tmp_path / "data", tree))
-    assert [words in item.reason for item in inventory.left_out] == [True]
+    assert [words in item.reason for item in inventory.excluded] == [True]
     assert inventory.scans == inventory.findings == ()
 
 
 @pytest.mark.parametrize(
     ("extra", "words", "place"),
     [
-        ({f"{ONE}.bval": "0 1000 1000 1000 1000 1000 nan"}, "no finite numbers, in volumes 6", "sub-01_dwi.bval"),
-        ({f"{ONE}.bval": "0 1000 1000 1000 1000 1000 1000 1000"}, "7 b-vectors for 8 b-values", "sub-01_dwi.bvec"),
+        (
+            {f"{ONE}.bval": "0 1000 1000 1000 1000 1000 nan"},
+            "no finite numbers, in volumes 6",
+            "sub-01_dwi.bval",
+        ),
+        (
+            {f"{ONE}.bval": "0 1000 1000 1000 1000 1000 1000 1000"},
+            "7 b-vectors for 8 b-values",
+            "sub-01_dwi.bvec",
+        ),
         ({f"{ONE}.bval": "0 1000"}, "7 b-vectors for 2 b-values", "sub-01_dwi.bvec"),
-        ({f"{ONE}.bvec": "\n".join(["0 0 1 1 1 1 1"] * 3)}, "no direction in the volumes 1", "sub-01_dwi.bvec"),
-        ({f"{ONE}.nii.gz": np.zeros((2, 2, 2, 5), np.int16)}, "5 volumes, but 7 b-values", "sub-01_dwi.nii.gz"),
+        (
+            {f"{ONE}.bvec": "\n".join(["0 0 1 1 1 1 1"] * 3)},
+            "no direction in the volumes 1",
+            "sub-01_dwi.bvec",
+        ),
+        (
+            {f"{ONE}.nii.gz": np.zeros((2, 2, 2, 5), np.int16)},
+            "5 volumes, but 7 b-values",
+            "sub-01_dwi.nii.gz",
+        ),
         ({f"{ONE}.nii.gz": "not an image"}, "cannot be read", "sub-01_dwi.nii.gz"),
         ({f"{ONE}.nii.gz": ""}, "empty", "sub-01_dwi.nii.gz"),
-        ({f"{ONE}.json": {"EchoTime": 1}}, "ManufacturersModelName and DeviceSerialNumber", "sub-01_dwi.nii.gz"),
+        (
+            {f"{ONE}.json": {"EchoTime": 1}},
+            "ManufacturersModelName and DeviceSerialNumber",
+            "sub-01_dwi.nii.gz",
+        ),
     ],
 )
 def test_what_is_wrong_is_an_error_that_names_file_and_value(
@@ -52,13 +72,15 @@ def test_what_is_wrong_is_an_error_that_names_file_and_value(
     inventory = find(write_tree(tmp_path / "data", {ONE: Series(sidecar=PRISMA)} | extra))
     error = next(finding for finding in inventory.findings if words in finding.value)
     assert (error.severity, Path(error.file).name) == ("error", place)
-    kept = [*(scan.image for scan in inventory.scans), *(item.file for item in inventory.left_out)]
-    assert kept == [tmp_path / "data" / f"{ONE}.nii.gz"]  # every image is in one place, whatever is wrong with it
+    kept = [*(scan.image for scan in inventory.scans), *(item.file for item in inventory.excluded)]
+    assert kept == [
+        tmp_path / "data" / f"{ONE}.nii.gz"
+    ]  # every image is in one place, whatever is wrong with it
 
 
 def test_errors_that_many_files_share_are_one_finding(tmp_path: Path) -> None:
     tree = {f"sub-{n:02}/dwi/sub-{n:02}_dwi": Series() for n in range(8)}
-    findings = joined(find(write_tree(tmp_path / "data", tree)).findings)
+    findings = merge_findings(find(write_tree(tmp_path / "data", tree)).findings)
     assert [finding.severity for finding in findings] == ["error", "note"]
     assert all("and 3 more" in finding.file for finding in findings)
 
@@ -68,7 +90,9 @@ def test_bvecs_scaled_by_b_are_a_warning_and_the_scan_is_used(tmp_path: Path) ->
     scale = np.sqrt(np.array(series.bvals) / 1000)[:, None]
     text = "\n".join(" ".join(map(str, axis)) for axis in (series.bvecs * scale).T)
     inventory = find(write_tree(tmp_path / "data", {ONE: series, f"{ONE}.bvec": text}))
-    assert [(f.severity, "0.7071 to 1" in f.value) for f in inventory.findings] == [("warning", True)]
+    assert [(f.severity, "0.7071 to 1" in f.value) for f in inventory.findings] == [
+        ("warning", True)
+    ]
     assert inventory.scans[0].bvals == tuple(series.bvals)
 
 

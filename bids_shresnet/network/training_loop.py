@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from bids_shresnet.errors import ShresnetError
 from bids_shresnet.network.distributed import add_up_gradients, added_up, same_start, share
-from bids_shresnet.network.patches import CHUNK, as_patches
-from bids_shresnet.network.schedules import Annealed, Stage, State, TwoStages
+from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
+from bids_shresnet.network.schedules import AnnealedSchedule, Stage, TrainingState, TwoStageSchedule
 from bids_shresnet.settings import TrainingConfig
 
 
@@ -26,7 +26,7 @@ class Samples:
         Source channels of 3x3x3 neighbours, (voxel, 27, channel).
     signal
         Target's S/S0 in its own directions, (voxel, direction).
-    subject
+    subject_index
         Which matrix a voxel belongs to, (voxel,).
     matrices
         Coefficients -> signal in each subject's target directions, (subject, direction, coefficient); rows of zeros
@@ -35,26 +35,28 @@ class Samples:
 
     patches: Float[Tensor, "v 27 n"]
     signal: Float[Tensor, "v d"]
-    subject: Int[Tensor, " v"]
+    subject_index: Int[Tensor, " v"]
     matrices: Float[Tensor, "s d c"]
 
     def __len__(self) -> int:
-        return len(self.subject)
+        return len(self.subject_index)
 
-    def of(self, rows: Int[Tensor, " n"]) -> Samples:
+    def select(self, rows: Int[Tensor, " n"]) -> Samples:
         """Some of the voxels."""
-        return Samples(self.patches[rows], self.signal[rows], self.subject[rows], self.matrices)
+        return Samples(
+            self.patches[rows], self.signal[rows], self.subject_index[rows], self.matrices
+        )
 
     def batches(self, order: Int[Tensor, " n"], size: int) -> Iterator[Samples]:
         """Pieces of `size` voxels, taken in the given order."""
         for rows in order.split(size):
-            yield self.of(rows)
+            yield self.select(rows)
 
     @property
-    def measurements(self) -> int:
+    def measurement_count(self) -> int:
         """Voxels times their directions, without the rows that fill up."""
         directions = (self.matrices != 0).any(-1).sum(-1)
-        return int(directions[self.subject].sum())
+        return int(directions[self.subject_index].sum())
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,20 @@ class History:
     """All epochs, and the one whose weights were kept."""
 
     epochs: tuple[Epoch, ...]
-    best: int
+    best_epoch: int
 
     @property
     def best_loss(self) -> float:
         """Validation loss of the weights that were kept."""
-        return self.epochs[self.best].validation_loss
+        return self.epochs[self.best_epoch].validation_loss
 
 
-def squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
+def mean_squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
     """Mean squared error of the signal on the target's own directions."""
     device = next(network.parameters()).device
     matrices = samples.matrices.to(device)
-    predicted = network(as_patches(samples.patches.to(device).float()))
-    subject = samples.subject.to(device)
+    predicted = network(rows_to_patches(samples.patches.to(device).float()))
+    subject = samples.subject_index.to(device)
     signal = torch.einsum("vc,vdc->vd", predicted, matrices[subject])
     directions = (matrices != 0).any(-1).sum(-1)  # (subject,), without the rows that fill up
     errors = (signal - samples.signal.to(device).float()).square().sum(1)
@@ -96,35 +98,37 @@ def squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
 def validation_error(network: nn.Module, samples: Samples) -> float:
     """The same over many voxels, without gradients and without dropout."""
     network.eval()
-    pieces = list(torch.arange(len(samples)).split(CHUNK))
+    pieces = list(torch.arange(len(samples)).split(PATCHES_PER_CHUNK))
     with torch.inference_mode():
-        mine = [samples.of(pieces[number]) for number in share(torch.arange(len(pieces))).tolist()]
-        total = sum(squared_error(network, piece).item() * len(piece) for piece in mine)
+        mine = [
+            samples.select(pieces[number]) for number in share(torch.arange(len(pieces))).tolist()
+        ]
+        total = sum(mean_squared_error(network, piece).item() * len(piece) for piece in mine)
     return added_up(total) / len(samples)
 
 
-def fit(
+def fit_network(
     network: nn.Module,
-    draw: Callable[[int], Samples],
+    draw_samples: Callable[[int], Samples],
     validation: Samples,
     config: TrainingConfig,
     *,
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
-    saved: State | None = None,
-    save: Callable[[State], None] = lambda _: None,
+    saved_state: TrainingState | None = None,
+    save_state: Callable[[TrainingState], None] = lambda _: None,
 ) -> History:
     """Train the network in place; it ends with the weights of its best validation epoch.
 
     Parameters
     ----------
-    draw
+    draw_samples
         The voxels of epoch n.
     validation
         Voxels of a subject that is not trained on.
     seed
         Of the order of the voxels, and of dropout.
-    saved
+    saved_state
         What `save` was given last by the same training, which then goes on as if it had never been stopped.
 
     Raises
@@ -132,85 +136,106 @@ def fit(
     ShresnetError
         If no epoch ends with a finite loss.
     """
-    training = Training(network, config, seed)
-    if saved is not None:
-        training.restore(saved)
+    training = TrainingRun(network, config, seed)
+    if saved_state is not None:
+        training.load_state(saved_state)
     for epoch in training.epochs:
         on_epoch(epoch)
     same_start(network)
-    while not training.ended:
+    while not training.has_ended:
         number = len(training.epochs)
-        samples = draw(number)
-        stage = training.schedule.stage(number, len(samples))
-        rate = stage.rate
+        samples = draw_samples(number)
+        stage = training.schedule.begin_epoch(number, len(samples))
+        rate = stage.learning_rate
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
             loss = _train_epoch(network, stage, samples, training.generator)
-        training.end_epoch(Epoch(number, stage.name, rate, loss, validation_error(network, validation)))
-        save(training.state())
+        training.end_epoch(
+            Epoch(number, stage.name, rate, loss, validation_error(network, validation))
+        )
+        save_state(training.state())
         on_epoch(training.epochs[-1])
-    if training.best < 0:
+    if training.best_epoch < 0:
         msg = "training diverged: no epoch had a finite loss; lower the learning rates (--training.*-learning-rate)"
         raise ShresnetError(msg)
     network.load_state_dict(training.best_weights)
-    return History(tuple(training.epochs), training.best)
+    return History(tuple(training.epochs), training.best_epoch)
 
 
-class Training:
+class TrainingRun:
     """A training between two epochs."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig, seed: int) -> None:
         self.network, self.config = network, config
         self.generator = torch.Generator().manual_seed(seed)
-        self.schedule = (Annealed if config.schedule == "annealed" else TwoStages)(network, config)
+        self.schedule = (AnnealedSchedule if config.schedule == "annealed" else TwoStageSchedule)(
+            network, config
+        )
         self.epochs: list[Epoch] = []
-        self.best, self.best_loss, self.best_weights = -1, float("inf"), _copy(network)
+        self.best_epoch, self.best_loss, self.best_weights = (
+            -1,
+            float("inf"),
+            _copy_weights(network),
+        )
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether all epochs are over, or too many since the best one."""
         count = len(self.epochs)
-        return count >= self.config.max_epochs or 0 < count > self.best + self.config.stop_patience
+        return (
+            count >= self.config.max_epochs
+            or 0 < count > self.best_epoch + self.config.stop_patience
+        )
 
     def end_epoch(self, epoch: Epoch) -> None:
         """Note how an epoch went, and keep its weights if they are the best."""
-        self.schedule.end_of_epoch(epoch.epoch, epoch.validation_loss)
+        self.schedule.end_epoch(epoch.epoch, epoch.validation_loss)
         if epoch.validation_loss < self.best_loss:
-            self.best, self.best_loss, self.best_weights = epoch.epoch, epoch.validation_loss, _copy(self.network)
+            self.best_epoch, self.best_loss, self.best_weights = (
+                epoch.epoch,
+                epoch.validation_loss,
+                _copy_weights(self.network),
+            )
         self.epochs.append(epoch)
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """All that the next epoch depends on."""
         return {
             "epochs": [asdict(epoch) for epoch in self.epochs],
-            "best": self.best,
+            "best": self.best_epoch,
             "best_weights": self.best_weights,
             "weights": self.network.state_dict(),
             "generator": self.generator.get_state(),
             "schedule": self.schedule.state(),
         }
 
-    def restore(self, state: State) -> None:
+    def load_state(self, state: TrainingState) -> None:
         """Go back to a state."""
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        self.best = state["best"]
-        self.best_loss = self.epochs[self.best].validation_loss if self.best >= 0 else float("inf")
+        self.best_epoch = state["best"]
+        self.best_loss = (
+            self.epochs[self.best_epoch].validation_loss if self.best_epoch >= 0 else float("inf")
+        )
         self.best_weights = dict(state["best_weights"])
         self.network.load_state_dict(state["weights"])
         self.generator.set_state(state["generator"])
-        self.schedule.restore(state["schedule"])
+        self.schedule.load_state(state["schedule"])
 
 
-def _train_epoch(network: nn.Module, stage: Stage, samples: Samples, generator: torch.Generator) -> float:
+def _train_epoch(
+    network: nn.Module, stage: Stage, samples: Samples, generator: torch.Generator
+) -> float:
     total = 0.0
     network.train()
-    for rows in torch.randperm(len(samples), generator=generator).split(stage.batch):
+    for rows in torch.randperm(len(samples), generator=generator).split(stage.batch_size):
         stage.optimizer.zero_grad()
-        mine = samples.of(share(rows))
+        mine = samples.select(share(rows))
         if len(mine):  # of a last batch there may be less than one voxel for each process
-            loss = squared_error(network, mine)
-            if len(mine) < len(rows):  # weighted, the shares add up to the mean over the whole batch
-                loss = loss * (mine.measurements / samples.of(rows).measurements)
+            loss = mean_squared_error(network, mine)
+            if len(mine) < len(
+                rows
+            ):  # weighted, the shares add up to the mean over the whole batch
+                loss = loss * (mine.measurement_count / samples.select(rows).measurement_count)
             loss.backward()
             total += loss.item() * len(rows)
         add_up_gradients(network)
@@ -219,5 +244,5 @@ def _train_epoch(network: nn.Module, stage: Stage, samples: Samples, generator: 
     return added_up(total) / len(samples)
 
 
-def _copy(network: nn.Module) -> dict[str, Tensor]:
+def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}

@@ -8,7 +8,7 @@ from typing import NoReturn
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 
 
-def require(path: Path) -> None:
+def require_file(path: Path) -> None:
     """Make sure that a file is there.
 
     Raises
@@ -24,7 +24,7 @@ def require(path: Path) -> None:
         raise InputMissing(msg)
 
 
-def refuse(path: Path, value: str, remedy: str) -> NoReturn:
+def raise_bad_input(path: Path, value: str, remedy: str) -> NoReturn:
     """Say what is wrong with a file's content.
 
     Raises

@@ -10,15 +10,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bids_shresnet.errors import ShresnetError
-from bids_shresnet.network import training as fitting
+from bids_shresnet.network import training_loop
 from bids_shresnet.network.checkpoint import read_state, state_to_bytes
-from bids_shresnet.network.schedules import State
-from bids_shresnet.network.shresnet import Architecture, SHResNet, build
-from bids_shresnet.network.training import Epoch, Samples, fit, squared_error, validation_error
+from bids_shresnet.network.schedules import TrainingState
+from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
+from bids_shresnet.network.training_loop import (
+    Epoch,
+    Samples,
+    fit_network,
+    mean_squared_error,
+    validation_error,
+)
 from bids_shresnet.settings import TrainingConfig
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=6)
-CHANNELS = SMALL.channels
+CHANNELS = SMALL.output_channels
 PLAIN_SGD = TrainingConfig(schedule="two-stage", sgd_momentum=0.0)
 
 
@@ -32,7 +38,9 @@ def samples(voxels: int, *, directions: tuple[int, ...] = (8,), seed: int = 0) -
         matrices[number, :count] = torch.randn(count, CHANNELS, generator=generator)
         mine = subject == number
         signal[mine, :count] = torch.rand(int(mine.sum()), count, generator=generator)
-    patches = torch.randn(voxels, 27, CHANNELS + 1, generator=generator).half()  # the last is the contrast
+    patches = torch.randn(
+        voxels, 27, CHANNELS + 1, generator=generator
+    ).half()  # the last is the contrast
     return Samples(patches, signal.half(), subject, matrices)
 
 
@@ -51,7 +59,12 @@ def one(value: float) -> Samples:
     """A voxel whose signal in its only direction is the value, seen by coefficient 0 alone."""
     matrix = torch.zeros(1, 1, CHANNELS)
     matrix[0, 0, 0] = 1
-    return Samples(torch.zeros(1, 27, CHANNELS), torch.full((1, 1), value), torch.zeros(1, dtype=torch.long), matrix)
+    return Samples(
+        torch.zeros(1, 27, CHANNELS),
+        torch.full((1, 1), value),
+        torch.zeros(1, dtype=torch.long),
+        matrix,
+    )
 
 
 def blind() -> Samples:
@@ -62,53 +75,67 @@ def blind() -> Samples:
 
 
 def test_the_loss_is_the_mean_over_the_directions_a_subject_has() -> None:
-    data, network = samples(40, directions=(8, 3, 5)), build(SMALL, seed=0)
-    predicted = network(data.patches.float().reshape(-1, 3, 3, 3, CHANNELS + 1).permute(0, 4, 1, 2, 3))
+    data, network = samples(40, directions=(8, 3, 5)), build_shresnet(SMALL, seed=0)
+    predicted = network(
+        data.patches.float().reshape(-1, 3, 3, 3, CHANNELS + 1).permute(0, 4, 1, 2, 3)
+    )
     errors = []
-    for voxel, number in enumerate(data.subject.tolist()):
+    for voxel, number in enumerate(data.subject_index.tolist()):
         for direction in range((8, 3, 5)[number]):
             signal = (data.matrices[number, direction] * predicted[voxel]).sum()
             errors.append((signal - data.signal[voxel, direction].float()).item() ** 2)
-    assert squared_error(network, data).item() == pytest.approx(sum(errors) / len(errors), rel=1e-5)
+    assert mean_squared_error(network, data).item() == pytest.approx(
+        sum(errors) / len(errors), rel=1e-5
+    )
 
 
 def test_rows_that_fill_up_cost_nothing() -> None:
-    data, network = samples(20, directions=(4, 6)), build(SMALL, seed=0)
+    data, network = samples(20, directions=(4, 6)), build_shresnet(SMALL, seed=0)
     wider = replace(
-        data, signal=nn.functional.pad(data.signal, (0, 5)), matrices=nn.functional.pad(data.matrices, (0, 0, 0, 5))
+        data,
+        signal=nn.functional.pad(data.signal, (0, 5)),
+        matrices=nn.functional.pad(data.matrices, (0, 0, 0, 5)),
     )
-    torch.testing.assert_close(squared_error(network, wider), squared_error(network, data))
+    torch.testing.assert_close(
+        mean_squared_error(network, wider), mean_squared_error(network, data)
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])
-def test_the_validation_error_is_the_loss_wherever_chunks_end(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "CHUNK", chunk)
-    data, network = samples(30), build(SMALL, seed=0)
-    assert validation_error(network, data) == pytest.approx(squared_error(network, data).item(), rel=1e-5)
+def test_the_validation_error_is_the_loss_wherever_chunks_end(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_loop, "PATCHES_PER_CHUNK", chunk)
+    data, network = samples(30), build_shresnet(SMALL, seed=0)
+    assert validation_error(network, data) == pytest.approx(
+        mean_squared_error(network, data).item(), rel=1e-5
+    )
 
 
 def test_batches_are_all_rows_once_in_the_given_order() -> None:
     data, order = samples(10), torch.randperm(10, generator=torch.Generator().manual_seed(1))
     pieces = list(data.batches(order, 4))
     assert [len(piece) for piece in pieces] == [4, 4, 2]
-    for name in ("patches", "signal", "subject"):
+    for name in ("patches", "signal", "subject_index"):
         found = torch.cat([getattr(piece, name) for piece in pieces])
         assert torch.equal(found, getattr(data, name)[order])
 
 
 def test_one_batch_can_be_learnt_by_heart() -> None:
-    data, network = samples(8, directions=(6,)), build(SMALL, seed=0)
+    data, network = samples(8, directions=(6,)), build_shresnet(SMALL, seed=0)
     before = validation_error(network, data)
     config = TrainingConfig(max_epochs=300, stop_patience=300, adam_learning_rate=3e-3)
-    history = fit(network, lambda _: data, data, config, seed=0)
+    history = fit_network(network, lambda _: data, data, config, seed=0)
     assert validation_error(network, data) < 0.05 * before
     assert validation_error(network, data) == pytest.approx(history.best_loss)
 
 
 def trained(seed: int, schedule: str) -> SHResNet:
-    data, network = samples(60), build(SMALL, seed=0)
-    config = TrainingConfig(schedule=schedule, max_epochs=3, adam_epochs=2, adam_batch=16, sgd_batch=16)
-    fit(network, lambda _: data, samples(10, seed=1), config, seed=seed)
+    data, network = samples(60), build_shresnet(SMALL, seed=0)
+    config = TrainingConfig(
+        schedule=schedule, max_epochs=3, adam_epochs=2, adam_batch=16, sgd_batch=16
+    )
+    fit_network(network, lambda _: data, samples(10, seed=1), config, seed=seed)
     return network
 
 
@@ -120,24 +147,36 @@ def test_the_seed_decides_the_trained_weights(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["annealed", "two-stage"])
-def test_a_training_that_was_stopped_after_any_epoch_ends_as_if_it_had_not(schedule: str, tmp_path: Path) -> None:
-    config = TrainingConfig(schedule=schedule, max_epochs=5, adam_epochs=2, adam_batch=16, sgd_batch=16)
-    whole, states, drawn = build(SMALL, seed=0), [], []
+def test_a_training_that_was_stopped_after_any_epoch_ends_as_if_it_had_not(
+    schedule: str, tmp_path: Path
+) -> None:
+    config = TrainingConfig(
+        schedule=schedule, max_epochs=5, adam_epochs=2, adam_batch=16, sgd_batch=16
+    )
+    whole, states, drawn = build_shresnet(SMALL, seed=0), [], []
 
     def draw(number: int) -> Samples:
         drawn.append(number)
         return samples(60, seed=number)
 
-    def keep(state: State) -> None:
-        states.append(state_to_bytes(state, "inputs"))  # at once: training goes on with the same tensors
+    def keep(state: TrainingState) -> None:
+        states.append(
+            state_to_bytes(state, "inputs")
+        )  # at once: training goes on with the same tensors
 
-    history = fit(whole, draw, samples(10, seed=9), config, seed=5, save=keep)
+    history = fit_network(whole, draw, samples(10, seed=9), config, seed=5, save_state=keep)
     assert len(states) == 5
     for content in states:
         (tmp_path / "state").write_bytes(content)
-        saved, again = read_state(str(tmp_path / "state"), "inputs"), build(SMALL, seed=1)
-        assert fit(again, draw, samples(10, seed=9), config, seed=5, saved=saved) == history
-        assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+        saved, again = read_state(str(tmp_path / "state"), "inputs"), build_shresnet(SMALL, seed=1)
+        assert (
+            fit_network(again, draw, samples(10, seed=9), config, seed=5, saved_state=saved)
+            == history
+        )
+        assert all(
+            torch.equal(value, again.state_dict()[name])
+            for name, value in whole.state_dict().items()
+        )
     assert drawn == [0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4]  # no epoch is done again
     assert read_state(str(tmp_path / "state"), "other inputs") is None
 
@@ -153,8 +192,8 @@ def test_without_progress_the_paper_schedule_runs_its_course() -> None:
         adam_learning_rate=0.5,
         sgd_learning_rate=2.0,
     )
-    history = fit(Constant(), lambda _: blind(), blind(), config, seed=0)
-    assert history.best == 0
+    history = fit_network(Constant(), lambda _: blind(), blind(), config, seed=0)
+    assert history.best_epoch == 0
     assert [epoch.epoch for epoch in history.epochs] == list(range(13))
     assert [epoch.stage for epoch in history.epochs] == ["adam"] * 5 + ["sgd"] * 8
     rates = [epoch.learning_rate for epoch in history.epochs]
@@ -165,11 +204,11 @@ def test_without_progress_the_paper_schedule_runs_its_course() -> None:
 @pytest.mark.parametrize(("limit", "expected"), [(1, 1), (3, 3), (50, 50)])
 def test_with_progress_every_epoch_training_ends_at_the_last(limit: int, expected: int) -> None:
     config = replace(PLAIN_SGD, max_epochs=limit, adam_epochs=2, sgd_learning_rate=0.01)
-    history = fit(Constant(), lambda _: one(1.0), one(1.0), config, seed=0)
+    history = fit_network(Constant(), lambda _: one(1.0), one(1.0), config, seed=0)
     losses = [epoch.validation_loss for epoch in history.epochs]
     assert losses == sorted(losses, reverse=True)
     assert len(history.epochs) == expected
-    assert history.best == expected - 1
+    assert history.best_epoch == expected - 1
     assert {epoch.learning_rate for epoch in history.epochs[2:]} <= {0.01}
 
 
@@ -186,15 +225,20 @@ def test_the_annealed_step_rises_for_a_tenth_and_falls_to_next_to_nothing_along_
             super().step(*arguments)
 
     network, data = Constant(), samples(voxels)
-    config = TrainingConfig(max_epochs=epochs, adam_batch=batch, adam_learning_rate=0.04, stop_patience=99)
+    config = TrainingConfig(
+        max_epochs=epochs, adam_batch=batch, adam_learning_rate=0.04, stop_patience=99
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim, "Adam", Watching)
-        history = fit(network, lambda _: data, samples(4), config, seed=0)
+        history = fit_network(network, lambda _: data, samples(4), config, seed=0)
     steps = epochs * -(-voxels // batch)
     turn = 0.1 * steps - 1
     number, lowest, highest = np.arange(steps), 0.04 / 25, 0.04
     up = lowest + (highest - lowest) * (1 - np.cos(np.pi * number / max(turn, 1))) / 2
-    down = highest + (lowest / 1e4 - highest) * (1 - np.cos(np.pi * (number - turn) / (steps - 1 - turn))) / 2
+    down = (
+        highest
+        + (lowest / 1e4 - highest) * (1 - np.cos(np.pi * (number - turn) / (steps - 1 - turn))) / 2
+    )
     np.testing.assert_allclose(used, np.where(number <= turn, up, down), rtol=1e-3, atol=1e-8)
     assert {epoch.stage for epoch in history.epochs} == {"adam"}
     assert [epoch.learning_rate for epoch in history.epochs] == used[:: steps // epochs]
@@ -212,15 +256,17 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     def watch(epoch: Epoch) -> None:
         seen.append(((network.value[0].item() - 0.3) ** 2, network.value[0].item()))
 
-    config = replace(PLAIN_SGD, max_epochs=40, adam_epochs=0, sgd_learning_rate=0.05, stop_patience=6)
-    history = fit(network, drifting(1.0), one(0.3), config, seed=0, on_epoch=watch)
+    config = replace(
+        PLAIN_SGD, max_epochs=40, adam_epochs=0, sgd_learning_rate=0.05, stop_patience=6
+    )
+    history = fit_network(network, drifting(1.0), one(0.3), config, seed=0, on_epoch=watch)
     losses = [loss for loss, _ in seen]
     assert [epoch.validation_loss for epoch in history.epochs] == pytest.approx(losses)
-    assert 0 < history.best < len(losses) - 1
-    assert history.best == losses.index(min(losses))
-    assert network.value[0].item() == seen[history.best][1]
+    assert 0 < history.best_epoch < len(losses) - 1
+    assert history.best_epoch == losses.index(min(losses))
+    assert network.value[0].item() == seen[history.best_epoch][1]
     assert history.best_loss == pytest.approx(min(losses))
-    assert len(history.epochs) == history.best + 1 + 6
+    assert len(history.epochs) == history.best_epoch + 1 + 6
 
 
 def test_each_epoch_draws_its_own_voxels() -> None:
@@ -230,7 +276,7 @@ def test_each_epoch_draws_its_own_voxels() -> None:
         drawn.append(epoch)
         return one(1.0)
 
-    fit(Constant(), draw, one(1.0), TrainingConfig(max_epochs=4), seed=0)
+    fit_network(Constant(), draw, one(1.0), TrainingConfig(max_epochs=4), seed=0)
     assert drawn == [0, 1, 2, 3]
 
 
@@ -245,7 +291,9 @@ def test_every_voxel_of_a_draw_is_used_once_an_epoch() -> None:
 
     data = samples(50)
     data = replace(data, patches=torch.arange(50.0)[:, None, None].expand(50, 27, CHANNELS + 1))
-    fit(Watching(), lambda _: data, samples(4), TrainingConfig(max_epochs=2, adam_batch=20), seed=0)
+    fit_network(
+        Watching(), lambda _: data, samples(4), TrainingConfig(max_epochs=2, adam_batch=20), seed=0
+    )
     assert [len(batch) for batch in batches] == [20, 20, 10] * 2
     epochs = torch.cat(batches[:3]), torch.cat(batches[3:])
     assert all(torch.equal(epoch.sort().values, torch.arange(50)) for epoch in epochs)
@@ -254,4 +302,6 @@ def test_every_voxel_of_a_draw_is_used_once_an_epoch() -> None:
 
 def test_training_that_diverges_is_an_error_that_names_the_remedy() -> None:
     with pytest.raises(ShresnetError, match="learning rates"):
-        fit(Constant(), lambda _: one(1.0), one(float("nan")), TrainingConfig(max_epochs=2), seed=0)
+        fit_network(
+            Constant(), lambda _: one(1.0), one(float("nan")), TrainingConfig(max_epochs=2), seed=0
+        )

@@ -5,9 +5,16 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix
-from bids_shresnet.diffusion.tensors import relative_tensor
-from bids_shresnet.evaluation.comparison import DRAWS, angle, angular_correlation, as_measured, look, nmse
-from bids_shresnet.pairs import Matched
+from bids_shresnet.diffusion.tensors import fit_relative_tensor
+from bids_shresnet.evaluation.quantities import (
+    NOISE_DRAWS,
+    add_measurement_noise,
+    angular_correlation,
+    mean_angle,
+    nmse,
+    quantities_from_coefficients,
+)
+from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import sphere, turn
 
@@ -18,15 +25,15 @@ DIFFUSIVITIES = np.array([1.0e-3, 0.6e-3, 0.5e-3])  # mm2/s, so little that orde
 NEARLY_ALIKE = np.array([0.75e-3, 0.7e-3, 0.68e-3])
 
 
-def target(voxels: int, *, sigma: float = 0.0) -> Matched:
+def target(voxels: int, *, sigma: float = 0.0) -> MatchedVoxels:
     bvals = np.repeat([shell.bvalue for shell in SHELLS], [len(table) for table in TABLES])
-    return Matched(
+    return MatchedVoxels(
         patches=np.zeros((voxels, 27, 31), np.float16),
         signal=np.zeros((voxels, len(bvals)), np.float16),
         bvals=bvals,
         bvecs=np.concatenate(TABLES),
-        matrix=evaluation_matrix(TABLES, SHELLS).astype(np.float32),
-        noise=np.full(voxels, sigma**2, np.float32),
+        sh_matrix=evaluation_matrix(TABLES, SHELLS).astype(np.float32),
+        noise_variance=np.full(voxels, sigma**2, np.float32),
         points=np.zeros((voxels, 3), np.float32),
         tissue=np.ones(voxels, np.uint8),
     )
@@ -38,7 +45,8 @@ def tensor_coefficients(
     """Harmonics of the signal of one tensor at both b-values."""
     tensor, dense = AXES.T @ np.diag(diffusivities) @ AXES, sphere(200)
     parts = [
-        np.linalg.pinv(basis(dense, 4)) @ np.exp(-shell.bvalue * np.einsum("ni,ij,nj->n", dense, tensor, dense))
+        np.linalg.pinv(basis(dense, 4))
+        @ np.exp(-shell.bvalue * np.einsum("ni,ij,nj->n", dense, tensor, dense))
         for shell in SHELLS
     ]
     return np.tile(np.concatenate(parts).astype(np.float32), (voxels, 1))
@@ -59,11 +67,11 @@ def test_angle_is_that_between_axes_which_have_no_sign(degrees: float, sign: int
     across = np.cross(one, [0.3, 0.5, 0.8])
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     other = sign * (np.cos(np.radians(degrees)) * one + np.sin(np.radians(degrees)) * across)
-    assert angle(one, other) == pytest.approx(degrees, abs=1e-4)
+    assert mean_angle(one, other) == pytest.approx(degrees, abs=1e-4)
 
 
 def test_angle_is_the_mean_over_the_voxels() -> None:
-    assert angle(np.eye(3)[[0, 0]], np.eye(3)[[0, 1]]) == pytest.approx(45)
+    assert mean_angle(np.eye(3)[[0, 0]], np.eye(3)[[0, 1]]) == pytest.approx(45)
 
 
 def test_angular_correlation_is_that_of_the_signals_over_the_whole_sphere() -> None:
@@ -76,7 +84,9 @@ def test_angular_correlation_is_that_of_the_signals_over_the_whole_sphere() -> N
     assert angular_correlation(one, other) == pytest.approx(np.mean(expected), abs=2e-3)
 
 
-def test_angular_correlation_of_a_signal_with_itself_is_1_whatever_its_size_and_with_nothing_0() -> None:
+def test_angular_correlation_of_a_signal_with_itself_is_1_whatever_its_size_and_with_nothing_0() -> (
+    None
+):
     one = np.random.default_rng(0).standard_normal((5, 14))
     assert angular_correlation(one, 3 * one) == pytest.approx(1)
     assert angular_correlation(one, -one) == pytest.approx(-1)
@@ -84,30 +94,33 @@ def test_angular_correlation_of_a_signal_with_itself_is_1_whatever_its_size_and_
 
 
 def test_a_tensors_harmonics_look_like_the_tensor_in_the_targets_directions() -> None:
-    looks = look(tensor_coefficients(3), target(3))
+    looks = quantities_from_coefficients(tensor_coefficients(3), target(3))
     mean = DIFFUSIVITIES.mean()
     fa = np.sqrt(1.5 * np.square(DIFFUSIVITIES - mean).sum() / np.square(DIFFUSIVITIES).sum())
     np.testing.assert_allclose(looks.tensor.md, mean, rtol=0.01)
     np.testing.assert_allclose(looks.tensor.fa, fa, rtol=0.01)
     np.testing.assert_allclose(np.abs(looks.tensor.direction @ AXES[0]), 1, atol=1e-3)
-    quantities = looks.quantities()
+    quantities = looks.to_dict()
     assert list(quantities) == ["signal", "FA", "MD"]
     np.testing.assert_array_equal(quantities["FA"], looks.tensor.fa)
 
 
 def test_a_signal_beyond_what_diffusion_can_do_is_clipped() -> None:
-    looks = look(10 * tensor_coefficients(2), target(2))
+    looks = quantities_from_coefficients(10 * tensor_coefficients(2), target(2))
     assert looks.signal.max() == 1
-    assert look(-tensor_coefficients(2), target(2)).signal.max() == 0
+    assert quantities_from_coefficients(-tensor_coefficients(2), target(2)).signal.max() == 0
 
 
 def test_fa_is_raised_as_much_as_noise_raises_what_is_measured() -> None:
     """Simulated measurements with Rician noise, one a voxel, against the prediction as it would be measured."""
-    plain, sigma = look(tensor_coefficients(3000, NEARLY_ALIKE), target(3000)), 0.04
-    found = as_measured(plain, target(3000, sigma=sigma), seed=0)
+    plain, sigma = (
+        quantities_from_coefficients(tensor_coefficients(3000, NEARLY_ALIKE), target(3000)),
+        0.04,
+    )
+    found = add_measurement_noise(plain, target(3000, sigma=sigma), seed=0)
     real, imaginary = sigma * np.random.default_rng(9).standard_normal((2, *plain.signal.shape))
     noisy = np.sqrt((plain.signal + real) ** 2 + imaginary**2)
-    measured = relative_tensor(noisy, target(1).bvals, target(1).bvecs)
+    measured = fit_relative_tensor(noisy, target(1).bvals, target(1).bvecs)
     assert measured.fa.mean() > 1.3 * plain.tensor.fa.mean()
     assert found.tensor.fa.mean() == pytest.approx(measured.fa.mean(), rel=0.01)
     assert found.tensor.md.mean() == pytest.approx(measured.md.mean(), rel=0.01)
@@ -115,31 +128,39 @@ def test_fa_is_raised_as_much_as_noise_raises_what_is_measured() -> None:
 
 def test_a_voxel_is_less_noisy_than_one_measurement_of_it() -> None:
     """FA and MD are means over several draws."""
-    plain, matched = look(tensor_coefficients(3000), target(3000)), target(3000, sigma=0.04)
-    found = as_measured(plain, matched, seed=0).tensor.fa
-    once = relative_tensor(
-        plain.signal + 0.04 * np.random.default_rng(9).standard_normal(plain.signal.shape), matched.bvals, matched.bvecs
+    plain, matched = (
+        quantities_from_coefficients(tensor_coefficients(3000), target(3000)),
+        target(3000, sigma=0.04),
     )
-    assert found.std() == pytest.approx(once.fa.std() / np.sqrt(DRAWS), rel=0.1)
+    found = add_measurement_noise(plain, matched, seed=0).tensor.fa
+    once = fit_relative_tensor(
+        plain.signal + 0.04 * np.random.default_rng(9).standard_normal(plain.signal.shape),
+        matched.bvals,
+        matched.bvecs,
+    )
+    assert found.std() == pytest.approx(once.fa.std() / np.sqrt(NOISE_DRAWS), rel=0.1)
 
 
 def test_signal_and_direction_stay_those_of_the_prediction() -> None:
-    plain = look(tensor_coefficients(4), target(4))
-    found = as_measured(plain, target(4, sigma=0.05), seed=1)
+    plain = quantities_from_coefficients(tensor_coefficients(4), target(4))
+    found = add_measurement_noise(plain, target(4, sigma=0.05), seed=1)
     np.testing.assert_array_equal(found.signal, plain.signal)
     np.testing.assert_array_equal(found.tensor.direction, plain.tensor.direction)
 
 
 def test_noise_of_a_seed_is_always_the_same() -> None:
-    plain = look(tensor_coefficients(4), target(4))
-    one, same, other = (as_measured(plain, target(4, sigma=0.05), seed=seed).tensor.fa for seed in (1, 1, 2))
+    plain = quantities_from_coefficients(tensor_coefficients(4), target(4))
+    one, same, other = (
+        add_measurement_noise(plain, target(4, sigma=0.05), seed=seed).tensor.fa
+        for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("sigma", [0.0, float("nan")], ids=["none", "not known"])
 def test_where_there_is_no_noise_or_none_is_known_a_prediction_looks_as_it_is(sigma: float) -> None:
-    plain = look(tensor_coefficients(4), target(4))
-    found = as_measured(plain, target(4, sigma=sigma), seed=1)
+    plain = quantities_from_coefficients(tensor_coefficients(4), target(4))
+    found = add_measurement_noise(plain, target(4, sigma=sigma), seed=1)
     np.testing.assert_allclose(found.tensor.fa, plain.tensor.fa, rtol=1e-5)
     np.testing.assert_allclose(found.tensor.md, plain.tensor.md, rtol=1e-5)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_shresnet.io.arrays import read_array_record
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
+from bids_shresnet.scans import Shell, ShImage
+from bids_shresnet.training.travelling_subjects import (
+    open_travelling_subject,
+    write_travelling_subject,
+)
+from tests.datasets import AFFINE, spiral
+
+SHELLS = (Shell(1000.0, 2), Shell(2000.0, 4))
+
+
+@pytest.fixture
+def subject() -> TravellingSubject:
+    """Every array has its own numbers."""
+    rng = np.random.default_rng(0)
+    mask = rng.uniform(size=(3, 4, 5)) > 0.5
+    coefficients, contrast = (
+        rng.standard_normal((*mask.shape, *n)).astype(np.float32) for n in ((21,), ())
+    )
+    matched = MatchedVoxels(
+        patches=rng.standard_normal((7, 27, 22)).astype(np.float16),
+        signal=rng.random((7, 9)).astype(np.float16),
+        bvals=np.array([1000.0] * 4 + [2000.0] * 5),
+        bvecs=spiral(9),
+        sh_matrix=rng.standard_normal((9, 21)).astype(np.float32),
+        noise_variance=rng.random(7).astype(np.float32),
+        points=rng.standard_normal((7, 3)).astype(np.float32),
+        tissue=rng.integers(0, 4, 7).astype(np.uint8),
+    )
+    plain = UnharmonizedData(
+        source_coefficients=rng.standard_normal((7, 21)).astype(np.float32),
+        source_maps=rng.random((*mask.shape, 2)).astype(np.float32),
+        target_maps=rng.random((7, 2)).astype(np.float32),
+    )
+    missing = replace(
+        matched,
+        signal=rng.random((7, 6)).astype(np.float16),
+        bvals=np.full(6, 3000.0),
+        bvecs=spiral(6),
+        sh_matrix=rng.standard_normal((6, 6)).astype(np.float32),
+    )
+    return TravellingSubject(
+        ShImage(coefficients, mask, AFFINE, SHELLS, contrast), matched, plain, missing
+    )
+
+
+def test_a_subject_without_missing_shells_comes_back_without(
+    subject: TravellingSubject, tmp_path: Path
+) -> None:
+    write_travelling_subject(tmp_path, replace(subject, missing_shells=None), {})
+    assert open_travelling_subject(tmp_path, SHELLS).missing_shells is None
+
+
+def test_a_subject_comes_back_to_the_last_bit(subject: TravellingSubject, tmp_path: Path) -> None:
+    write_travelling_subject(tmp_path, subject, {"inputs": "abc"})
+    found = open_travelling_subject(tmp_path, SHELLS)
+    assert found.source.shells == SHELLS
+    for part in fields(TravellingSubject):
+        before, after = getattr(subject, part.name), getattr(found, part.name)
+        for field in fields(before):
+            if field.name != "shells":
+                np.testing.assert_array_equal(
+                    getattr(after, field.name), getattr(before, field.name), strict=True
+                )
+    assert read_array_record(tmp_path) == {"inputs": "abc"}
+
+
+def test_arrays_stay_on_disk_and_cannot_be_written_to(
+    subject: TravellingSubject, tmp_path: Path
+) -> None:
+    write_travelling_subject(tmp_path, subject, {})
+    found = open_travelling_subject(tmp_path, SHELLS)
+    for array in (found.matched.patches, found.source.coefficients, found.unharmonized.source_maps):
+        assert isinstance(array, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
