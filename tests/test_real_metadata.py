@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bids_shresnet.cli.app import main
+from tests.real_data import TEST_DATA, needs_test_data
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+ARCHIVES = ("on-harmony-metadata.tar.gz", "thp-metadata.tar.gz")
 ON_HARMONY = {  # subjects on each scanner, as the study's README says
     "Achieva17057": 20,
     "Ingenia71459": 20,
@@ -27,14 +28,14 @@ PHASE_B = {"SIGNAPremier00000000269MRS04", "SIGNAPremier00000070328MRS06"}  # wi
 SITES = ["CCF", "DART", "IOWA", "JHU", "MGH", "UCI", "UMN", "UW"]
 SITE = "ses-THP([0-9]{4}|BALL)(?P<scanner>[A-Z]+)[0-9]"
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"there is no {DATA}")
+pytestmark = needs_test_data(*ARCHIVES)
 
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies")
-    for name in ("on-harmony", "thp"):
-        with tarfile.open(DATA / f"{name}-metadata.tar.gz") as archive:
+    for name in ARCHIVES:
+        with tarfile.open(TEST_DATA / name) as archive:
             archive.extractall(folder, filter="data")
     return folder
 

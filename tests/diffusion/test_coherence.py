@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -18,10 +17,11 @@ from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.fsl import to_fsl
 from bids_shresnet.scans import Scan
 from tests.diffusion.heads import series, sphere
+from tests.real_data import TEST_DATA, needs_test_data
 
 SIZE = 32
 OTHERS = reorientations()[1:]
-REAL = Path(__file__).parents[3] / "shared/data/real-dwi"
+REAL = TEST_DATA / "real-dwi"
 
 
 def fibres(voxel_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Tracts:
@@ -97,7 +97,7 @@ def test_tensors_fitted_to_a_misread_table_point_where_turning_the_right_ones_wo
         assert abs(seen @ reading.matrix.T @ along) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the scans of real heads are not here")
+@needs_test_data("real-dwi")
 @pytest.mark.parametrize("subject", ["vuiis", "uih1"])
 def test_every_misread_table_of_a_real_head_is_told_and_its_own_is_not_suspected(
     subject: str,
