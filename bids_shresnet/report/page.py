@@ -9,9 +9,8 @@ from base64 import b64encode
 from math import isnan
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from bids_shresnet.io.storage import NOT_AVAILABLE
+from bids_shresnet.io.templates import template_environment
 from bids_shresnet.report.style import method_label
 
 MINUS = "\N{MINUS SIGN}"
@@ -19,13 +18,7 @@ MINUS = "\N{MINUS SIGN}"
 
 def render_page(template: str, **context: Any) -> str:
     """Return a page; every name the template uses must be among the facts."""
-    environment = Environment(
-        loader=PackageLoader("bids_shresnet", "report/templates"),
-        autoescape=True,  # for every name: templates do not end in .html, by which jinja2 would decide
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("report/templates", is_html=True)
     environment.filters |= {
         "label": method_label,
         "percent": format_percent,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_shresnet.io.storage import read_json, read_tsv, write_text
 from bids_shresnet.outputs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
-from bids_shresnet.report.methods_text import CITATION_STEM
+from bids_shresnet.report.methods_text import read_methods_text
 from bids_shresnet.report.pictures.gallery import is_drawn, read_gallery
 from bids_shresnet.report.subject_page import ScanReport, SubjectReport, render_subject_report
 
@@ -44,7 +44,6 @@ def write_subject_reports(root: Path, subjects: Collection[str]) -> None:
 
 def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectReport:
     """All that the page says, from the files of the subject and of the last run that worked on it."""
-    methods = root / "logs" / f"{CITATION_STEM}.md"
     return SubjectReport(
         subject=subject,
         scans=tuple(
@@ -52,7 +51,7 @@ def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectRepo
             for path in sorted((root / f"sub-{subject}").glob(HARMONIZED_SIDECAR_GLOB))
         ),
         run=run,
-        methods_text=methods.read_text(encoding="utf-8") if methods.exists() else "",
+        methods_text=read_methods_text(root),
         has_group_report=(root / "group.html").exists(),
     )
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -17,13 +17,18 @@ from bids_shresnet.report.methods_text import (
     compose_methods_text,
     select_references,
 )
-from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, NetworkConfig, TrainingConfig
+from bids_shresnet.settings import (
+    NO_HARMONIZATION,
+    PAPER_NETWORK,
+    PAPER_TRAINING,
+    NetworkConfig,
+    TrainingConfig,
+)
 from bids_shresnet.version import __version__
 from tests.models import SUBJECTS, constant_model
 
-NUMBER = re.compile(
-    r"(?<![\w.@-])\d+(?:\.\d+)*(?:e-\d+)?"
-)  # p-values and versions too; not those inside of a word
+# P-values and versions too, but not digits inside a word
+NUMBER = re.compile(r"(?<![\w.@-])\d+(?:\.\d+)*(?:e-\d+)?")
 SOFTWARE = {
     "python": "3.11.7",
     "numpy": "2.3.5",
@@ -34,153 +39,173 @@ SOFTWARE = {
     "antspyx": "0.6.3",
     "torch": "2.13.0",
 }
-ANSWER = {"Answer": "yes", "LargestP": 0.0123, "SmallestPossibleP": 0.00195}
-METHODS = {"nothing": 0.0414, "shresnet": 0.0228}
+METHOD_ERRORS = {NO_HARMONIZATION: 0.0414, "shresnet": 0.0228}
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
-    """A model whose card is full and whose numbers all differ."""
+    """A model whose card is complete and whose numbers all differ."""
     dataset = tmp_path / "bids"
     dataset.mkdir()
     write_json(dataset / "dataset_description.json", {"Name": "x"})
-    made = constant_model(tmp_path / "model", dataset, target_bvalue=1234.0, missing=0.2)
-    rows = [
-        {
-            "subject": subject,
-            "fold": n,
-            "method": method,
-            "tissue": tissue,
-            "quantity": quantity,
-            "bias": 0.0,
-        }
-        | {"nmse": error * (1 + n / 7) * (1 + i / 13)}
-        for n, subject in enumerate(SUBJECTS, 1)
-        for method, error in METHODS.items()
-        for i, (tissue, quantity) in enumerate(product(("WM", "GM"), ("signal", "FA", "MD")))
-    ]
-    write_tsv(made.folder / HELD_OUT_TSV, rows)
-    for fold in made.card["Folds"]:
-        fold["ValidationLoss"] = 0.1
-    more = {
-        "SourceScanner": {"Label": "A", "Manufacturer": "GE", "ManufacturersModelName": "SIGNA"},
-        "TargetScanner": {
-            "Label": "B",
-            "Manufacturer": "Siemens",
-            "ManufacturersModelName": "Prisma",
-        },
-        "SHSmoothing": 0.006,
-        "Network": asdict(NetworkConfig(resblocks=5)),
-        "Harmonizer": {"architecture": {"hidden": 17}},
-        "Training": asdict(
-            TrainingConfig(max_epochs=11, voxels_per_epoch=70123, adam_batch=77, stop_patience=9)
-        ),
-        "Seed": 2019,
-        "Software": SOFTWARE,
-        "Proof": {
-            "Method": "shresnet",
-            "Subjects": 3,
-            "BetterThan": {"nothing": ANSWER, "linear_rish": ANSWER},
-        },
+    model = constant_model(tmp_path / "model", dataset, target_bvalue=1234.0, missing=0.2)
+    write_tsv(model.folder / HELD_OUT_TSV, held_out_rows())
+    training = TrainingConfig(max_epochs=11, voxels_per_epoch=70123, adam_batch=77, stop_patience=9)
+    return change_card(
+        model,
+        SourceScanner=scanner_record("A", "GE", "SIGNA"),
+        TargetScanner=scanner_record("B", "Siemens", "Prisma"),
+        SHSmoothing=0.006,
+        Network=asdict(NetworkConfig(resblocks=5)),
+        Harmonizer={"architecture": {"hidden": 17}},
+        Training=asdict(training),
+        Folds=[fold | {"ValidationLoss": 0.1} for fold in model.card["Folds"]],
+        Seed=2019,
+        Software=SOFTWARE,
+        Proof=validation_record("yes"),
+    )
+
+
+def held_out_rows() -> list[dict[str, Any]]:
+    """One row per subject, method, tissue and quantity."""
+    endpoints = list(product(("WM", "GM"), ("signal", "FA", "MD")))
+    rows = []
+    for (fold, subject), method in product(enumerate(SUBJECTS, 1), METHOD_ERRORS):
+        for number, (tissue, quantity) in enumerate(endpoints):
+            nmse = METHOD_ERRORS[method] * (1 + fold / 7) * (1 + number / 13)
+            row = {"subject": subject, "fold": fold, "method": method, "tissue": tissue}
+            rows.append(row | {"quantity": quantity, "bias": 0.0, "nmse": nmse})
+    return rows
+
+
+def scanner_record(label: str, manufacturer: str, model: str) -> dict[str, str]:
+    return {"Label": label, "Manufacturer": manufacturer, "ManufacturersModelName": model}
+
+
+def validation_record(answer: str) -> dict[str, Any]:
+    comparison = {"Answer": answer, "LargestP": 0.0123, "SmallestPossibleP": 0.00195}
+    return {
+        "Method": "shresnet",
+        "Subjects": 3,
+        "BetterThan": {NO_HARMONIZATION: comparison, "linear_rish": comparison},
     }
-    return changed(made, **more)
 
 
-def changed(model: Model, **more: Any) -> Model:
-    write_json(model.folder / "model.json", {**model.card, **more})
+def change_card(model: Model, **changes: Any) -> Model:
+    write_json(model.folder / "model.json", {**model.card, **changes})
     return read_model(model.folder)
 
 
-def leaves(value: Any) -> Iterator[Any]:
-    """All values of a record, and how many there are in each list."""
-    if isinstance(value, Mapping):
-        yield len(value)
-        for part in value.values():
-            yield from leaves(part)
-    elif isinstance(value, list):
-        yield len(value)
-        for part in value:
-            yield from leaves(part)
-    else:
-        yield value
+def paper_model(model: Model) -> Model:
+    return change_card(
+        model,
+        Network=asdict(PAPER_NETWORK),
+        Training=asdict(PAPER_TRAINING),
+        Method="shresnet_projected",
+    )
 
 
-def written(value: Any) -> set[str]:
+def linear_model(model: Model) -> Model:
+    """A method that is fitted in one step, without epochs."""
+    folds = [dict(fold) for fold in model.card["Folds"]]
+    for fold in folds:
+        del fold["ValidationLoss"]
+    return change_card(model, FittedAs="patch_linear", MethodName="linear on patches", Folds=folds)
+
+
+def unvalidated_model(model: Model) -> Model:
+    (model.folder / HELD_OUT_TSV).unlink()
+    return change_card(model, Proof={})
+
+
+def record_values(record: Any) -> Iterator[Any]:
+    """All values of a record, and the length of each of its lists and objects."""
+    if not isinstance(record, Mapping | list):
+        yield record
+        return
+    yield len(record)
+    for value in record.values() if isinstance(record, Mapping) else record:
+        yield from record_values(value)
+
+
+def number_spellings(value: Any) -> set[str]:
     return {f"{value:g}", f"{value:.3g}"} if isinstance(value, float) else {str(value)}
 
 
-def numbers_of(model: Model) -> set[str]:
-    """Every number of the card and the mean errors of its table, in the forms that a text may give them."""
-    known = {form for leaf in leaves(json.loads(json.dumps(model.card))) for form in written(leaf)}
+def model_numbers(model: Model) -> set[str]:
+    """Every number of the card and the mean held-out errors, in all spellings of the text."""
+    spellings = {__version__}
+    for value in record_values(json.loads(json.dumps(model.card))):
+        spellings |= number_spellings(value)
     errors = [model.held_out_errors(subject) for subject in SUBJECTS]
-    for method, place in product(METHODS, errors[0]["nothing"] if errors[0] else ()):
-        known |= written(sum(one[method][place]["NMSE"] for one in errors) / len(errors))
-    return known | {__version__}
+    for method, endpoint in product(METHOD_ERRORS, errors[0].get(NO_HARMONIZATION, {})):
+        total = sum(subject_errors[method][endpoint]["NMSE"] for subject_errors in errors)
+        spellings |= number_spellings(total / len(errors))
+    return spellings
 
 
-@pytest.mark.parametrize("kind", ["default", "paper", "linear", "unproven"])
-def test_each_number_of_the_text_is_one_of_the_model(model: Model, kind: str) -> None:
-    if kind == "paper":
-        model = changed(
-            model,
-            Network=asdict(PAPER_NETWORK),
-            Training=asdict(PAPER_TRAINING),
-            Method="shresnet_projected",
-        )
-    if kind == "linear":
-        folds = [
-            {key: value for key, value in fold.items() if key != "ValidationLoss"}
-            for fold in model.card["Folds"]
-        ]
-        model = changed(model, FittedAs="patch_linear", MethodName="linear on patches", Folds=folds)
-    if kind == "unproven":
-        (model.folder / HELD_OUT_TSV).unlink()
-        model = changed(model, Proof={})
-    said = NUMBER.findall(
-        compose_methods_text([model], [])
-        .partition("# Methods")[2]
-        .replace("b = 0 image", "S0 image")
-    )
-    assert set(said) <= numbers_of(model)
-    assert len(said) > 15
+@pytest.mark.parametrize(
+    "variant", [lambda model: model, paper_model, linear_model, unvalidated_model]
+)
+def test_each_number_of_the_text_is_one_of_the_model(
+    model: Model, variant: Callable[[Model], Model]
+) -> None:
+    model = variant(model)
+    text = compose_methods_text([model], [])
+    numbers = NUMBER.findall(text.replace("b = 0 image", "S0 image"))
+    assert set(numbers) <= model_numbers(model)
+    assert len(numbers) > 15
 
 
-def test_what_a_reviewer_asks_is_answered(model: Model) -> None:
-    text = compose_methods_text([model], [{"Name": "QSIPrep", "Version": "1.0.1"}])
-    for said in (
-        *(
-            "QSIPrep 1.0.1",
-            "GE SIGNA (A) to Siemens Prisma (B)",
-            "3 subjects scanned on both",
-            "b = 1000 s/mm2",
-        ),
-        *(
-            "1234 s/mm2 with 8 directions",
-            "order 2",
-            "5 ResBlocks",
-            "17 channels",
-            "70123 voxels",
-            "batches of 77",
-        ),
-        *(
-            "at most 11 epochs",
-            "fitted 3 times",
-            "learned from 1, chose its epoch by 1 and was tested on 1",
-            "seed 2019",
-        ),
-        *(
-            "b = 2500 s/mm2, which the source lacks",
-            "was proven (largest p = 0.0123",
-            "linear RISH",
-            "PyTorch 2.13.0",
-        ),
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "preprocessed by QSIPrep 1.0.1",
+        "GE SIGNA (A) to Siemens Prisma (B)",
+        "3 subjects scanned on both",
+        "b = 1000 s/mm2 on the source, 1234 s/mm2 with 8 directions on the target, order 2)",
+        "5 ResBlocks and 17 channels inside a functional unit",
+        "at most 11 epochs of 70123 randomly drawn voxels, in batches of 77",
+        "did not decrease for 9 epochs",
+        "(seed 2019)",
+        "fitted 3 times",
+        "1 for training, 1 for early stopping (validation) and 1 for testing",
+        "b = 2500 s/mm2, which the source lacks",
         "0.0532 to 0.0293 (signal, WM)",
-    ):
-        assert said in text
+        "over unharmonized scans was significant (largest p = 0.0123; smallest attainable p",
+        "over linear RISH was significant",
+        "PyTorch 2.13.0",
+    ],
+)
+def test_what_a_reviewer_asks_is_answered(model: Model, phrase: str) -> None:
+    assert phrase in compose_methods_text([model], [{"Name": "QSIPrep", "Version": "1.0.1"}])
 
 
-def test_exactly_what_is_cited_is_listed(model: Model) -> None:
-    for shown in (model, changed(model, FittedAs="golkov", MethodName="q-space network (Golkov)")):
-        text = compose_methods_text([shown], [])
-        listed = re.findall(r"@\w+\{(\w+),", select_references(text))
-        assert sorted(listed) == sorted(set(re.findall(CITATION_PATTERN, text)))
+@pytest.mark.parametrize(
+    ("answer", "phrase"),
+    [
+        ("yes", "The improvement over linear RISH was significant"),
+        ("no", "The improvement over linear RISH was not significant"),
+        ("not enough subjects", "With 3 held-out subjects, the comparison with linear RISH could"),
+    ],
+)
+def test_each_answer_of_the_validation_has_its_sentence(
+    model: Model, answer: str, phrase: str
+) -> None:
+    model = change_card(model, Proof=validation_record(answer))
+    assert phrase in compose_methods_text([model], [])
+
+
+def test_every_paragraph_is_one_line_of_whole_sentences(model: Model) -> None:
+    paragraphs = compose_methods_text([model, paper_model(model)], []).rstrip("\n").split("\n\n")
+    assert [paragraph[:2] for paragraph in paragraphs] == ["# ", "> ", "Di", "**", "**"]
+    for paragraph in paragraphs[1:]:
+        assert paragraph.endswith(".")
+        assert not re.search(r"\n|  | [,.;:)]|\( ", paragraph)
+
+
+@pytest.mark.parametrize("fitted_as", ["shresnet", "golkov"])
+def test_exactly_what_is_cited_is_listed(model: Model, fitted_as: str) -> None:
+    text = compose_methods_text([change_card(model, FittedAs=fitted_as)], [])
+    listed = re.findall(r"@\w+\{(\w+),", select_references(text))
+    assert sorted(listed) == sorted(set(CITATION_PATTERN.findall(text)))
