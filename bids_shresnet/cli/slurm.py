@@ -21,8 +21,8 @@ from bids_shresnet.cli.sbatch import (
     OTHER_TASK_ARGUMENTS,
     Container,
     SlurmJob,
-    batch_script,
-    submission,
+    render_batch_script,
+    render_submission,
 )
 from bids_shresnet.config import RAW_DATASET_NAME, Config
 from bids_shresnet.errors import ShresnetError, UsageError
@@ -106,7 +106,7 @@ def run(command: SlurmCommand, flags: Sequence[str]) -> str:
             for job in jobs
             if (tasks := unfinished_tasks(job, plan, config)) is not None
         ]
-        return submission(left, folder) if left else "# nothing is missing\n"
+        return render_submission(left, folder) if left else "# nothing is missing\n"
     write_scripts(jobs, config, command, folder)
     return f"bash {shlex.quote(str(folder / 'submit.sh'))}\n"
 
@@ -233,12 +233,16 @@ def write_scripts(
     )  # scripts name the pairs
     container = make_container(config, command.sif, folder) if command.sif else None
     for job in jobs:
-        text = batch_script(
-            job, folder, (config.bids_dir, config.output_dir), container, command.sbatch
+        text = render_batch_script(
+            job,
+            folder=folder,
+            datasets=(config.bids_dir, config.output_dir),
+            container=container,
+            options=command.sbatch,
         )
         write_text(folder / f"{job.name}.sbatch", text)
-    head = "#!/bin/bash\n# Submits all stages; each begins when the one before has ended well.\nset -euo pipefail\n"
-    write_text(folder / "submit.sh", head + submission([(job, ()) for job in jobs], folder))
+    stages = [(job, ()) for job in jobs]
+    write_text(folder / "submit.sh", render_submission(stages, folder))
 
 
 def shared_settings(config: Config) -> dict[str, Any]:

@@ -26,7 +26,7 @@ TEMPLATES = "report/templates"
 CITATION_STEM = "CITATION"
 CITATION_PATTERN = re.compile(r"(?<!\w)@(\w+)")
 BIBTEX_ENTRY_PATTERN = re.compile(r"^(@\w+\{(\w+),.*?^\}\n)", re.MULTILINE | re.DOTALL)
-BASELINE_NAMES = METHOD_NAMES | {NO_HARMONIZATION: "unharmonized scans"}
+BASELINE_NAMES = {**METHOD_NAMES, NO_HARMONIZATION: "unharmonized scans"}
 CITED_PACKAGES = (  # distribution, name for readers, key in references.bib
     ("numpy", "NumPy", "numpy"),
     ("scipy", "SciPy", "scipy"),
@@ -106,7 +106,7 @@ def _model_values(model: Model) -> dict[str, Any]:
 
 
 def _mean_errors(model: Model) -> Iterator[MeanErrors]:
-    method = model.validation.get("Method")
+    method: str = model.validation.get("Method", "")
     subjects = [model.held_out_errors(subject) for subject in model.card["Subjects"]]
     subjects = [errors for errors in subjects if {NO_HARMONIZATION, method} <= errors.keys()]
     if not subjects:

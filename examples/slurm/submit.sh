@@ -1,5 +1,5 @@
 #!/bin/bash
-# Submits all stages; each begins when the one before has ended well.
+# Submits the stages; each one begins when the one before has succeeded.
 set -euo pipefail
 prepare=$(sbatch --parsable /study/slurm/prepare.sbatch)
 echo "prepare: job $prepare"
