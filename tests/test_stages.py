@@ -155,9 +155,9 @@ def test_stages_that_make_no_sense_are_refused(
         Config(Path("bids"), Path("out"), level, **changes)
 
 
-def app(*arguments: str, through: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def app(*arguments: str) -> subprocess.Popen[str]:
     """The app in a process of its own."""
-    command = [sys.executable, *through, str(ROOT / "run.py"), *arguments]
+    command = [sys.executable, str(ROOT / "run.py"), *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -188,41 +188,6 @@ def test_a_training_that_a_signal_stops_ends_with_the_code_for_try_again_and_the
     assert group(phantom / "bids", prepared, "--stage", "train") == 0
     for number in (1, 2, 3):
         assert losses(prepared, number) == pytest.approx(losses(whole, number), rel=ROUNDING)
-
-
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-
-
-def test_torchrun_trains_a_fold_to_the_same_validation_loss_and_one_process_writes(
-    phantom: Path, whole: Path, prepared: Path
-) -> None:
-    root = prepared / "derivatives/shresnet"
-    runs = len(list((root / "logs").iterdir()))
-    command = (
-        str(phantom / "bids"),
-        str(prepared),
-        "group",
-        *FLAGS,
-        "--stage",
-        "train",
-        "--fold",
-        "1",
-    )
-    with app(*command, through=TORCHRUN) as process:
-        said = process.communicate(timeout=600)[1]
-    assert process.returncode == 0, said
-    assert len(list((root / "logs").iterdir())) == runs + 1
-    assert said.count("fold 1 is trained") == 1
-    found, alone = (losses(out, 1) for out in (prepared, whole))
-    assert found == pytest.approx(alone, rel=ROUNDING)
-
-
-def test_torchrun_with_anything_else_is_refused(phantom: Path, tmp_path: Path) -> None:
-    with app(str(phantom / "bids"), str(tmp_path), "group", *FLAGS, through=TORCHRUN) as process:
-        said = process.communicate(timeout=600)[1]
-    assert process.returncode != 0
-    assert "use it with `group --stage train`" in said
-    assert not list(tmp_path.iterdir())
 
 
 def losses(out: Path, fold: int) -> list[float]:

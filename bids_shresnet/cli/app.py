@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_shresnet.cli.parser import log_to_screen, parse_levels
-from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError, UsageError
+from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
 from bids_shresnet.runtime.resources import MB, peak_memory
 from bids_shresnet.runtime.scratch import use_scratch_folder
 from bids_shresnet.runtime.signals import interrupt_on_signals
-from bids_shresnet.runtime.torchrun import Place
 from bids_shresnet.runtime.workers import Workers, set_up_process
 from bids_shresnet.version import __version__
 
@@ -54,13 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_with_logging(config: Config, arguments: Sequence[str]) -> int:
     """Run one analysis level and say on the screen what happens."""
-    with log_to_screen(config.verbose, is_quiet=not Place.here().first), interrupt_on_signals():
+    with log_to_screen(config.verbose), interrupt_on_signals():
         return run(config, arguments)
 
 
 def run(config: Config, arguments: Sequence[str]) -> int:
     """Look at the data, then do what is to be done; a dry run and rewritten reports end here."""
-    refuse_to_share(config)
     workers = replace(
         Workers.from_limits(config.nprocs, config.omp_nthreads, config.memory),
         has_progress_bars=not config.json,
@@ -79,8 +77,6 @@ def run(config: Config, arguments: Sequence[str]) -> int:
     plan = make_plan(usable, models, root, workers)
     if config.dry_run:
         return 0
-    if Place.here().shared:
-        return trained_together(plan, usable, root, arguments, workers)
     this_run = begin_run(root, config, arguments)
     with use_scratch_folder(config.work_dir or root, should_spool=config.low_mem):
         return execute_plan(plan, models, usable, this_run, workers)
@@ -145,37 +141,13 @@ def begin_run(root: Path, config: Config, arguments: Sequence[str]) -> Run:
     return start_run(root, to_record(config), ["bids-shresnet", *arguments])
 
 
-def trained_together(
-    plan: Plan, config: Config, root: Path, arguments: Sequence[str], workers: Workers
-) -> int:
-    """One of several processes that train the same networks; the first one keeps the record of the run."""
-    from bids_shresnet.network.distributed import together
-    from bids_shresnet.workflow.build_models import build_models
-
-    with together(Place.here(), config.device):
-        if Place.here().first:
-            return execute_plan(plan, (), config, begin_run(root, config, arguments), workers)
-        build_models(plan.pairs, config, root, workers)
-    return 0
-
-
-def refuse_to_share(config: Config) -> None:
-    """Several processes can train a network together, and nothing else."""
-    if Place.here().shared and config.stage != "train":
-        msg = "torchrun shares the training of networks: use it with `group --stage train`, and all else without it"
-        raise UsageError(msg)
-
-
 def resolve_device(config: Config) -> Config:
     """The same with a device that is there; torch, which takes seconds to load, is not asked about the CPU."""
     if config.device == "cpu":
         return config
     from bids_shresnet.network.devices import select_device
 
-    device, place = select_device(config.device), Place.here()
-    return replace(
-        config, device=f"cuda:{place.local}" if place.shared and device == "cuda" else device
-    )
+    return replace(config, device=select_device(config.device))
 
 
 def rewrite_reports(config: Config, root: Path, arguments: Sequence[str]) -> int:

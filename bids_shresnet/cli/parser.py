@@ -94,13 +94,13 @@ def _take_config_file(arguments: list[str]) -> tuple[list[str], Config | None]:
 
 
 @contextmanager
-def log_to_screen(verbose: int, *, is_quiet: bool = False) -> Iterator[None]:
-    """Show what the app says (once verbose: with the module, twice: for debugging; quiet: warnings) in the body.
+def log_to_screen(verbose: int) -> Iterator[None]:
+    """Show what the app says (once verbose: with the module, twice: for debugging) in the body.
 
     All of it is kept as well, until `provenance.start_run` opens the run's log and puts it there.
     """
     screen, kept = ScreenHandler(), MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
-    screen.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING if is_quiet else logging.INFO)
+    screen.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
     screen.setFormatter(
         logging.Formatter(
             "%(asctime)s %(message)s"

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bids_shresnet.errors import ShresnetError
-from bids_shresnet.network.distributed import add_up_gradients, added_up, same_start, share
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
 from bids_shresnet.network.schedules import AnnealedSchedule, Stage, TrainingState, TwoStageSchedule
 from bids_shresnet.settings import TrainingConfig
@@ -52,12 +51,6 @@ class Samples:
         for rows in order.split(size):
             yield self.select(rows)
 
-    @property
-    def measurement_count(self) -> int:
-        """Voxels times their directions, without the rows that fill up."""
-        directions = (self.matrices != 0).any(-1).sum(-1)
-        return int(directions[self.subject_index].sum())
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -98,13 +91,10 @@ def mean_squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""
 def validation_error(network: nn.Module, samples: Samples) -> float:
     """The same over many voxels, without gradients and without dropout."""
     network.eval()
-    pieces = list(torch.arange(len(samples)).split(PATCHES_PER_CHUNK))
+    chunks = samples.batches(torch.arange(len(samples)), PATCHES_PER_CHUNK)
     with torch.inference_mode():
-        mine = [
-            samples.select(pieces[number]) for number in share(torch.arange(len(pieces))).tolist()
-        ]
-        total = sum(mean_squared_error(network, piece).item() * len(piece) for piece in mine)
-    return added_up(total) / len(samples)
+        total = sum(mean_squared_error(network, chunk).item() * len(chunk) for chunk in chunks)
+    return total / len(samples)
 
 
 def fit_network(
@@ -141,7 +131,6 @@ def fit_network(
         training.load_state(saved_state)
     for epoch in training.epochs:
         on_epoch(epoch)
-    same_start(network)
     while not training.has_ended:
         number = len(training.epochs)
         samples = draw_samples(number)
@@ -227,21 +216,15 @@ def _train_epoch(
 ) -> float:
     total = 0.0
     network.train()
-    for rows in torch.randperm(len(samples), generator=generator).split(stage.batch_size):
+    order = torch.randperm(len(samples), generator=generator)
+    for batch in samples.batches(order, stage.batch_size):
         stage.optimizer.zero_grad()
-        mine = samples.select(share(rows))
-        if len(mine):  # of a last batch there may be less than one voxel for each process
-            loss = mean_squared_error(network, mine)
-            if len(mine) < len(
-                rows
-            ):  # weighted, the shares add up to the mean over the whole batch
-                loss = loss * (mine.measurement_count / samples.select(rows).measurement_count)
-            loss.backward()
-            total += loss.item() * len(rows)
-        add_up_gradients(network)
+        loss = mean_squared_error(network, batch)
+        loss.backward()
+        total += loss.item() * len(batch)
         stage.optimizer.step()
         stage.after_step()
-    return added_up(total) / len(samples)
+    return total / len(samples)
 
 
 def _copy_weights(network: nn.Module) -> dict[str, Tensor]:

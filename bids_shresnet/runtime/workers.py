@@ -15,7 +15,6 @@ from bids_shresnet.errors import Interrupted
 from bids_shresnet.runtime.progress import forward_worker_logs, progress_bar, send_logs_to
 from bids_shresnet.runtime.resources import available_cores, available_memory
 from bids_shresnet.runtime.signals import install_signal_handlers, raise_if_interrupted
-from bids_shresnet.runtime.torchrun import Place
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -48,13 +47,9 @@ class Workers:
     def from_limits(
         cls, processes: int | None, threads: int | None, memory: int | None = None
     ) -> Workers:
-        """As asked for; else one process a core, the cores that are left over as threads, and all memory.
-
-        Of processes that share one training each is one of many already.
-        """
-        place = Place.here()
-        cores = max(1, available_cores() // place.beside)
-        count = 1 if place.shared else processes or cores
+        """Use the limits; by default one process per core, spare cores as threads, and all memory."""
+        cores = available_cores()
+        count = processes or cores
         return cls(count, threads or max(1, cores // count), memory or available_memory())
 
     def max_parallel_jobs(self, jobs: int, memory_per_job: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from bids_shresnet.io.storage import hash_file, hold_lock, write_bytes, write_js
 from bids_shresnet.methods.harmonizer import FitResult, FitTask
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.checkpoint import read_state, state_to_bytes
-from bids_shresnet.network.distributed import agreed, first
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.training_loop import Epoch
 from bids_shresnet.outputs.model_folder import (
@@ -57,16 +55,14 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
 def train_fold(job: FoldJob) -> bool:
     """Fit one harmonizer, and the guard if it has one, and write them; False if that was done before.
 
-    Only one job at a time fits a fold. Of processes that share a training all fit, and the first one writes.
+    Only one job at a time fits a fold.
     """
-    with hold_lock(job.file) if first() else nullcontext():
-        done = agreed(is_fitted(job))
-        fitted = None if done else _fit_fold(job)
-        if first():
-            if fitted is not None:
-                _write_fold(job, fitted)
-            job.state_file.unlink(missing_ok=True)
-    return not done
+    with hold_lock(job.file):
+        is_done = is_fitted(job)
+        if not is_done:
+            _write_fold(job, _fit_fold(job))
+        job.state_file.unlink(missing_ok=True)
+    return not is_done
 
 
 def is_fitted(job: FoldJob) -> bool:
@@ -90,8 +86,7 @@ def _fit_fold(job: FoldJob) -> FitResult:
             logger.debug("%s fold %d, epoch %d: %s", job.method, job.number, epoch.epoch, epoch)
 
         def save(state: TrainingState) -> None:
-            if first():
-                write_bytes(job.state_file, state_to_bytes(state, inputs))
+            write_bytes(job.state_file, state_to_bytes(state, inputs))
 
         lesson = FitTask(
             training=[subjects[subject] for subject in job.split.training],
