@@ -1,7 +1,8 @@
-"""Where temporary files and the caches of libraries go.
+"""Folders for temporary files and for the caches of libraries.
 
-The usual places will not do in a container: its root file system may be read-only, and `/tmp` and the home a few MB of
-memory (`apptainer --containall`), or closed. The current folder, which Python would try last, may be the dataset.
+The usual folders are often not usable in a container: its root file system may be read-only, and
+`/tmp` and the home may be closed or a few MB of memory (`apptainer --containall`). The current
+folder, which Python would try last, may be the dataset.
 """
 
 from __future__ import annotations
@@ -16,57 +17,62 @@ from pathlib import Path
 
 TEMP_VARIABLES = ("TMPDIR", "TEMP", "TMP")  # in the order of Python's tempfile
 SYSTEM_TEMP_FOLDERS = ("/tmp", "/var/tmp")
-MIN_FREE_BYTES = (
-    2**30
-)  # bytes: the transforms of a registration take some 50 MB, and there may be one a process
-SPOOL_VARIABLE = "BIDS_SHRESNET_SPOOL"  # where spool.py keeps series, if not in memory
-CACHE_VARIABLE = (
-    "MPLCONFIGDIR"  # of matplotlib, the only library here that keeps one; it looks in the home
-)
+# The transforms of a registration take some 50 MB, and each process may hold one
+MIN_FREE_BYTES = 2**30
+SPOOL_VARIABLE = "BIDS_SHRESNET_SPOOL"  # the folder for arrays that are not in memory, see spool.py
+# Of matplotlib, the only library here that keeps a cache; by default it is in the home
+CACHE_VARIABLE = "MPLCONFIGDIR"
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def use_scratch_folder(work_folder: Path, *, should_spool: bool = False) -> Iterator[None]:
-    """Have a place for temporary files while the body runs: the usual one, or one in the work folder.
+    """Provide a folder for temporary files in the body: the usual one, or one in the work folder.
 
-    What is too large for memory is always spooled to the work folder: the usual places often are memory themselves.
-    To be entered before a library asks for such a place, and before processes are started, which inherit the answer.
+    Spooled arrays always go to the work folder, because the usual folders often are memory
+    themselves. Enter this before a library asks for such a folder, and before processes are
+    started, which inherit it.
     """
-    named = [os.environ[name] for name in TEMP_VARIABLES if os.environ.get(name)]
-    usual = next((place for place in (*named, *SYSTEM_TEMP_FOLDERS) if _has_room(place)), None)
-    cached = CACHE_VARIABLE in os.environ or os.access(os.environ.get("HOME", "/"), os.W_OK)
-    if usual and cached and not should_spool:
+    usual = _usual_temp_folder()
+    has_cache = CACHE_VARIABLE in os.environ or os.access(os.environ.get("HOME", "/"), os.W_OK)
+    if usual and has_cache and not should_spool:
         with _set_environment({"TMPDIR": usual}):
             yield
         return
     work_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=work_folder) as own:
-        logger.info("temporary files: %s", own)
-        places = (
-            {"TMPDIR": usual or own}
-            | ({} if cached else {CACHE_VARIABLE: own})
-            | ({SPOOL_VARIABLE: own} if should_spool else {})
-        )
-        with _set_environment(places):
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=work_folder) as scratch:
+        logger.info("temporary files: %s", scratch)
+        variables = {"TMPDIR": usual or scratch}
+        if not has_cache:
+            variables[CACHE_VARIABLE] = scratch
+        if should_spool:
+            variables[SPOOL_VARIABLE] = scratch
+        with _set_environment(variables):
             yield
 
 
-def _has_room(folder: str) -> bool:
+def _usual_temp_folder() -> str | None:
+    """Return the first usual folder that is writable and has enough space, if there is one."""
+    named = [os.environ[name] for name in TEMP_VARIABLES if os.environ.get(name)]
+    folders = (folder for folder in (*named, *SYSTEM_TEMP_FOLDERS) if _has_space(folder))
+    return next(folders, None)
+
+
+def _has_space(folder: str) -> bool:
     return os.access(folder, os.W_OK | os.X_OK) and shutil.disk_usage(folder).free >= MIN_FREE_BYTES
 
 
 @contextmanager
-def _set_environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables while the body runs, and have Python ask for its folder of temporary files again."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+def _set_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables in the body, and have Python look for its temporary folder again."""
+    previous = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     tempfile.tempdir = None
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 del os.environ[name]
             else:

@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM by schedulers and `docker stop`, SIGUSR1 ahead of a time limit if a job asks for it."""
+"""Requests to stop: SIGTERM from schedulers and `docker stop`, SIGUSR1 ahead of a time limit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from bids_shresnet.errors import Interrupted
 
@@ -15,31 +16,30 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """Raise `Interrupted` in the body, wherever it is, when a signal says to stop."""
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+    """Raise `Interrupted` in the body, wherever it is, when a signal asks to stop."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers
         yield
         return
-    before = [signal.signal(one, _raise_interrupted) for one in STOP_SIGNALS]
+    previous = install_signal_handlers()
     try:
         yield
     finally:
-        for one, handler in zip(STOP_SIGNALS, before, strict=True):
-            signal.signal(one, handler)
+        for number, handler in zip(STOP_SIGNALS, previous, strict=True):
+            signal.signal(number, handler)
 
 
-def install_signal_handlers() -> None:
-    """The same for the rest of this process."""
-    for one in STOP_SIGNALS:
-        signal.signal(one, _raise_interrupted)
+def install_signal_handlers() -> list[Any]:
+    """Raise `Interrupted` from now on when a signal asks to stop; return the previous handlers."""
+    return [signal.signal(number, _raise_interrupted) for number in STOP_SIGNALS]
 
 
 def raise_if_interrupted() -> None:
-    """Begin nothing else once a signal has said so."""
+    """Raise `Interrupted` again in a worker that starts another job after it."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
         _raise_interrupted(signal.SIGTERM, None)
 
 
 def _raise_interrupted(number: int, _: FrameType | None) -> None:
-    for one in STOP_SIGNALS:  # what is half written is now removed, and once is enough
-        signal.signal(one, signal.SIG_IGN)
+    for stop_signal in STOP_SIGNALS:  # half-written files are now removed: do not interrupt that
+        signal.signal(stop_signal, signal.SIG_IGN)
     raise Interrupted(signal.Signals(number).name)
