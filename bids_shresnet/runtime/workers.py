@@ -25,17 +25,24 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
-
-GRACE_SECONDS = 5.0  # seconds for a worker to remove what it has half written
+GRACE_SECONDS = 5.0  # for a worker to remove its half-written files
+GB = 2**30
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How many processes, how many threads in each, and how many bytes of memory for all of them (0: no limit).
+    """Processes that run independent jobs.
 
-    Without `bars` nothing is shown while they work.
+    Attributes
+    ----------
+    processes, threads
+        Number of processes, and of threads in each.
+    memory
+        Bytes for all processes together; 0 means no limit.
+    has_progress_bars
+        Whether a terminal shows how many jobs are done.
     """
 
     processes: int
@@ -47,35 +54,42 @@ class Workers:
     def from_limits(
         cls, processes: int | None, threads: int | None, memory: int | None = None
     ) -> Workers:
-        """Use the limits; by default one process per core, spare cores as threads, and all memory."""
+        """Use the limits; by default one process per core, spare cores as threads, all memory."""
         cores = available_cores()
         count = processes or cores
         return cls(count, threads or max(1, cores // count), memory or available_memory())
 
     def max_parallel_jobs(self, jobs: int, memory_per_job: int) -> int:
-        """How many of so many jobs fit at a time, if one needs so many bytes; one always does."""
-        fitting = self.memory // memory_per_job if self.memory and memory_per_job else jobs
+        """Return how many of the jobs fit into memory (bytes) at a time; at least one."""
+        has_limit = self.memory and memory_per_job
+        fitting = self.memory // memory_per_job if has_limit else jobs
         if not fitting:
             logger.warning(
                 "a job may need %.1f GB of memory, and there are %.1f",
-                memory_per_job / 2**30,
-                self.memory / 2**30,
+                memory_per_job / GB,
+                self.memory / GB,
             )
         return max(1, min(self.processes, jobs, fitting))
 
     def run(
         self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], memory_per_job: int = 0
     ) -> Iterator[tuple[JobT, ResultT]]:
-        """Yield each job with its result as it ends. An error of a job is raised here, and jobs not begun are dropped.
+        """Yield each job with its result as soon as it ends.
 
-        One process means this one: nothing is started, and a debugger works. `need` is an estimate of the memory that
-        one job takes, in bytes. A bar named after the function counts the jobs.
+        An error in a job is raised here, and jobs that have not begun are dropped. A single process
+        is this one: none is started, and a debugger works.
+
+        Parameters
+        ----------
+        function, jobs
+            The function is called with each job. The progress bar has its name.
+        memory_per_job
+            An estimate in bytes; 0 if it does not matter.
         """
-        with progress_bar(
-            len(jobs), function.__name__.replace("_", " "), "job", is_shown=self.has_progress_bars
-        ) as done:
+        title = function.__name__.replace("_", " ")
+        with progress_bar(len(jobs), title, "job", is_shown=self.has_progress_bars) as progress:
             for result in self._run_jobs(function, jobs, memory_per_job):
-                done.update()
+                progress.update()
                 yield result
 
     def _run_jobs(
@@ -85,30 +99,37 @@ class Workers:
         if count == 1:
             yield from ((job, function(job)) for job in jobs)
             return
-        context = get_context("spawn")
-        with (
-            forward_worker_logs() as queue,
-            ProcessPoolExecutor(count, context, _set_up_worker, (self.threads, queue)) as pool,
-        ):
+        with forward_worker_logs() as queue, self._start_pool(count, queue) as pool:
             futures = {pool.submit(_run_in_worker, function, job): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
-            except (Interrupted, GeneratorExit):  # nobody waits for what is not done
+            except (Interrupted, GeneratorExit):  # nobody waits for the jobs under way
                 pool.shutdown(wait=False, cancel_futures=True)
-                end_workers()
+                _end_workers()
                 raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
+    def _start_pool(self, count: int, queue: Any) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            count,
+            mp_context=get_context("spawn"),
+            initializer=_set_up_worker,
+            initargs=(self.threads, queue),
+        )
+
 
 def _run_in_worker(function: Callable[[JobT], ResultT], job: JobT) -> ResultT:
-    raise_if_interrupted()  # a worker that was stopped in one job still has the next one in its queue
+    raise_if_interrupted()  # a worker that was stopped in one job still has the next in its queue
     return function(job)
 
 
 def set_up_process(threads: int) -> None:
-    """Limit threads, before numerical libraries are loaded, which read this once; keep libraries' chatter away."""
+    """Limit threads and hide messages of libraries.
+
+    Call this before numerical libraries are loaded, which read the limits only once.
+    """
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     logging.getLogger("dipy").setLevel(logging.WARNING)
@@ -118,24 +139,23 @@ def set_up_process(threads: int) -> None:
         Thread(target=_exit_with_parent, args=(parent.join,), daemon=True).start()
 
 
-def end_workers() -> None:
-    """Tell all workers to stop, and end those that do not."""
+def _set_up_worker(threads: int, queue: Any) -> None:
+    send_logs_to(queue)
+    set_up_process(threads)
+
+
+def _end_workers() -> None:
+    """Ask all workers to stop, and kill those that do not."""
     workers = active_children()
     for worker in workers:
         worker.terminate()
     for worker in workers:
         worker.join(GRACE_SECONDS)
-        if worker.is_alive():  # in a library that hears no signals, such as ANTs
+        if worker.is_alive():  # in a library that ignores signals, such as ANTs
             worker.kill()
 
 
-def _set_up_worker(threads: int, queue: Any) -> None:
-    """Begin a worker process, whose messages go to its parent."""
-    send_logs_to(queue)
-    set_up_process(threads)
-
-
 def _exit_with_parent(wait: Callable[[], None]) -> None:
-    """End this worker when its parent is gone: a killed run must not go on for minutes unseen."""
+    """End this worker with its parent: a killed run must not go on for minutes unseen."""
     wait()
     os._exit(1)
