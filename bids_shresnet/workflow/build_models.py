@@ -25,7 +25,8 @@ from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob, prepare_subject
-from bids_shresnet.training.train import settings_difference, train_fold, write_model, write_sweep
+from bids_shresnet.training.train_fold import train_fold
+from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
 from bids_shresnet.workflow.pair_work import PairWork
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from bids_shresnet.training.folds import (
     sweep_jobs,
 )
 from bids_shresnet.training.prepare import PrepareJob, is_prepared, prepare_jobs, repeat_scan_jobs
-from bids_shresnet.training.train import is_fitted
+from bids_shresnet.training.train_fold import is_fitted
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,7 @@ def test_the_log_of_a_run_has_all_that_was_said_and_ends_with_a_line_a_subject(
     log = (latest(finished.root) / "run.log").read_text()
     assert "scans are read through before any work" in log  # said before there was a log
     assert (
-        "DEBUG bids_shresnet.training.train: shresnet fold 3, epoch 1:" in log
+        "DEBUG bids_shresnet.training.train_fold: shresnet fold 3, epoch 1:" in log
     )  # in detail, though not on the screen
     for subject in SUBJECTS:
         (line,) = [line for line in log.splitlines() if f": sub-{subject}: " in line]

@@ -351,7 +351,7 @@ def test_what_is_asked_for_decides_the_exit_code(
 def test_the_log_is_on_the_screen_while_the_body_runs(
     verbose: int, expected: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logger = logging.getLogger("bids_shresnet.training.train")
+    logger = logging.getLogger("bids_shresnet.training.train_fold")
     with log_to_screen(verbose):
         logger.debug("debug")
         logger.info("info")

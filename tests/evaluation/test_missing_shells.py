@@ -30,8 +30,9 @@ from bids_shresnet.training.folds import (
     missing_shell_jobs,
     open_fold_subject,
 )
-from bids_shresnet.training.train import settings_difference, train_fold, write_model
+from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
+from bids_shresnet.training.write_model import settings_difference, write_model
 from tests.datasets import Series, spiral, write_tree
 from tests.methods.heads import SHELLS, error, head, patches_of, travelling
 

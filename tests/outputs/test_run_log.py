@@ -102,7 +102,7 @@ def test_only_an_image_in_a_space_has_a_reference_and_it_is_its_scan(
 
 def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path) -> None:
     run = start_run(root, {"bids_dir": "/data", "training": {"folds": 3}}, ["shresnet", "/data"])
-    logger = logging.getLogger("bids_shresnet.training.train")
+    logger = logging.getLogger("bids_shresnet.training.train_fold")
     logger.warning("inside %s", "ä")
     finish_run(run, [ScanStatus("01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only\nb0", "GE")])
     logger.warning("after")
@@ -112,7 +112,7 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
         "training": {"folds": 3},
     }
     log = (root / "logs" / run.name / "run.log").read_text(encoding="utf-8")
-    assert "WARNING bids_shresnet.training.train: inside ä" in log
+    assert "WARNING bids_shresnet.training.train_fold: inside ä" in log
     assert "after" not in log
     table = (root / "logs" / run.name / "status.tsv").read_text().splitlines()
     assert [line.split("\t") for line in table] == [

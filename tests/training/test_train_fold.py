@@ -13,19 +13,21 @@ from bids_shresnet.config import Config
 from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.io.safetensors import read_arrays, read_record
-from bids_shresnet.io.storage import hash_file, read_tsv, write_bytes
+from bids_shresnet.io.storage import hash_file, read_tsv
 from bids_shresnet.methods.registry import METHOD_SPECS
-from bids_shresnet.network.checkpoint import state_to_bytes
+from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Scanner, Shell
 from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob, baseline_jobs, fold_jobs, sweep_jobs
-from bids_shresnet.training.train import settings_difference, train_fold, write_model, write_sweep
+from bids_shresnet.training.resume import write_state
+from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import (
     open_travelling_subject,
     write_travelling_subject,
 )
+from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
 from tests.datasets import Series, write_tree
 from tests.methods.heads import SHELLS, head, patches_of, travelling
 
@@ -121,12 +123,12 @@ def test_a_fold_that_was_stopped_goes_on_and_ends_with_the_same_weights(
     elsewhere = replace(job, folder=tmp_path / "elsewhere")
     train_fold(elsewhere)
 
-    def stopped(path: Path, content: bytes) -> None:
-        write_bytes(path, content)
+    def stopped(path: Path, state: TrainingState, inputs_digest: str) -> None:
+        write_state(path, state, inputs_digest)
         raise Interrupted(signal.SIGTERM.name)
 
     with monkeypatch.context() as patch:
-        patch.setattr("bids_shresnet.training.train.write_bytes", stopped)
+        patch.setattr("bids_shresnet.training.train_fold.write_state", stopped)
         for _ in range(2):
             with pytest.raises(Interrupted):
                 train_fold(job)
@@ -142,8 +144,7 @@ def test_the_state_of_another_training_is_not_gone_on_from(
     jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     job, other = jobs[0], replace(jobs[0], seed=1, folder=tmp_path / "elsewhere")
-    state = {"epochs": [], "best": -1}
-    write_bytes(job.state_file, state_to_bytes(state, other.digest))
+    write_state(job.state_file, {"epochs": [], "best": -1}, other.digest)
     train_fold(job)
     train_fold(replace(job, folder=tmp_path / "fresh"))
     assert hash_file(job.file) == hash_file(replace(job, folder=tmp_path / "fresh").file)

@@ -1,4 +1,4 @@
-"""Train: prepared travelling subjects -> a model folder with one fitted harmonizer a fold."""
+"""Write a model: the fitted folds of a scanner pair -> a model folder with its card."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import Any
 
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
-from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.io.nifti import read_dwi
-from bids_shresnet.io.safetensors import read_record, serialize_arrays
-from bids_shresnet.io.storage import hash_file, hold_lock, write_bytes, write_json, write_tsv
-from bids_shresnet.methods.harmonizer import FitResult, FitTask
+from bids_shresnet.io.safetensors import read_record
+from bids_shresnet.io.storage import hash_file, write_json, write_tsv
 from bids_shresnet.methods.registry import METHOD_SPECS
-from bids_shresnet.network.checkpoint import read_state, state_to_bytes
-from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.training_loop import Epoch
 from bids_shresnet.outputs.model_folder import (
     CARD_FILE,
@@ -30,10 +26,9 @@ from bids_shresnet.outputs.model_folder import (
 )
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.pairs import Pair
-from bids_shresnet.runtime.progress import progress_bar
 from bids_shresnet.scans import Scanner, Shell
 from bids_shresnet.settings import METHOD_NAMES, Method
-from bids_shresnet.training.folds import FoldJob, open_fold_subject
+from bids_shresnet.training.folds import FoldJob
 
 logger = logging.getLogger(__name__)
 
@@ -50,88 +45,6 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
         for job, record in records
     ]
     write_tsv(folder / RESBLOCKS_TSV, rows)
-
-
-def train_fold(job: FoldJob) -> bool:
-    """Fit one harmonizer, and the guard if it has one, and write them; False if that was done before.
-
-    Only one job at a time fits a fold.
-    """
-    with hold_lock(job.file):
-        is_done = is_fitted(job)
-        if not is_done:
-            _write_fold(job, _fit_fold(job))
-        job.state_file.unlink(missing_ok=True)
-    return not is_done
-
-
-def is_fitted(job: FoldJob) -> bool:
-    """Whether its files are there and are of what it would be fitted on."""
-    complete = job.file.exists() and (job.novelty_file.exists() or not job.has_novelty_detector)
-    return complete and bool(read_record(str(job.file))["inputs"] == job.digest)
-
-
-def _fit_fold(job: FoldJob) -> FitResult:
-    """Fit, going on where the same fit was stopped before."""
-    subjects = {
-        subject: open_fold_subject(job, subject)
-        for subject in (*job.split.training, *job.split.validation)
-    }
-    inputs = job.digest
-    with progress_bar(job.training.max_epochs, f"{job.method} fold {job.number}", "epoch") as shown:
-
-        def on_epoch(epoch: Epoch) -> None:
-            shown.update()
-            shown.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
-            logger.debug("%s fold %d, epoch %d: %s", job.method, job.number, epoch.epoch, epoch)
-
-        def save(state: TrainingState) -> None:
-            write_bytes(job.state_file, state_to_bytes(state, inputs))
-
-        lesson = FitTask(
-            training=[subjects[subject] for subject in job.split.training],
-            validation=subjects[job.split.validation[0]],
-            shells=job.shells,
-            missing_shells=job.missing_shells,
-            network=job.network,
-            schedule=job.training,
-            seed=job.seed + job.number,
-            device=job.device,
-            on_epoch=on_epoch,
-            saved_state=_read_saved_state(job, inputs),
-            save_state=save,
-        )
-        return METHOD_SPECS[job.method].fit(lesson)
-
-
-def _write_fold(job: FoldJob, fitted: FitResult) -> None:
-    """The guard first: a fold whose weights are there is whole."""
-    if job.has_novelty_detector:
-        seen = (
-            open_fold_subject(job, subject).source
-            for subject in (*job.split.training, *job.split.validation)
-        )
-        novelty = fit_novelty_detector(seen, seed=job.seed)
-        write_bytes(job.novelty_file, serialize_arrays(novelty.arrays(), {"inputs": job.digest}))
-    record = {
-        "inputs": job.digest,
-        "method": job.method,
-        "harmonizer": fitted.harmonizer.record(),
-        "best": fitted.best_epoch,
-        "epochs": [asdict(epoch) for epoch in fitted.epochs],
-        "notes": dict(fitted.notes or {}),
-    }
-    write_bytes(job.file, serialize_arrays(fitted.harmonizer.arrays(), record))
-
-
-def _read_saved_state(job: FoldJob, inputs_digest: str) -> TrainingState | None:
-    """The state of the same training that was stopped, if there is one."""
-    state = read_state(str(job.state_file), inputs_digest) if job.state_file.exists() else None
-    if state is not None:
-        logger.info(
-            "%s, fold %d: goes on after epoch %d", job.method, job.number, len(state["epochs"])
-        )
-    return state
 
 
 def write_model(

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
-from bids_shresnet.network.checkpoint import flatten_state, unflatten_state
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=4)
@@ -64,29 +63,6 @@ def test_the_record_comes_back(arrays: dict[str, np.ndarray], tmp_path: Path) ->
     path.write_bytes(serialize_arrays(arrays, RECORD))
     assert read_record(str(path)) == RECORD
     assert read_arrays(str(path)).keys() == arrays.keys()
-
-
-def test_a_state_comes_back_with_its_keys_and_dtypes_and_numbers_that_json_lacks() -> None:
-    tensors = {
-        0: torch.tensor(3.5),
-        7: torch.arange(4, dtype=torch.uint8),
-        "weights": torch.ones(2, 3).double(),
-    }
-    state = {
-        "state": tensors,
-        "groups": [{"betas": [0.9, 0.1 + 0.2], "params": [0, 1]}],
-        "best": float("inf"),
-        "n": None,
-    }
-    arrays: dict[str, np.ndarray] = {}
-    found = unflatten_state(arrays, json.loads(json.dumps(flatten_state(state, arrays))))
-    assert {key: value for key, value in found.items() if key != "state"} == {
-        key: value for key, value in state.items() if key != "state"
-    }
-    assert list(found["state"]) == list(tensors)
-    for key, tensor in tensors.items():
-        assert found["state"][key].dtype == tensor.dtype
-        assert torch.equal(found["state"][key], tensor)
 
 
 def test_equal_arrays_and_records_give_equal_bytes_in_whatever_order() -> None:
