@@ -69,10 +69,10 @@ def harmonize(
     mask
         Brain mask in the scan's space, on any grid; by default made from the b0 volumes.
     subject
-        Label (without `sub-`) of a travelling subject of the model. The network that never saw it is used then; for
+        Label (without `sub-`) of a travelling subject of the model. The network that held it out is used then; for
         anybody else leave it out, and the mean of all networks is taken.
     method
-        How what the model has learned is applied; by default as its proof has it.
+        How what the model has learned is applied; by default as it was cross-validated.
     output_directions
         Gradient table of the result: the scan's own, or the target's.
     abstain

@@ -23,7 +23,7 @@ class ExcludedScan:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All DWI of a dataset: usable scans, files left out, and what is wrong or odd.
+    """All DWI of a dataset: usable scans, excluded files, and what is wrong or odd.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Inventory:
     findings
         One a file.
     conflicts
-        Of the findings those that make a scanner doubtful, by its label.
+        Findings about conflicting metadata of a scanner, by its label.
     """
 
     scans: tuple[Scan, ...]
@@ -98,7 +98,7 @@ class Split:
 
 @dataclass(frozen=True)
 class MatchedVoxels:
-    """What one travelling subject teaches: the same places on both scanners.
+    """Training data of one travelling subject: the same positions on both scanners.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ class UnharmonizedData:
 
 @dataclass(frozen=True)
 class TravellingSubject:
-    """A travelling subject as the methods see it: the source scan, and what the two scans together teach.
+    """A travelling subject as the methods see it: the source scan, and the training data from both scans.
 
     Attributes
     ----------

@@ -84,4 +84,4 @@ SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epoch
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
 DEFAULT_METHOD = "shresnet"  # the method that the app offers
-NO_HARMONIZATION = "nothing"  # leaving the scans as they are
+NO_HARMONIZATION = "no_harmonization"  # leaving the scans as they are

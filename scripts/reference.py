@@ -26,7 +26,7 @@ GROUPS = {  # headings, by the first flag below them
     "training.folds": "The training",
 }
 SWITCHES = """\
-A switch has a second form with `no`: `--proof` and `--no-validation`, `--network.skip` and `--network.no-skip`. `-h` shows
+A switch has a second form with `no`: `--validation` and `--no-validation`, `--network.skip` and `--network.no-skip`. `-h` shows
 all this in short.
 """
 OTHERS = {  # what a run can end with beside the errors

@@ -9,7 +9,7 @@ import numpy as np
 from bids_shresnet.evaluation.agreement import HISTOGRAM_BINS, Agreement, Histograms, RishPower
 from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
 
-METHODS = ("nothing", "shresnet")
+METHODS = ("no_harmonization", "shresnet")
 SUBJECTS = ("01", "02", "03")
 
 

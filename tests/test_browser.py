@@ -12,7 +12,7 @@ from bids_shresnet.report.figures.errors import draw_biases
 from bids_shresnet.report.group_page import DatasetReport, render_group_report
 from bids_shresnet.report.subject_page import render_subject_report
 from tests.browser import CHROMIUM, Tab, browser
-from tests.report.test_group_page import proof
+from tests.report.test_group_page import pair_report
 from tests.report.test_subject_page import report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
@@ -24,7 +24,7 @@ PRESS = "document.querySelector('figure.flicker .tools button:last-child')"
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    made = replace(proof(), figures={"metrics": (draw_biases(proof().biases),)})
+    made = replace(pair_report(), figures={"metrics": (draw_biases(pair_report().biases),)})
     texts = {
         "group": render_group_report([made], {"command": "app"}, DatasetReport()),
         "sub-01": render_subject_report(report()),

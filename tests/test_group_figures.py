@@ -42,7 +42,7 @@ def rows() -> list[HeldOutResult]:
     ]
 
 
-def scan(subject: str, scanner: str, role: str = "left out") -> ScanRow:
+def scan(subject: str, scanner: str, role: str = "excluded") -> ScanRow:
     return ScanRow(f"sub-{subject}_dwi.nii.gz", subject, "", scanner, "30 x 1000", role, "")
 
 

@@ -85,7 +85,7 @@ def run(config: Config, arguments: Sequence[str]) -> int:
 def execute_plan(
     plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers
 ) -> int:
-    """Train what is missing; at the participant level harmonize and derive, in a group prove."""
+    """Train what is missing; at the participant level harmonize and derive, in a group cross-validate."""
     from bids_shresnet.outputs.history import write_scans
     from bids_shresnet.outputs.run_log import finish_run, write_findings
     from bids_shresnet.planning.overview import make_overview

@@ -23,7 +23,7 @@ CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
 def parse_levels(arguments: Sequence[str]) -> list[Config]:
     """Read the command line of one or several analysis levels (`participant group`), in the order they are to run.
 
-    The group comes first, because it makes and proves the models that participants need.
+    The group comes first, because it makes and validates the models that participants need.
 
     Raises
     ------

@@ -176,7 +176,7 @@ def model_jobs(
         ),
         SlurmJob(
             "evaluate",
-            "Try all folds on the subjects that they never saw, and write the models.",
+            "Evaluate all folds on their held-out subjects, and write the models.",
             f"group --stage evaluate {pair_flags}",
             (),
             cpus,

@@ -93,7 +93,7 @@ def write_cross_validation(cross_validation: CrossValidation) -> Model:
         write_histograms(folder / HISTOGRAMS_FILE, cross_validation.histograms)
     write_json(
         folder / CARD_FILE,
-        {**cross_validation.model.card, "Proof": validation_record(cross_validation)},
+        {**cross_validation.model.card, "Validation": validation_record(cross_validation)},
     )
     return read_model(folder)
 
@@ -123,14 +123,14 @@ def validation_record(cross_validation: CrossValidation) -> dict[str, Any]:
 
 def read_cross_validation(model: Model) -> CrossValidation:
     """What `write_cross_validation` left in a model's folder."""
-    folder, proof = model.folder, model.validation
+    folder, validation = model.folder, model.validation
     return CrossValidation(
         model=model,
-        method=proof["Method"],
+        method=validation["Method"],
         rows=_read_table_rows(folder / HELD_OUT_TSV, HeldOutResult),
         orientations=tuple(read_tsv(folder / ORIENTATION_TSV)),
-        uncertainty=proof.get("Uncertainty"),
-        missing_shell_errors=proof.get("MissingShells", ()),
+        uncertainty=validation.get("Uncertainty"),
+        missing_shell_errors=validation.get("MissingShells", ()),
         agreements=_read_table_rows(folder / AGREEMENT_TSV, Agreement),
         powers=_read_table_rows(folder / RISH_POWER_TSV, RishPower),
         histograms=read_histograms(folder / HISTOGRAMS_FILE)

@@ -1,4 +1,4 @@
-"""Whether a method is proven better than another, and what stands in the way where it is not."""
+"""Validation of a method against its baselines, and the reasons where it fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bids_shresnet.settings import NO_HARMONIZATION, Method
 
 
 def unvalidated_reasons(model: Model, method: Method) -> tuple[Finding, ...]:
-    """Why to think twice before applying a model so; nothing where it is proven better than doing nothing."""
+    """Return why a model is not validated with a method; empty if it is better than no harmonization."""
     if not model.validation:
         return (
             Finding(
@@ -25,19 +25,19 @@ def unvalidated_reasons(model: Model, method: Method) -> tuple[Finding, ...]:
             ),
         )
     if model.validation["Method"] != method:
-        value = f"the proof is that of {model.validation['Method']}, not of {method}"
+        value = f"it was validated with the method {model.validation['Method']}, not with {method}"
         return (
             Finding(
                 "error",
                 model.name,
                 value,
-                "Apply the method that was proven, or train and prove anew.",
+                "Apply the validated method, or train and validate again.",
             ),
         )
     found = model.validation["BetterThan"].get(NO_HARMONIZATION, {"Answer": "no"})
     if found["Answer"] == "yes":
         return ()
-    value = f"not proven to be better than doing nothing ({found['Answer']}; p = {found.get('LargestP', 'n/a')})"
+    value = f"not validated to be better than no harmonization ({found['Answer']}; p = {found.get('LargestP', 'n/a')})"
     remedy = "Look at group.html, or run `group` on data with more travelling subjects."
     return (Finding("error", model.name, value, remedy),)
 

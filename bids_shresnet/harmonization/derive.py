@@ -21,7 +21,7 @@ TENSOR_MAP_DESCRIPTIONS = {"fa": "Fractional anisotropy", "md": "Mean diffusivit
 TENSOR_MAP_UNITS: Mapping[str, Mapping[str, str]] = {"fa": {}, "md": {"Units": "mm^2/s"}}
 QC_COLUMNS = {
     "dwi": {
-        "Description": "As it came in, or harmonized."
+        "Description": "The input, or the harmonized scan."
     },  # not "desc": pybids takes a sidecar's keys for entities
     "brain_volume": {"Description": "Volume of the mask.", "Units": "ml"},
     "fa_mean": {"Description": "Mean fractional anisotropy in the mask."},
@@ -135,7 +135,7 @@ def _map_sidecar(job: DeriveJob, scan: Scan, image: Path, param: str, desc: str)
         ]
     return make_sidecar(
         image,
-        description=f"{TENSOR_MAP_DESCRIPTIONS[param]} of the {'scan as it came in' if desc == 'input' else 'harmonized scan'}.",
+        description=f"{TENSOR_MAP_DESCRIPTIONS[param]} of the {desc} scan.",
         sources=[bids_uri(scan.image, scan.dataset, scan.dataset_name)],
         is_skull_stripped=True,
         scan_metadata=job.scan.metadata,

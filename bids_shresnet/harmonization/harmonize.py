@@ -58,7 +58,7 @@ class HarmonizeJob:
     root
         The output dataset.
     is_travelling
-        Whether the scan belongs to a subject that the model was trained with; the fold that never saw it is used then.
+        Whether the scan belongs to a subject that the model was trained with; the fold that held it out is used then.
     method
         How what the model has learned is applied.
     should_predict_missing
@@ -289,7 +289,9 @@ def _harmonization_record(
         "SubjectInTraining": job.is_travelling,
         "SHBasis": model.card["SHBasis"],
         "Shells": [{key: shell[key] for key in SHELL_KEYS} for shell in model.card["Shells"]],
-        "Proof": {key: value for key, value in model.validation.items() if key != "Uncertainty"},
+        "Validation": {
+            key: value for key, value in model.validation.items() if key != "Uncertainty"
+        },
         "Directions": job.output_directions,
         "VolumesUsed": int(sum(len(volumes) for volumes in representation.volumes)),
         "ClippedSignal": round(representation.clipped_share, 6),

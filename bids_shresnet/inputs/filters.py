@@ -30,7 +30,7 @@ ANY_VALUE = "*"
 
 @dataclass(frozen=True)
 class BidsFilter:
-    """What the user asks of every DWI, whether it teaches or is harmonized.
+    """What the user asks of every DWI, whether it is trained on or harmonized.
 
     Attributes
     ----------

@@ -103,15 +103,15 @@ def identify_scanner(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding:
 
 def _identify_machine(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding:
     """Name the machine, however it was set up."""
-    for evidence, names in (("map", naming.map_scanners), ("table", naming.table_scanners)):
+    for origin, names in (("map", naming.map_scanners), ("table", naming.table_scanners)):
         answers = {answer for answer in _matching_scanners(file, names) if sanitize_label(answer)}
         if len(answers) > 1:
-            value = f"the {evidence} names several scanners for it ({', '.join(sorted(answers))})"
+            value = f"the {origin} names several scanners for it ({', '.join(sorted(answers))})"
             return Finding(
                 "error", str(file.image), value, "Name one, on a line with its file name."
             )
         if answers:
-            return Scanner(sanitize_label(answers.pop()), named_by=evidence)
+            return Scanner(sanitize_label(answers.pop()), named_by=origin)
     return (
         _scanner_from_sidecar(file.metadata)
         or _scanner_from_file_name(file, naming.pattern)

@@ -25,7 +25,7 @@ def run_bids_validator(dataset: Path) -> list[Finding]:
     UsageError
         If the validator is not installed.
     OSError
-        If it ends without a verdict.
+        If it ends without a result.
     """
     places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     program = shutil.which(VALIDATOR_PROGRAM, path=places)
@@ -37,7 +37,7 @@ def run_bids_validator(dataset: Path) -> list[Finding]:
     try:
         found = json.loads(said.stdout)["issues"]
     except ValueError as error:
-        msg = f"{VALIDATOR_PROGRAM} ended with {said.returncode} and without a verdict: {said.stderr.strip()}"
+        msg = f"{VALIDATOR_PROGRAM} ended with {said.returncode} and without a result: {said.stderr.strip()}"
         raise OSError(msg) from error
     texts: Mapping[str, str] = found["codeMessages"]
     return [

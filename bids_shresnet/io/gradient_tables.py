@@ -2,7 +2,7 @@
 
 A .bvec counts along FSL's axes, as BIDS demands, or along the image's own, as QSIPrep writes it; the two differ in the
 sign of the first component where the affine's determinant is positive. QSIPrep also writes the directions along the
-world axes (MRtrix's .b), which leave no doubt: where they are, they count, and tell what the .bvec follows.
+world axes (MRtrix's .b), which are unambiguous: where they exist, they count, and tell what the .bvec follows.
 """
 
 from __future__ import annotations

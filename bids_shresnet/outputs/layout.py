@@ -45,11 +45,11 @@ PATH_PATTERNS = [
 ]
 DESC_LABELS = {
     "harmonized": "Signal of the source scanner as the target scanner would have measured it, or maps of this signal.",
-    "input": "Maps of the scan as it came, for comparison with the harmonized ones.",
+    "input": "Maps of the input scan, for comparison with the harmonized ones.",
     "brain": "Voxels that were harmonized.",
     "uncertainty": "Where the networks of the model disagree.",
     "novelty": "Where the scan is unlike anything that the model was trained on.",
-    "harmonization": "Numbers by which to judge the harmonization of one scan.",
+    "harmonization": "Quality metrics of the harmonization of one scan.",
 }
 # Valid outputs that the validator's schema does not know yet: BEP016 maps, gradient tables of derivatives, reports and
 # models. No slash at the end of a folder: the validator (3.0.2) then still complains about the folder itself.
@@ -76,7 +76,7 @@ Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). In e
   scan's own (`GradientConvention` in the sidecar);
 * `desc-brain_mask`: the voxels that were harmonized;
 * `model-tensor_param-{fa,md}_desc-{input,harmonized}_dwimap`: tensor maps before and after;
-* `desc-harmonization_qc`: numbers by which to judge it.
+* `desc-harmonization_qc`: quality metrics of it.
 
 `sub-*.html` are reports to look at. `models` holds one model a scanner pair, with its cross-validation. `logs` and
 `prov` say what was run, with which software and settings; `logs/*/config.json` repeats a run.

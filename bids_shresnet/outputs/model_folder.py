@@ -108,7 +108,7 @@ class Model:
     @property
     def validation(self) -> Mapping[str, Any]:
         """What the cross-validation found; empty where there was none."""
-        return dict(self.card.get("Proof", {}))
+        return dict(self.card.get("Validation", {}))
 
     def held_out_errors(self, subject: str) -> dict[str, dict[str, dict[str, float]]]:
         """What the cross-validation found on a travelling subject: method, then place, then NMSE and bias."""
@@ -122,7 +122,7 @@ class Model:
         return found
 
     def folds_for(self, subject: str | None) -> tuple[Mapping[str, Any], ...]:
-        """The fold that never saw a travelling subject; all folds for anybody else (None, or not among them)."""
+        """The fold that held a travelling subject out; all folds for anybody else (None, or not among them)."""
         folds = tuple(self.card["Folds"])
         held_out = tuple(fold for fold in folds if subject in fold["Test"])
         return held_out or folds

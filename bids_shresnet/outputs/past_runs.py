@@ -54,7 +54,7 @@ def read_last_runs(root: Path, subjects: Collection[str]) -> dict[str, RunRecord
             states = {row["status"] for row in table if row["subject"] == subject}
             if states & set(PROCESSED_STATUSES):
                 found[subject] = _read_run_record(root, folder, subject, table)
-            elif "kept" in states and subject not in kept:
+            elif "up to date" in states and subject not in kept:
                 kept[subject] = _read_run_record(root, folder, subject, table)
     return {**kept, **found}
 

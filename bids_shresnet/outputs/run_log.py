@@ -41,9 +41,9 @@ class ScanStatus:
     file
         The scan's file, relative to its dataset.
     status
-        `done`, `kept` (complete from an earlier run), `left out` or `failed`.
+        `done`, `up to date` (complete from an earlier run), `excluded` or `failed`.
     reason
-        Why it was left out or failed, in words.
+        Why it was excluded or failed.
     scanner
         Label of its scanner; empty where it is not known.
     """
@@ -51,7 +51,7 @@ class ScanStatus:
     subject: str
     session: str
     file: str
-    status: Literal["done", "kept", "left out", "failed"]
+    status: Literal["done", "up to date", "excluded", "failed"]
     reason: str = ""
     scanner: str = ""
 

@@ -1,4 +1,4 @@
-"""From a BIDS dataset to the usable scans and the list of what is left out, each with its reason.
+"""From a BIDS dataset to the usable scans and the list of excluded files, each with its reason.
 
 Only names, sidecars, gradient tables and image headers are read. Nothing is refused before everything was looked at:
 what is wrong becomes a finding of the inventory, for the caller to show and to stop at.
@@ -36,10 +36,10 @@ Classification = tuple[
 
 
 def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
-    """All DWI of the dataset: usable scans, files left out, and what is wrong or odd.
+    """All DWI of the dataset: usable scans, excluded files, and what is wrong or odd.
 
-    Without `identity_required`, a scan of an unknown scanner is left out; with it, that is an error.
-    Every image is in exactly one place: a scan, or left out.
+    Without `identity_required`, a scan of an unknown scanner is excluded; with it, that is an error.
+    Every image is in exactly one place: a scan, or excluded.
 
     Raises
     ------
@@ -63,27 +63,27 @@ def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
     asked = (
         config.participant_label if config.dry_run else ()
     )  # a dry run for some opens no images of others
-    judged = [
+    classified = [
         _classify_file(file, naming, wanted, asked, is_identity_required=is_identity_required)
         for file in files
     ]
-    scans = _unify_scanners(scan for scan, _ in judged if isinstance(scan, Scan))
+    scans = _unify_scanners(scan for scan, _ in classified if isinstance(scan, Scan))
     left_out = tuple(
         _excluded_scan(file, *item)
-        for file, item in zip(files, judged, strict=True)
+        for file, item in zip(files, classified, strict=True)
         if not isinstance(item[0], Scan)
     )
-    findings = [*naming.findings, *(finding for _, some in judged for finding in some)]
+    findings = [*naming.findings, *(finding for _, some in classified for finding in some)]
     findings += [
         *checks.check_serial_numbers(scans),
         *checks.check_unique_names(scans),
         *checks_gradients.check_truncation(scans),
     ]
-    doubts = find_conflicts(scans, read_claims(config.bids_dir), config.split_by)
-    findings += dict.fromkeys(finding for some in doubts.values() for finding in some)
+    conflicts = find_conflicts(scans, read_claims(config.bids_dir), config.split_by)
+    findings += dict.fromkeys(finding for some in conflicts.values() for finding in some)
     names = {path: name for name, path in config.named_datasets().items()}
     named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
-    return Inventory(named, left_out, tuple(findings), doubts)
+    return Inventory(named, left_out, tuple(findings), conflicts)
 
 
 def _excluded_scan(
@@ -134,7 +134,7 @@ def _classify_file(
     *,
     is_identity_required: bool,
 ) -> Classification:
-    """Find a file usable, left out, or neither; with what is wrong or odd about it."""
+    """Find a file usable, excluded, or neither; with what is wrong or odd about it."""
     if reason := checks.name_exclusion_reason(file) or bids_filter.exclusion_reason(file):
         return ExcludedScan(file.image, reason), ()
     try:

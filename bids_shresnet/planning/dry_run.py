@@ -25,7 +25,16 @@ def render_text(overview: Overview) -> str:
     blocks = (
         _format_table(
             "Scanners",
-            ("label", "manufacturer", "model", "serial", "named by", "scans", "subjects", "doubts"),
+            (
+                "label",
+                "manufacturer",
+                "model",
+                "serial",
+                "named by",
+                "scans",
+                "subjects",
+                "conflicts",
+            ),
             [_scanner_cells(scanner) for scanner in overview.scanners],
         ),
         _format_table(
@@ -42,7 +51,7 @@ def render_text(overview: Overview) -> str:
             ],
         ),
         _format_table(
-            "Left out",
+            "Excluded",
             ("file", "reason"),
             [(Path(scan.file).name, scan.reason) for scan in overview.scans if not scan.shells],
         ),
@@ -81,7 +90,7 @@ def _role_text(scan: ScanRow) -> str:
         return scan.role
     return (
         f"not harmonized: {scan.reason}"
-        if scan.role == "left out"
+        if scan.role == "excluded"
         else f"{scan.role}; not harmonized: {scan.reason}"
     )
 

@@ -38,7 +38,7 @@ def memory_for_scans(scans: Iterable[Scan], *, is_spooled: bool) -> int:
 
 
 def memory_for_fitting(folders: Iterable[Path]) -> int:
-    """Bytes that fitting or judging a harmonizer on these prepared subjects may take."""
+    """Bytes that fitting or evaluating a harmonizer on these prepared subjects may take."""
     return LIBRARY_BYTES + TRAINING_SET_COPIES * sum(
         file.stat().st_size for folder in folders for file in folder.iterdir()
     )
@@ -50,7 +50,7 @@ def memory_for_pair(pair: Pair) -> int:
 
 
 def work_bytes(pair: Pair) -> float:
-    """Estimate the size of what the travelling subjects of a pair teach: for each voxel a patch and its label."""
+    """Estimate the size of the training data of a pair: for each voxel a patch and its label."""
     _, target = pair.travelling_scans[0]
     _, affine = read_grid(target.image)
     coefficients = Shell(0.0, choose_sh_order(target.direction_count)).coefficient_count

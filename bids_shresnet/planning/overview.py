@@ -19,9 +19,9 @@ from bids_shresnet.scans import Scan, Scanner
 
 @dataclass(frozen=True)
 class ScannerRow:
-    """A scanner, what the sidecars of its scans say of it, and what makes it doubtful.
+    """A scanner, what the sidecars of its scans say of it, and the conflicts in its metadata.
 
-    `evidence` is what named it; `echo_times` are in s.
+    `named_by` is the source of its label; `echo_times` are in s.
     """
 
     label: str
@@ -62,7 +62,7 @@ def make_overview(
 ) -> Overview:
     """Everything that was found and what would be done with it; every DWI of the dataset is in one row."""
     left_out = [
-        ScanRow(str(item.file), *_subject_and_session(item.file), "", "", "left out", item.reason)
+        ScanRow(str(item.file), *_subject_and_session(item.file), "", "", "excluded", item.reason)
         for item in inventory.excluded
     ]
     return Overview(
@@ -100,7 +100,7 @@ def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
 
 
 def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> list[ScanRow]:
-    """Say of every usable scan what it is used for; one can teach and be harmonized."""
+    """Say of every usable scan what it is used for; one can be trained on and be harmonized."""
     travelling = [both for pair in pairs for both in pair.travelling_scans]
     used = {
         "travelling source": {source.image for source, _ in travelling},
@@ -111,9 +111,9 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
     rows = []
     for scan in inventory.scans:
         role = (
-            "; ".join(name for name, images in used.items() if scan.image in images) or "left out"
+            "; ".join(name for name, images in used.items() if scan.image in images) or "excluded"
         )
-        unused = _training_exclusion_reason(scan, pairs) if role == "left out" else ""
+        unused = _training_exclusion_reason(scan, pairs) if role == "excluded" else ""
         reason = reasons.get(scan.image, unused)
         where = (scan.subject, scan.entities.get("session", ""), scan.scanner_label)
         rows.append(ScanRow(str(scan.image), *where, _shell_summary(scan), role, reason))

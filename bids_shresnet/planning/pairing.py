@@ -1,4 +1,4 @@
-"""Which scanners teach: pairs of a source and a target, with the scans of their travelling subjects."""
+"""Which scanners are trained on: pairs of a source and a target, with the scans of their travelling subjects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prove: results of all folds -> tables, figures and the report; what to think of a model."""
+"""Results of all folds -> tables, figures and the group report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from bids_shresnet.settings import NO_HARMONIZATION
 
 FOLD_SUBJECT_KEYS = ("Training", "Validation", "Test")  # of a fold, in the card
 NO_HISTOGRAMS_NOTE = (
-    "This model was proven by a version that kept no histograms: joint histograms, Bland-Altman plots and the power by "
+    "This model was validated by a version that kept no histograms: joint histograms, Bland-Altman plots and the power by "
     "order are missing. To have them, delete the model's folder and run group again."
 )
 NO_SPREAD_NOTE = (
@@ -55,7 +55,7 @@ GROUP_TABLE_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "subject": {"Description": "Held-out subject."},
     "fold": {"Description": "Number of the split that held the subject out."},
     "method": {
-        "Description": "Harmonizer; nothing: the source scan as it is; rescan: the target's second scan."
+        "Description": "Harmonizer; no_harmonization: the input scan; rescan: the target's second scan."
     },
     "tissue": {
         "Description": "WM: white matter, GM: grey matter, by the target's scan, where the source's voxels around a "
@@ -174,7 +174,7 @@ def _orientation_notes(cross_validation: CrossValidation) -> list[str]:
         [means[name, one] for one in methods] for name in ("angle", "correlation")
     )
     return [
-        "White matter with one main direction: the principal direction is {:.2f} degrees off the target's as it came, "
+        "White matter with one main direction: the principal direction is {:.2f} degrees off the target's in the input, "
         "{:.2f} harmonized; the angular correlation of the signal is {:.3f} and {:.3f}.".format(
             *angles, *correlations
         )
@@ -200,12 +200,12 @@ def _uncertainty_notes(cross_validation: CrossValidation) -> list[str]:
 def write_group_report(
     root: Path, cross_validations: Sequence[CrossValidation], command: str
 ) -> tuple[str, ...]:
-    """Write group_harmonization.tsv and .json, figures and group.html; returns what is proven, a sentence a pair.
+    """Write group_harmonization.tsv and .json, figures and group.html; return one sentence per pair on its validation.
 
     What is beside the models in the output (logs, sidecars, reports on subjects) is read again.
     """
     dataset = _read_dataset_report(root, cross_validations)
-    proofs = [build_pair_report(item, dataset.subject_pages) for item in cross_validations]
+    pair_reports = [build_pair_report(item, dataset.subject_pages) for item in cross_validations]
     rows = [
         {"pair": item.model.name, **asdict(row)} for item in cross_validations for row in item.rows
     ]
@@ -216,7 +216,7 @@ def write_group_report(
     )
     for name, drawings in {
         "group": dataset.figures,
-        **{one.name: one.drawings for one in proofs},
+        **{one.name: one.drawings for one in pair_reports},
     }.items():
         for drawing in drawings:
             _write_drawing(root / "figures", name, drawing)
@@ -225,8 +225,8 @@ def write_group_report(
         for n, one in enumerate(cross_validations, 1)
     }
     about = {"command": command, **digests, **package_versions()}
-    write_text(root / "group.html", render_group_report(proofs, about, dataset))
-    return tuple(validation_sentence(proof) for proof in proofs)
+    write_text(root / "group.html", render_group_report(pair_reports, about, dataset))
+    return tuple(validation_sentence(report) for report in pair_reports)
 
 
 def _read_dataset_report(root: Path, cross_validations: Sequence[CrossValidation]) -> DatasetReport:
@@ -266,7 +266,7 @@ def _travelling_scan_rows(model: Model) -> Iterator[ScanRow]:
 def _pair_record(cross_validation: CrossValidation) -> dict[str, Any]:
     return {
         "Name": cross_validation.model.name,
-        "Proof": validation_record(cross_validation),
+        "Validation": validation_record(cross_validation),
         "Folds": [
             {key: fold[key] for key in FOLD_SUBJECT_KEYS}
             for fold in cross_validation.model.card["Folds"]

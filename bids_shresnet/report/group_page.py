@@ -1,4 +1,4 @@
-"""The report on a group: one HTML file that needs nothing else, with what is proven, what is not, and the numbers."""
+"""The report on a group: one HTML file that needs nothing else, with what is validated, what is not, and the numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ ENDPOINTS = tuple(product(QUANTITIES, TISSUES))
 GROUP_PAGE_TEMPLATE = "group.html.jinja"
 FIGURE_SECTIONS = ("inputs", "before-after", "metrics", "uncertainty", "training")
 MAX_EMBEDDED_BYTES = 8e6  # bytes of figures in the page, which shall stay below 10 MB
-ANSWER_LABELS = {"yes": "proven", "no": "not proven", "not enough subjects": "too few subjects"}
+ANSWER_LABELS = {
+    "yes": "validated",
+    "no": "not validated",
+    "not enough subjects": "too few subjects",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class PairReport:
     notes
         By section, a sentence each; also why a section has no figures.
     agreements
-        Of doing nothing and of `method`.
+        Those of no harmonization and of `method`.
     sweep
         Validation error by number of ResBlocks, where it was tried.
     missing_shell_errors
@@ -149,7 +153,7 @@ class DatasetReport:
     figures
         Of the dataset as a whole.
     novel_fractions
-        What scans that were harmonized have of unlikely tissue.
+        Share of out-of-distribution voxels of harmonized scans.
     findings
         What was wrong or odd.
     failures
@@ -187,7 +191,7 @@ def render_group_report(
         "limits": mean_limits,
         "methods": dataset.methods_text or "No methods text was written yet.",
     }
-    return render_page(GROUP_PAGE_TEMPLATE, proofs=pairs, about=about, dataset=dataset, **facts)
+    return render_page(GROUP_PAGE_TEMPLATE, pairs=pairs, about=about, dataset=dataset, **facts)
 
 
 def _figures_to_embed(pairs: Sequence[PairReport], dataset: DatasetReport) -> frozenset[Drawing]:
@@ -196,8 +200,8 @@ def _figures_to_embed(pairs: Sequence[PairReport], dataset: DatasetReport) -> fr
     shown += [
         one
         for section in FIGURE_SECTIONS
-        for proof in pairs
-        for one in proof.figures.get(section, ())
+        for pair in pairs
+        for one in pair.figures.get(section, ())
     ]
     sizes = np.cumsum([len(one.svg) if one.has_links else 4 * len(one.png) / 3 for one in shown])
     return frozenset(
@@ -206,21 +210,23 @@ def _figures_to_embed(pairs: Sequence[PairReport], dataset: DatasetReport) -> fr
 
 
 def validation_sentence(pair: PairReport) -> str:
-    """Say whether harmonizing is proven to help, against what, on how many subjects, or what stands in the way."""
-    found, claim = (
+    """State in words whether harmonizing is validated, on how many subjects, or what is missing."""
+    found, statement = (
         pair.primary_result,
-        f"that harmonizing with {method_label(pair.method)} is better than doing nothing",
+        f"that harmonizing with {method_label(pair.method)} is better than no harmonization",
     )
     if found is None:
-        return f"Nothing can be said: {method_label(pair.method)} is not compared with doing nothing on these data."
+        return f"It is not known whether harmonizing helps: {method_label(pair.method)} is not compared with no harmonization on these data."
     lower = f"the error is lower, on average and in most subjects, in {found.better_count} of {found.comparison_count} comparisons"
     on = f"On {found.n} held-out {'subject' if found.n == 1 else 'subjects'}"
     if found.answer == "yes":
-        return f"It is proven {claim}. {on} {lower}, each with p ≤ {format_p_value(found.p)}. {_baselines_sentence(pair)}".strip()
+        return f"It is validated {statement}. {on} {lower}, each with p ≤ {format_p_value(found.p)}. {_baselines_sentence(pair)}".strip()
     if found.answer == "no":
-        return f"It is not proven {claim}. {on} {lower}; most in the way is {_describe_comparison(found.weakest)}."
+        return f"It is not validated {statement}. {on} {lower}; the weakest result is {_describe_comparison(found.weakest)}."
     floor = f"no p below {format_p_value(found.p_floor)} is possible, whatever the data; {subjects_needed()} are needed"
-    return f"It cannot be proven {claim}. {on} {floor}. As far as they go, {lower}, which may be chance."
+    return (
+        f"It cannot be validated {statement}. {on} {floor}. So far, {lower}, which may be chance."
+    )
 
 
 def _baselines_sentence(pair: PairReport) -> str:
@@ -228,8 +234,11 @@ def _baselines_sentence(pair: PairReport) -> str:
     others = [one for one in pair.validation_results if one.baseline != NO_HARMONIZATION]
     beaten = "; ".join(method_label(one.baseline) for one in others if one.answer == "yes")
     rest = "; ".join(method_label(one.baseline) for one in others if one.answer != "yes")
-    found = {"It is also proven better than": beaten, "It is not proven better than": rest}
-    return " ".join(f"{claim}: {names}." for claim, names in found.items() if names)
+    found = {
+        "It is also validated to be better than": beaten,
+        "It is not validated to be better than": rest,
+    }
+    return " ".join(f"{statement}: {names}." for statement, names in found.items() if names)
 
 
 def _describe_comparison(comparison: Comparison) -> str:

@@ -25,7 +25,7 @@ from bids_shresnet.settings import DEFAULT_METHOD, METHOD_NAMES, NO_HARMONIZATIO
 
 # Names for readers, in the order in which methods are always shown; unknown ones follow under their own names
 METHOD_LABELS: Mapping[str, str] = {
-    NO_HARMONIZATION: "nothing done",
+    NO_HARMONIZATION: "no harmonization",
     "combat_mean": "ComBat, tissue means",
     "combat_voxel": "ComBat, voxels",
     **METHOD_NAMES,

@@ -76,6 +76,7 @@ def subjects_to_report(root: Path, rows: Collection[tuple[str, str]]) -> tuple[s
     touched = {
         s
         for s, status in rows
-        if status in PROCESSED_STATUSES or (status == "kept" and not report_path(root, s).exists())
+        if status in PROCESSED_STATUSES
+        or (status == "up to date" and not report_path(root, s).exists())
     }
     return tuple(sorted(touched))

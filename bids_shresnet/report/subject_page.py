@@ -17,13 +17,13 @@ PANEL_SECTIONS = ("images", "metrics", "trust")  # that show panels
 MAX_EMBEDDED_PNG_BYTES = (
     7_000_000  # bytes of pictures that stand in the page, a quarter less than what they take there
 )
-EXPECTED_NOVEL_FRACTION = 0.02  # share of a healthy brain that is beyond the guard's threshold
+EXPECTED_NOVEL_FRACTION = 0.02  # share of a healthy brain that is out of distribution
 WARN_NOVEL_FRACTION = 0.05  # the same: worth a warning
 WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1] that is worth a warning
 ANSWER_PREDICATES = {
-    "yes": "is proven",
-    "no": "is not proven",
-    "not enough subjects": "cannot be proven",
+    "yes": "is validated",
+    "no": "is not validated",
+    "not enough subjects": "cannot be validated",
 }
 
 
@@ -72,7 +72,7 @@ class ScanReport:
 
     @property
     def held_out_errors(self) -> list[tuple[str, float, float]]:
-        """Place, NMSE before and NMSE after of a travelling subject, by the network that never saw it."""
+        """Endpoint, NMSE before and NMSE after of a travelling subject, by the network that held it out."""
         errors = self.harmonization.get("HeldOutErrors", {})
         before, after = (
             errors.get(NO_HARMONIZATION, {}),
@@ -126,7 +126,7 @@ def render_subject_report(report: SubjectReport) -> str:
         "failures": [
             row for row in (report.run.rows if report.run else ()) if row["status"] == "failed"
         ],
-        "verdict": validation_statement,
+        "statement": validation_statement,
         "warnings": scan_warnings,
         "changes": region_means,
         "embedded": _files_to_embed(report.scans),
@@ -142,25 +142,28 @@ def render_subject_report(report: SubjectReport) -> str:
 
 
 def validation_statement(scan: ScanReport) -> tuple[str, str]:
-    """Whether the model is proven better than doing nothing: the answer and a sentence."""
-    proof, method = scan.harmonization["Proof"], METHOD_NAMES[scan.harmonization["Method"]]
-    found = proof.get("BetterThan", {}).get(NO_HARMONIZATION)
+    """Return the answer whether the model is better than no harmonization, and a sentence."""
+    validation, method = (
+        scan.harmonization["Validation"],
+        METHOD_NAMES[scan.harmonization["Method"]],
+    )
+    found = validation.get("BetterThan", {}).get(NO_HARMONIZATION)
     if found is None:
         return (
             "no",
             "It is not known whether harmonizing helps: the model was never cross-validated (`group` does).",
         )
-    if proof["Method"] != scan.harmonization["Method"]:
-        other = METHOD_NAMES[proof["Method"]]
+    if validation["Method"] != scan.harmonization["Method"]:
+        other = METHOD_NAMES[validation["Method"]]
         return "no", f"It is not known whether {method} helps: {other} was cross-validated."
-    claim = f"that {method} from {scan.source} to {scan.target} is better than doing nothing"
-    on = f"on {proof['Subjects']} held-out subjects (largest p = {found['LargestP']:g}"
+    statement = f"that {method} from {scan.source} to {scan.target} is better than no harmonization"
+    on = f"on {validation['Subjects']} held-out subjects (largest p = {found['LargestP']:g}"
     floor = (
         f"; below {found['SmallestPossibleP']:g} no p is possible)"
         if found["Answer"] not in ("yes", "no")
         else ")"
     )
-    return found["Answer"], f"It {ANSWER_PREDICATES[found['Answer']]} {claim}, {on}{floor}."
+    return found["Answer"], f"It {ANSWER_PREDICATES[found['Answer']]} {statement}, {on}{floor}."
 
 
 def scan_warnings(scan: ScanReport) -> list[str]:
@@ -235,7 +238,7 @@ def run_provenance(report: SubjectReport) -> dict[str, str]:
             f", {scan.scan_file} to {scan.target}" if len(report.scans) > 1 else "",
         )
         seen = (
-            "yes: it was harmonized by the fold that never saw it"
+            "yes: it was harmonized by the fold that held it out"
             if record["SubjectInTraining"]
             else "no: the mean of all folds"
         )

@@ -98,7 +98,7 @@ def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: W
 
 
 def build_model(pair_work: PairWork, workers: Workers) -> Model:
-    """The pair's model: the one that is there, else prepared and trained now, fold by fold; `group` also proves it."""
+    """The pair's model: the one that is there, else prepared and trained now, fold by fold; `group` also validates it."""
     with hold_lock(pair_work.model_folder):
         model = load_existing_model(pair_work)
         if model is not None and pair_work.is_complete:
@@ -156,7 +156,7 @@ def require_fitted_folds(pair_work: PairWork) -> None:
 
 
 def prepare_subjects(jobs: Sequence[PrepareJob], pair_work: PairWork, workers: Workers) -> None:
-    """Register and sample what the subjects teach."""
+    """Register and sample the subjects' training data."""
     need = memory_for_scans(
         (scan for one in jobs for scan in (one.source, one.target)),
         is_spooled=pair_work.config.low_mem,
@@ -208,7 +208,7 @@ def fit_model(pair_work: PairWork, workers: Workers) -> Model:
 
 
 def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model:
-    """Fit the other methods on the same folds and try all of them on the subjects that these never saw."""
+    """Fit the other methods on the same folds and evaluate all of them on the held-out subjects."""
     config = pair_work.config
     fit_folds(
         (*pair_work.baselines, *pair_work.sweep, *pair_work.missing_shell_baselines),

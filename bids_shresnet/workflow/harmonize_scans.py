@@ -62,16 +62,16 @@ class ScanJob:
 
 
 def check_validation(models: Sequence[Model], config: Config) -> None:
-    """Say which models are not proven to be better than doing nothing; refuse them if asked to."""
+    """Warn about models that are not validated to be better than no harmonization; refuse them if asked to."""
     found = [
-        doubt
+        reason
         for model in models
-        for doubt in unvalidated_reasons(model, applicable_method(model, config.method))
+        for reason in unvalidated_reasons(model, applicable_method(model, config.method))
     ]
     if found and config.require_validation:
         raise BadInput(found)
-    for doubt in found:
-        logger.warning("%s: %s. %s", doubt.file, doubt.value, doubt.remedy)
+    for reason in found:
+        logger.warning("%s: %s. %s", reason.file, reason.value, reason.remedy)
 
 
 def harmonize_scans(
@@ -91,7 +91,7 @@ def harmonize_scans(
         )
         raise NothingSelected(msg)
     outcomes = [
-        ScanResult(status_row(item.file, scanners.get(item.file, ""), "left out", item.reason))
+        ScanResult(status_row(item.file, scanners.get(item.file, ""), "excluded", item.reason))
         for item in left_out
     ]
     tasks = [
@@ -132,7 +132,9 @@ def process_scan(scan_job: ScanJob) -> ScanResult:
         failed = status_row(job.scan.image, job.scan.scanner_label, "failed", reason)
         return ScanResult(failed, crash_report=traceback.format_exc())
     status = status_row(
-        job.scan.image, job.scan.scanner_label, "done" if written or derived or pictured else "kept"
+        job.scan.image,
+        job.scan.scanner_label,
+        "done" if written or derived or pictured else "up to date",
     )
     return ScanResult(status, job.output(".nii.gz") if written else None)
 
@@ -140,7 +142,7 @@ def process_scan(scan_job: ScanJob) -> ScanResult:
 def status_row(
     file: Path,
     scanner: str,
-    status: Literal["done", "kept", "left out", "failed"],
+    status: Literal["done", "up to date", "excluded", "failed"],
     reason: str = "",
 ) -> ScanStatus:
     """A line of status.tsv."""
@@ -169,9 +171,9 @@ def log_summary(rows: Sequence[ScanStatus], models: Sequence[Model], root: Path)
             "; ".join(map(status_text, own)),
         )
     counts = Counter(item.status for item in rows)
-    if counts["kept"] and not counts["done"] and not counts["failed"]:
+    if counts["up to date"] and not counts["done"] and not counts["failed"]:
         logger.info(
-            "nothing to do: %d scans are complete and up to date in %s", counts["kept"], root
+            "nothing to do: %d scans are complete and up to date in %s", counts["up to date"], root
         )
         return
     scans = (

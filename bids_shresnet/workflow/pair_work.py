@@ -75,7 +75,7 @@ class PairWork:
 
     @cached_property
     def repeat_scan_jobs(self) -> tuple[PrepareJob, ...]:
-        """The target's own repeated scans, for the proof."""
+        """The target's own repeated scans, for the cross-validation."""
         return (
             repeat_scan_jobs(self.pair, self.shells, self.work_folder)
             if self.should_validate
@@ -136,7 +136,7 @@ class PairWork:
 
     @property
     def memory_needed(self) -> int:
-        """Bytes that fitting or judging a harmonizer takes, once all are prepared."""
+        """Bytes that fitting or evaluating a harmonizer takes, once all are prepared."""
         return memory_for_fitting(job.folder for job in self.subject_jobs)
 
     @property

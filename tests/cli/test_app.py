@@ -202,7 +202,7 @@ def test_no_value_is_negative_or_no_number(finished: Finished, subject: str) -> 
 
 
 @pytest.mark.parametrize("subject", TRAVELLING)
-def test_a_travelling_subject_is_harmonized_by_a_fold_that_never_saw_it(
+def test_a_travelling_subject_is_harmonized_by_a_fold_that_held_it_out(
     finished: Finished, subject: str
 ) -> None:
     used = read_json(finished.output(subject, "desc-harmonized_dwi.json"))["Harmonization"]
@@ -229,7 +229,7 @@ def test_the_table_of_the_run_names_every_scan_of_the_input(finished: Finished) 
     (first, *_) = runs_of(finished.root)
     with (first / "status.tsv").open(newline="") as file:
         rows = {row["file"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
-    assert rows == dict.fromkeys(sources, "done") | dict.fromkeys(targets, "left out")
+    assert rows == dict.fromkeys(sources, "done") | dict.fromkeys(targets, "excluded")
 
 
 def test_pybids_finds_the_harmonized_dwi_with_their_tables(finished: Finished) -> None:
@@ -270,7 +270,7 @@ def test_the_log_of_a_run_has_all_that_was_said_and_ends_with_a_line_a_subject(
     for subject in SUBJECTS:
         (line,) = [line for line in log.splitlines() if f": sub-{subject}: " in line]
         assert f"sub-{subject}_ses-ge_dwi.nii.gz done" in line
-        assert ("prisma_dwi.nii.gz left out (already the target scanner" in line) == (
+        assert ("prisma_dwi.nii.gz excluded (already the target scanner" in line) == (
             subject in TRAVELLING
         )
 
@@ -280,7 +280,8 @@ def test_a_model_that_was_never_cross_validated_is_warned_of(finished: Finished)
         f"{MODEL}: it was never cross-validated" in (latest(finished.root) / "run.log").read_text()
     )
     assert (
-        read_json(finished.output("01", "desc-harmonized_dwi.json"))["Harmonization"]["Proof"] == {}
+        read_json(finished.output("01", "desc-harmonized_dwi.json"))["Harmonization"]["Validation"]
+        == {}
     )
 
 
@@ -299,7 +300,7 @@ def test_a_second_run_does_nothing_and_says_so(
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert {root / name for name in results(root)} < set(written)
     assert "nothing to do" in capsys.readouterr().err
-    assert set(status(root).values()) == {"kept", "left out"}
+    assert set(status(root).values()) == {"up to date", "excluded"}
 
 
 def test_the_record_of_a_run_repeats_it(finished: Finished, copied: Path) -> None:
@@ -423,11 +424,11 @@ def test_a_dry_run_for_programs_prints_one_document_and_nothing_else(
     }
 
 
-# --- what a group proves ----------------------------------------------------------------------------------------
+# --- what a group validates ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def proven(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def validated_group(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root that a group run left, with some of the methods and a small sweep."""
     out = tmp_path_factory.mktemp("group")
     assert (
@@ -437,10 +438,10 @@ def proven(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def proven_copy(proven: Path, tmp_path: Path) -> Path:
+def validated_copy(validated_group: Path, tmp_path: Path) -> Path:
     """Output folder of its own with all that the group run left."""
-    shutil.copytree(proven, tmp_path / "proven/derivatives/shresnet")
-    return tmp_path / "proven"
+    shutil.copytree(validated_group, tmp_path / "validated/derivatives/shresnet")
+    return tmp_path / "validated"
 
 
 def held_out(root: Path) -> list[dict[str, str]]:
@@ -448,11 +449,11 @@ def held_out(root: Path) -> list[dict[str, str]]:
 
 
 def test_a_group_leaves_models_their_tables_a_report_with_figures_and_nothing_else(
-    proven: Path,
+    validated_group: Path,
 ) -> None:
     files = {
         name
-        for name in digests(proven)
+        for name in digests(validated_group)
         if not name.startswith(("logs/", "prov/")) and "/." not in name
     }
     fold_files = {
@@ -474,28 +475,28 @@ def test_a_group_leaves_models_their_tables_a_report_with_figures_and_nothing_el
         "README.md",
     }
     assert {name.rsplit(".", 1)[1] for name in figures} == {"png", "svg"}
-    assert not (proven / ".work").exists()
+    assert not (validated_group / ".work").exists()
 
 
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
-def test_the_validator_finds_no_error_in_what_a_group_leaves(proven: Path) -> None:
-    issues = validated(proven)["issues"]["issues"]
+def test_the_validator_finds_no_error_in_what_a_group_leaves(validated_group: Path) -> None:
+    issues = validated(validated_group)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
-def test_proving_trains_the_same_networks(proven: Path, finished: Finished) -> None:
+def test_validating_trains_the_same_networks(validated_group: Path, finished: Finished) -> None:
     for number in (1, 2, 3):
         for name in (f"fold-0{number}.safetensors", f"novelty-0{number}.safetensors"):
-            assert hash_file(proven / "models" / MODEL / name) == hash_file(
+            assert hash_file(validated_group / "models" / MODEL / name) == hash_file(
                 finished.root / "models" / MODEL / name
             )
 
 
-def test_every_travelling_subject_is_judged_once_by_the_fold_that_never_saw_it(
-    proven: Path,
+def test_every_travelling_subject_is_evaluated_once_by_the_fold_that_held_it_out(
+    validated_group: Path,
 ) -> None:
-    rows = held_out(proven)
-    folds = read_json(proven / "models" / MODEL / "model.json")["Folds"]
+    rows = held_out(validated_group)
+    folds = read_json(validated_group / "models" / MODEL / "model.json")["Folds"]
     assert {(row["subject"], row["fold"]) for row in rows} == {
         (subject, str(number)) for number, fold in enumerate(folds, 1) for subject in fold["Test"]
     }
@@ -503,71 +504,81 @@ def test_every_travelling_subject_is_judged_once_by_the_fold_that_never_saw_it(
     assert len(places) == len(set(places))
     methods = {row["method"] for row in rows}
     assert methods == {
-        "nothing",
+        "no_harmonization",
         *COMPARED,
     }  # ComBat needs two subjects to learn from, and here is one
 
 
-def test_three_subjects_cannot_prove_anything_and_that_is_said_everywhere(proven: Path) -> None:
-    proof = read_json(proven / "models" / MODEL / "model.json")["Proof"]
-    assert proof["Subjects"] == 3
-    answers = {name: found["Answer"] for name, found in proof["BetterThan"].items()}
-    assert answers == dict.fromkeys(("nothing", "linear_rish"), "not enough subjects")
-    assert proof["BetterThan"]["nothing"]["SmallestPossibleP"] == 0.25
-    said = "It cannot be proven that harmonizing with"
-    assert said in (latest(proven) / "run.log").read_text()
-    assert said in (proven / "group.html").read_text()
+def test_three_subjects_cannot_validate_a_model_and_everything_says_so(
+    validated_group: Path,
+) -> None:
+    validation = read_json(validated_group / "models" / MODEL / "model.json")["Validation"]
+    assert validation["Subjects"] == 3
+    answers = {name: found["Answer"] for name, found in validation["BetterThan"].items()}
+    assert answers == dict.fromkeys(("no_harmonization", "linear_rish"), "not enough subjects")
+    assert validation["BetterThan"]["no_harmonization"]["SmallestPossibleP"] == 0.25
+    said = "It cannot be validated that harmonizing with"
+    assert said in (latest(validated_group) / "run.log").read_text()
+    assert said in (validated_group / "group.html").read_text()
 
 
-def test_the_groups_table_is_that_of_its_models(proven: Path) -> None:
-    rows = [{"pair": MODEL, **row} for row in held_out(proven)]
-    assert read_tsv(proven / "group_harmonization.tsv") == rows
+def test_the_groups_table_is_that_of_its_models(validated_group: Path) -> None:
+    rows = [{"pair": MODEL, **row} for row in held_out(validated_group)]
+    assert read_tsv(validated_group / "group_harmonization.tsv") == rows
 
 
 def test_a_second_group_run_does_nothing_heavy(
     finished: Finished,
-    proven_copy: Path,
+    validated_copy: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root = proven_copy / "derivatives/shresnet"
+    root = validated_copy / "derivatives/shresnet"
     before = {path: path.stat().st_mtime_ns for path in (root / "models").rglob("*.*")}
     tables = [hash_file(root / name) for name in GROUP[1:]]
     monkeypatch.setattr("bids_shresnet.runtime.workers.Workers.run", None)  # no job is needed
-    assert run(finished.bids, proven_copy, "--methods", *COMPARED, level="group") == 0
+    assert run(finished.bids, validated_copy, "--methods", *COMPARED, level="group") == 0
     said = capsys.readouterr().err
     assert "trained before" in said
-    assert "It cannot be proven" in said
+    assert "It cannot be validated" in said
     assert {path: path.stat().st_mtime_ns for path in (root / "models").rglob("*.*")} == before
     assert [hash_file(root / name) for name in GROUP[1:]] == tables
 
 
-def test_a_proof_that_was_interrupted_is_finished_with_the_same_result(
-    finished: Finished, proven: Path, proven_copy: Path, capsys: pytest.CaptureFixture[str]
+def test_a_cross_validation_that_was_interrupted_is_finished_with_the_same_result(
+    finished: Finished,
+    validated_group: Path,
+    validated_copy: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A model without its proof is proven now, and not trained again."""
-    model = proven_copy / "derivatives/shresnet/models" / MODEL
+    """A model without its validation is validated now, and not trained again."""
+    model = validated_copy / "derivatives/shresnet/models" / MODEL
     card = read_json(model / "model.json")
-    write_json(model / "model.json", {key: value for key, value in card.items() if key != "Proof"})
+    write_json(
+        model / "model.json", {key: value for key, value in card.items() if key != "Validation"}
+    )
     (model / "heldout.tsv").unlink()
     assert (
-        run(finished.bids, proven_copy, "--methods", *COMPARED, "--resblocks", "0", level="group")
+        run(
+            finished.bids, validated_copy, "--methods", *COMPARED, "--resblocks", "0", level="group"
+        )
         == 0
     )
     said = capsys.readouterr().err
     assert "is evaluated" in said
     assert "is trained" not in said
-    assert results(proven_copy / "derivatives/shresnet") == results(proven)
+    assert results(validated_copy / "derivatives/shresnet") == results(validated_group)
 
 
-def test_participant_repeats_the_proof_and_what_was_found_on_the_subject(
-    finished: Finished, proven_copy: Path, capsys: pytest.CaptureFixture[str]
+def test_participant_repeats_the_validation_and_what_was_found_on_the_subject(
+    finished: Finished, validated_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(finished.bids, proven_copy, "--participant-label", "03", "04") == 0
+    assert run(finished.bids, validated_copy, "--participant-label", "03", "04") == 0
     assert (
-        "not proven to be better than doing nothing (not enough subjects" in capsys.readouterr().err
+        "not validated to be better than no harmonization (not enough subjects"
+        in capsys.readouterr().err
     )
-    root = proven_copy / "derivatives/shresnet"
+    root = validated_copy / "derivatives/shresnet"
     images = {name: value for name, value in results(root).items() if name.endswith("_dwi.nii.gz")}
     assert images == {
         name: value for name, value in results(finished.root).items() if name in images
@@ -576,13 +587,13 @@ def test_participant_repeats_the_proof_and_what_was_found_on_the_subject(
         read_json(next(root.rglob(f"sub-{name}*_desc-harmonized_dwi.json")))["Harmonization"]
         for name in ("03", "04")
     ]
-    assert [record["Proof"]["BetterThan"]["nothing"]["Answer"] for record in records] == [
-        "not enough subjects"
-    ] * 2
+    assert [
+        record["Validation"]["BetterThan"]["no_harmonization"]["Answer"] for record in records
+    ] == ["not enough subjects"] * 2
     expected = {
         (row["method"], f"{row['tissue']} {row['quantity']}"): float(row["nmse"])
         for row in held_out(root)
-        if row["subject"] == "03" and row["method"] in ("nothing", "shresnet")
+        if row["subject"] == "03" and row["method"] in ("no_harmonization", "shresnet")
     }
     found = {
         (method, place): errors["NMSE"]
@@ -593,10 +604,10 @@ def test_participant_repeats_the_proof_and_what_was_found_on_the_subject(
     assert "HeldOutErrors" not in records[1]
 
 
-def test_what_is_not_proven_is_refused_where_proof_is_required(
-    finished: Finished, copied: Path, proven_copy: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_not_validated_is_refused_where_validation_is_required(
+    finished: Finished, copied: Path, validated_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for out, reason in ((copied, "never cross-validated"), (proven_copy, "not enough subjects")):
+    for out, reason in ((copied, "never cross-validated"), (validated_copy, "not enough subjects")):
         shutil.rmtree(out / "derivatives/shresnet/sub-01", ignore_errors=True)
         assert run(finished.bids, out, "--require-validation", "--participant-label", "01") == 65
         assert reason in capsys.readouterr().err
@@ -604,9 +615,9 @@ def test_what_is_not_proven_is_refused_where_proof_is_required(
 
 
 def test_reports_are_written_again_from_what_is_there(
-    finished: Finished, copied: Path, proven_copy: Path
+    finished: Finished, copied: Path, validated_copy: Path
 ) -> None:
-    root = proven_copy / "derivatives/shresnet"
+    root = validated_copy / "derivatives/shresnet"
     before = {
         name: value
         for name, value in digests(root).items()
@@ -614,7 +625,7 @@ def test_reports_are_written_again_from_what_is_there(
     }
     for name in (*GROUP, next(name for name in before if name.startswith("figures"))):
         (root / name).unlink()
-    assert run(finished.bids, proven_copy, "--reports-only", level="group") == 0
+    assert run(finished.bids, validated_copy, "--reports-only", level="group") == 0
     after = {
         name: value
         for name, value in digests(root).items()
@@ -629,7 +640,7 @@ def test_reports_are_written_again_from_what_is_there(
     shutil.rmtree(copied / "derivatives/shresnet/sub-01")
     for folder in (copied / "derivatives/shresnet").glob("sub-*/ses-*"):
         shutil.rmtree(folder)
-    assert "Proof" not in read_json(card)
+    assert "Validation" not in read_json(card)
     assert run(finished.bids, copied, "--reports-only", level="group") == 18
 
 

@@ -78,7 +78,7 @@ def test_limits_of_agreement_are_the_mean_difference_and_1_96_deviations_around_
     before = [
         row
         for row in agreements()
-        if (row.method, row.tissue, row.quantity) == ("nothing", "WM", "FA")
+        if (row.method, row.tissue, row.quantity) == ("no_harmonization", "WM", "FA")
     ]
     assert mean_limits(before) == pytest.approx(
         (0.3 - AGREEMENT_LIMITS_SD * 0.05, 0.3, 0.3 + AGREEMENT_LIMITS_SD * 0.05)

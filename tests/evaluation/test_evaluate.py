@@ -163,7 +163,7 @@ def test_every_method_and_doing_nothing_is_judged_in_every_tissue_and_quantity(
         for row in plain.rows
         if not row.method.startswith("combat")
     ]
-    methods = ("nothing", "sh_projection", "order_gain")
+    methods = ("no_harmonization", "sh_projection", "order_gain")
     expected = [(m, t, q) for m in methods for t in ("WM", "GM") for q in ("signal", "FA", "MD")]
     assert sorted(found) == sorted(expected)
     assert {(row.subject, row.fold) for row in plain.rows} == {("01", 1)}
@@ -181,9 +181,11 @@ def test_doing_nothing_is_the_sources_own_fa_against_that_of_the_targets_signal(
         for column, quantity in enumerate(("FA", "MD")):
             wanted, got = measured[inside, column], own[inside, column]
             nmse = ((wanted - got) ** 2).sum() / (wanted**2).sum()
-            assert value(plain, "nothing", tissue, quantity) == pytest.approx(nmse, rel=1e-3)
+            assert value(plain, "no_harmonization", tissue, quantity) == pytest.approx(
+                nmse, rel=1e-3
+            )
             bias = got.mean() / wanted.mean() - 1
-            assert value(plain, "nothing", tissue, quantity, "bias") == pytest.approx(
+            assert value(plain, "no_harmonization", tissue, quantity, "bias") == pytest.approx(
                 bias, rel=1e-3
             )
 
@@ -196,14 +198,14 @@ def test_mean_and_deviation_of_differences_and_the_nmse_are_of_the_same_squares(
         (r.method, r.tissue, r.quantity): r.mean**2 + r.deviation**2 for r in plain.agreements
     }
     assert {method for method, _, _ in squares} == {
-        "nothing",
+        "no_harmonization",
         "sh_projection",
     }  # before, and the applied method
     for tissue, quantity in product(("WM", "GM"), ("signal", "FA", "MD")):
         before, after = (
-            squares[method, tissue, quantity] for method in ("nothing", "sh_projection")
+            squares[method, tissue, quantity] for method in ("no_harmonization", "sh_projection")
         )
-        ratio = value(plain, "nothing", tissue, quantity) / value(
+        ratio = value(plain, "no_harmonization", tissue, quantity) / value(
             plain, "sh_projection", tissue, quantity
         )
         assert before / after == pytest.approx(ratio, rel=1e-4)
@@ -218,7 +220,7 @@ def test_joint_histograms_count_the_same_values_and_power_is_that_of_before_afte
     assert plain.histograms.subjects == ("01",)
     assert [row.method for row in plain.powers[::4]] == [
         "target",
-        "nothing",
+        "no_harmonization",
         "sh_projection",
     ]  # 2 tissues, 2 orders
 
@@ -288,7 +290,11 @@ def test_a_target_scanned_twice_shows_what_no_method_can_go_below(tmp_path: Path
     white = heads["01"].matched.tissue == Tissue.WM
     noise = 0.02**2 / np.square(second.matched.signal[white].astype(float)).mean()
     assert signal == pytest.approx(noise, rel=0.1)
-    assert [item.method for item in found.orientations] == ["nothing", "rescan", "order_gain"]
+    assert [item.method for item in found.orientations] == [
+        "no_harmonization",
+        "rescan",
+        "order_gain",
+    ]
     assert value(found, "order_gain", quantity="signal") == pytest.approx(
         value(
             results(replace(made, repeat_folders={}, file=tmp_path / "without.json")),
@@ -306,7 +312,7 @@ def test_the_methods_of_a_template_bring_combat_voxel_by_voxel_with_them(tmp_pat
     combat = {(row.tissue, row.quantity) for row in found.rows if row.method == "combat_voxel"}
     assert combat == {(t, q) for t in ("WM", "GM") for q in ("FA", "MD")}
     assert value(found, "linear_rish", quantity="signal") < value(
-        found, "nothing", quantity="signal"
+        found, "no_harmonization", quantity="signal"
     )
 
 

@@ -22,7 +22,11 @@ from bids_shresnet.evaluation.validation import (
     validate_against_all,
 )
 
-ERRORS = {"nothing": 0.04, "order_gain": 0.03, "shresnet": 0.01}  # NMSE, mean over subjects
+ERRORS = {
+    "no_harmonization": 0.04,
+    "order_gain": 0.03,
+    "shresnet": 0.01,
+}  # NMSE, mean over subjects
 
 
 def heldout(
@@ -51,7 +55,7 @@ def heldout(
 def test_a_method_better_in_all_of_n_subjects_reaches_the_floor_of_2_over_2_to_the_n(
     n: int, floor: float
 ) -> None:
-    for comparison in compare_methods(heldout(n), "shresnet", ["nothing"]):
+    for comparison in compare_methods(heldout(n), "shresnet", ["no_harmonization"]):
         assert comparison.p_floor == floor == 2 / 2**n
         assert comparison.p == pytest.approx(floor, rel=1e-12)
         assert comparison.improved_share == 1
@@ -84,14 +88,16 @@ def test_holm_is_that_of_statsmodels_in_any_order_and_with_ties(count: int) -> N
 
 
 def test_holm_is_over_the_whole_table() -> None:
-    table = compare_methods(heldout(9, spread=0.95), "shresnet", ["nothing", "order_gain"])
+    table = compare_methods(heldout(9, spread=0.95), "shresnet", ["no_harmonization", "order_gain"])
     assert len(table) == 2 * 6
     assert tuple(c.p_holm for c in table) == adjust_p_values([c.p for c in table])
 
 
 def test_methods_that_agree_everywhere_are_not_told_apart() -> None:
     for comparison in compare_methods(
-        heldout(7, {"nothing": 0.02, "shresnet": 0.02}, spread=0), "shresnet", ["nothing"]
+        heldout(7, {"no_harmonization": 0.02, "shresnet": 0.02}, spread=0),
+        "shresnet",
+        ["no_harmonization"],
     ):
         assert (comparison.p, comparison.decrease, comparison.interval) == (1, 0, (0, 0))
         assert not comparison.is_better
@@ -99,7 +105,9 @@ def test_methods_that_agree_everywhere_are_not_told_apart() -> None:
 
 def test_a_common_factor_on_the_error_is_the_decrease_and_its_whole_interval() -> None:
     for comparison in compare_methods(
-        heldout(6, {"nothing": 0.04, "shresnet": 0.01}, spread=0), "shresnet", ["nothing"]
+        heldout(6, {"no_harmonization": 0.04, "shresnet": 0.01}, spread=0),
+        "shresnet",
+        ["no_harmonization"],
     ):
         assert comparison.decrease == pytest.approx(0.75)
         assert comparison.interval == pytest.approx((0.75, 0.75))
@@ -122,7 +130,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(n: int) -> None
 
 def test_fewer_than_three_subjects_have_no_interval() -> None:
     assert np.isnan(
-        [c.interval for c in compare_methods(heldout(2), "shresnet", ["nothing"])]
+        [c.interval for c in compare_methods(heldout(2), "shresnet", ["no_harmonization"])]
     ).all()
     assert np.isnan([bias.interval for bias in summarize_bias(heldout(2))]).all()
 
@@ -131,12 +139,12 @@ def test_only_subjects_that_both_methods_have_are_compared_and_only_where_both_h
     rows = [
         r
         for r in heldout(6)
-        if not (r.method == "nothing" and (r.subject == "00" or r.quantity == "signal"))
+        if not (r.method == "no_harmonization" and (r.subject == "00" or r.quantity == "signal"))
     ]
-    table = compare_methods(rows, "shresnet", ["nothing", "golkov"])
+    table = compare_methods(rows, "shresnet", ["no_harmonization", "golkov"])
     assert {(c.baseline, c.quantity, c.n) for c in table} == {
-        ("nothing", "FA", 5),
-        ("nothing", "MD", 5),
+        ("no_harmonization", "FA", 5),
+        ("no_harmonization", "MD", 5),
     }
 
 
@@ -145,8 +153,8 @@ def test_a_subject_counts_once_however_many_folds_it_is_in() -> None:
     again = [
         HeldOutResult(r.subject, 9, r.method, r.tissue, r.quantity, r.nmse, r.bias) for r in rows
     ]
-    assert compare_methods(rows + again, "shresnet", ["nothing"]) == compare_methods(
-        rows, "shresnet", ["nothing"]
+    assert compare_methods(rows + again, "shresnet", ["no_harmonization"]) == compare_methods(
+        rows, "shresnet", ["no_harmonization"]
     )
 
 
@@ -160,7 +168,7 @@ def test_against_a_method_that_corrects_means_only_the_error_is_that_of_the_mean
 
 def test_site_bias_keeps_its_sign() -> None:
     rows = [
-        HeldOutResult(f"{k}", k, "nothing", "WM", "FA", 0.1, bias)
+        HeldOutResult(f"{k}", k, "no_harmonization", "WM", "FA", 0.1, bias)
         for k, bias in enumerate((-0.3, -0.1, 0.1))
     ]
     [summary] = summarize_bias(rows)
@@ -193,7 +201,9 @@ def test_rows_that_would_spoil_a_mean_are_refused(change: dict[str, object]) -> 
     [(1, "not enough subjects"), (5, "not enough subjects"), (6, "yes"), (10, "yes")],
 )
 def test_five_subjects_prove_nothing_and_six_can(n: int, answer: str) -> None:
-    found = validate_against(compare_methods(heldout(n), "shresnet", ["nothing"]), "nothing")
+    found = validate_against(
+        compare_methods(heldout(n), "shresnet", ["no_harmonization"]), "no_harmonization"
+    )
     assert (found.answer, found.n, found.better_count, found.comparison_count) == (answer, n, 6, 6)
     assert found.p == pytest.approx(2 / 2**n)
     assert (n >= subjects_needed()) == (answer == "yes")
@@ -208,28 +218,32 @@ def test_one_place_that_is_not_better_is_enough_for_no_and_is_named() -> None:
         else r
         for r in heldout(10)
     ]
-    found = validate_against(compare_methods(rows, "shresnet", ["nothing"]), "nothing")
+    found = validate_against(
+        compare_methods(rows, "shresnet", ["no_harmonization"]), "no_harmonization"
+    )
     assert (found.answer, found.better_count) == ("no", 5)
     assert (found.weakest.tissue, found.weakest.quantity) == ("GM", "FA")
 
 
-def test_ranks_that_say_worse_are_no_proof_even_if_the_mean_says_better() -> None:
+def test_ranks_that_say_worse_do_not_validate_even_if_the_mean_says_better() -> None:
     nothing, ours = [0.01] * 9 + [1.0], [0.011 + k * 1e-4 for k in range(9)] + [0.1]
     rows = [
         HeldOutResult(f"{k}", k, method, "WM", "FA", error, 0.0)
-        for method, errors in (("nothing", nothing), ("shresnet", ours))
+        for method, errors in (("no_harmonization", nothing), ("shresnet", ours))
         for k, error in enumerate(errors)
     ]
-    [comparison] = compare_methods(rows, "shresnet", ["nothing"])
+    [comparison] = compare_methods(rows, "shresnet", ["no_harmonization"])
     assert comparison.decrease > 0.8
     assert not comparison.is_better
-    assert validate_against([comparison], "nothing", alpha=1.0).answer == "no"
+    assert validate_against([comparison], "no_harmonization", alpha=1.0).answer == "no"
 
 
 def test_a_method_like_its_reference_is_called_better_no_more_often_than_alpha() -> None:
     rng, yes, tries = np.random.default_rng(5), 0, 200
     for _ in range(tries):  # one place only: six places make a false "yes" rarer still
-        errors = {name: rng.lognormal(0, 0.5, 8) for name in ("nothing", "golkov", "shresnet")}
+        errors = {
+            name: rng.lognormal(0, 0.5, 8) for name in ("no_harmonization", "golkov", "shresnet")
+        }
         rows = [
             HeldOutResult(f"{k}", k, name, "WM", "FA", e[k], 0.0)
             for name, e in errors.items()
@@ -237,18 +251,20 @@ def test_a_method_like_its_reference_is_called_better_no_more_often_than_alpha()
         ]
         yes += any(
             v.answer == "yes"
-            for v in validate_against_all(compare_methods(rows, "shresnet", ["nothing", "golkov"]))
+            for v in validate_against_all(
+                compare_methods(rows, "shresnet", ["no_harmonization", "golkov"])
+            )
         )
     assert yes / tries <= 0.05
 
 
 def test_the_primary_verdict_has_full_alpha_and_the_others_share_it() -> None:
-    names = ["order_gain", "nothing", "golkov"]
+    names = ["order_gain", "no_harmonization", "golkov"]
     table = compare_methods(
         heldout(6, {"shresnet": 0.01, **dict.fromkeys(names, 0.04)}), "shresnet", names
     )
     assert [(v.baseline, v.answer) for v in validate_against_all(table)] == [
-        ("nothing", "yes"),
+        ("no_harmonization", "yes"),
         ("order_gain", "not enough subjects"),
         ("golkov", "not enough subjects"),
     ]
@@ -261,13 +277,13 @@ def test_the_primary_verdict_has_full_alpha_and_the_others_share_it() -> None:
 
 def test_nothing_else_is_claimed_of_a_method_that_is_not_better_than_nothing() -> None:
     table = compare_methods(
-        heldout(10, {"nothing": 0.005, "golkov": 0.04, "shresnet": 0.01}),
+        heldout(10, {"no_harmonization": 0.005, "golkov": 0.04, "shresnet": 0.01}),
         "shresnet",
-        ["nothing", "golkov"],
+        ["no_harmonization", "golkov"],
     )
     assert [v.answer for v in validate_against_all(table)] == ["no", "no"]
 
 
 def test_a_reference_that_nothing_is_compared_with_has_no_verdict() -> None:
     with pytest.raises(ValueError, match="golkov"):
-        validate_against(compare_methods(heldout(6), "shresnet", ["nothing"]), "golkov")
+        validate_against(compare_methods(heldout(6), "shresnet", ["no_harmonization"]), "golkov")

@@ -94,16 +94,21 @@ def test_the_sidecar_says_which_networks_and_whether_the_subject_was_trained_wit
     assert {record["ModelSHA256"] for record in records.values()} == {model.digest}
 
 
-def test_the_sidecar_repeats_method_proof_and_what_was_found_on_the_held_out_subject(
+def test_the_sidecar_repeats_method_validation_and_what_was_found_on_the_held_out_subject(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
-    proof = {"Method": "shresnet", "Subjects": 3, "BetterThan": {"nothing": {"Answer": "no"}}}
+    validation = {
+        "Method": "shresnet",
+        "Subjects": 3,
+        "BetterThan": {"no_harmonization": {"Answer": "no"}},
+    }
     model = make_model(
-        tmp_path / "model", scans["01"], Proof=proof | {"Uncertainty": {"Groups": []}}
+        tmp_path / "model", scans["01"], Validation=validation | {"Uncertainty": {"Groups": []}}
     )
     names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
     rows = [
-        ("01", 1, method, "WM", "FA", 0.5, 0.25) for method in ("nothing", "shresnet", "golkov")
+        ("01", 1, method, "WM", "FA", 0.5, 0.25)
+        for method in ("no_harmonization", "shresnet", "golkov")
     ]
     write_tsv(model.folder / "heldout.tsv", [dict(zip(names, row, strict=True)) for row in rows])
     records = {}
@@ -115,9 +120,9 @@ def test_the_sidecar_repeats_method_proof_and_what_was_found_on_the_held_out_sub
             "shresnet",
             "SHResNet",
         )
-        assert records[subject]["Proof"] == proof
+        assert records[subject]["Validation"] == validation
     found = {"WM FA": {"NMSE": 0.5, "Bias": 0.25}}
-    assert records["01"]["HeldOutErrors"] == {"nothing": found, "shresnet": found}
+    assert records["01"]["HeldOutErrors"] == {"no_harmonization": found, "shresnet": found}
     assert "HeldOutErrors" not in records["04"]
 
 

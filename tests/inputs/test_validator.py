@@ -68,7 +68,7 @@ def test_a_validator_that_is_not_there_is_asked_for(
     assert "contradict" in capsys.readouterr().err
 
 
-def test_a_validator_that_breaks_is_no_verdict(
+def test_a_validator_that_breaks_is_no_result(
     bids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = tmp_path / VALIDATOR_PROGRAM
@@ -76,4 +76,4 @@ def test_a_validator_that_breaks_is_no_verdict(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     assert look(bids, "--validate-bids") == 74
-    assert "ended with 1 and without a verdict: no schema" in capsys.readouterr().err
+    assert "ended with 1 and without a result: no schema" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def test_the_scans_are_those_of_the_last_group_run_that_looked_at_the_dataset(
     tmp_path: Path,
 ) -> None:
     old, new, few = (
-        replace(SCAN, role=role) for role in ("left out", "travelling source", "to harmonize")
+        replace(SCAN, role=role) for role in ("excluded", "travelling source", "to harmonize")
     )
     left_by_run(tmp_path, "1", "group", scans=[old, old])
     left_by_run(

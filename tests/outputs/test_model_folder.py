@@ -35,7 +35,7 @@ def test_a_model_says_what_it_turns_into_what(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_a_travelling_subject_gets_only_folds_that_never_saw_it(folder: Path, subject: str) -> None:
+def test_a_travelling_subject_gets_only_folds_that_held_it_out(folder: Path, subject: str) -> None:
     folds = read_model(folder).folds_for(subject)
     assert len(folds) == 1
     assert all(subject not in (*fold["Training"], *fold["Validation"]) for fold in folds)
@@ -89,25 +89,25 @@ def test_a_guard_other_than_the_card_names_is_refused_too(folder: Path) -> None:
     assert [finding.file for finding in caught.value.findings] == [str(guard)]
 
 
-def test_a_model_knows_its_proof_if_there_is_one(folder: Path) -> None:
+def test_a_model_has_its_validation_if_there_is_one(folder: Path) -> None:
     assert read_model(folder).validation == {}
-    proof = {"Method": "shresnet", "Subjects": 3, "BetterThan": {}}
-    write_json(folder / "model.json", read_json(folder / "model.json") | {"Proof": proof})
-    assert read_model(folder).validation == proof
+    validation = {"Method": "shresnet", "Subjects": 3, "BetterThan": {}}
+    write_json(folder / "model.json", read_json(folder / "model.json") | {"Validation": validation})
+    assert read_model(folder).validation == validation
 
 
 def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Path) -> None:
     assert read_model(folder).held_out_errors("01") == {}
     names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
     rows = [
-        ("01", 1, "nothing", "WM", "FA", 0.25, -0.5),
+        ("01", 1, "no_harmonization", "WM", "FA", 0.25, -0.5),
         ("01", 1, "shresnet", "WM", "FA", 0.125, 0.0),
         ("01", 1, "shresnet", "GM", "MD", 0.5, 0.25),
         ("02", 2, "shresnet", "WM", "FA", 9.0, 9.0),
     ]
     write_tsv(folder / "heldout.tsv", [dict(zip(names, row, strict=True)) for row in rows])
     assert read_model(folder).held_out_errors("01") == {
-        "nothing": {"WM FA": {"NMSE": 0.25, "Bias": -0.5}},
+        "no_harmonization": {"WM FA": {"NMSE": 0.25, "Bias": -0.5}},
         "shresnet": {"WM FA": {"NMSE": 0.125, "Bias": 0.0}, "GM MD": {"NMSE": 0.5, "Bias": 0.25}},
     }
 

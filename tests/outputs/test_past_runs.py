@@ -35,21 +35,21 @@ def test_the_last_run_that_worked_on_a_subject_counts_whatever_others_found_comp
     tmp_path: Path,
 ) -> None:
     first = ran(tmp_path, "done", command="first")
-    second = ran(tmp_path, "left out", "failed", command="second")
-    ran(tmp_path, "kept", command="third")
+    second = ran(tmp_path, "excluded", "failed", command="second")
+    ran(tmp_path, "up to date", command="third")
     ran(tmp_path, "done", subject="02")
-    ran(tmp_path, "left out")
+    ran(tmp_path, "excluded")
     found = read_last_runs(tmp_path, ["01", "02", "03"])
     assert found["01"].name == second != first
-    assert [row["status"] for row in found["01"].rows] == ["left out", "failed"]
+    assert [row["status"] for row in found["01"].rows] == ["excluded", "failed"]
     assert {row["scanner"] for row in found["01"].rows} == {"GE"}
     assert found["02"].rows[0]["subject"] == "02"
     assert "03" not in found
 
 
 def test_a_subject_that_is_complete_has_the_last_run_that_said_so(tmp_path: Path) -> None:
-    ran(tmp_path, "kept")
-    last = ran(tmp_path, "kept")
+    ran(tmp_path, "up to date")
+    last = ran(tmp_path, "up to date")
     assert read_last_runs(tmp_path, ["01"])["01"].name == last
 
 

@@ -104,7 +104,7 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
     run = start_run(root, {"bids_dir": "/data", "training": {"folds": 3}}, ["shresnet", "/data"])
     logger = logging.getLogger("bids_shresnet.training.train_fold")
     logger.warning("inside %s", "ä")
-    finish_run(run, [ScanStatus("01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only\nb0", "GE")])
+    finish_run(run, [ScanStatus("01", "ge", "sub-01/dwi/x.nii.gz", "excluded", "only\nb0", "GE")])
     logger.warning("after")
     assert re.fullmatch(r"\d{8}-\d{6}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", run.name)
     assert read_json(root / "logs" / run.name / "config.json") == {
@@ -117,7 +117,7 @@ def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path)
     table = (root / "logs" / run.name / "status.tsv").read_text().splitlines()
     assert [line.split("\t") for line in table] == [
         ["subject", "session", "file", "status", "reason", "scanner"],
-        ["01", "ge", "sub-01/dwi/x.nii.gz", "left out", "only b0", "GE"],
+        ["01", "ge", "sub-01/dwi/x.nii.gz", "excluded", "only b0", "GE"],
     ]
 
 

@@ -18,7 +18,7 @@ from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.io.storage import read_json, read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.model_folder import read_model
 from bids_shresnet.report.group import build_pair_report, write_group_report
-from tests.report.proofs import evidence, held_out, likeness
+from tests.report.cross_validations import agreement_results, cross_validation, held_out
 
 GROUPS = {
     "RankCorrelation": 0.5,
@@ -38,10 +38,10 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     ("count", "worse", "answer"),
     [(6, 0, "yes"), (12, 0, "yes"), (12, 6, "no"), (3, 0, "not enough subjects")],
 )
-def test_the_verdict_is_in_the_card(count: int, worse: int, answer: str, tmp_path: Path) -> None:
+def test_the_answer_is_in_the_card(count: int, worse: int, answer: str, tmp_path: Path) -> None:
     """Two-sided Wilcoxon's smallest p of n subjects is 2 / 2^n: 0.031 of six, 0.25 of three."""
-    model = write_cross_validation(evidence(tmp_path, count, worse=worse))
-    found = model.validation["BetterThan"]["nothing"]
+    model = write_cross_validation(cross_validation(tmp_path, count, worse=worse))
+    found = model.validation["BetterThan"]["no_harmonization"]
     assert found["Answer"] == answer
     assert found["SmallestPossibleP"] == 2 / 2**count
     assert (model.validation["Method"], model.validation["Subjects"]) == ("shresnet", count)
@@ -49,7 +49,7 @@ def test_the_verdict_is_in_the_card(count: int, worse: int, answer: str, tmp_pat
 
 
 def test_what_was_written_is_read_again_row_by_row(tmp_path: Path) -> None:
-    before = replace(evidence(tmp_path, 4), uncertainty=GROUPS, **likeness(4))
+    before = replace(cross_validation(tmp_path, 4), uncertainty=GROUPS, **agreement_results(4))
     after = read_cross_validation(write_cross_validation(before))
     assert after.rows == before.rows
     assert after.method == before.method
@@ -64,9 +64,9 @@ def test_what_was_written_is_read_again_row_by_row(tmp_path: Path) -> None:
 
 
 def test_the_target_scanned_twice_is_no_method_to_be_better_than(tmp_path: Path) -> None:
-    plain = evidence(tmp_path, 6)
+    plain = cross_validation(tmp_path, 6)
     rescanned = replace(plain, rows=(*plain.rows, *held_out({"rescan": 0.001}, 6)))
-    assert rescanned.baselines == plain.baselines == ["nothing", "order_gain"]
+    assert rescanned.baselines == plain.baselines == ["no_harmonization", "order_gain"]
     assert {bias.method for bias in rescanned.biases} - {bias.method for bias in plain.biases} == {
         "rescan"
     }
@@ -75,8 +75,8 @@ def test_the_target_scanned_twice_is_no_method_to_be_better_than(tmp_path: Path)
 # --- what a user is told ----------------------------------------------------------------------------------------
 
 
-def test_a_model_that_was_never_cross_validated_is_doubted(tmp_path: Path) -> None:
-    (found,) = unvalidated_reasons(evidence(tmp_path, 3).model, "shresnet")
+def test_a_model_that_was_never_cross_validated_has_a_reason(tmp_path: Path) -> None:
+    (found,) = unvalidated_reasons(cross_validation(tmp_path, 3).model, "shresnet")
     assert found.severity == "error"
     assert "never cross-validated" in found.value
     assert found.file == "from-GE_to-Prisma"
@@ -85,34 +85,38 @@ def test_a_model_that_was_never_cross_validated_is_doubted(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("count", "worse", "said"), [(12, 6, "(no; p = "), (3, 0, "(not enough subjects; p = 0.25)")]
 )
-def test_a_model_that_is_not_proven_is_doubted_with_the_reason(
+def test_a_model_that_is_not_validated_has_the_reason(
     count: int, worse: int, said: str, tmp_path: Path
 ) -> None:
     (found,) = unvalidated_reasons(
-        write_cross_validation(evidence(tmp_path, count, worse=worse)), "shresnet"
+        write_cross_validation(cross_validation(tmp_path, count, worse=worse)), "shresnet"
     )
     assert isinstance(found, Finding)
-    assert "not proven to be better than doing nothing" in found.value
+    assert "not validated to be better than no harmonization" in found.value
     assert said in found.value
 
 
-def test_a_model_that_is_proven_is_not_doubted(tmp_path: Path) -> None:
-    assert unvalidated_reasons(write_cross_validation(evidence(tmp_path, 6)), "shresnet") == ()
+def test_a_validated_model_has_no_reason(tmp_path: Path) -> None:
+    assert (
+        unvalidated_reasons(write_cross_validation(cross_validation(tmp_path, 6)), "shresnet") == ()
+    )
 
 
-def test_a_proof_that_says_nothing_about_doing_nothing_proves_nothing(tmp_path: Path) -> None:
-    model = evidence(
-        tmp_path, 3, Proof={"Method": "shresnet", "Subjects": 9, "BetterThan": {}}
+def test_without_a_comparison_with_no_harmonization_a_model_is_not_validated(
+    tmp_path: Path,
+) -> None:
+    model = cross_validation(
+        tmp_path, 3, Validation={"Method": "shresnet", "Subjects": 9, "BetterThan": {}}
     ).model
     (found,) = unvalidated_reasons(model, "shresnet")
     assert "(no; p = n/a)" in found.value
 
 
-def test_the_proof_of_one_method_says_nothing_about_another(tmp_path: Path) -> None:
+def test_the_validation_of_one_method_is_not_that_of_another(tmp_path: Path) -> None:
     (found,) = unvalidated_reasons(
-        write_cross_validation(evidence(tmp_path, 6)), "shresnet_projected"
+        write_cross_validation(cross_validation(tmp_path, 6)), "shresnet_projected"
     )
-    assert "not of shresnet_projected" in found.value
+    assert "not with shresnet_projected" in found.value
 
 
 # --- what a group leaves ----------------------------------------------------------------------------------------
@@ -120,7 +124,8 @@ def test_the_proof_of_one_method_says_nothing_about_another(tmp_path: Path) -> N
 
 def test_a_group_leaves_a_table_its_description_figures_and_a_report(tmp_path: Path) -> None:
     pairs = [
-        evidence(tmp_path / name, count, source=name) for name, count in (("GE", 6), ("Trio", 3))
+        cross_validation(tmp_path / name, count, source=name)
+        for name, count in (("GE", 6), ("Trio", 3))
     ]
     sentences = write_group_report(tmp_path / "out", pairs, "bids-shresnet in out group")
     names = [item.model.name for item in pairs]
@@ -139,12 +144,12 @@ def test_a_group_leaves_a_table_its_description_figures_and_a_report(tmp_path: P
     page = (tmp_path / "out/group.html").read_text()
     assert all(name in page for name in names)
     assert len(sentences) == 2
-    assert sentences[0].startswith("It is proven")
-    assert sentences[1].startswith("It cannot be proven")
+    assert sentences[0].startswith("It is validated")
+    assert sentences[1].startswith("It cannot be validated")
 
 
 def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path) -> None:
-    found = evidence(tmp_path, 4)
+    found = cross_validation(tmp_path, 4)
     write_group_report(tmp_path / "out", [found], "")
     table, about = read_tsv(tmp_path / "out" / FILES[2]), read_json(tmp_path / "out" / FILES[1])
     assert len(table) == len(found.rows)
@@ -153,7 +158,7 @@ def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path)
         assert HeldOutResult(**{k: type(getattr(row, k))(v) for k, v in line.items()}) == row
     assert all(about[name]["Description"] for name in table[0])
     (record,) = about["Pairs"]
-    assert record["Proof"] == validation_record(found)
+    assert record["Validation"] == validation_record(found)
     assert [fold["Test"] for fold in record["Folds"]] == [["01"], ["02"], ["03"]]
     assert len(record["Comparisons"]) == len(found.comparisons)
     expected = asdict(found.comparisons[0])
@@ -162,13 +167,13 @@ def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path)
 
 def test_what_two_subjects_leave_undefined_is_left_out_of_the_record(tmp_path: Path) -> None:
     """No interval can be drawn from two: JSON knows no NaN."""
-    write_group_report(tmp_path / "out", [evidence(tmp_path, 2)], "")
+    write_group_report(tmp_path / "out", [cross_validation(tmp_path, 2)], "")
     (record,) = read_json(tmp_path / "out" / FILES[1])["Pairs"]
     assert all("interval" not in one and "p" in one for one in record["Comparisons"])
 
 
 def test_a_sweep_over_blocks_is_shown_where_there_was_one(tmp_path: Path) -> None:
-    found = evidence(tmp_path, 4)
+    found = cross_validation(tmp_path, 4)
     assert build_pair_report(found).sweep == ()
     rows = [
         {"resblocks": b, "fold": f, "validation_loss": (b + f) / 1e4}
@@ -183,7 +188,7 @@ def test_a_sweep_over_blocks_is_shown_where_there_was_one(tmp_path: Path) -> Non
 
 
 def test_the_notes_say_the_mean_angles_and_what_the_uncertainty_is_worth(tmp_path: Path) -> None:
-    plain = evidence(tmp_path, 4)
+    plain = cross_validation(tmp_path, 4)
     shown = build_pair_report(replace(plain, uncertainty=GROUPS))
     assert "20.00 degrees" in shown.notes["before-after"][1]
     assert "10.00 harmonized" in shown.notes["before-after"][1]
@@ -196,7 +201,7 @@ def test_the_notes_say_the_mean_angles_and_what_the_uncertainty_is_worth(tmp_pat
 def test_a_model_that_an_earlier_version_proved_still_has_a_report_that_says_what_is_missing(
     tmp_path: Path,
 ) -> None:
-    bare = build_pair_report(replace(evidence(tmp_path, 4), orientations=()))
+    bare = build_pair_report(replace(cross_validation(tmp_path, 4), orientations=()))
     assert (
         bare.figures["before-after"]
         == bare.figures["uncertainty"]
@@ -206,7 +211,7 @@ def test_a_model_that_an_earlier_version_proved_still_has_a_report_that_says_wha
     (note,) = bare.notes["before-after"]
     assert "kept no histograms" in note
     assert "closed form" in bare.notes["training"][0]
-    full = build_pair_report(replace(evidence(tmp_path, 4), **likeness(4)))
+    full = build_pair_report(replace(cross_validation(tmp_path, 4), **agreement_results(4)))
     names = [drawing.name for drawing in full.figures["before-after"]]
     assert names == [
         f"{kind}{q}" for q in ("Signal", "Fa", "Md") for kind in ("joint", "difference")
@@ -221,7 +226,7 @@ def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_mod
     (tmp_path / "out/sub-01.html").write_text("")
     (tmp_path / "out/logs").mkdir()
     (tmp_path / "out/logs/CITATION.md").write_text("# Methods as written")
-    write_group_report(tmp_path / "out", [evidence(tmp_path, 2)], "")
+    write_group_report(tmp_path / "out", [cross_validation(tmp_path, 2)], "")
     page = (tmp_path / "out/group.html").read_text()
     assert set(re.findall(r'href="(sub-[^"]*)"', page)) == {"sub-01.html"}
     assert "# Methods as written" in page
@@ -229,7 +234,7 @@ def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_mod
 
 
 def test_a_report_is_made_again_from_the_models_folder_alone(tmp_path: Path) -> None:
-    model = write_cross_validation(evidence(tmp_path, 4))
+    model = write_cross_validation(cross_validation(tmp_path, 4))
     write_json(model.folder / "model.json", {**model.card, "Note": "moved"})
     first = write_group_report(
         tmp_path / "one", [read_cross_validation(read_model(model.folder))], ""

@@ -88,7 +88,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def proof(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport:
+def pair_report(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport:
     """A pair whose default method leaves an error of `ours` where nothing leaves 0.04."""
     rng = np.random.default_rng(0)
     rows = tuple(
@@ -96,7 +96,7 @@ def proof(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport:
             f"{k:02d}", k, method, tissue, quantity, error * rng.uniform(0.95, 1.05), error
         )
         for (method, error), tissue, quantity, k in product(
-            {"nothing": 0.04, "combat_mean": 0.03, "shresnet": ours}.items(),
+            {"no_harmonization": 0.04, "combat_mean": 0.03, "shresnet": ours}.items(),
             TISSUES,
             QUANTITIES,
             range(n),
@@ -106,10 +106,10 @@ def proof(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport:
         name="from-A_to-B",
         source="A",
         target="B",
-        comparisons=compare_methods(rows, "shresnet", ["combat_mean", "nothing"]),
+        comparisons=compare_methods(rows, "shresnet", ["combat_mean", "no_harmonization"]),
         biases=summarize_bias(rows),
         rows=rows,
-        answers={"nothing": "yes"},
+        answers={"no_harmonization": "yes"},
         figures={
             "metrics": (Drawing("errors", "What it shows.", "Errors", b"\x89PNG", b"<svg/>"),)
         },
@@ -128,14 +128,14 @@ def agreements() -> tuple[Agreement, ...]:
     """MD in mm2/s, 0.2 x 10^-3 too high before and right after."""
     return tuple(
         Agreement("01", 1, method, "WM", "MD", 100, mean, 0.0001)
-        for method, mean in (("nothing", 0.0002), ("shresnet", 0.0))
+        for method, mean in (("no_harmonization", 0.0002), ("shresnet", 0.0))
     )
 
 
 DATASET = DatasetReport(
     scans=(
         ScanRow("/data/sub-01_dwi.nii.gz", "01", "ge", "GE", "30 x 1200", "travelling source", ""),
-        ScanRow("/data/sub-09_dwi.nii.gz", "09", "", "", "", "left out", "b0 images only"),
+        ScanRow("/data/sub-09_dwi.nii.gz", "09", "", "", "", "excluded", "b0 images only"),
     ),
     figures=(Drawing("pairing", "Who was scanned.", "Matrix", b"\x89PNG", b"<svg/>"),),
     novel_fractions=(NovelFraction("sub-01_desc-harmonized_dwi", "01", "from-A_to-B", 0.123),),
@@ -146,32 +146,34 @@ DATASET = DatasetReport(
 )
 
 
-def report(*proofs: PairReport, dataset: DatasetReport = DATASET) -> str:
-    return render_group_report(proofs, {"command": "bids-shresnet /data /out group"}, dataset)
+def report(*pairs: PairReport, dataset: DatasetReport = DATASET) -> str:
+    return render_group_report(pairs, {"command": "bids-shresnet /data /out group"}, dataset)
 
 
-def page(*proofs: PairReport, dataset: DatasetReport = DATASET) -> Page:
-    return Page(report(*proofs, dataset=dataset))
+def page(*pairs: PairReport, dataset: DatasetReport = DATASET) -> Page:
+    return Page(report(*pairs, dataset=dataset))
 
 
-@pytest.mark.parametrize("proofs", [(), (proof(),), (proof(), proof(2), proof(8, ours=0.05))])
-def test_the_page_is_whole_and_its_tags_are_balanced(proofs: tuple[PairReport, ...]) -> None:
-    found = page(*proofs)
+@pytest.mark.parametrize(
+    "pairs", [(), (pair_report(),), (pair_report(), pair_report(2), pair_report(8, ours=0.05))]
+)
+def test_the_page_is_whole_and_its_tags_are_balanced(pairs: tuple[PairReport, ...]) -> None:
+    found = page(*pairs)
     assert found.open == []
     ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
-    assert len(ids) == len(set(ids)) == len(SECTIONS) + 4 * len(proofs)
+    assert len(ids) == len(set(ids)) == len(SECTIONS) + 4 * len(pairs)
     assert [name for name in ids if name in SECTIONS] == SECTIONS
     links = {str(a["href"]) for tag, a in found.elements if tag == "a"}
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
     assert "bids-shresnet /data /out group" in found.text
-    assert "fewer than 6 subjects prove nothing at p ≤ 0.05" in " ".join(found.text.split())
+    assert "fewer than 6 subjects cannot reach p ≤ 0.05" in " ".join(found.text.split())
 
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
-    tables = re.findall(r"<table.*?</table>", report(proof()), re.DOTALL)
+    tables = re.findall(r"<table.*?</table>", report(pair_report()), re.DOTALL)
     of_pair = 6 + len(TISSUES) * len(
         QUANTITIES
-    )  # splits, differences, verdicts, bias, missing shells, sweep; errors
+    )  # splits, differences, validation, bias, missing shells, sweep; errors
     assert len(tables) == of_pair + 5  # answers, scans, marked, failures, findings
     for table in tables:
         assert (
@@ -186,23 +188,23 @@ def test_rows_of_a_table_are_as_long_as_its_head() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    found = page(proof(), proof(3))
+    found = page(pair_report(), pair_report(3))
     for tag, attributes in found.elements:
         assert tag not in ("link", "iframe", "object", "embed", "base")
         for name in LOADING & attributes.keys():
             assert str(attributes[name]).startswith(("#", "data:image/png;base64,", "sub-01.html"))
-    assert not re.search(r"url\(|@import|https?:", report(proof()))
+    assert not re.search(r"url\(|@import|https?:", report(pair_report()))
 
 
 def test_names_are_text_and_never_markup() -> None:
     odd = HeldOutResult(ODD, 1, ODD, "WM", "FA", 0.1, 0.1)
-    rows = (*proof().rows, odd, replace(odd, method="shresnet"))
-    made = proof(
+    rows = (*pair_report().rows, odd, replace(odd, method="shresnet"))
+    made = pair_report(
         name=ODD,
         source=ODD,
         target=ODD,
         rows=rows,
-        comparisons=compare_methods(rows, "shresnet", ["nothing", ODD]),
+        comparisons=compare_methods(rows, "shresnet", ["no_harmonization", ODD]),
         biases=summarize_bias(rows),
         figures={"metrics": (Drawing(ODD, ODD, ODD, b"", b""),)},
         splits=(Split((ODD,), (ODD,), (ODD,)),),
@@ -225,51 +227,55 @@ def test_names_are_text_and_never_markup() -> None:
     ("made", "answer", "words"),
     [
         (
-            proof(6),
+            pair_report(6),
             "yes",
-            "It is proven that .* 6 held-out subjects .* 6 of 6 comparisons, each with p ≤ 0.031",
+            "It is validated that .* 6 held-out subjects .* 6 of 6 comparisons, each with p ≤ 0.031",
         ),
         (
-            proof(5),
+            pair_report(5),
             "not-enough-subjects",
-            r"It cannot be proven .* 5 held-out subjects no p below 0\.06.* 6 are needed",
+            r"It cannot be validated .* 5 held-out subjects no p below 0\.06.* 6 are needed",
         ),
         (
-            proof(1),
+            pair_report(1),
             "not-enough-subjects",
-            "It cannot be proven .* 1 held-out subject no p below 1.0",
+            "It cannot be validated .* 1 held-out subject no p below 1.0",
         ),
         (
-            proof(8, ours=0.05),
+            pair_report(8, ours=0.05),
             "no",
-            "It is not proven .* 0 of 6 comparisons; .* higher on average, lower in 0 of 8",
+            "It is not validated .* 0 of 6 comparisons; .* higher on average, lower in 0 of 8",
         ),
-        (proof(comparisons=()), "no", "Nothing can be said"),
+        (pair_report(comparisons=()), "no", "It is not known"),
     ],
 )
-def test_the_summary_says_what_is_proven_on_how_many_subjects_or_why_not(
+def test_the_summary_says_what_is_validated_on_how_many_subjects_or_why_not(
     made: PairReport, answer: str, words: str
 ) -> None:
     assert re.search(words, validation_sentence(made))
     found = page(made)
     assert validation_sentence(made) in found.text
-    assert ("div", {"class": f"verdict {answer}"}) in found.elements
+    assert ("div", {"class": f"answer-box {answer}"}) in found.elements
 
 
-def test_verdicts_on_others_stand_in_the_summary_once_the_first_is_proven() -> None:
-    assert "It is also proven better than: ComBat, tissue means." in validation_sentence(
-        proof(6, ours=0.001)
+def test_other_baselines_are_in_the_summary_once_the_primary_one_is_validated() -> None:
+    assert "It is also validated to be better than: ComBat, tissue means." in validation_sentence(
+        pair_report(6, ours=0.001)
     )
-    assert "It is not proven better than" in validation_sentence(proof(6, ours=0.035))
-    assert "ComBat" not in validation_sentence(proof(5, ours=0.001))
+    assert "It is not validated to be better than" in validation_sentence(
+        pair_report(6, ours=0.035)
+    )
+    assert "ComBat" not in validation_sentence(pair_report(5, ours=0.001))
 
 
 def test_what_there_is_not_is_not_shown() -> None:
     bare = page(
-        proof(sweep=(), splits=(), figures={}, notes={}, missing_shell_errors=(), agreements=()),
+        pair_report(
+            sweep=(), splits=(), figures={}, notes={}, missing_shell_errors=(), agreements=()
+        ),
         dataset=DatasetReport(),
     ).text
-    full = page(proof()).text
+    full = page(pair_report()).text
     for heading in (
         "Splits",
         "Number of ResBlocks",
@@ -285,13 +291,13 @@ def test_what_there_is_not_is_not_shown() -> None:
 
 
 def test_numbers_on_the_page_are_those_of_the_tables() -> None:
-    text = " ".join(page(proof()).text.split())
+    text = " ".join(page(pair_report()).text.split())
     limits = "+0.200 +0.00400 to +0.396 +0.00 \N{MINUS SIGN}0.196 to +0.196"  # 1.96 x 0.1
     assert f"MD, white matter (10\N{MINUS SIGN}3 mm²/s) {limits}" in text
     (one,) = (
         c
-        for c in proof().method_comparisons
-        if (c.baseline, c.tissue, c.quantity) == ("nothing", "GM", "FA")
+        for c in pair_report().method_comparisons
+        if (c.baseline, c.tissue, c.quantity) == ("no_harmonization", "GM", "FA")
     )
     assert (
         f"{format_number(one.baseline_error)} {format_number(one.error)} {format_percent(one.decrease)}"
@@ -299,7 +305,7 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     )
     assert "12.3 %" in text  # marked
     assert "SHResNet 2500 WM 0.0321" in text
-    assert "sub-09_dwi.nii.gz sub-09 n/a n/a n/a left out b0 images only" in text
+    assert "sub-09_dwi.nii.gz sub-09 n/a n/a n/a excluded b0 images only" in text
     for said in ("it broke", "no b0", "# Methods of all this"):
         assert said in text
 
@@ -307,14 +313,14 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
 def test_subjects_are_links_only_where_their_report_is_there() -> None:
     links = [
         str(a["href"])
-        for tag, a in page(proof()).elements
+        for tag, a in page(pair_report()).elements
         if tag == "a" and not str(a["href"]).startswith("#")
     ]
     assert links == ["sub-01.html", "sub-01.html"]  # its scan, and what is marked of it
 
 
 def test_tables_can_be_sorted_by_keyboard() -> None:
-    text = report(proof())
+    text = report(pair_report())
     assert 'createElement("button")' in text
     assert "aria-sort" in text
     assert text.count('<table class="sortable">') >= 10
@@ -327,7 +333,7 @@ def test_figures_that_would_make_the_page_too_large_are_links_to_their_files() -
         )
         for k in range(4)
     ]
-    made = proof(figures={"metrics": large})
+    made = pair_report(figures={"metrics": large})
     text = report(made)
     assert len(text.encode()) < 10e6
     assert [f'href="figures/from-A_to-B_f{k}.svg"' in text for k in range(4)] == [
@@ -341,7 +347,7 @@ def test_figures_that_would_make_the_page_too_large_are_links_to_their_files() -
 def test_a_figure_with_links_stands_in_the_page_as_svg() -> None:
     svg = b'<?xml version="1.0"?><svg width="1" height="2"><a xlink:href="../sub-01.html"><g id="g"/></a></svg>'
     text = report(
-        proof(
+        pair_report(
             figures={
                 "metrics": (Drawing("s", "What it shows.", "Subjects", b"", svg, has_links=True),)
             }

@@ -62,7 +62,7 @@ def model(tmp_path: Path) -> Model:
         Folds=[fold | {"ValidationLoss": 0.1} for fold in model.card["Folds"]],
         Seed=2019,
         Software=SOFTWARE,
-        Proof=validation_record("yes"),
+        Validation=validation_record("yes"),
     )
 
 
@@ -115,7 +115,7 @@ def linear_model(model: Model) -> Model:
 
 def unvalidated_model(model: Model) -> Model:
     (model.folder / HELD_OUT_TSV).unlink()
-    return change_card(model, Proof={})
+    return change_card(model, Validation={})
 
 
 def record_values(record: Any) -> Iterator[Any]:
@@ -192,7 +192,7 @@ def test_what_a_reviewer_asks_is_answered(model: Model, phrase: str) -> None:
 def test_each_answer_of_the_validation_has_its_sentence(
     model: Model, answer: str, phrase: str
 ) -> None:
-    model = change_card(model, Proof=validation_record(answer))
+    model = change_card(model, Validation=validation_record(answer))
     assert phrase in compose_methods_text([model], [])
 
 

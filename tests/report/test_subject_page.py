@@ -30,7 +30,7 @@ from tests.report.test_group_page import ODD, Page
 
 SECTIONS = ("summary", "pairing", "images", "metrics", "trust", "about", "methods", "errors")
 FILE, TARGET_FILE = "sub-01_ses-ge_dwi.nii.gz", "sub-01_ses-prisma_dwi.nii.gz"
-PROVEN = {"Answer": "yes", "LargestP": 0.002, "SmallestPossibleP": 0.002}
+VALIDATED = {"Answer": "yes", "LargestP": 0.002, "SmallestPossibleP": 0.002}
 RECORD: dict[str, Any] = {
     "Method": "shresnet",
     "Model": "from-GE_to-Prisma",
@@ -38,9 +38,16 @@ RECORD: dict[str, Any] = {
     "SourceScanner": {"Label": "GE"},
     "TargetScanner": {"Label": "Prisma"},
     "SubjectInTraining": True,
-    "Proof": {"Method": "shresnet", "Subjects": 10, "BetterThan": {"nothing": PROVEN}},
+    "Validation": {
+        "Method": "shresnet",
+        "Subjects": 10,
+        "BetterThan": {"no_harmonization": VALIDATED},
+    },
     "HeldOutErrors": {
-        "nothing": {"WM FA": {"NMSE": 0.04, "Bias": 0.1}, "GM FA": {"NMSE": 0.01, "Bias": 0.1}},
+        "no_harmonization": {
+            "WM FA": {"NMSE": 0.04, "Bias": 0.1},
+            "GM FA": {"NMSE": 0.01, "Bias": 0.1},
+        },
         "shresnet": {"WM FA": {"NMSE": 0.01, "Bias": 0.1}, "GM FA": {"NMSE": 0.02, "Bias": 0.1}},
     },
     "Networks": ["fold-01.safetensors"],
@@ -94,7 +101,7 @@ RUN = RunRecord(
     rows=(
         {
             "file": TARGET_FILE,
-            "status": "left out",
+            "status": "excluded",
             "reason": "already the target scanner",
             "scanner": "Prisma",
         },
@@ -161,12 +168,12 @@ def test_sections_come_in_the_order_of_the_field_and_every_link_has_its_place() 
 def test_what_is_known_stands_where_it_belongs() -> None:
     found = sections(render_subject_report(report()))
     assert (
-        "It is proven that SHResNet from GE to Prisma is better than doing nothing"
+        "It is validated that SHResNet from GE to Prisma is better than no harmonization"
         in found["summary"]
     )
     assert "White matter FA 0.400 0.500 +25.0 %" in found["summary"]
     assert "1.2 % of the brain" in found["summary"]
-    assert "lower than that of doing nothing in 1 of 2 comparisons" in found["summary"]
+    assert "lower than without harmonization in 1 of 2 comparisons" in found["summary"]
     assert "flipped b-vectors. Look." in found["summary"]
     assert f"The same head on the target scanner: {TARGET_FILE}" in found["images"]
     assert "WM FA 0.0400 0.0100 +75.0 %" in found["metrics"]
@@ -175,7 +182,7 @@ def test_what_is_known_stands_where_it_belongs() -> None:
         RUN.command,
         "f" * 64,
         "fold-01.safetensors",
-        "the fold that never saw it",
+        "the fold that held it out",
         "0.1.0",
     ):
         assert said in found["about"]
@@ -186,7 +193,7 @@ def test_what_is_known_stands_where_it_belongs() -> None:
 def test_every_scan_has_its_role_and_the_reason() -> None:
     model = "model from-GE_to-Prisma"
     assert list(pairing_rows(report())) == [
-        (TARGET_FILE, "Prisma", "target", "left out: already the target scanner"),
+        (TARGET_FILE, "Prisma", "target", "excluded: already the target scanner"),
         ("sub-01_ses-old_dwi.nii.gz", "Old", "not used", "failed: ValueError: odd"),
         (FILE, "GE", "source", f"done; {model}"),
     ]
@@ -196,33 +203,37 @@ def test_every_scan_has_its_role_and_the_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("proof", "answer", "words"),
+    ("validation", "answer", "words"),
     [
         ({}, "no", "never cross-validated"),
         (
-            {**RECORD["Proof"], "Method": "golkov"},
+            {**RECORD["Validation"], "Method": "golkov"},
             "no",
             "not known whether SHResNet helps: .* was cross-validated",
         ),
-        (RECORD["Proof"], "yes", r"is proven .* on 10 held-out subjects \(largest p = 0.002\)"),
+        (
+            RECORD["Validation"],
+            "yes",
+            r"is validated .* on 10 held-out subjects \(largest p = 0.002\)",
+        ),
         (
             {
-                **RECORD["Proof"],
-                "BetterThan": {"nothing": {**PROVEN, "Answer": "not enough subjects"}},
+                **RECORD["Validation"],
+                "BetterThan": {"no_harmonization": {**VALIDATED, "Answer": "not enough subjects"}},
             },
             "not enough subjects",
-            "cannot be proven .* below 0.002 no p is possible",
+            "cannot be validated .* below 0.002 no p is possible",
         ),
     ],
 )
-def test_the_verdict_is_that_of_the_models_proof(
-    proof: dict[str, Any], answer: str, words: str
+def test_the_answer_is_that_of_the_models_validation(
+    validation: dict[str, Any], answer: str, words: str
 ) -> None:
-    found, sentence = validation_statement(scan(Proof=proof))
+    found, sentence = validation_statement(scan(Validation=validation))
     assert found == answer
     assert re.search(words, sentence)
-    assert f'class="verdict {answer.replace(" ", "-")}"' in render_subject_report(
-        report(scan(Proof=proof))
+    assert f'class="answer-box {answer.replace(" ", "-")}"' in render_subject_report(
+        report(scan(Validation=validation))
     )
 
 

@@ -1,4 +1,4 @@
-"""What makes a scanner's identity doubtful: shown beside it and warned of, never settled silently."""
+"""Conflicting metadata of a scanner: listed and warned about, never resolved silently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Conflicts = dict[str, tuple[Finding, ...]]  # by scanner label
 def find_conflicts(
     scans: Iterable[Scan], claims: Iterable[Claim], split_by: Sequence[str]
 ) -> Conflicts:
-    """All doubts about each scanner, from the sidecars of its scans and what tables and README claim."""
+    """Return all conflicts about each scanner, from the sidecars of its scans, the tables and the README."""
     by_label: dict[str, list[Scan]] = defaultdict(list)
     for scan in scans:
         by_label[scan.scanner_label].append(scan)

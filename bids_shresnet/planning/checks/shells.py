@@ -83,7 +83,7 @@ def _too_few_directions_finding(
         "warning",
         str(scan.image),
         value,
-        "What it teaches is uncertain: leave this shell out of the data.",
+        "Its training data are uncertain: exclude this shell from the data.",
     )
 
 

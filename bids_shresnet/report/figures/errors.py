@@ -192,7 +192,7 @@ def _write_above_box(axes: Axes, position: int, height: float, text: str) -> Non
 def _error_caption(quantity: str, n: int) -> str:
     return (
         f"Error (NMSE) of {quantity} on {n} held-out subjects; a grey line is a subject, a box holds the middle half "
-        "of them, its whiskers reach 1.5 times as far. Above the boxes: two-sided Wilcoxon against doing nothing, "
+        "of them, its whiskers reach 1.5 times as far. Above the boxes: two-sided Wilcoxon against no harmonization, "
         "* p < .05, ** p < .01, *** p < .001, n.s. not significant; ↓ error lower, ↑ higher; "
         f"{DEFAULT_BETTER_MARK} the default method's error is lower than this method's with p < .05. "
         "These p are adjusted (Holm) for all tissues and quantities in which the same two methods are compared. "

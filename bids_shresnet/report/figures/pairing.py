@@ -43,9 +43,9 @@ def draw_pairing(scans: Sequence[ScanRow]) -> Drawing:
     several = [subject for subject in places if places[subject] > 1]
     subjects = sorted(places if len(places) <= MAX_SUBJECT_COLUMNS else several)
     scanners = sorted({scan.scanner for scan in known})
-    teaching = {(scan.scanner, scan.subject) for scan in known if scan.is_training_scan}
+    trained_on = {(scan.scanner, scan.subject) for scan in known if scan.is_training_scan}
     kinds = {
-        place: TRAINING_LABEL if place in teaching else UNUSED_LABEL
+        place: TRAINING_LABEL if place in trained_on else UNUSED_LABEL
         for place in counts
         if place[1] in subjects
     }
@@ -87,7 +87,7 @@ def draw_splits(splits: Sequence[Split]) -> Drawing:
         )
         caption = (
             f"Splits of {len(subjects)} travelling subjects into {len(splits)} folds. The network of a fold learns "
-            "from its training subjects, stops by the validation subject and is judged on the one that was held out."
+            "from its training subjects, stops by the validation subject and is evaluated on the held-out subject."
         )
         alt = (
             f"Matrix of {len(subjects)} subjects and {len(splits)} folds: who was held out of which"

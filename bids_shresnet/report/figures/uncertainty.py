@@ -44,7 +44,7 @@ def draw_calibration(uncertainty: Mapping[str, Any]) -> Drawing:
 def _caption(uncertainty: Mapping[str, Any]) -> str:
     return (
         f"Voxels of held-out subjects in {len(uncertainty['Groups'])} groups of ascending spread: mean spread of the "
-        "networks, which the uncertainty map shows, and root mean square error of the network that never saw the "
+        "networks, which the uncertainty map shows, and root mean square error of the network that held out the "
         f"subject, less the noise of the target's scan. Rank correlation over voxels: "
         f"{uncertainty['RankCorrelation']:.2f}. On the dashed line the spread would be as large as the error. Above it "
         "the networks miss alike what they were never shown, and the map is to be read as an order of voxels, not as "

@@ -32,7 +32,10 @@ DIFFERENCE_SCALE_STEP, DIFFERENCE_SCALE_PERCENTILE = (
     98,
 )  # ends of a difference's scale: multiples of a step; percentile that lies within
 MAX_ANGLE_DEGREES = 30.0  # degrees: end of the scale of angles
-NOVELTY_THRESHOLD, MAX_NOVELTY = 1.0, 2.0  # threshold of the guard, and the end of its scale
+NOVELTY_THRESHOLD, MAX_NOVELTY = (
+    1.0,
+    2.0,
+)  # threshold of out-of-distribution voxels, and the end of its scale
 ORIENTATION_CAPTION = "Patient's right is on the left; numbers are mm along the axis."
 TARGET_CAPTION = (
     " Target: the same head as the target scanner measured it, moved rigidly onto this scan and looked up in the "

@@ -25,7 +25,7 @@ def found(
     return find(write_tree(root / "data", tree | (tables or {})), **flags)
 
 
-def doubts(inventory: Inventory) -> dict[str, list[str]]:
+def conflicts(inventory: Inventory) -> dict[str, list[str]]:
     assert {finding for some in inventory.conflicts.values() for finding in some} <= set(
         inventory.findings
     )
@@ -34,7 +34,7 @@ def doubts(inventory: Inventory) -> dict[str, list[str]]:
     }
 
 
-def test_a_dataset_without_contradictions_leaves_no_doubts(tmp_path: Path) -> None:
+def test_a_dataset_without_contradictions_has_no_conflicts(tmp_path: Path) -> None:
     tables = {
         "participants.tsv": [
             ["participant_id", "manufacturer", "serial"],
@@ -46,8 +46,8 @@ def test_a_dataset_without_contradictions_leaves_no_doubts(tmp_path: Path) -> No
     assert (inventory.conflicts, inventory.findings) == ({}, ())
 
 
-def test_one_serial_number_for_two_models_makes_both_doubtful(tmp_path: Path) -> None:
-    said = doubts(found(tmp_path, [GE, PREMIER]))
+def test_one_serial_number_for_two_models_is_a_conflict_of_both(tmp_path: Path) -> None:
+    said = conflicts(found(tmp_path, [GE, PREMIER]))
     assert set(said) == {"SIGNAEXCITE000000UOWMR1", "SIGNAPremier000000UOWMR1"}
     assert all(
         values == ["one serial number, 000000UOWMR1, for 2 models: SIGNA EXCITE, SIGNA Premier"]
@@ -129,15 +129,15 @@ def test_tables_and_readme_are_not_believed_but_named(
 ) -> None:
     inventory = found(tmp_path, [PRISMA, GE], tables)
     assert set(inventory.scanners) == {"Prisma66083", "SIGNAEXCITE000000UOWMR1"}
-    (value,) = doubts(inventory)["Prisma66083"]
+    (value,) = conflicts(inventory)["Prisma66083"]
     assert all(word in value for word in words)
     assert "SIGNAEXCITE000000UOWMR1" not in inventory.conflicts
 
 
-def test_a_machine_that_the_map_names_twice_is_doubtful(tmp_path: Path) -> None:
+def test_a_machine_that_the_map_names_twice_is_a_conflict(tmp_path: Path) -> None:
     lines = [["scan", "scanner"], ["sub-01", "A"], ["sub-02", "B"]]
     (tmp_path / "map.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
-    said = doubts(found(tmp_path, [PRISMA, PRISMA], scanner_map=tmp_path / "map.tsv"))
+    said = conflicts(found(tmp_path, [PRISMA, PRISMA], scanner_map=tmp_path / "map.tsv"))
     assert said == {
         "A": ["one machine by its sidecars: Prisma 66083"],
         "B": ["one machine by its sidecars: Prisma 66083"],

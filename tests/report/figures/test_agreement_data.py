@@ -28,7 +28,8 @@ def test_the_group_is_the_sum_of_its_subjects_and_its_limits_those_of_the_mean_o
                 rows = [
                     row
                     for row in agreements()
-                    if (row.tissue, row.quantity) == place and (row.method == "nothing") == before
+                    if (row.tissue, row.quantity) == place
+                    and (row.method == "no_harmonization") == before
                 ]
                 assert one.limits == mean_limits(rows)
 

@@ -32,7 +32,7 @@ SUBJECTS = 10
 ERRORS = {
     "shresnet": 0.01,
     "order_gain": 0.1,
-    "nothing": 0.04,
+    "no_harmonization": 0.04,
     "combat_mean": 0.03,
     "a & <b>": 0.02,
 }
@@ -58,7 +58,7 @@ def comparisons() -> tuple[Comparison, ...]:
     ours = compare_methods(
         heldout(), "shresnet", [method for method in ERRORS if method != "shresnet"]
     )
-    return ours + compare_methods(heldout(), "order_gain", ["nothing"])
+    return ours + compare_methods(heldout(), "order_gain", ["no_harmonization"])
 
 
 def errors() -> Drawing:
@@ -113,9 +113,15 @@ def test_drawing_leaves_the_settings_of_the_process_as_they_were(
 
 
 def test_methods_are_named_in_their_usual_order_and_unknown_ones_last() -> None:
-    drawn = [method_label(name) for name in ("nothing", "order_gain", "shresnet", "a & <b>")]
+    drawn = [
+        method_label(name) for name in ("no_harmonization", "order_gain", "shresnet", "a & <b>")
+    ]
     assert [text for text in texts(errors()) if text in drawn] == 2 * drawn  # two panels
-    assert sort_methods(["x", "shresnet", "nothing", "x"]) == ("nothing", "shresnet", "x")
+    assert sort_methods(["x", "shresnet", "no_harmonization", "x"]) == (
+        "no_harmonization",
+        "shresnet",
+        "x",
+    )
     assert sort_methods(reversed(METHOD_LABELS)) == tuple(METHOD_LABELS)
 
 
@@ -139,9 +145,11 @@ def test_stars_tell_direction_and_size_and_a_mark_whom_the_default_beats() -> No
 def test_stars_are_of_p_adjusted_for_the_places_in_which_two_methods_are_compared() -> None:
     """With six subjects the smallest p is .031: of one place it has a star, of six none."""
     rows = [row for row in heldout() if row.subject < "6"]
-    six = texts(draw_errors(rows, compare_methods(rows, "shresnet", ["nothing"]), "FA"))
+    six = texts(draw_errors(rows, compare_methods(rows, "shresnet", ["no_harmonization"]), "FA"))
     one = [row for row in rows if (row.tissue, row.quantity) == ("WM", "FA")]
-    assert "↓*" in texts(draw_errors(one, compare_methods(one, "shresnet", ["nothing"]), "FA"))
+    assert "↓*" in texts(
+        draw_errors(one, compare_methods(one, "shresnet", ["no_harmonization"]), "FA")
+    )
     assert "↓*" not in six
     assert six.count("n.s.") == 2
 
@@ -163,7 +171,10 @@ def test_groups_of_methods_differ_in_grey() -> None:
         red, green, blue = mpl.colors.to_rgb(box_style(name)["facecolor"])
         return (0.299 * red + 0.587 * green + 0.114 * blue, box_style(name)["hatch"])
 
-    groups = [grey(name) for name in ("nothing", "order_gain", "shresnet_uncalibrated", "shresnet")]
+    groups = [
+        grey(name)
+        for name in ("no_harmonization", "order_gain", "shresnet_uncalibrated", "shresnet")
+    ]
     for (one, hatch), (other, other_hatch) in (
         (a, b) for i, a in enumerate(groups) for b in groups[:i]
     ):
@@ -177,7 +188,7 @@ def test_a_method_with_two_subjects_or_none_in_a_tissue_is_drawn_without_a_warni
         if r.subject in ("0", "1") and not (r.method == "order_gain" and r.tissue == "GM")
     ]
     assert method_label("order_gain") in texts(
-        draw_errors(rows, compare_methods(rows, "shresnet", ["nothing"]), "MD")
+        draw_errors(rows, compare_methods(rows, "shresnet", ["no_harmonization"]), "MD")
     )
     assert method_label("order_gain") in texts(draw_biases(summarize_bias(rows)))
 

@@ -36,9 +36,13 @@ def held_out(errors: dict[str, float], count: int, *, worse: int = 0) -> tuple[H
     )
 
 
-def evidence(folder: Path, count: int, *, worse: int = 0, **changes: object) -> CrossValidation:
+def cross_validation(
+    folder: Path, count: int, *, worse: int = 0, **changes: object
+) -> CrossValidation:
     """A model that leaves a tenth where nothing leaves half of all."""
-    rows = held_out({"nothing": 0.5, "order_gain": 0.3, "shresnet": 0.1}, count, worse=worse)
+    rows = held_out(
+        {"no_harmonization": 0.5, "order_gain": 0.3, "shresnet": 0.1}, count, worse=worse
+    )
     orientations = tuple(
         {
             "subject": f"{k:02d}",
@@ -47,16 +51,18 @@ def evidence(folder: Path, count: int, *, worse: int = 0, **changes: object) -> 
             "angle": angle,
             "correlation": 0.5,
         }
-        for (method, angle), k in product({"nothing": 20.0, "shresnet": 10.0}.items(), range(count))
+        for (method, angle), k in product(
+            {"no_harmonization": 20.0, "shresnet": 10.0}.items(), range(count)
+        )
     )
     model = constant_model(folder / "model", write_tree(folder / "bids", {}), **changes)
     return CrossValidation(model, "shresnet", rows, orientations)
 
 
-def likeness(count: int) -> dict[str, Any]:
+def agreement_results(count: int) -> dict[str, Any]:
     """How scans before and after lie to what was measured, of `count` subjects."""
     subjects = tuple(f"{k:02d}" for k in range(count))
-    states = {"nothing": 0.1, "shresnet": 0.01}
+    states = {"no_harmonization": 0.1, "shresnet": 0.01}
     return {
         "agreements": tuple(
             Agreement(subject, 1, method, tissue, quantity, 100, mean, 0.02)
