@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -48,7 +48,8 @@ from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Shell, Tissue
 from bids_shresnet.settings import NO_HARMONIZATION, Method
-from bids_shresnet.training.splits import PreparedSubject
+from bids_shresnet.training.folds import FoldJob
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
 from bids_shresnet.version import __version__
 
@@ -70,23 +71,6 @@ class Orientation:
     method: str
     angle: float
     correlation: float
-
-
-@runtime_checkable
-class FittedFold(Protocol):
-    """A baseline that was fitted on one fold."""
-
-    @property
-    def method(self) -> Method:
-        """Which."""
-
-    @property
-    def number(self) -> int:
-        """Of the fold."""
-
-    @property
-    def file(self) -> Path:
-        """Where it is."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +148,10 @@ RESULT_TABLES = {
 
 def evaluation_jobs(
     work: Path,
-    prepared: Sequence[PreparedSubject],
-    repeats: Sequence[PreparedSubject],
+    prepared: Sequence[PrepareJob],
+    repeats: Sequence[PrepareJob],
     model: Model,
-    baselines: Sequence[FittedFold],
+    baselines: Sequence[FoldJob],
     config: Config,
 ) -> tuple[EvaluateJob, ...]:
     """One job a fold of the model."""

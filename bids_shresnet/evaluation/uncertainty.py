@@ -14,7 +14,7 @@ from bids_shresnet.methods.registry import load_harmonizer
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Tissue
-from bids_shresnet.training.splits import PreparedSubject
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
 
 VOXELS_PER_SUBJECT = 4000  # of each subject
@@ -44,7 +44,7 @@ class SpreadCalibration:
 
 
 def calibrate_spread(
-    model: Model, prepared: Sequence[PreparedSubject], *, seed: int, device: str
+    model: Model, prepared: Sequence[PrepareJob], *, seed: int, device: str
 ) -> SpreadCalibration | None:
     """Compare spread and error; None where there is no spread or noise is not known.
 

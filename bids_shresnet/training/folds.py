@@ -12,7 +12,8 @@ from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
-from bids_shresnet.training.splits import PreparedSubject, split_subjects
+from bids_shresnet.training.prepare import PrepareJob
+from bids_shresnet.training.splits import split_subjects
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
 
 
@@ -84,7 +85,7 @@ class FoldJob:
 
 def fold_jobs(
     folder: Path,
-    prepared: Sequence[PreparedSubject],
+    prepared: Sequence[PrepareJob],
     shells: tuple[Shell, ...],
     config: Config,
     method: Method | None = None,
@@ -113,7 +114,7 @@ def fold_jobs(
 
 def baseline_jobs(
     work: Path,
-    prepared: Sequence[PreparedSubject],
+    prepared: Sequence[PrepareJob],
     shells: tuple[Shell, ...],
     config: Config,
     model_method: Method,
@@ -129,7 +130,7 @@ def baseline_jobs(
 
 
 def sweep_jobs(
-    work: Path, prepared: Sequence[PreparedSubject], shells: tuple[Shell, ...], config: Config
+    work: Path, prepared: Sequence[PrepareJob], shells: tuple[Shell, ...], config: Config
 ) -> tuple[FoldJob, ...]:
     """Networks with other numbers of ResBlocks on the same folds, as in the paper's Table 1."""
     jobs: list[FoldJob] = []

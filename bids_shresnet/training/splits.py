@@ -1,34 +1,14 @@
-"""Subject-wise cross-validation: who is trained on, who decides when to stop, who is held out."""
+"""Subject-wise cross-validation: the training, validation and test subjects of every fold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from bids_shresnet.errors import UsageError
 from bids_shresnet.pairs import Split
-from bids_shresnet.scans import Scan
 
 MIN_TRAVELLING_SUBJECTS = 3  # one to train on, one to stop by, one to be held out
 MIN_FOLD_SUBJECTS = 2  # of them by a fold: one to train on, one to stop by
-
-
-@runtime_checkable
-class PreparedSubject(Protocol):
-    """What the prepare step leaves of a travelling subject."""
-
-    @property
-    def source(self) -> Scan:
-        """Scan on the source scanner."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the arrays lie."""
-
-    @property
-    def digest(self) -> str:
-        """Of the scans and settings it was made from."""
 
 
 def split_subjects(subjects: Sequence[str], folds: int) -> tuple[Split, ...]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.evaluate import (
     EvaluateJob,
@@ -29,6 +30,8 @@ from bids_shresnet.outputs.model_folder import CARD_FILE
 from bids_shresnet.pairs import Split, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Scan, Tissue
 from bids_shresnet.settings import Method
+from bids_shresnet.training.folds import FoldJob
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import write_tree
 from tests.methods.heads import GAINS, GRID, SHELLS, head, lesson, patches_of, scaled, travelling
@@ -383,18 +386,10 @@ def test_a_subject_that_is_prepared_anew_is_evaluated_anew(name: str, tmp_path: 
     assert not evaluate_fold(made)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    source: Scan
-    folder: Path
-    digest: str = ""
-
-
-@dataclass(frozen=True)
-class Baseline:
-    method: Method
-    number: int
-    file: Path
+def prepare_job(subject: str, folder: Path) -> PrepareJob:
+    path = Path(f"sub-{subject}_dwi")
+    scan = Scan(path, path, path, {"subject": subject}, {}, None, (), Path())
+    return PrepareJob(scan, scan, PairShells(SHELLS, SHELLS), folder / subject)
 
 
 def test_there_is_a_job_for_every_fold_of_the_model_with_what_was_fitted_on_it(
@@ -402,16 +397,26 @@ def test_there_is_a_job_for_every_fold_of_the_model_with_what_was_fitted_on_it(
 ) -> None:
     model = constant_model(tmp_path / "model", write_tree(tmp_path / "bids", {}))
     names = ("01", "02", "03")
-    prepared = [
-        Prepared(
-            Scan(Path(), Path(), Path(), {"subject": name}, {}, None, (), Path()), tmp_path / name
-        )
-        for name in names
-    ]
-    baselines = [Baseline("golkov", number, tmp_path / f"golkov-{number}") for number in (1, 2, 3)]
+    prepared = [prepare_job(name, tmp_path) for name in names]
     config = Config(
         tmp_path / "bids", tmp_path / "out", "group", methods=("shresnet", "golkov"), random_seed=7
     )
+    baselines = [
+        FoldJob(
+            method="golkov",
+            number=number,
+            split=split,
+            folder=tmp_path / "golkov",
+            prepared_folders={},
+            input_digests={},
+            shells=SHELLS,
+            network=config.network,
+            training=config.training,
+            seed=config.random_seed,
+            device="cpu",
+        )
+        for number, split in enumerate(model.splits, 1)
+    ]
     jobs = evaluation_jobs(tmp_path, prepared, prepared[1:2], model, baselines, config)
     assert [made.split.test for made in jobs] == [(name,) for name in names]
     for made, fold in zip(jobs, read_json(model.folder / CARD_FILE)["Folds"], strict=True):

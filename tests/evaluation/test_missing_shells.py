@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.errors import BadInput
 from bids_shresnet.evaluation.missing_shells import (
     MissingShellResult,
@@ -30,6 +31,7 @@ from bids_shresnet.training.folds import (
     missing_shell_jobs,
     open_fold_subject,
 )
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from bids_shresnet.training.write_model import settings_difference, write_model
@@ -40,15 +42,6 @@ MISSING = (Shell(2000.0, 2), Shell(3000.0, 0))  # of the target, six coefficient
 VOLUMES = (7, 6)
 QUICK = TrainingConfig(max_epochs=3, voxels_per_epoch=300, adam_batch=32, adam_learning_rate=3e-3)
 SUBJECTS = ("01", "02", "03")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """As the prepare step leaves it."""
-
-    source: Scan
-    folder: Path
-    digest: str = "abc"
 
 
 def further(patches: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v c"]:
@@ -105,10 +98,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 def folds(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldJob, ...]:
     root = tmp_path_factory.mktemp("model")
     prepared = []
-    for seed, (source, _) in enumerate(pair.travelling_scans):
+    for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = root / "work" / source.subject
         write_travelling_subject(folder, taught(seed), {"inputs": source.subject})
-        prepared.append(Prepared(source, folder))
+        prepared.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS, MISSING), folder))
     settings = Config(
         root / "bids", root, "group", training=QUICK, network=NetworkConfig(resblocks=1, hidden=3)
     )

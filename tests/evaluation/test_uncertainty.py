@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.evaluation.uncertainty import calibrate_spread, calibration_record
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import hash_file, write_bytes, write_json
@@ -14,19 +15,13 @@ from bids_shresnet.methods.linear import OrderGain
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Scan, Tissue
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import write_tree
-from tests.methods.heads import head, travelling
+from tests.methods.heads import SHELLS, head, travelling
 from tests.models import constant_model
 
 GAINS = (0.9, 1.0, 1.3)  # of the networks of three folds; the target is 1
-
-
-@dataclass(frozen=True)
-class Prepared:
-    source: Scan
-    folder: Path
-    digest: str = ""
 
 
 def model(folder: Path, gains: Sequence[float] = GAINS) -> Model:
@@ -51,10 +46,10 @@ def model(folder: Path, gains: Sequence[float] = GAINS) -> Model:
     return read_model(made.folder)
 
 
-def prepared(folder: Path, subject: str, made: TravellingSubject) -> Prepared:
+def prepared(folder: Path, subject: str, made: TravellingSubject) -> PrepareJob:
     write_travelling_subject(folder / subject, made, {"inputs": ""})
     scan = Scan(Path(), Path(), Path(), {"subject": subject}, {}, None, (), Path())
-    return Prepared(scan, folder / subject)
+    return PrepareJob(scan, scan, PairShells(SHELLS, SHELLS), folder / subject)
 
 
 def same(seed: int, **noise: float) -> TravellingSubject:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import signal
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.novelty import fit_novelty_detector
+from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file, read_tsv
@@ -21,6 +22,7 @@ from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Scanner, Shell
 from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob, baseline_jobs, fold_jobs, sweep_jobs
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.resume import write_state
 from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import (
@@ -39,15 +41,6 @@ QUICK = TrainingConfig(
     adam_batch=16,
     sgd_batch=16,
 )
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """As the prepare step leaves it."""
-
-    source: Scan
-    folder: Path
-    digest: str = "abc"
 
 
 def scan(root: Path, subject: str, session: str) -> Scan:
@@ -71,20 +64,20 @@ def pair(tmp_path: Path) -> Pair:
 
 
 @pytest.fixture
-def prepared(pair: Pair, tmp_path: Path) -> list[Prepared]:
+def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
     """Small heads of three subjects."""
     found = []
-    for seed, (source, _) in enumerate(pair.travelling_scans):
+    for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = tmp_path / "work" / source.subject
         write_travelling_subject(
             folder, travelling(head(seed, (7, 7, 7)), 7, sigma=0.02), {"inputs": source.subject}
         )
-        found.append(Prepared(source, folder))
+        found.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS), folder))
     return found
 
 
 @pytest.fixture
-def jobs(pair: Pair, prepared: list[Prepared], tmp_path: Path) -> tuple[FoldJob, ...]:
+def jobs(pair: Pair, prepared: list[PrepareJob], tmp_path: Path) -> tuple[FoldJob, ...]:
     return fold_jobs(tmp_path / "models" / pair.name, prepared, SHELLS, config(tmp_path))
 
 
@@ -263,7 +256,7 @@ def test_settings_that_a_model_was_not_trained_with_are_named() -> None:
     "method", sorted({METHOD_SPECS[name].fitted_method for name in METHODS} - {"linear_rish"})
 )
 def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
-    method: str, pair: Pair, prepared: list[Prepared], tmp_path: Path
+    method: str, pair: Pair, prepared: list[PrepareJob], tmp_path: Path
 ) -> None:
     """But of linear RISH: heads of 7 voxels cannot be registered; tests/methods/test_registry.py has larger ones."""
     job = fold_jobs(tmp_path / method, prepared, SHELLS, config(tmp_path), method)[0]
@@ -276,7 +269,7 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
 
 
 def test_baselines_are_fitted_on_the_models_own_folds_and_what_it_has_learned_is_not_fitted_twice(
-    prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
+    prepared: list[PrepareJob], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     wanted = replace(
         config(tmp_path), methods=("shresnet", "shresnet_projected", "golkov", "order_gain")
@@ -290,7 +283,7 @@ def test_baselines_are_fitted_on_the_models_own_folds_and_what_it_has_learned_is
 
 
 def test_a_sweep_keeps_the_validation_error_of_each_number_of_blocks_on_each_fold(
-    pair: Pair, prepared: list[Prepared], jobs: tuple[FoldJob, ...], tmp_path: Path
+    pair: Pair, prepared: list[PrepareJob], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     model = modelled(pair, jobs)
     found = sweep_jobs(
