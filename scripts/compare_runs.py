@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Whether two runs gave the same images and networks: compare_runs.py OUT_A OUT_B. Exit code 1 if they did not."""
+"""Compare the images and networks of two runs: compare_runs.py OUT_A OUT_B.
+
+The exit code is 1 if they differ.
+"""
 
 from __future__ import annotations
 
@@ -10,58 +13,76 @@ import nibabel as nib
 import numpy as np
 from safetensors.numpy import load_file
 
-TOLERANCE = 1e-3  # of an array's largest value: what another processor may round differently, and training amplify
+# Share of an array's largest value. Another processor may round differently, and training
+# amplifies that.
+TOLERANCE = 1e-3
+PATTERNS = ("*.nii.gz", "*.safetensors")
 
 
-def arrays(path: Path) -> dict[str, np.ndarray]:
-    """What a file holds, by name."""
-    return (
-        load_file(path)
-        if path.suffix == ".safetensors"
-        else {"": np.asanyarray(nib.load(path).dataobj)}
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by their names; an image has one without a name."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    return {"": np.asanyarray(nib.load(path).dataobj)}
+
+
+def find_results(out: Path) -> dict[Path, Path]:
+    """Return the images and networks of an output folder by their paths in it."""
+    return {path.relative_to(out): path for pattern in PATTERNS for path in out.rglob(pattern)}
+
+
+def file_difference(first: Path, second: Path) -> float:
+    """Return the largest difference of two files' arrays, infinite if they hold others."""
+    first_arrays = read_arrays(first)
+    second_arrays = read_arrays(second)
+    if first_arrays.keys() != second_arrays.keys():
+        return np.inf
+    differences = (
+        array_difference(array, second_arrays[name]) for name, array in first_arrays.items()
     )
+    return max(differences, default=0.0)
 
 
-def results(out: Path) -> dict[Path, Path]:
-    """Images and networks of an output folder, by their place in it."""
-    found = [path for pattern in ("*.nii.gz", "*.safetensors") for path in out.rglob(pattern)]
-    return {path.relative_to(out): path for path in found}
-
-
-def difference(one: Path, other: Path) -> float:
-    """Largest difference of two files' arrays, as a fraction of the array's largest value; NaN equals NaN."""
-    ours, theirs = arrays(one), arrays(other)
-    if ours.keys() != theirs.keys():
+def array_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the largest difference as a share of the largest value; NaN equals NaN."""
+    if first.shape != second.shape:
         return np.inf
-    return max((_difference(ours[name], theirs[name]) for name in ours), default=0.0)
-
-
-def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    if ours.shape != theirs.shape:
-        return np.inf
-    if np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"):
+    if np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
         return 0.0
-    scale = np.abs(ours).max() or 1
-    return float(np.abs(ours.astype(float) - theirs).max() / scale)
+    scale = np.abs(first).max() or 1
+    return float(np.abs(first.astype(float) - second).max() / scale)
 
 
-def main(one: Path, other: Path) -> int:
-    """Compare, print a line, return the exit code."""
-    ours, theirs = results(one), results(other)
+def main(first: Path, second: Path) -> int:
+    """Compare, print the differences and return the exit code."""
+    first_results = find_results(first)
+    second_results = find_results(second)
     differences = {
-        name: difference(ours[name], theirs[name]) for name in ours.keys() & theirs.keys()
+        name: file_difference(first_results[name], second_results[name])
+        for name in sorted(first_results.keys() & second_results.keys())
     }
-    missing = ours.keys() ^ theirs.keys()
-    far = sorted(name for name, value in differences.items() if not value <= TOLERANCE)
-    equal = sum(value == 0 for value in differences.values())
-    worst = max(differences.values(), default=np.nan)
+    missing = sorted(first_results.keys() ^ second_results.keys())
+    # `not <=` counts NaN as a difference
+    different = [name for name, value in differences.items() if not value <= TOLERANCE]
     lines = [
-        f"{one} and {other}: {len(differences)} files, {equal} equal bit by bit, largest difference {worst:.2g}",
-        *(f"only in one: {name}" for name in sorted(missing)),
-        *(f"differ by more than {TOLERANCE}: {name} ({differences[name]:.2g})" for name in far),
+        _summary(first, second, list(differences.values())),
+        *(f"only in one run: {name}" for name in missing),
+        *(
+            f"differ by more than {TOLERANCE}: {name} ({differences[name]:.2g})"
+            for name in different
+        ),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if missing or far or not differences else 0
+    return 1 if missing or different or not differences else 0
+
+
+def _summary(first: Path, second: Path, differences: list[float]) -> str:
+    equal = differences.count(0.0)
+    largest = max(differences, default=np.nan)
+    return (
+        f"{first} and {second}: {len(differences)} files, {equal} equal bit by bit, "
+        f"largest difference {largest:.2g}"
+    )
 
 
 if __name__ == "__main__":
