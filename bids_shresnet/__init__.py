@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, Any
 from bids_shresnet.version import __version__
 
 if TYPE_CHECKING:
-    from bids_shresnet.api import Model, Result, harmonize, harmonize_arrays, load_model
+    from bids_shresnet.api import (
+        HarmonizedImage,
+        HarmonizeOptions,
+        Model,
+        harmonize,
+        harmonize_arrays,
+        load_model,
+    )
 
-__all__ = ["Model", "Result", "__version__", "harmonize", "harmonize_arrays", "load_model"]
+__all__ = [
+    "HarmonizeOptions",
+    "HarmonizedImage",
+    "Model",
+    "__version__",
+    "harmonize",
+    "harmonize_arrays",
+    "load_model",
+]
 
 
 def __getattr__(name: str) -> Any:

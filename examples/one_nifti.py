@@ -10,11 +10,11 @@ import sys
 
 from bids_shresnet import harmonize, load_model
 
-folder, image, out = sys.argv[1:]
-model = load_model(folder)
-result = harmonize(model, image)
-print(f"{model.source} -> {model.target}; mean FA in the brain {result.fa[result.mask].mean():.3f}")
-print(
-    f"unlike anything the model was trained on: {100 * (result.novelty > 1)[result.mask].mean():.1f} % of the brain"
-)
-print(*result.save(out), sep="\n")
+_, model_folder, image, out_folder = sys.argv
+model = load_model(model_folder)
+harmonized = harmonize(model, image)
+mean_fa = harmonized.fa[harmonized.mask].mean()
+novel_fraction = (harmonized.novelty > 1)[harmonized.mask].mean()
+print(f"{model.source} -> {model.target}; mean FA in the brain {mean_fa:.3f}")
+print(f"unlike the training data: {100 * novel_fraction:.1f} % of the brain")
+print(*harmonized.save(out_folder), sep="\n")

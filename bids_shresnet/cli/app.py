@@ -129,7 +129,7 @@ def begin_run(root: Path, config: Config, arguments: Sequence[str]) -> Run:
     """Make the output a dataset and begin the record of this run."""
     from bids_shresnet.cli.config_file import to_record
     from bids_shresnet.io.description import read_pipelines
-    from bids_shresnet.outputs.layout import prepare_root
+    from bids_shresnet.outputs.dataset import prepare_root
     from bids_shresnet.outputs.run_log import start_run
 
     datasets = config.named_datasets()

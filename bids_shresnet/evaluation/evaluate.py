@@ -38,7 +38,7 @@ from bids_shresnet.evaluation.quantities import (
     tissue_masks,
 )
 from bids_shresnet.evaluation.statistics import RESCAN, HeldOutResult
-from bids_shresnet.harmonization.predict import applicable_method
+from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.arrays import ARRAY_RECORD_FILE
 from bids_shresnet.io.storage import hash_file, hash_record, read_json, write_json
 from bids_shresnet.methods.combat import fit_mean_combat

@@ -1,94 +1,102 @@
-"""Rewrite: a scan in memory and a model -> the DWI that the target scanner would have measured; no file is written."""
+"""A scan in memory and a model -> the DWI that the target scanner would have measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.representation import (
-    Representation,
     append_shells,
     represent_dwi,
     synthesize_dwi,
 )
-from bids_shresnet.harmonization.predict import (
-    FoldCard,
-    Prediction,
-    predict,
-    predict_missing_shells,
-)
+from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
+from bids_shresnet.harmonization.predict import FoldCard, predict, predict_missing_shells
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.scans import Dwi
 from bids_shresnet.settings import Method
 
 
-@dataclass(frozen=True)
-class HarmonizeOptions:
-    """How a model is applied.
-
-    Attributes
-    ----------
-    method
-        How what it has learned is applied.
-    output_directions
-        Whose gradient table the harmonized DWI has.
-    should_abstain
-        Whether voxels unlike anything in the training data stay as they were.
-    should_predict_missing
-        Whether the shells that only the target has are predicted as well.
-    """
-
-    method: Method
-    device: str = "cpu"
-    output_directions: Literal["source", "target"] = "source"
-    should_abstain: bool = False
-    should_predict_missing: bool = False
-
-
-@dataclass(frozen=True)
-class HarmonizedDwi:
-    """A harmonized scan.
+@dataclass(frozen=True, kw_only=True)
+class HarmonizedScan:
+    """A harmonized scan in memory, in the convention of `bids_shresnet.scans`.
 
     Attributes
     ----------
     dwi
-        On the scan's own grid; predicted shells come last.
+        Signal of the target scanner on the scan's own grid; predicted shells come last.
+    mask
+        Voxels of the brain; the signal outside is as measured.
+    uncertainty
+        Standard deviation of the predicted S/S0 over the networks; None for a single network.
+    novelty
+        Distance from the training data: above 1 the tissue is unlike it, 0 cannot be judged.
+    method
+        Way in which the networks were applied.
     measured_volume_count
-        How many of its volumes, from the first, stand for something the scan measured.
-    prediction
-        What the networks said, and how far they can be trusted.
+        Number of volumes, from the first, that the scan measured on its own scanner; the
+        volumes after them are predicted shells.
+    used_volume_count
+        Number of volumes of the scan that the networks used.
+    clipped_fraction
+        Share of the scan's S/S0 outside [0, 1], which was clipped.
     """
 
     dwi: Dwi
+    mask: Bool[np.ndarray, "x y z"]
+    uncertainty: Float[np.ndarray, "x y z"] | None
+    novelty: Float[np.ndarray, "x y z"]
+    method: Method
     measured_volume_count: int
-    prediction: Prediction
-    representation: Representation
+    used_volume_count: int
+    clipped_fraction: float
+
+    @property
+    def novel_fraction(self) -> float:
+        """Share of the voxels that can be judged whose tissue is unlike the training data."""
+        judged = self.novelty > 0
+        return float((self.novelty[judged] > 1).mean()) if judged.any() else 0.0
 
 
 def apply_model(
-    loaded: LoadedScan, model: Model, folds: Sequence[FoldCard], options: HarmonizeOptions
-) -> HarmonizedDwi:
-    """Harmonize a scan with these folds of a model.
+    scan: LoadedScan, model: Model, folds: Sequence[FoldCard], options: HarmonizeOptions
+) -> HarmonizedScan:
+    """Harmonize a scan with some folds of a model; no file is written.
 
     Raises
     ------
     ValueError
         If the scan lacks a shell of the model.
     """
-    represented = represent_dwi(loaded.dwi, loaded.mask, model.source_shells)
-    result = predict(model, folds, represented, options.method, options.device)
-    directions = model.target_directions if options.output_directions == "target" else None
-    known = (
-        result.image.mask & ~result.novel_voxels if options.should_abstain else result.image.mask
+    method = applicable_method(model, options.method)
+    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    prediction = predict(model, folds, representation, method=method, device=options.device)
+    harmonized_mask = prediction.sh_image.mask
+    if options.should_abstain:
+        harmonized_mask = harmonized_mask & (prediction.novelty <= 1)
+    dwi = synthesize_dwi(
+        scan.dwi,
+        representation,
+        replace(prediction.sh_image, mask=harmonized_mask),
+        model.target_bvalues,
+        model.target_directions if options.output_directions == "target" else None,
     )
-    image = replace(result.image, mask=known)
-    dwi = synthesize_dwi(loaded.dwi, represented, image, model.target_bvalues, directions)
-    measured = len(dwi.bvals)
+    measured_volume_count = len(dwi.bvals)
     if options.should_predict_missing:
-        added = replace(
-            predict_missing_shells(model, folds, represented.image, options.device), mask=known
-        )
-        dwi = append_shells(dwi, loaded.dwi, added, model.missing_shell_directions)
-    return HarmonizedDwi(dwi, measured, result, represented)
+        added = predict_missing_shells(model, folds, representation.image, options.device)
+        added = replace(added, mask=harmonized_mask)
+        dwi = append_shells(dwi, scan.dwi, added, model.missing_shell_directions)
+    return HarmonizedScan(
+        dwi=dwi,
+        mask=scan.mask,
+        uncertainty=prediction.uncertainty,
+        novelty=prediction.novelty,
+        method=method,
+        measured_volume_count=measured_volume_count,
+        used_volume_count=sum(len(volumes) for volumes in representation.volumes),
+        clipped_fraction=representation.clipped_share,
+    )

@@ -1,28 +1,39 @@
-"""Derive: FA and MD of a scan before and after harmonizing, with one mask and one fit, and how they changed."""
+"""Derive FA and MD of a scan before and after harmonization, with one mask and one fit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
-from bids_shresnet.io.nifti import read_dwi, read_mask, write_volume
+from bids_shresnet.io.nifti import read_dwi, read_mask
 from bids_shresnet.io.storage import read_json, write_json, write_tsv
-from bids_shresnet.outputs.layout import harmonized_scan, output_path
-from bids_shresnet.outputs.sidecars import bids_uri, make_sidecar
+from bids_shresnet.outputs.images import Volume, write_output
+from bids_shresnet.outputs.layout import (
+    INPUT_DESC,
+    TENSOR_PARAMETERS,
+    ScanOutputs,
+    TensorParameter,
+)
+from bids_shresnet.outputs.sidecars import Sidecar, scan_uri
 from bids_shresnet.scans import Dwi, Scan
 
-TENSOR_MAP_DESCRIPTIONS = {"fa": "Fractional anisotropy", "md": "Mean diffusivity"}
-TENSOR_MAP_UNITS: Mapping[str, Mapping[str, str]] = {"fa": {}, "md": {"Units": "mm^2/s"}}
+PARAMETER_NAMES: Mapping[TensorParameter, str] = {
+    "fa": "Fractional anisotropy",
+    "md": "Mean diffusivity",
+}
+PARAMETER_UNITS: Mapping[TensorParameter, Mapping[str, str]] = {
+    "fa": {},
+    "md": {"Units": "mm^2/s"},
+}
+TENSOR_MODEL = {"Description": "Diffusion tensor", "Parameters": {"FitMethod": "wls"}}
 QC_COLUMNS = {
-    "dwi": {
-        "Description": "The input, or the harmonized scan."
-    },  # not "desc": pybids takes a sidecar's keys for entities
+    # "dwi" and not "desc": pybids takes the keys of a sidecar for entities
+    "dwi": {"Description": "The input, or the harmonized DWI."},
     "brain_volume": {"Description": "Volume of the mask.", "Units": "ml"},
     "fa_mean": {"Description": "Mean fractional anisotropy in the mask."},
     "fa_median": {"Description": "Median fractional anisotropy in the mask."},
@@ -31,113 +42,116 @@ QC_COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class DeriveJob:
-    """One harmonized scan.
+@dataclass(frozen=True, kw_only=True)
+class TensorInput:
+    """A DWI on disk that FA and MD are derived from.
 
     Attributes
     ----------
     desc
-        Of the harmonized DWI.
+        Label of its maps.
+    title
+        What their descriptions call it.
+    harmonization
+        `Harmonization` of its sidecar; None for the input scan.
     """
 
     scan: Scan
-    root: Path
     desc: str
+    title: str
+    harmonization: Mapping[str, Any] | None = None
 
-    def output(self, extension: str, *, desc: str, suffix: str, param: str | None = None) -> Path:
-        """Name of an output of this scan."""
-        model = "tensor" if param else None
-        return output_path(
-            self.root,
-            self.scan,
-            desc=desc,
-            suffix=suffix,
-            extension=extension,
-            model=model,
-            param=param,
-        )
+    @property
+    def predicted_volumes(self) -> list[int]:
+        """Indices of the volumes that were predicted and not measured in any form."""
+        shells = (self.harmonization or {}).get("PredictedShells", [])
+        return [volume for shell in shells for volume in shell["Volumes"]]
 
 
-def write_tensor_maps(job: DeriveJob) -> bool:
-    """Write the maps and a table of their means; False if they were made from this very harmonized DWI before."""
-    made_from = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Digest"]
-    done = job.output(".json", desc=_qc_desc(job), suffix="qc")
-    maps = [
-        job.output(".nii.gz", desc=desc, suffix="dwimap", param=p)
-        for p in TENSOR_MAP_UNITS
-        for desc in ("input", job.desc)
-    ]
-    if (
-        all(path.exists() for path in (done, *maps))
-        and read_json(done).get("HarmonizedDigest") == made_from
-    ):
+def write_tensor_maps(outputs: ScanOutputs) -> bool:
+    """Write FA and MD before and after, and a table of their means, unless they are up to date.
+
+    Returns
+    -------
+    Whether anything was written.
+    """
+    harmonized_record = read_json(outputs.dwi(".json"))
+    digest = harmonized_record["Digest"]
+    if _is_up_to_date(outputs, digest):
         return False
-    after = harmonized_scan(job.root, job.scan, job.desc)
-    rows = [_write_maps(job, job.scan, "input"), _write_maps(job, after, job.desc)]
-    write_tsv(job.output(".tsv", desc=_qc_desc(job), suffix="qc"), rows)
-    write_json(done, {**QC_COLUMNS, "HarmonizedDigest": made_from})
+    before = TensorInput(scan=outputs.scan, desc=INPUT_DESC, title="input scan")
+    after = TensorInput(
+        scan=outputs.harmonized_scan,
+        desc=outputs.desc,
+        title="harmonized scan",
+        harmonization=harmonized_record["Harmonization"],
+    )
+    rows = [_write_maps(outputs, before), _write_maps(outputs, after)]
+    write_tsv(outputs.qc_table(), rows)
+    write_json(outputs.qc_table(".json"), {**QC_COLUMNS, "HarmonizedDigest": digest})
     return True
 
 
-def _qc_desc(job: DeriveJob) -> str:
-    """The label of the table: as with the maps, one for each target where there are several."""
-    return job.desc.replace("harmonized", "harmonization")
+def _is_up_to_date(outputs: ScanOutputs, harmonized_digest: Mapping[str, str]) -> bool:
+    """Return whether all maps exist and were made from this very harmonized DWI."""
+    qc_record = outputs.qc_table(".json")
+    before = [outputs.tensor_map(parameter, INPUT_DESC) for parameter in TENSOR_PARAMETERS]
+    after = [outputs.tensor_map(parameter, outputs.desc) for parameter in TENSOR_PARAMETERS]
+    if not all(path.exists() for path in [qc_record, *before, *after]):
+        return False
+    return bool(read_json(qc_record).get("HarmonizedDigest") == harmonized_digest)
 
 
-def _write_maps(job: DeriveJob, scan: Scan, desc: str) -> dict[str, object]:
-    """Write both maps of one DWI and return their summary."""
-    dwi = read_dwi(scan) if desc == "input" else _drop_predicted_shells(job, read_dwi(scan))
-    path = job.output(".nii.gz", desc="brain", suffix="mask")
-    mask = read_mask(path, dwi.shape, dwi.affine)
+def _write_maps(outputs: ScanOutputs, source: TensorInput) -> dict[str, object]:
+    """Write FA and MD of one DWI and return its row of the QC table."""
+    dwi = _drop_volumes(read_dwi(source.scan), source.predicted_volumes)
+    mask = read_mask(outputs.mask, dwi.shape, dwi.affine)
     maps = fit_tensor_maps(dwi, mask)
-    for param, values in (("fa", maps.fa), ("md", maps.md)):
-        image = job.output(".nii.gz", desc=desc, suffix="dwimap", param=param)
-        write_volume(image, values, dwi.affine, job.scan.image)
-        record = _map_sidecar(job, scan, image, param, desc)
-        write_json(image.with_name(image.name.replace(".nii.gz", ".json")), record)
-    return {"dwi": desc, **_qc_values(maps, mask, dwi.affine)}
+    values: dict[TensorParameter, Float[np.ndarray, "x y z"]] = {"fa": maps.fa, "md": maps.md}
+    for parameter in TENSOR_PARAMETERS:
+        write_output(
+            outputs.tensor_map(parameter, source.desc),
+            Volume(values[parameter], dwi.affine),
+            scan=outputs.scan,
+            sidecar=_map_sidecar(outputs, source, parameter),
+        )
+    return {"dwi": source.desc, **_qc_values(maps, mask, dwi.affine)}
 
 
-def _drop_predicted_shells(job: DeriveJob, dwi: Dwi) -> Dwi:
-    """The harmonized DWI without the shells that were predicted: the input has no such, so maps would not compare."""
-    record = read_json(job.output(".json", desc=job.desc, suffix="dwi"))["Harmonization"]
-    predicted = [
-        volume for shell in record.get("PredictedShells", []) for volume in shell["Volumes"]
-    ]
-    if not predicted:
+def _drop_volumes(dwi: Dwi, volumes: list[int]) -> Dwi:
+    """Return a DWI without some volumes: the input has no predicted shells to compare with."""
+    if not volumes:
         return dwi
-    kept = np.setdiff1d(np.arange(len(dwi.bvals)), predicted)
+    kept = np.setdiff1d(np.arange(len(dwi.bvals)), volumes)
     return Dwi(dwi.data[..., kept], dwi.affine, dwi.bvals[kept], dwi.bvecs[kept])
 
 
 def _qc_values(
     maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
 ) -> dict[str, float]:
+    """Return the volume of the mask and the means and medians inside it, to six digits."""
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
-    numbers = {"brain_volume": round(int(mask.sum()) * voxel_ml, 3)}
-    for name, values in (("fa", maps.fa[mask]), ("md", maps.md[mask])):
-        numbers |= {
-            f"{name}_mean": float(values.mean()),
-            f"{name}_median": float(np.median(values)),
-        }
-    return {name: float(f"{value:.6g}") for name, value in numbers.items()}
-
-
-def _map_sidecar(job: DeriveJob, scan: Scan, image: Path, param: str, desc: str) -> dict[str, Any]:
-    record = {
-        "Model": {"Description": "Diffusion tensor", "Parameters": {"FitMethod": "wls"}},
-        **TENSOR_MAP_UNITS[param],
+    fa = maps.fa[mask]
+    md = maps.md[mask]
+    values = {
+        "brain_volume": round(int(mask.sum()) * voxel_ml, 3),
+        "fa_mean": fa.mean(),
+        "fa_median": np.median(fa),
+        "md_mean": md.mean(),
+        "md_median": np.median(md),
     }
-    if desc != "input":
-        record["Harmonization"] = read_json(job.output(".json", desc=job.desc, suffix="dwi"))[
-            "Harmonization"
-        ]
-    return make_sidecar(
-        image,
-        description=f"{TENSOR_MAP_DESCRIPTIONS[param]} of the {desc} scan.",
-        sources=[bids_uri(scan.image, scan.dataset, scan.dataset_name)],
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
+
+
+def _map_sidecar(outputs: ScanOutputs, source: TensorInput, parameter: TensorParameter) -> Sidecar:
+    """Return the sidecar of a tensor map."""
+    fields: dict[str, Any] = {"Model": TENSOR_MODEL, **PARAMETER_UNITS[parameter]}
+    if source.harmonization is not None:
+        fields["Harmonization"] = source.harmonization
+    return Sidecar(
+        description=f"{PARAMETER_NAMES[parameter]} of the {source.title}.",
+        sources=[scan_uri(source.scan)],
         is_skull_stripped=True,
-        scan_metadata=job.scan.metadata,
-        record=record,
+        scan_metadata=outputs.scan.metadata,
+        fields=fields,
     )

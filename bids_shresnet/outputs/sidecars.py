@@ -1,52 +1,89 @@
-"""Fields that the JSON sidecars of all outputs share, among them which software made them."""
+"""Fields that the JSON sidecars of all outputs share, among them the software that made them."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from bids_shresnet.io.storage import hash_file
+from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__
 
 REPORTED_PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
-# Of the acquisition, what the harmonized signal still is: its timing, its distortion and where it was measured.
+# Metadata of the acquisition that stay true of the harmonized signal: the scanner and site, the
+# timing and the distortion.
 INHERITED_METADATA = (
-    *(
-        "Manufacturer",
-        "ManufacturersModelName",
-        "DeviceSerialNumber",
-        "StationName",
-        "SoftwareVersions",
-    ),
-    *(
-        "InstitutionName",
-        "MagneticFieldStrength",
-        "ReceiveCoilName",
-        "MRAcquisitionType",
-        "PulseSequenceType",
-    ),
-    *(
-        "EchoTime",
-        "RepetitionTime",
-        "FlipAngle",
-        "PhaseEncodingDirection",
-        "TotalReadoutTime",
-        "EffectiveEchoSpacing",
-    ),
-    *(
-        "ParallelReductionFactorInPlane",
-        "MultibandAccelerationFactor",
-        "PartialFourier",
-        "SliceThickness",
-    ),
+    "Manufacturer",
+    "ManufacturersModelName",
+    "DeviceSerialNumber",
+    "StationName",
+    "SoftwareVersions",
+    "InstitutionName",
+    "MagneticFieldStrength",
+    "ReceiveCoilName",
+    "MRAcquisitionType",
+    "PulseSequenceType",
+    "EchoTime",
+    "RepetitionTime",
+    "FlipAngle",
+    "PhaseEncodingDirection",
+    "TotalReadoutTime",
+    "EffectiveEchoSpacing",
+    "ParallelReductionFactorInPlane",
+    "MultibandAccelerationFactor",
+    "PartialFourier",
+    "SliceThickness",
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """The JSON that goes beside an output image.
+
+    Attributes
+    ----------
+    sources
+        BIDS URIs of the direct inputs, the scan first: an image with `space-` is aligned to it.
+    scan_metadata
+        Metadata of the scan; what stays true of the output is copied.
+    fields
+        Further keys, such as Harmonization, Model, Units or Type.
+    """
+
+    description: str
+    sources: Sequence[str]
+    is_skull_stripped: bool
+    scan_metadata: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self, image: Path) -> dict[str, Any]:
+        """Return the content for an image that is already written, with the image's digest."""
+        spatial = {"SpatialReference": self.sources[0]} if "_space-" in image.name else {}
+        inherited = {
+            key: self.scan_metadata[key] for key in INHERITED_METADATA if key in self.scan_metadata
+        }
+        return {
+            "Description": self.description,
+            "Sources": list(self.sources),
+            "SkullStripped": self.is_skull_stripped,
+            **spatial,
+            **inherited,
+            **self.fields,
+            "Digest": {"SHA-256": hash_file(image)},
+        }
+
+
+def scan_uri(scan: Scan) -> str:
+    """Return the BIDS URI of a scan's image."""
+    return bids_uri(scan.image, scan.dataset, scan.dataset_name)
+
+
 def bids_uri(path: Path, dataset: Path, name: str = "") -> str:
-    """Name a file of a dataset, `bids:<name>:<path>`; without a name, a file of the output itself.
+    """Return the BIDS URI `bids:<name>:<path>`; without a name, of a file of the output itself.
 
     Raises
     ------
@@ -57,40 +94,9 @@ def bids_uri(path: Path, dataset: Path, name: str = "") -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python, the app and the packages whose version can change numbers; none is imported."""
+    """Return the versions of Python, the app and the packages that can change numbers.
+
+    None of them is imported.
+    """
     versions = {"bids_shresnet": __version__, "python": platform.python_version()}
     return versions | {name: metadata.version(name) for name in REPORTED_PACKAGES}
-
-
-def make_sidecar(
-    image: Path,
-    *,
-    description: str,
-    sources: Sequence[str],
-    is_skull_stripped: bool,
-    scan_metadata: Mapping[str, Any],
-    record: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the JSON that goes beside an image of the output.
-
-    Parameters
-    ----------
-    image
-        The image, already written: its digest is recorded.
-    sources
-        BIDS URIs of the direct inputs, the scan first: it is what an image with `space-` is aligned to.
-    scan_metadata
-        The scan's own metadata; what stays true of the output is taken over.
-    record
-        Further keys, such as Harmonization, Model, Units or Type.
-    """
-    spatial = {"SpatialReference": sources[0]} if "_space-" in image.name else {}
-    return {
-        "Description": description,
-        "Sources": list(sources),
-        "SkullStripped": is_skull_stripped,
-        **spatial,
-        **{key: scan_metadata[key] for key in INHERITED_METADATA if key in scan_metadata},
-        **record,
-        "Digest": {"SHA-256": hash_file(image)},
-    }

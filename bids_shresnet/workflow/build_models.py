@@ -17,7 +17,7 @@ from bids_shresnet.evaluation.cross_validation import CrossValidation, write_cro
 from bids_shresnet.evaluation.evaluate import evaluate_fold, evaluation_jobs, read_results
 from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, write_missing_shells
 from bids_shresnet.evaluation.uncertainty import calibrate_spread, calibration_record
-from bids_shresnet.harmonization.predict import applicable_method
+from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.storage import hold_lock
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair

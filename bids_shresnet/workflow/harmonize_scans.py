@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Literal
 from bids_shresnet.config import Config
 from bids_shresnet.errors import BadInput, NothingSelected
 from bids_shresnet.evaluation.validation import unvalidated_reasons
-from bids_shresnet.harmonization.derive import DeriveJob, write_tensor_maps
-from bids_shresnet.harmonization.harmonize import (
-    HarmonizeJob,
-    make_harmonize_jobs,
-    write_harmonized_dwi,
-)
-from bids_shresnet.harmonization.predict import applicable_method
+from bids_shresnet.harmonization.derive import write_tensor_maps
+from bids_shresnet.harmonization.harmonize import write_harmonized_scan
+from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
+from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
 from bids_shresnet.inputs.index import parse_file_name
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.run_log import Run, ScanStatus, write_crash_report
@@ -83,7 +80,13 @@ def harmonize_scans(
         {scan.image: scan.scanner_label for scan in plan.inventory.scans},
     )
     targets = {model.folder: model.target for model in models}
-    jobs, unfit = make_harmonize_jobs(plan.selection.scans, models, config, root)
+    jobs, unfit = make_harmonize_jobs(
+        plan.selection.scans,
+        models,
+        options=_harmonize_options(config),
+        bids_dir=config.bids_dir,
+        root=root,
+    )
     left_out = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
     if not jobs:
         msg = "no scan fits a model:" + "".join(
@@ -118,13 +121,24 @@ def harmonize_scans(
     return outcomes
 
 
+def _harmonize_options(config: Config) -> HarmonizeOptions:
+    """Return how models are applied, from the flags."""
+    return HarmonizeOptions(
+        method=config.method,
+        device=config.device,
+        output_directions=config.output_directions,
+        should_abstain=config.abstain,
+        should_predict_missing=config.predict_missing_shells,
+    )
+
+
 def process_scan(scan_job: ScanJob) -> ScanResult:
     """Harmonize, derive and picture one scan."""
     job = scan_job.harmonize_job
     try:
-        written = write_harmonized_dwi(job)
-        derived = write_tensor_maps(DeriveJob(job.scan, job.root, job.desc))
-        pictured = write_pictures(PictureJob(job.scan, scan_job.target_scan, job.root, job.desc))
+        written = write_harmonized_scan(job)
+        derived = write_tensor_maps(job.outputs)
+        pictured = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
     except (
         Exception
     ) as error:  # one bad scan must not end the others; it is reported and fails the run
@@ -136,7 +150,7 @@ def process_scan(scan_job: ScanJob) -> ScanResult:
         job.scan.scanner_label,
         "done" if written or derived or pictured else "up to date",
     )
-    return ScanResult(status, job.output(".nii.gz") if written else None)
+    return ScanResult(status, job.outputs.dwi() if written else None)
 
 
 def status_row(

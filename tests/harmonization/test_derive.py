@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import nibabel as nib
@@ -8,13 +7,17 @@ import numpy as np
 import pytest
 
 from bids_shresnet.config import Config
-from bids_shresnet.harmonization.derive import DeriveJob, write_tensor_maps
-from bids_shresnet.harmonization.harmonize import (
-    HarmonizeJob,
-    make_harmonize_jobs,
-    write_harmonized_dwi,
+from bids_shresnet.harmonization.derive import write_tensor_maps
+from bids_shresnet.harmonization.harmonize import write_harmonized_scan
+from bids_shresnet.harmonization.jobs import make_harmonize_jobs
+from bids_shresnet.harmonization.options import HarmonizeOptions
+from bids_shresnet.io.storage import read_json, read_tsv
+from bids_shresnet.outputs.layout import (
+    TENSOR_PARAMETERS,
+    ScanOutputs,
+    TensorParameter,
+    sidecar_path,
 )
-from bids_shresnet.io.storage import read_json
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
 from tests.models import constant_model
@@ -24,132 +27,131 @@ BVALUE = 1200.0  # of the target; the source has 1000
 
 @pytest.fixture(scope="module")
 def scan(phantom: Path) -> Scan:
-    found = find_scans(
-        Config(phantom / "bids", Path("out"), "participant"), is_identity_required=True
-    ).scans
-    return next(scan for scan in found if scan.subject == "04")
+    config = Config(phantom / "bids", Path("out"), "participant")
+    inventory = find_scans(config, is_identity_required=True)
+    return next(scan for scan in inventory.scans if scan.subject == "04")
 
 
-def harmonized(scan: Scan, root: Path, *targets: str) -> tuple[HarmonizeJob, ...]:
-    """Half of S0 in all directions, for each target."""
-    assert scan.scanner is not None
+def harmonize_to(scan: Scan, root: Path, *targets: str) -> list[ScanOutputs]:
+    """Harmonize to half of S0 in all directions, for each target."""
     models = [
         constant_model(
             root / "models" / name,
             scan.dataset,
             signals=(0.5, 0.5, 0.5),
-            source=scan.scanner.label,
+            source=scan.scanner_label,
             target=name,
             target_bvalue=BVALUE,
         )
         for name in targets
     ]
-    config = Config(scan.dataset, root, "participant")
-    jobs, _ = make_harmonize_jobs([scan], models, config, root)
+    jobs, _ = make_harmonize_jobs(
+        [scan], models, options=HarmonizeOptions(), bids_dir=scan.dataset, root=root
+    )
     for job in jobs:
-        write_harmonized_dwi(job)
-    return jobs
+        write_harmonized_scan(job)
+    return [job.outputs for job in jobs]
 
 
 @pytest.fixture(scope="module")
-def job(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> DeriveJob:
+def outputs(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> ScanOutputs:
     root = tmp_path_factory.mktemp("out")
-    (done,) = harmonized(scan, root, "Prisma")
-    job = DeriveJob(scan, root, done.desc)
-    assert write_tensor_maps(job)
-    return job
+    (scan_outputs,) = harmonize_to(scan, root, "Prisma")
+    assert write_tensor_maps(scan_outputs)
+    return scan_outputs
 
 
-def image(job: DeriveJob, param: str, desc: str) -> nib.Nifti1Image:
-    return nib.load(job.output(".nii.gz", desc=desc, suffix="dwimap", param=param))
+def map_values(outputs: ScanOutputs, parameter: TensorParameter, desc: str) -> np.ndarray:
+    return np.asarray(nib.load(outputs.tensor_map(parameter, desc)).get_fdata())
 
 
-def brain(job: DeriveJob) -> np.ndarray:
-    return nib.load(job.output(".nii.gz", desc="brain", suffix="mask")).get_fdata() > 0
+def brain_mask(outputs: ScanOutputs) -> np.ndarray:
+    return np.asarray(nib.load(outputs.mask).get_fdata() > 0)
 
 
-def test_the_same_loss_in_all_directions_is_isotropic_with_the_closed_form_diffusivity(
-    job: DeriveJob,
-) -> None:
+def test_an_isotropic_loss_gives_zero_fa_and_the_closed_form_md(outputs: ScanOutputs) -> None:
     """S = S0 exp(-b D): half of S0 at the target's b-value means FA = 0 and D = ln 2 / b."""
-    b0s = nib.load(job.scan.image).get_fdata()[..., np.array(job.scan.bvals) < 50]
-    measured = brain(job) & (
-        np.ptp(b0s, axis=-1) < 0.2 * b0s.mean(-1)
-    )  # the mean of a log is not the log of the mean
-    assert measured.sum() > 0.5 * brain(job).sum()
-    assert image(job, "fa", "harmonized").get_fdata()[measured].max() < 0.02
-    np.testing.assert_allclose(
-        image(job, "md", "harmonized").get_fdata()[measured], np.log(2) / BVALUE, rtol=0.02
-    )
+    mask = brain_mask(outputs)
+    b0s = nib.load(outputs.scan.image).get_fdata()[..., np.array(outputs.scan.bvals) < 50]
+    # where b0 volumes agree: the mean of a log is not the log of the mean
+    measured = mask & (np.ptp(b0s, axis=-1) < 0.2 * b0s.mean(-1))
+    assert measured.sum() > 0.5 * mask.sum()
+    assert map_values(outputs, "fa", "harmonized")[measured].max() < 0.02
+    md = map_values(outputs, "md", "harmonized")[measured]
+    np.testing.assert_allclose(md, np.log(2) / BVALUE, rtol=0.02)
 
 
-def test_maps_lie_on_the_scans_grid_and_are_zero_outside_the_brain(job: DeriveJob) -> None:
-    scan = nib.load(job.scan.image)
-    for param in ("fa", "md"):
-        for desc in ("input", "harmonized"):
-            found = image(job, param, desc)
-            assert found.shape == scan.shape[:3]
-            np.testing.assert_allclose(found.affine, scan.affine, atol=1e-5)
-            assert not found.get_fdata()[~brain(job)].any()
-            assert np.isfinite(found.get_fdata()).all()
+@pytest.mark.parametrize("parameter", TENSOR_PARAMETERS)
+@pytest.mark.parametrize("desc", ["input", "harmonized"])
+def test_maps_lie_on_the_scans_grid_and_are_zero_outside_the_brain(
+    parameter: TensorParameter, desc: str, outputs: ScanOutputs
+) -> None:
+    scan_image = nib.load(outputs.scan.image)
+    image = nib.load(outputs.tensor_map(parameter, desc))
+    values = image.get_fdata()
+    assert values.shape == scan_image.shape[:3]
+    np.testing.assert_allclose(image.affine, scan_image.affine, atol=1e-5)
+    assert not values[~brain_mask(outputs)].any()
+    assert np.isfinite(values).all()
 
 
-def test_the_table_holds_the_means_of_the_maps(job: DeriveJob) -> None:
-    with job.output(".tsv", desc="harmonization", suffix="qc").open(newline="") as file:
-        rows = {row["dwi"]: row for row in csv.DictReader(file, delimiter="\t")}
+def test_the_table_holds_the_means_of_the_maps(outputs: ScanOutputs) -> None:
+    rows = {row["dwi"]: row for row in read_tsv(outputs.qc_table())}
     assert list(rows) == ["input", "harmonized"]
-    mask = brain(job)
+    mask = brain_mask(outputs)
+    brain_volume_ml = mask.sum() * 8.0**3 / 1000  # voxels of 8 mm
     for desc, row in rows.items():
-        for param in ("fa", "md"):
-            values = image(job, param, desc).get_fdata()[mask]
-            assert float(row[f"{param}_mean"]) == pytest.approx(values.mean(), rel=1e-4)
-            assert float(row[f"{param}_median"]) == pytest.approx(np.median(values), rel=1e-4)
-        assert float(row["brain_volume"]) == pytest.approx(
-            mask.sum() * 8.0**3 / 1000, rel=1e-3
-        )  # ml of 8 mm voxels
+        for parameter in TENSOR_PARAMETERS:
+            values = map_values(outputs, parameter, desc)[mask]
+            assert float(row[f"{parameter}_mean"]) == pytest.approx(values.mean(), rel=1e-4)
+            assert float(row[f"{parameter}_median"]) == pytest.approx(np.median(values), rel=1e-4)
+        assert float(row["brain_volume"]) == pytest.approx(brain_volume_ml, rel=1e-3)
 
 
-def test_sidecars_name_the_dwi_a_map_was_made_from(job: DeriveJob) -> None:
-    for param in ("fa", "md"):
-        before, after = (
-            read_json(job.output(".json", desc=desc, suffix="dwimap", param=param))
-            for desc in ("input", "harmonized")
-        )
-        assert before["Sources"] == ["bids:raw:sub-04/ses-ge/dwi/sub-04_ses-ge_dwi.nii.gz"]
-        assert after["Sources"] == [
-            "bids::sub-04/ses-ge/dwi/sub-04_ses-ge_desc-harmonized_dwi.nii.gz"
-        ]
-        assert "Harmonization" in after
-        assert "Harmonization" not in before
-        assert before.get("Units") == after.get("Units") == ({"fa": None, "md": "mm^2/s"}[param])
+@pytest.mark.parametrize(("parameter", "units"), [("fa", None), ("md", "mm^2/s")])
+def test_sidecars_name_the_dwi_a_map_was_made_from(
+    parameter: TensorParameter, units: str | None, outputs: ScanOutputs
+) -> None:
+    before = read_json(sidecar_path(outputs.tensor_map(parameter, "input")))
+    after = read_json(sidecar_path(outputs.tensor_map(parameter, "harmonized")))
+    assert before["Sources"] == ["bids:raw:sub-04/ses-ge/dwi/sub-04_ses-ge_dwi.nii.gz"]
+    assert after["Sources"] == ["bids::sub-04/ses-ge/dwi/sub-04_ses-ge_desc-harmonized_dwi.nii.gz"]
+    assert "Harmonization" in after
+    assert "Harmonization" not in before
+    assert before.get("Units") == units
+    assert after.get("Units") == units
 
 
-def test_maps_are_made_once_for_each_harmonized_scan(job: DeriveJob) -> None:
-    assert not write_tensor_maps(job)
-    job.output(".json", desc="harmonization", suffix="qc").unlink()
-    assert write_tensor_maps(job)
+def test_maps_are_made_once_for_each_harmonized_scan(outputs: ScanOutputs) -> None:
+    assert not write_tensor_maps(outputs)
+    outputs.qc_table(".json").unlink()
+    assert write_tensor_maps(outputs)
 
 
 def test_several_targets_do_not_overwrite_each_other(scan: Scan, tmp_path: Path) -> None:
-    jobs = [
-        DeriveJob(scan, tmp_path, job.desc) for job in harmonized(scan, tmp_path, "Prisma", "Skyra")
-    ]
-    assert [write_tensor_maps(job) for job in jobs] == [True, True]
-    assert [write_tensor_maps(job) for job in jobs] == [False, False]
+    outputs_by_target = harmonize_to(scan, tmp_path, "Prisma", "Skyra")
+    assert [write_tensor_maps(outputs) for outputs in outputs_by_target] == [True, True]
+    assert [write_tensor_maps(outputs) for outputs in outputs_by_target] == [False, False]
 
 
-def test_maps_are_of_what_was_measured_not_of_predicted_shells(scan: Scan, tmp_path: Path) -> None:
-    """A predicted shell of half of S0 at b = 2500, where ln 2 / 1200 leaves a quarter, would pull MD down."""
-    maps = []
-    for missing in (None, 0.5):
-        assert scan.scanner is not None
-        root = tmp_path / str(missing)
-        settings = {"source": scan.scanner.label, "target_bvalue": BVALUE, "missing": missing}
-        model = constant_model(root / "models" / "m", scan.dataset, signals=(0.5,) * 3, **settings)
-        asked = Config(scan.dataset, root, "participant", predict_missing_shells=True)
-        (job,), _ = make_harmonize_jobs([scan], [model], asked, root)
-        write_harmonized_dwi(job)
-        done = DeriveJob(scan, root, job.desc)
-        assert write_tensor_maps(done)
-        maps.append(image(done, "md", "harmonized").get_fdata())
-    np.testing.assert_array_equal(*maps)
+def test_maps_use_what_was_measured_and_not_predicted_shells(scan: Scan, tmp_path: Path) -> None:
+    """A predicted shell of half of S0 at b = 2500 would pull MD down from ln 2 / 1200."""
+    md_maps = []
+    for missing_signal in (None, 0.5):
+        root = tmp_path / str(missing_signal)
+        model = constant_model(
+            root / "models" / "m",
+            scan.dataset,
+            signals=(0.5,) * 3,
+            source=scan.scanner_label,
+            target_bvalue=BVALUE,
+            missing=missing_signal,
+        )
+        options = HarmonizeOptions(should_predict_missing=True)
+        (job,), _ = make_harmonize_jobs(
+            [scan], [model], options=options, bids_dir=scan.dataset, root=root
+        )
+        write_harmonized_scan(job)
+        assert write_tensor_maps(job.outputs)
+        md_maps.append(map_values(job.outputs, "md", "harmonized"))
+    np.testing.assert_array_equal(md_maps[0], md_maps[1])

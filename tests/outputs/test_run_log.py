@@ -14,9 +14,9 @@ import pytest
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import read_json, read_tsv
-from bids_shresnet.outputs.layout import prepare_root
+from bids_shresnet.outputs.dataset import prepare_root
 from bids_shresnet.outputs.run_log import ScanStatus, finish_run, start_run, write_findings
-from bids_shresnet.outputs.sidecars import bids_uri, make_sidecar, package_versions
+from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, package_versions
 
 SOURCES = ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz", "bids::models/from-A_to-B/fold-01.safetensors"]
 
@@ -67,15 +67,14 @@ def test_a_sidecar_says_what_the_image_is_and_what_stays_true_of_it(tmp_path: Pa
         "PatientName": "Jane",
         "SliceTiming": [0, 1],
     }
-    record = make_sidecar(
-        image,
+    sidecar = Sidecar(
         description="Harmonized.",
         sources=SOURCES,
         is_skull_stripped=False,
         scan_metadata=acquisition,
-        record={"Harmonization": {"Fold": 1}},
+        fields={"Harmonization": {"Fold": 1}},
     )
-    assert record == {
+    assert sidecar.to_json(image) == {
         "Description": "Harmonized.",
         "Sources": SOURCES,
         "SkullStripped": False,
@@ -94,10 +93,8 @@ def test_only_an_image_in_a_space_has_a_reference_and_it_is_its_scan(
     name: str, reference: str | None, tmp_path: Path
 ) -> None:
     image = image_at(tmp_path / name)
-    record = make_sidecar(
-        image, description="", sources=SOURCES, is_skull_stripped=True, scan_metadata={}, record={}
-    )
-    assert record.get("SpatialReference") == reference
+    sidecar = Sidecar(description="", sources=SOURCES, is_skull_stripped=True)
+    assert sidecar.to_json(image).get("SpatialReference") == reference
 
 
 def test_a_run_keeps_its_settings_its_log_and_the_fate_of_every_scan(root: Path) -> None:

@@ -23,7 +23,7 @@ from bids_shresnet.evaluation.agreement import pearson_correlation, summarize_di
 from bids_shresnet.inputs.segmentation import read_tissue
 from bids_shresnet.io.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.io.storage import hash_file, hash_record, read_json
-from bids_shresnet.outputs.layout import harmonized_scan, output_path
+from bids_shresnet.outputs.layout import INPUT_DESC, TENSOR_PARAMETERS, ScanOutputs
 from bids_shresnet.report.pictures.gallery import gallery_path, is_drawn, write_gallery
 from bids_shresnet.report.pictures.panels import build_panels
 from bids_shresnet.report.pictures.scan_maps import (
@@ -47,46 +47,29 @@ class PictureJob:
 
     Attributes
     ----------
+    outputs
+        The input scan and the paths of its outputs.
     target
-        The same head on the target scanner; None where it was not scanned there.
-    desc
-        Of the harmonized DWI.
+        A scan of the same head on the target scanner; None if there is none.
     """
 
-    scan: Scan
+    outputs: ScanOutputs
     target: Scan | None
-    root: Path
-    desc: str
 
     @property
-    def harmonized(self) -> Scan:
-        """The harmonized scan."""
-        return harmonized_scan(self.root, self.scan, self.desc)
+    def scan(self) -> Scan:
+        """The input scan."""
+        return self.outputs.scan
 
     @property
     def record_path(self) -> Path:
-        """What the figures show, and their numbers."""
-        return gallery_path(self.root, self.scan, self.desc.replace("harmonized", "figures"))
-
-    def map_path(self, name: str, param: str | None = None) -> Path:
-        """A map of the scan: `desc` and, of tensor maps, the parameter."""
-        desc = self.desc.replace("harmonized", name) if param is None else name
-        model = "tensor" if param else None
-        return output_path(
-            self.root,
-            self.scan,
-            desc=desc,
-            suffix="dwimap",
-            extension=".nii.gz",
-            model=model,
-            param=param,
-        )
+        """Path of the record of the figures and their numbers."""
+        return gallery_path(self.outputs.root, self.scan, self.outputs.label("figures"))
 
     @property
     def sidecar(self) -> Mapping[str, Any]:
-        """What the sidecar of the harmonized scan says."""
-        path = output_path(self.root, self.scan, desc=self.desc, suffix="dwi", extension=".json")
-        return dict(read_json(path))
+        """Sidecar of the harmonized scan."""
+        return dict(read_json(self.outputs.dwi(".json")))
 
     @property
     def digest(self) -> str:
@@ -105,15 +88,13 @@ def write_pictures(job: PictureJob) -> bool:
     sidecar = job.sidecar["Harmonization"]
     shells = [_model_shells(sidecar, which) for which in ("Source", "Target")]
     before = read_dwi(job.scan)
-    mask = read_mask(
-        output_path(job.root, job.scan, desc="brain", suffix="mask", extension=".nii.gz"),
-        before.shape,
-        before.affine,
-    )
+    mask = read_mask(job.outputs.mask, before.shape, before.affine)
     cut, direction = SliceLayout.from_mask(mask, before.affine), middle_direction(before, shells[0])
     views = {
         BEFORE: view_dwi(before, cut.shown_mask, shells[0], direction),
-        AFTER: view_dwi(read_dwi(job.harmonized), cut.shown_mask, shells[1], direction),
+        AFTER: view_dwi(
+            read_dwi(job.outputs.harmonized_scan), cut.shown_mask, shells[1], direction
+        ),
     }
     beside, problem = view_target_scan(job.target, before, cut, shells[1], direction)
     if beside:
@@ -140,14 +121,15 @@ def _read_scan_maps(
     sidecar: Mapping[str, Any],
 ) -> ScanMaps:
     """Put the maps on disk and the views together."""
-    maps = {
+    maps: dict[str, dict[str, Float[np.ndarray, "x y z"]]] = {
         param: {
-            time: read_volume(job.map_path(desc, param))[0]
-            for time, desc in ((BEFORE, "input"), (AFTER, job.desc))
+            time: read_volume(job.outputs.tensor_map(param, desc))[0]
+            for time, desc in ((BEFORE, INPUT_DESC), (AFTER, job.outputs.desc))
         }
-        for param in ("fa", "md")
+        for param in TENSOR_PARAMETERS
     }
-    uncertainty, novelty = job.map_path("uncertainty"), read_volume(job.map_path("novelty"))[0]
+    uncertainty = job.outputs.uncertainty
+    novelty = read_volume(job.outputs.novelty)[0]
     regions = _find_regions(job, layout, maps, novelty > 0)
     if target_view:
         there = unmask(target_view.measured_mask, layout.shown_mask)

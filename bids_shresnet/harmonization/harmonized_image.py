@@ -1,0 +1,185 @@
+"""A harmonized scan as Python code gets it: arrays in the voxel order of its image, and files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
+from bids_shresnet.harmonization.apply_model import HarmonizedScan
+from bids_shresnet.io.fsl import (
+    from_fsl,
+    normalize_directions,
+    round_gradient_table,
+    to_fsl,
+    write_fsl_table,
+)
+from bids_shresnet.io.nifti import make_image_like
+from bids_shresnet.io.storage import atomic_path
+from bids_shresnet.io.voxel_order import VoxelOrder
+from bids_shresnet.scans import Dwi
+
+PathLike = str | os.PathLike[str]
+BVECS_PLACEHOLDER = Path("the b-vectors given")  # what an error names if there is no file
+
+
+@dataclass(frozen=True)
+class HarmonizedImage:
+    """A harmonized scan on the grid and in the voxel order of the image that was given.
+
+    Attributes
+    ----------
+    scan
+        The harmonized scan in the convention of `bids_shresnet.scans`.
+    reference
+        The image that was given, as nibabel loads it.
+    """
+
+    scan: HarmonizedScan
+    reference: Any
+
+    @property
+    def dwi(self) -> Float[np.ndarray, "i j k n"]:
+        """Signal of the target scanner in the scan's own units.
+
+        The b0 volumes, and everything outside the mask, are as measured. Predicted shells come
+        last, after `scan.measured_volume_count` volumes.
+        """
+        return self._order.from_canonical(self.scan.dwi.data)
+
+    @property
+    def affine(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel indices to RAS+ mm."""
+        return self._order.affine
+
+    @property
+    def bvals(self) -> Float[np.ndarray, " n"]:
+        """b-values of the target scanner in s/mm2, one per volume."""
+        return self._gradient_table[0]
+
+    @property
+    def bvecs(self) -> Float[np.ndarray, "n 3"]:
+        """FSL's b-vectors to the six decimals of a .bvec; zero for b0 volumes."""
+        return self._gradient_table[1]
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "i j k"]:
+        """Voxels that were harmonized."""
+        return self._order.from_canonical(self.scan.mask)
+
+    @property
+    def novelty(self) -> Float[np.ndarray, "i j k"]:
+        """Distance from the training data: above 1 the tissue is unlike it, 0 cannot be judged."""
+        return self._order.from_canonical(self.scan.novelty)
+
+    @property
+    def uncertainty(self) -> Float[np.ndarray, "i j k"] | None:
+        """Standard deviation of the predicted S/S0 over the networks; None for one network."""
+        if self.scan.uncertainty is None:
+            return None
+        return self._order.from_canonical(self.scan.uncertainty)
+
+    @property
+    def fa(self) -> Float[np.ndarray, "i j k"]:
+        """Fractional anisotropy of the harmonized scan, 0 to 1, zero outside the mask."""
+        return self._order.from_canonical(self._tensor_maps.fa)
+
+    @property
+    def md(self) -> Float[np.ndarray, "i j k"]:
+        """Mean diffusivity of the harmonized scan in mm2/s, zero outside the mask."""
+        return self._order.from_canonical(self._tensor_maps.md)
+
+    def to_nifti(self, values: Shaped[np.ndarray, "i j k *n"] | None = None) -> Any:
+        """Return the harmonized DWI, or other values on its grid such as `fa`, as a nibabel image.
+
+        Placement and timing are those of the given image; nothing else of its header is kept.
+        Masks are uint8, everything else is float32.
+        """
+        return make_image_like(self.reference, self.dwi if values is None else values)
+
+    def save(self, folder: PathLike, name: str = "harmonized") -> tuple[Path, ...]:
+        """Write the DWI with its tables and every map, and return their paths.
+
+        They are `<name>_dwi` (.nii.gz, .bval, .bvec) and `<name>_mask`, `_fa`, `_md`, `_novelty`
+        and, with several networks, `_uncertainty` (.nii.gz). The folder is made if it does not
+        exist; files of these names are replaced.
+        """
+        stem = Path(folder) / name
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        bval = stem.with_name(f"{stem.name}_dwi.bval")
+        bvec = stem.with_name(f"{stem.name}_dwi.bvec")
+        write_fsl_table(bval, bvec, self.bvals, self.bvecs)
+        images = []
+        for suffix, values in self._arrays().items():
+            path = stem.with_name(f"{stem.name}_{suffix}.nii.gz")
+            with atomic_path(path) as temporary:
+                nib.save(self.to_nifti(values), temporary)
+            images.append(path)
+        return (bval, bvec, *images)
+
+    def _arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Return the arrays of all images by the suffix of their file."""
+        arrays: dict[str, Shaped[np.ndarray, "..."]] = {
+            "mask": self.mask,
+            "fa": self.fa,
+            "md": self.md,
+            "novelty": self.novelty,
+            "dwi": self.dwi,
+        }
+        if self.uncertainty is not None:
+            arrays["uncertainty"] = self.uncertainty
+        return arrays
+
+    @property
+    def _order(self) -> VoxelOrder:
+        return VoxelOrder.from_affine(np.asarray(self.reference.affine, float))
+
+    @property
+    def _gradient_table(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+        dwi = self.scan.dwi
+        return round_gradient_table(dwi.bvals, to_fsl(dwi.bvecs, self.affine))
+
+    @cached_property  # fits every voxel, and only if somebody asks for it
+    def _tensor_maps(self) -> TensorMaps:
+        """Tensor maps from the rounded table, bit for bit those of the written files."""
+        measured = slice(self.scan.measured_volume_count)
+        dwi = dwi_from_arrays(
+            self.dwi[..., measured], self.affine, self.bvals[measured], self.bvecs[measured]
+        )
+        return fit_tensor_maps(dwi, self.scan.mask)
+
+
+def dwi_from_arrays(
+    data: Float[np.ndarray, "i j k n"],
+    affine: Float[np.ndarray, "4 4"],
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "m 3"],
+) -> Dwi:
+    """Return arrays as a file holds them as a DWI in canonical order.
+
+    Parameters
+    ----------
+    data
+        Signal in the voxel order of the file.
+    affine
+        Voxel indices of `data` to RAS+ mm.
+    bvals
+        s/mm2, one per volume.
+    bvecs
+        FSL's b-vectors, one per row.
+
+    Raises
+    ------
+    BadInput
+        If the tables do not match, or a weighted volume has no direction.
+    """
+    order = VoxelOrder.from_affine(affine)
+    world_bvecs = from_fsl(normalize_directions(BVECS_PLACEHOLDER, bvecs, bvals), affine)
+    return Dwi(order.to_canonical(data), order.canonical_affine(data.shape), bvals, world_bvecs)

@@ -1,0 +1,109 @@
+"""Jobs of harmonizing: which scan, which model, which options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
+from bids_shresnet.harmonization.predict import FoldCard
+from bids_shresnet.io.storage import hash_file, hash_record
+from bids_shresnet.outputs.layout import HARMONIZED_DESC, ScanOutputs
+from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.pairs import ExcludedScan
+from bids_shresnet.scans import Scan
+from bids_shresnet.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarmonizeJob:
+    """One scan to harmonize.
+
+    Attributes
+    ----------
+    outputs
+        The scan and the paths of what is written.
+    is_travelling
+        Whether the scan is of a subject that the model was trained on. The fold that held the
+        subject out is applied then.
+    """
+
+    outputs: ScanOutputs
+    model_folder: Path
+    is_travelling: bool
+    options: HarmonizeOptions
+
+    @property
+    def scan(self) -> Scan:
+        """The scan as measured."""
+        return self.outputs.scan
+
+    def select_folds(self, model: Model) -> tuple[FoldCard, ...]:
+        """Return the folds of the model that are applied to the scan."""
+        return model.folds_for(self.scan.subject if self.is_travelling else None)
+
+
+def make_harmonize_jobs(
+    scans: Sequence[Scan],
+    models: Sequence[Model],
+    *,
+    options: HarmonizeOptions,
+    bids_dir: Path,
+    root: Path,
+) -> tuple[tuple[HarmonizeJob, ...], tuple[ExcludedScan, ...]]:
+    """Make a job for each scan and each model of its scanner.
+
+    Returns
+    -------
+    The jobs, and the scans that were measured with other shells than their model.
+    """
+    jobs: list[HarmonizeJob] = []
+    excluded: list[ExcludedScan] = []
+    has_several_targets = len({model.target for model in models}) > 1
+    for scan, model in _match_models(scans, models):
+        try:
+            find_shell_volumes(np.array(scan.bvals), model.source_shells)
+        except ValueError as error:
+            reason = f"the model {model.name} was trained on other b-values: {error}"
+            excluded.append(ExcludedScan(scan.image, reason))
+            continue
+        desc = f"{HARMONIZED_DESC}To{model.target}" if has_several_targets else HARMONIZED_DESC
+        job = HarmonizeJob(
+            outputs=ScanOutputs(scan, root, desc),
+            model_folder=model.folder,
+            is_travelling=model.is_travelling_subject(scan.subject, bids_dir),
+            options=restrict_options(options, model),
+        )
+        jobs.append(job)
+    return tuple(jobs), tuple(excluded)
+
+
+def _match_models(scans: Sequence[Scan], models: Sequence[Model]) -> Iterator[tuple[Scan, Model]]:
+    """Yield every scan with each model of its scanner."""
+    for scan in scans:
+        for model in models:
+            if scan.scanner is not None and scan.scanner.label == model.source:
+                yield scan, model
+
+
+def digest_inputs(job: HarmonizeJob, model: Model) -> str:
+    """Return the SHA-256 of everything that the output depends on."""
+    scan = job.scan
+    options = job.options
+    file_digests = [hash_file(path) for path in scan.files]
+    return hash_record(
+        [
+            __version__,
+            [*file_digests, scan.bvec_axes],
+            model.digest,
+            job.is_travelling,
+            options.method,
+            options.output_directions,
+            options.should_abstain,
+            options.should_predict_missing,
+        ]
+    )

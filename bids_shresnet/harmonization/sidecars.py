@@ -1,0 +1,146 @@
+"""JSON sidecars of a harmonized DWI, its mask and its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bids_shresnet.harmonization.apply_model import HarmonizedScan
+from bids_shresnet.harmonization.jobs import HarmonizeJob
+from bids_shresnet.io.gradient_tables import BVEC_AXES_DESCRIPTIONS
+from bids_shresnet.outputs.layout import ScanOutputs
+from bids_shresnet.outputs.model_folder import CARD_FILE, Model
+from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, scan_uri
+from bids_shresnet.scans import Scan
+from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
+
+UNCERTAINTY_DESCRIPTION = (
+    "Standard deviation of the predicted S/S0 over the model's networks (root mean square over "
+    "directions): where they disagree, the prediction is uncertain. Noise of the scan is not part "
+    "of it."
+)
+NOVELTY_DESCRIPTION = (
+    "Distance of the scan from the training data of the model, in units of the distance that 2 % "
+    "of healthy brain exceed: above 1 the tissue is unlike the training data. 0: no signal to "
+    "judge by."
+)
+PREDICTED_SHELLS_NOTE = (
+    " The volumes of PredictedShells were not measured in any form: they are predicted from the "
+    "other shells."
+)
+COMPUTED_MASK_METHOD = (
+    "median_otsu (DIPY) on the mean b0, its largest piece without holes, widened by one voxel"
+)
+SHELL_KEYS = ("SourceBValue", "TargetBValue", "SHOrder")  # of model.json, repeated in a sidecar
+
+
+def mask_sidecar(scan: Scan) -> Sidecar:
+    """Return the sidecar of the brain mask."""
+    method = f"copied from {scan.mask.name}" if scan.mask else COMPUTED_MASK_METHOD
+    return Sidecar(
+        description="Voxels that were harmonized.",
+        sources=[scan_uri(scan)],
+        is_skull_stripped=False,
+        fields={"Type": "Brain", "Method": method},
+    )
+
+
+def uncertainty_sidecar(scan: Scan) -> Sidecar:
+    """Return the sidecar of the uncertainty map."""
+    return _map_sidecar(scan, UNCERTAINTY_DESCRIPTION)
+
+
+def novelty_sidecar(scan: Scan) -> Sidecar:
+    """Return the sidecar of the novelty map."""
+    return _map_sidecar(scan, NOVELTY_DESCRIPTION)
+
+
+def dwi_sidecar(outputs: ScanOutputs, model: Model, record: Mapping[str, Any]) -> Sidecar:
+    """Return the sidecar of the harmonized DWI with the record of its harmonization."""
+    scan = outputs.scan
+    description = f"DWI as the scanner {model.target} would have measured it; b0 volumes unchanged."
+    if "PredictedShells" in record:
+        description += PREDICTED_SHELLS_NOTE
+    return Sidecar(
+        description=description,
+        sources=[scan_uri(scan), _model_uri(outputs, model)],
+        is_skull_stripped=bool(scan.metadata.get("SkullStripped", False)),
+        scan_metadata=scan.metadata,
+        fields={
+            "GradientConvention": BVEC_AXES_DESCRIPTIONS[scan.bvec_axes],
+            "Harmonization": record,
+        },
+    )
+
+
+def harmonization_record(
+    job: HarmonizeJob, model: Model, harmonized: HarmonizedScan
+) -> dict[str, Any]:
+    """Return `Harmonization` of the DWI's sidecar: the model, how it was applied, and how well."""
+    record: dict[str, Any] = {
+        "Method": harmonized.method,
+        "MethodName": METHOD_NAMES[harmonized.method],
+        "Model": model.name,
+        "ModelSHA256": model.digest,
+        "SourceScanner": model.card["SourceScanner"],
+        "TargetScanner": model.card["TargetScanner"],
+        "SubjectInTraining": job.is_travelling,
+        "Networks": [fold["File"] for fold in job.select_folds(model)],
+        "SHBasis": model.card["SHBasis"],
+        "Shells": [{key: shell[key] for key in SHELL_KEYS} for shell in model.card["Shells"]],
+        "Validation": _validation_summary(model),
+        "Directions": job.options.output_directions,
+        "VolumesUsed": harmonized.used_volume_count,
+        "ClippedSignal": round(harmonized.clipped_fraction, 6),
+        "Novelty": {
+            "MarkedFraction": round(harmonized.novel_fraction, 6),
+            "LeftAsMeasured": job.options.should_abstain,
+        },
+    }
+    errors = _held_out_errors(job, model, harmonized.method)
+    if errors:
+        record["HeldOutErrors"] = errors
+    if job.options.should_predict_missing:
+        record["PredictedShells"] = _predicted_shells(model, harmonized.measured_volume_count)
+    return record
+
+
+def _validation_summary(model: Model) -> dict[str, Any]:
+    """Return the validation of a model without the calibration of its uncertainty."""
+    return {key: value for key, value in model.validation.items() if key != "Uncertainty"}
+
+
+def _map_sidecar(scan: Scan, description: str) -> Sidecar:
+    return Sidecar(
+        description=description,
+        sources=[scan_uri(scan)],
+        is_skull_stripped=True,
+        fields={"Units": "arbitrary"},
+    )
+
+
+def _model_uri(outputs: ScanOutputs, model: Model) -> str:
+    """Return a BIDS URI of the model card if it is in the output, else its file URI."""
+    card = (model.folder / CARD_FILE).absolute()
+    if card.is_relative_to(outputs.root.absolute()):
+        return bids_uri(card, outputs.root)
+    return card.as_uri()
+
+
+def _held_out_errors(job: HarmonizeJob, model: Model, method: Method) -> dict[str, Any]:
+    """Return the cross-validated errors of a travelling subject: unharmonized and harmonized."""
+    if not job.is_travelling:
+        return {}
+    errors = model.held_out_errors(job.scan.subject)
+    return {name: errors[name] for name in (NO_HARMONIZATION, method) if name in errors}
+
+
+def _predicted_shells(model: Model, first_volume: int) -> list[dict[str, Any]]:
+    """Return the predicted shells with the indices of their volumes, which were never measured."""
+    records = []
+    for shell, directions in zip(model.missing_shells, model.missing_shell_directions, strict=True):
+        end = first_volume + len(directions)
+        volumes = list(range(first_volume, end))
+        records.append({"BValue": shell.bvalue, "SHOrder": shell.sh_order, "Volumes": volumes})
+        first_volume = end
+    return records

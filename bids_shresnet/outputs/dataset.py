@@ -1,0 +1,185 @@
+"""The output as a BIDS derivative dataset: its description, README and table of labels."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bids_shresnet.errors import OutputError
+from bids_shresnet.io.description import read_pipelines
+from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_text
+from bids_shresnet.version import __version__
+
+logger = logging.getLogger(__name__)
+
+BIDS_VERSION = "1.11.1"
+CODE_URL = "https://github.com/bids-apps/shresnet"
+DESC_LABELS = {
+    "harmonized": "Signal of the source scanner as the target scanner would have measured it, "
+    "or maps of this signal.",
+    "input": "Maps of the input scan, for comparison with the harmonized ones.",
+    "brain": "Voxels that were harmonized.",
+    "uncertainty": "Where the networks of the model disagree.",
+    "novelty": "Where the scan is unlike the training data of the model.",
+    "harmonization": "Quality metrics of the harmonization of one scan.",
+}
+# Valid outputs that the validator's schema does not know yet: BEP016 maps, gradient tables of
+# derivatives, reports and models. Folders have no slash at the end: with one, the validator
+# (3.0.2) complains about the folder itself.
+BIDSIGNORE = """\
+*.html
+figures
+models
+prov
+group_*
+*_dwimap.*
+*_dwiref.*
+*_xfm.*
+*_qc.*
+*_dwi.bval
+*_dwi.bvec
+*_dwi.b
+"""
+README = """\
+# Harmonized diffusion MRI
+
+Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). Every `dwi` folder has:
+
+* `desc-harmonized_dwi`: the scan as the target scanner would have measured it, with b-vectors in
+  the convention of the input (`GradientConvention` in the sidecar);
+* `desc-brain_mask`: the voxels that were harmonized;
+* `model-tensor_param-{fa,md}_desc-{input,harmonized}_dwimap`: tensor maps before and after;
+* `desc-harmonization_qc`: quality metrics of the harmonization.
+
+`sub-*.html` are reports to look at. `models` holds one model per scanner pair, with its
+cross-validation. `logs` and `prov` record what was run, with which software and settings;
+`logs/*/config.json` repeats a run.
+"""
+HOW_TO_ACKNOWLEDGE = (
+    "Please cite Koppers et al., Spherical Harmonic Residual Network for Diffusion Signal "
+    "Harmonization, Computational Diffusion MRI 2018, arXiv:1808.01595."
+)
+
+
+def prepare_root(
+    root: Path, datasets: Mapping[str, Path], pipelines: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Make the output folder a BIDS derivative dataset, or bring an existing one up to date.
+
+    Correct files are not touched and new files appear whole, so many jobs may do this at once.
+
+    Parameters
+    ----------
+    root
+        The dataset, from `output_root`.
+    datasets
+        Roots of the input datasets by their names in BIDS URIs, such as `raw`.
+    pipelines
+        GeneratedBy of the input, newest first; empty for raw data.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be created or written.
+    """
+    try:
+        _check_writable(root)
+        _warn_if_version_differs(root)
+        _write_skeleton(root, _dataset_description(root, datasets, pipelines))
+    except OSError as error:
+        msg = (
+            f"cannot write to the output folder {root}: {error}. "
+            "Name another one, or ask for the right to write to it."
+        )
+        raise OutputError(msg) from error
+
+
+def _check_writable(root: Path) -> None:
+    """Create the folder and a temporary file in it, even if nothing has to be written now."""
+    root.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=root).close()
+
+
+def _write_skeleton(root: Path, description: Mapping[str, Any]) -> None:
+    """Write the files of the dataset that are about no single scan."""
+    labels = {"description": {"Description": "What files with this label hold."}}
+    _write_if_changed(root / "dataset_description.json", _to_json(description))
+    _write_if_changed(root / ".bidsignore", BIDSIGNORE)
+    _write_if_changed(root / "descriptions.tsv", _desc_table())
+    _write_if_changed(root / "descriptions.json", _to_json(labels))
+    if not (root / "README.md").exists():  # users add to it
+        write_text(root / "README.md", README)
+
+
+def _dataset_description(
+    root: Path, datasets: Mapping[str, Path], pipelines: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the content of dataset_description.json."""
+    app = {"Name": "shresnet", "Version": __version__, "CodeURL": CODE_URL, **_container()}
+    links = {name: _dataset_link(root, path) for name, path in datasets.items()}
+    return {
+        "Name": "shresnet: diffusion MRI harmonized across scanners",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [app, *pipelines],
+        "SourceDatasets": [_source_dataset(path, links[name]) for name, path in datasets.items()],
+        "DatasetLinks": links,
+        "HowToAcknowledge": HOW_TO_ACKNOWLEDGE,
+    }
+
+
+def _container() -> dict[str, dict[str, str]]:
+    """Return the container this runs in, if any.
+
+    Of an Apptainer image only the file name is given, because its path names its user.
+    """
+    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_NAME")
+    tag = os.environ.get("SHRESNET_DOCKER_TAG") or (image and Path(image).name)
+    if not tag:
+        return {}
+    return {"Container": {"Type": "apptainer" if image else "docker", "Tag": tag}}
+
+
+def _dataset_link(root: Path, dataset: Path) -> str:
+    """Return a relative path for a dataset around the output, so that both can move; else a URI."""
+    dataset_folder = dataset.absolute()
+    output_folder = root.absolute()
+    if output_folder.is_relative_to(dataset_folder):
+        return os.path.relpath(dataset_folder, output_folder)
+    return dataset_folder.as_uri()
+
+
+def _source_dataset(dataset: Path, link: str) -> dict[str, str]:
+    """Return the entry of SourceDatasets: the dataset's DOI if it has one, else its link."""
+    description = dataset / "dataset_description.json"
+    doi = read_json(description).get("DatasetDOI") if description.exists() else None
+    return {"DOI": doi} if doi else {"URL": link}
+
+
+def _warn_if_version_differs(root: Path) -> None:
+    """Warn that outputs of two versions are being mixed."""
+    pipelines = read_pipelines(root)
+    version = pipelines[0].get("Version", NOT_AVAILABLE) if pipelines else __version__
+    if version != __version__:
+        logger.warning("%s holds outputs of version %s; this is %s", root, version, __version__)
+
+
+def _desc_table() -> str:
+    """Return descriptions.tsv: the meaning of the labels of desc-."""
+    rows = [f"desc-{label}\t{text}\n" for label, text in DESC_LABELS.items()]
+    return "".join(["desc_id\tdescription\n", *rows])
+
+
+def _to_json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    """Write a file unless it has this content already."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
