@@ -65,6 +65,7 @@ def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
         "scripts/container-test",
         "scripts/slurm-test",
         "scripts/compare_runs.py",
+        "scripts/measure.py",
         "scripts/release_notes.py",
         "examples/phantom.sh",
         "examples/one_nifti.py",
