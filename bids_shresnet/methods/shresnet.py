@@ -16,7 +16,8 @@ from bids_shresnet.diffusion.rish import project_rish
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.methods.sampling import draw_rows, read_samples, target_lengths
-from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, fit_amplitude_head
+from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
+from bids_shresnet.network.amplitude_fit import fit_amplitude_head
 from bids_shresnet.network.patches import (
     PATCHES_PER_CHUNK,
     apply_to_patches,

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def select_device(name: str) -> str:
-    """Return cpu, cuda or cuda:N as asked for; auto is the GPU if there is one.
+    """Return `cpu`, `cuda` or `cuda:N` as requested. `auto` is the GPU if there is one.
 
     Raises
     ------
@@ -25,8 +25,11 @@ def select_device(name: str) -> str:
         return "cuda" if count else "cpu"
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= count:
-        found = f"torch {torch.__version__} finds {count or 'no'} GPU{'s' * (count > 1)}"
-        remedy = "in a container, pass the GPU on (docker --gpus all, apptainer --nv), or use --device cpu"
-        msg = f"--device {name}: {found}; {remedy}"
+        reason = f"torch {torch.__version__} finds {count or 'no'} GPU{'s' * (count > 1)}"
+        remedy = (
+            "in a container, pass the GPU on (docker --gpus all, apptainer --nv), "
+            "or use --device cpu"
+        )
+        msg = f"--device {name}: {reason}; {remedy}"
         raise UsageError(msg)
     return name

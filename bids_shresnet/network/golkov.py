@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class GolkovArchitecture:
-    """All that is needed to build the network anew; the defaults are the paper's."""
+    """Parameters that the network is built from; the defaults are the paper's."""
 
     channels: int
     hidden: int = 150
@@ -21,12 +21,15 @@ class GolkovArchitecture:
     dropout: float = 0.1
 
     def to_record(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return the parameters as plain JSON."""
         return asdict(self)
 
 
 class GolkovNetwork(nn.Module):
-    """Coefficients of a voxel on the source scanner -> on the target scanner; of a patch it sees the centre."""
+    """Predict a voxel's coefficients on the target scanner from those on the source scanner.
+
+    Only the centre of a patch is used.
+    """
 
     def __init__(self, architecture: GolkovArchitecture) -> None:
         super().__init__()
@@ -44,7 +47,7 @@ class GolkovNetwork(nn.Module):
 
 
 def build_golkov(architecture: GolkovArchitecture, *, seed: int) -> GolkovNetwork:
-    """A new network whose weights depend on the seed alone."""
+    """Build a network whose initial weights depend on the seed only."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GolkovNetwork(architecture)

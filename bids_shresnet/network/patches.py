@@ -9,16 +9,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-PATCHES_PER_CHUNK = 8192  # patches at a time: 13 MB of input, large enough to keep a core busy
+PATCHES_PER_CHUNK = 8192  # 13 MB of input, large enough to keep a core busy
 
-# Voxel steps to the 27 neighbours, x slowest: the order in which a 3x3x3 patch lies in memory.
+# Voxel steps to the 27 neighbours in C order (x slowest), as a 3x3x3 patch lies in memory.
 NEIGHBOUR_OFFSETS = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)
+CENTRE_INDEX = 13  # of the 27 neighbours
 
 
 def cut_patches(
     volume: Float[Tensor, "x y z n"], voxels: Int[Tensor, "v 3"]
 ) -> Float[Tensor, "v n 3 3 3"]:
-    """Patches around voxels; what lies outside the volume is zero."""
+    """Cut the patches around voxels. Neighbours outside the volume are zero."""
     padded = pad(volume, (0, 0, 1, 1, 1, 1, 1, 1))
     i, j, k = (voxels[:, None] + NEIGHBOUR_OFFSETS.to(voxels) + 1).unbind(-1)
     return rows_to_patches(padded[i, j, k])
@@ -37,10 +38,10 @@ def apply_to_patches(
 
 
 def rows_to_patches(rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v n 3 3 3"]:
-    """Rows of 27 neighbours as the network takes them; the memory stays as it is (channels last)."""
+    """View rows of 27 neighbours as patches. The memory layout (channels last) does not change."""
     return rows.reshape(len(rows), 3, 3, 3, rows.shape[2]).permute(0, 4, 1, 2, 3)
 
 
 def patches_to_rows(patches: Float[Tensor, "v n 3 3 3"]) -> Float[Tensor, "v 27 n"]:
-    """The inverse of `rows_to_patches`."""
+    """Invert `rows_to_patches`."""
     return patches.permute(0, 2, 3, 4, 1).flatten(1, 3)

@@ -1,4 +1,4 @@
-"""Two schedules: Adam with a step that rises and falls, or the paper's Adam for a start and then SGD."""
+"""Two training schedules: annealed Adam, and the paper's Adam followed by SGD."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from bids_shresnet.settings import TrainingConfig
 
-TrainingState = Mapping[
-    str, Any
-]  # all that what follows depends on: tensors and plain values, nested
-WARMUP_SHARE = (
-    0.1 + 1e-6
-)  # part of the training; of ten steps exactly a tenth, torch (2.x) would divide by zero
+TrainingState = Mapping[str, Any]  # nested tensors and plain values that a training depends on
+WARMUP_SHARE = 0.1 + 1e-6  # for exactly a tenth of ten steps, torch 2.x would divide by zero
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How an epoch is trained: its optimizer, voxels a step, step size at its start, and what follows every step."""
+    """Optimizer and batch size of an epoch, and a function that is called after every step."""
 
     name: str
     optimizer: torch.optim.Optimizer
@@ -31,12 +27,12 @@ class Stage:
 
     @property
     def learning_rate(self) -> float:
-        """Step size now."""
+        """Learning rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
 
 class AnnealedSchedule:
-    """Adam whose step size rises for a tenth of the training and then falls along a cosine to next to nothing."""
+    """Adam; its learning rate rises for a tenth of the training, then falls along a cosine."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.config = config
@@ -44,7 +40,7 @@ class AnnealedSchedule:
         self.cycle: OneCycleLR | None = None
 
     def begin_epoch(self, _: int, voxels: int) -> Stage:
-        """Of the epoch that begins; the first one tells how many steps there will be."""
+        """Return the stage of the next epoch. The first epoch sets the number of steps."""
         batch = self.config.adam_batch
         if self.cycle is None:
             self.cycle = self._make_cycle(self.config.max_epochs * -(-voxels // batch))
@@ -56,24 +52,22 @@ class AnnealedSchedule:
         )
 
     def end_epoch(self, number: int, loss: float) -> None:
-        """Nothing depends on the validation subject but which epoch is kept."""
+        """Do nothing: the learning rate does not depend on the validation loss."""
 
     def state(self) -> TrainingState:
-        """After the first epoch."""
+        """Return the state after the first or a later epoch."""
         assert self.cycle is not None
         return {"adam": self.adam.state_dict(), "cycle": self.cycle.state_dict()}
 
     def load_state(self, state: TrainingState) -> None:
-        """Go back to a state."""
-        self.cycle = self._make_cycle(
-            state["cycle"]["total_steps"]
-        )  # before Adam's own state, which it would change
+        """Go back to a state. The cycle comes first, because making it changes Adam."""
+        self.cycle = self._make_cycle(state["cycle"]["total_steps"])
         self.cycle.load_state_dict(state["cycle"])
         self.adam.load_state_dict(state["adam"])
 
 
 class TwoStageSchedule:
-    """The paper's: Adam for the first epochs, then SGD, slower whenever the validation subject sees no progress."""
+    """The paper's schedule: Adam for the first epochs, then SGD that slows down on plateaus."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.config = config
@@ -81,24 +75,25 @@ class TwoStageSchedule:
         self.sgd = torch.optim.SGD(
             network.parameters(), config.sgd_learning_rate, momentum=config.sgd_momentum
         )
-        # Unlike the default, any progress counts, and the step falls at the fifth epoch without it, not the sixth
+        # Unlike torch's defaults, any progress counts, and the rate falls in the fifth epoch
+        # without it, not in the sixth.
         self.plateau = ReduceLROnPlateau(
             self.sgd, factor=config.decay, patience=config.decay_patience - 1, threshold=0
         )
 
     def begin_epoch(self, number: int, _: int) -> Stage:
-        """Of the epoch that begins."""
+        """Return the stage of the next epoch."""
         if number < self.config.adam_epochs:
             return Stage("adam", self.adam, self.config.adam_batch)
         return Stage("sgd", self.sgd, self.config.sgd_batch)
 
     def end_epoch(self, number: int, loss: float) -> None:
-        """Watch the validation subject, but only in the second stage."""
+        """Lower SGD's learning rate after epochs without a lower validation loss."""
         if number >= self.config.adam_epochs:
             self.plateau.step(loss)
 
     def state(self) -> TrainingState:
-        """Of both optimizers, and of what waits for progress."""
+        """Return the state of both optimizers and of the plateau detection."""
         return {name: getattr(self, name).state_dict() for name in ("adam", "sgd", "plateau")}
 
     def load_state(self, state: TrainingState) -> None:

@@ -1,9 +1,10 @@
-"""SHResNet (Koppers et al. 2018): a residual network on 3x3x3 patches of spherical-harmonic coefficients.
+"""SHResNet (Koppers et al. 2018): a residual network on patches of spherical-harmonic coefficients.
 
-What the paper leaves open is chosen as follows: a functional unit sees all coefficients and keeps their number inside;
-its output is subtracted from its input; one convolution before and one after the ResBlocks, each with its own weights;
-no activation but the two ReLUs of a unit, since coefficients are signed; the last layers of the units start at zero, so
-that every ResBlock starts as the identity.
+The paper leaves these points open; the network is built as follows. A functional unit sees all
+coefficients and keeps their number inside. Its output is subtracted from its input. One convolution
+comes before the ResBlocks and one after them, each with its own weights. The two ReLUs of a unit
+are the only activations, because coefficients are signed. The last layers of the units start at
+zero, so that every ResBlock starts as the identity.
 """
 
 from __future__ import annotations
@@ -21,22 +22,23 @@ from bids_shresnet.network.patches import patches_to_rows
 
 @dataclass(frozen=True)
 class Architecture:
-    """All that is needed to build the network anew.
+    """Parameters that the network is built from.
 
     Attributes
     ----------
     outputs
-        Coefficients of each functional unit, in the order of the stack: (1, 5, 9) for one shell of order 4.
+        Coefficients of each functional unit, in the order of the stack: (1, 5, 9) for one shell of
+        order 4.
     resblocks
         Number of ResBlocks.
     hidden
-        Channels inside a functional unit; the paper keeps the number of coefficients.
+        Channels inside a functional unit. The paper keeps the number of coefficients.
     has_contrast
-        Whether the network also sees the contrast of S0, the last channel of a patch.
+        True if the network also sees the contrast of S0, the last channel of a patch.
     has_skip
-        Whether a linear map of the whole patch is added to the output. The network then learns what it cannot do.
+        True if a linear map of the whole patch is added to the output.
     input_counts
-        The same as `outputs` of what it sees, where that is not what it predicts.
+        Coefficients of each order and shell of the patch, if they are not those of `outputs`.
     """
 
     outputs: tuple[int, ...] = (1, 5, 9)
@@ -48,32 +50,27 @@ class Architecture:
 
     @property
     def output_channels(self) -> int:
-        """Coefficients that are predicted, all orders and shells."""
+        """Number of predicted coefficients, all orders and shells."""
         return sum(self.outputs)
 
     @property
     def input_channels(self) -> int:
-        """Channels of a patch that the network looks at."""
+        """Number of channels of a patch that the network uses."""
         return sum(self.input_counts or self.outputs) + self.has_contrast
 
     def to_record(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return the parameters as plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Architecture:
-        """From `calibration_record`."""
-        return cls(
-            **{
-                **record,
-                "outputs": tuple(record["outputs"]),
-                "input_counts": tuple(record["input_counts"]),
-            }
-        )
+        """Invert `to_record`, also after JSON has turned tuples into lists."""
+        counts = {name: tuple(record[name]) for name in ("outputs", "input_counts")}
+        return cls(**(record | counts))
 
 
 class FunctionalUnit(nn.Module):
-    """All coefficients -> a correction of those of one order and shell."""
+    """Correct the coefficients of one order and shell, given all coefficients."""
 
     def __init__(self, channels: int, hidden: int, outputs: int) -> None:
         super().__init__()
@@ -83,62 +80,59 @@ class FunctionalUnit(nn.Module):
         nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Float[Tensor, "b 27 c"]) -> Float[Tensor, "b 27 o"]:
-        """Two layers with a ReLU, and one without."""
-        correction: Tensor = self.last(torch.relu(self.second(torch.relu(self.first(x)))))
+        """Apply two convolutions with a ReLU and one without."""
+        x = torch.relu(self.first(x))
+        x = torch.relu(self.second(x))
+        correction: Tensor = self.last(x)
         return correction
 
 
 class ResBlock(nn.Module):
-    """x - concatenation of the functional units of x."""
+    """Subtract the corrections of all functional units."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        channels, hidden = architecture.output_channels, architecture.hidden
         self.units = nn.ModuleList(
-            FunctionalUnit(channels, hidden, outputs) for outputs in architecture.outputs
+            FunctionalUnit(architecture.output_channels, architecture.hidden, outputs)
+            for outputs in architecture.outputs
         )
 
     def forward(self, x: Float[Tensor, "b 27 c"]) -> Float[Tensor, "b 27 c"]:
-        """One residual step."""
+        """Return x minus the concatenated corrections."""
         return x - torch.cat([unit(x) for unit in self.units], dim=-1)
 
 
 class SHResNet(nn.Module):
-    """Channels of a 3x3x3 patch on the source scanner -> coefficients of its centre on the target scanner."""
+    """Predict a voxel's coefficients on the target scanner from its patch on the source scanner."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        inputs = architecture.input_channels
         channels = architecture.output_channels
-        self.pre = PatchConvolution(architecture.input_channels, channels)
+        self.pre = PatchConvolution(inputs, channels)
         self.blocks = nn.Sequential(
             *(ResBlock(architecture) for _ in range(architecture.resblocks))
         )
         self.post = PatchConvolution(channels, channels)
-        self.final = PatchConvolution(channels, channels)  # of the centre
-        self.skip = (
-            nn.Linear(KERNEL_TAPS * architecture.input_channels, channels)
-            if architecture.has_skip
-            else None
-        )
-        if (
-            self.skip is not None
-        ):  # what it is set to (methods/shresnet.py) is where training starts
+        self.final = PatchConvolution(channels, channels)
+        self.skip = nn.Linear(KERNEL_TAPS * inputs, channels) if architecture.has_skip else None
+        if self.skip is not None:  # methods/shresnet.py sets it before training
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
             nn.init.zeros_(self.final.weight)
 
     def forward(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
-        """Predict the centre voxel; channels beyond those it looks at are ignored."""
-        seen = patches_to_rows(patches)[..., : self.architecture.input_channels]
-        before = self.pre(seen)
+        """Predict the centre voxel. Channels beyond the network's input are ignored."""
+        rows = patches_to_rows(patches)[..., : self.architecture.input_channels]
+        before = self.pre(rows)
         after = self.post(self.blocks(before)) - before
         centre = self.final.convolve_centre(after)
-        return centre if self.skip is None else centre + self.skip(seen.flatten(1))
+        return centre if self.skip is None else centre + self.skip(rows.flatten(1))
 
 
 def build_shresnet(architecture: Architecture, *, seed: int) -> SHResNet:
-    """A new network whose weights depend on the seed alone."""
+    """Build a network whose initial weights depend on the seed only."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SHResNet(architecture)

@@ -1,4 +1,4 @@
-"""The training loop: from the start or a saved state, until the validation subject sees no more progress."""
+"""The training loop: from the start or a saved state until the validation loss stops falling."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from bids_shresnet.settings import TrainingConfig
 
 @dataclass(frozen=True)
 class Samples:
-    """Voxels of one or more subjects with what the source measured and what the target measured there.
+    """Voxels of one or more subjects: patches of the source scan and the signal of the target scan.
 
     Attributes
     ----------
     patches
-        Source channels of 3x3x3 neighbours, (voxel, 27, channel).
+        Channels of the 3x3x3 neighbours on the source scanner.
     signal
-        Target's S/S0 in its own directions, (voxel, direction).
+        S/S0 in the target's own directions. Subjects with fewer directions are padded with zeros.
     subject_index
-        Which matrix a voxel belongs to, (voxel,).
+        Index of each voxel's subject in `matrices`.
     matrices
-        Coefficients -> signal in each subject's target directions, (subject, direction, coefficient); rows of zeros
-        fill up where a subject has fewer directions (its signal is zero there too, so that they cost nothing).
+        Map coefficients to the signal in each subject's directions. Rows of padding are zero.
     """
 
     patches: Float[Tensor, "v 27 n"]
@@ -41,20 +40,20 @@ class Samples:
         return len(self.subject_index)
 
     def select(self, rows: Int[Tensor, " n"]) -> Samples:
-        """Some of the voxels."""
+        """Select voxels by their indices."""
         return Samples(
             self.patches[rows], self.signal[rows], self.subject_index[rows], self.matrices
         )
 
     def batches(self, order: Int[Tensor, " n"], size: int) -> Iterator[Samples]:
-        """Pieces of `size` voxels, taken in the given order."""
+        """Yield batches of `size` voxels in the given order."""
         for rows in order.split(size):
             yield self.select(rows)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What happened in one epoch; losses are mean squared errors of S/S0."""
+    """Course of one epoch; losses are mean squared errors of S/S0."""
 
     epoch: int
     stage: str
@@ -65,7 +64,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """All epochs, and the one whose weights were kept."""
+    """All epochs, and the index of the one whose weights were kept."""
 
     epochs: tuple[Epoch, ...]
     best_epoch: int
@@ -74,27 +73,6 @@ class History:
     def best_loss(self) -> float:
         """Validation loss of the weights that were kept."""
         return self.epochs[self.best_epoch].validation_loss
-
-
-def mean_squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
-    """Mean squared error of the signal on the target's own directions."""
-    device = next(network.parameters()).device
-    matrices = samples.matrices.to(device)
-    predicted = network(rows_to_patches(samples.patches.to(device).float()))
-    subject = samples.subject_index.to(device)
-    signal = torch.einsum("vc,vdc->vd", predicted, matrices[subject])
-    directions = (matrices != 0).any(-1).sum(-1)  # (subject,), without the rows that fill up
-    errors = (signal - samples.signal.to(device).float()).square().sum(1)
-    return errors.sum() / directions[subject].sum()
-
-
-def validation_error(network: nn.Module, samples: Samples) -> float:
-    """The same over many voxels, without gradients and without dropout."""
-    network.eval()
-    chunks = samples.batches(torch.arange(len(samples)), PATCHES_PER_CHUNK)
-    with torch.inference_mode():
-        total = sum(mean_squared_error(network, chunk).item() * len(chunk) for chunk in chunks)
-    return total / len(samples)
 
 
 def fit_network(
@@ -108,18 +86,18 @@ def fit_network(
     saved_state: TrainingState | None = None,
     save_state: Callable[[TrainingState], None] = lambda _: None,
 ) -> History:
-    """Train the network in place; it ends with the weights of its best validation epoch.
+    """Train the network in place; it ends with the weights of its best epoch.
 
     Parameters
     ----------
     draw_samples
-        The voxels of epoch n.
+        Returns the training voxels of an epoch, given its number.
     validation
         Voxels of a subject that is not trained on.
     seed
-        Of the order of the voxels, and of dropout.
+        Seed of the order of the voxels and of dropout.
     saved_state
-        What `save` was given last by the same training, which then goes on as if it had never been stopped.
+        Last state that `save_state` received from the same training, which then continues from it.
 
     Raises
     ------
@@ -132,66 +110,84 @@ def fit_network(
     for epoch in training.epochs:
         on_epoch(epoch)
     while not training.has_ended:
-        number = len(training.epochs)
-        samples = draw_samples(number)
-        stage = training.schedule.begin_epoch(number, len(samples))
-        rate = stage.learning_rate
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + number)
-            loss = _train_epoch(network, stage, samples, training.generator)
-        training.end_epoch(
-            Epoch(number, stage.name, rate, loss, validation_error(network, validation))
-        )
+        samples = draw_samples(len(training.epochs))
+        epoch = training.train_epoch(samples, validation)
         save_state(training.state())
-        on_epoch(training.epochs[-1])
+        on_epoch(epoch)
     if training.best_epoch < 0:
-        msg = "training diverged: no epoch had a finite loss; lower the learning rates (--training.*-learning-rate)"
+        msg = (
+            "training diverged: no epoch had a finite loss; "
+            "lower the learning rates (--training.*-learning-rate)"
+        )
         raise ShresnetError(msg)
     network.load_state_dict(training.best_weights)
     return History(tuple(training.epochs), training.best_epoch)
 
 
 class TrainingRun:
-    """A training between two epochs."""
+    """A network in training, between two epochs."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig, seed: int) -> None:
-        self.network, self.config = network, config
+        self.network = network
+        self.config = config
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
-        self.schedule = (AnnealedSchedule if config.schedule == "annealed" else TwoStageSchedule)(
-            network, config
-        )
+        schedule_type = AnnealedSchedule if config.schedule == "annealed" else TwoStageSchedule
+        self.schedule = schedule_type(network, config)
         self.epochs: list[Epoch] = []
-        self.best_epoch, self.best_loss, self.best_weights = (
-            -1,
-            float("inf"),
-            _copy_weights(network),
-        )
+        self.best_epoch = -1
+        self.best_weights = _copy_weights(network)
 
     @property
     def has_ended(self) -> bool:
-        """Whether all epochs are over, or too many since the best one."""
+        """True after the last epoch, or after too many epochs without progress."""
         count = len(self.epochs)
-        return (
-            count >= self.config.max_epochs
-            or 0 < count > self.best_epoch + self.config.stop_patience
-        )
+        last_useful = self.best_epoch + self.config.stop_patience
+        return count >= self.config.max_epochs or 0 < count > last_useful
 
-    def end_epoch(self, epoch: Epoch) -> None:
-        """Note how an epoch went, and keep its weights if they are the best."""
-        self.schedule.end_epoch(epoch.epoch, epoch.validation_loss)
-        if epoch.validation_loss < self.best_loss:
-            self.best_epoch, self.best_loss, self.best_weights = (
-                epoch.epoch,
-                epoch.validation_loss,
-                _copy_weights(self.network),
-            )
-        self.epochs.append(epoch)
+    @property
+    def best_loss(self) -> float:
+        """Lowest validation loss so far."""
+        if self.best_epoch < 0:
+            return float("inf")
+        return self.epochs[self.best_epoch].validation_loss
+
+    def train_epoch(self, samples: Samples, validation: Samples) -> Epoch:
+        """Train one epoch, and keep its weights if they are the best so far."""
+        number = len(self.epochs)
+        stage = self.schedule.begin_epoch(number, len(samples))
+        rate = stage.learning_rate  # before the steps change it
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed + number)
+            training_loss = self._take_steps(stage, samples)
+        validation_loss = validation_error(self.network, validation)
+        self.schedule.end_epoch(number, validation_loss)
+        is_best = validation_loss < self.best_loss
+        self.epochs.append(Epoch(number, stage.name, rate, training_loss, validation_loss))
+        if is_best:
+            self.best_epoch = number
+            self.best_weights = _copy_weights(self.network)
+        return self.epochs[-1]
+
+    def _take_steps(self, stage: Stage, samples: Samples) -> float:
+        """Take one step per batch; returns the mean loss over the voxels."""
+        total = 0.0
+        self.network.train()
+        order = torch.randperm(len(samples), generator=self.generator)
+        for batch in samples.batches(order, stage.batch_size):
+            stage.optimizer.zero_grad()
+            loss = mean_squared_error(self.network, batch)
+            loss.backward()
+            stage.optimizer.step()
+            stage.after_step()
+            total += loss.item() * len(batch)
+        return total / len(samples)
 
     def state(self) -> TrainingState:
-        """All that the next epoch depends on."""
+        """Everything that the next epoch depends on."""
         return {
             "epochs": [asdict(epoch) for epoch in self.epochs],
-            "best": self.best_epoch,
+            "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
             "weights": self.network.state_dict(),
             "generator": self.generator.get_state(),
@@ -201,29 +197,32 @@ class TrainingRun:
     def load_state(self, state: TrainingState) -> None:
         """Go back to a state."""
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        self.best_epoch = state["best"]
-        self.best_loss = (
-            self.epochs[self.best_epoch].validation_loss if self.best_epoch >= 0 else float("inf")
-        )
+        self.best_epoch = state["best_epoch"]
         self.best_weights = dict(state["best_weights"])
         self.network.load_state_dict(state["weights"])
         self.generator.set_state(state["generator"])
         self.schedule.load_state(state["schedule"])
 
 
-def _train_epoch(
-    network: nn.Module, stage: Stage, samples: Samples, generator: torch.Generator
-) -> float:
+def mean_squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
+    """Mean squared error of the predicted signal in the target's own directions."""
+    device = next(network.parameters()).device
+    matrices = samples.matrices.to(device)
+    subject = samples.subject_index.to(device)
+    coefficients = network(rows_to_patches(samples.patches.to(device).float()))
+    signal = torch.einsum("vc,vdc->vd", coefficients, matrices[subject])
+    errors = (signal - samples.signal.to(device).float()).square().sum(1)
+    directions = (matrices != 0).any(-1).sum(-1)  # per subject, without padding
+    return errors.sum() / directions[subject].sum()
+
+
+def validation_error(network: nn.Module, samples: Samples) -> float:
+    """Mean squared error over many voxels, without gradients and dropout."""
+    network.eval()
     total = 0.0
-    network.train()
-    order = torch.randperm(len(samples), generator=generator)
-    for batch in samples.batches(order, stage.batch_size):
-        stage.optimizer.zero_grad()
-        loss = mean_squared_error(network, batch)
-        loss.backward()
-        total += loss.item() * len(batch)
-        stage.optimizer.step()
-        stage.after_step()
+    with torch.inference_mode():
+        for chunk in samples.batches(torch.arange(len(samples)), PATCHES_PER_CHUNK):
+            total += mean_squared_error(network, chunk).item() * len(chunk)
     return total / len(samples)
 
 

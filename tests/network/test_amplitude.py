@@ -15,17 +15,19 @@ from torch.nn.functional import normalize
 
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.network.amplitude import (
-    AMPLITUDE_GRID,
-    CENTRE_INDEX,
     MAX_AMPLITUDE_GAIN,
     MAX_OWN_DIRECTION_SHARE,
     AmplitudeHead,
     Lengths,
+    log_density,
+)
+from bids_shresnet.network.amplitude_fit import (
+    AMPLITUDE_GRID,
     deconvolve_amplitudes,
     fit_amplitude_head,
     fit_stretch,
-    log_density,
 )
+from bids_shresnet.network.patches import CENTRE_INDEX
 from tests.datasets import spiral
 
 OUTPUTS = (1, 5, 9, 1, 5)  # two shells

@@ -137,7 +137,7 @@ def test_the_state_of_another_training_is_not_gone_on_from(
     jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     job, other = jobs[0], replace(jobs[0], seed=1, folder=tmp_path / "elsewhere")
-    write_state(job.state_file, {"epochs": [], "best": -1}, other.digest)
+    write_state(job.state_file, {"epochs": [], "best_epoch": -1}, other.digest)
     train_fold(job)
     train_fold(replace(job, folder=tmp_path / "fresh"))
     assert hash_file(job.file) == hash_file(replace(job, folder=tmp_path / "fresh").file)
