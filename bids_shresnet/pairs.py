@@ -15,10 +15,34 @@ from bids_shresnet.scans import Scan, Scanner, ShImage
 
 @dataclass(frozen=True)
 class ExcludedScan:
-    """A file that is not used, and why, in words a radiographer understands."""
+    """A DWI that is not used.
 
-    file: Path
+    Attributes
+    ----------
+    subject, session
+        Labels; empty where the name has none.
+    reason
+        Why it is not used, in words that a radiographer understands.
+    scanner_label
+        Empty where the scanner is not known.
+    """
+
+    image: Path
+    subject: str
+    session: str
     reason: str
+    scanner_label: str = ""
+
+    @classmethod
+    def from_scan(cls, scan: Scan, reason: str) -> ExcludedScan:
+        """Exclude a usable scan."""
+        return cls(
+            image=scan.image,
+            subject=scan.subject,
+            session=scan.session,
+            reason=reason,
+            scanner_label=scan.scanner_label,
+        )
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,11 @@ class Scan:
         return self.entities["subject"]
 
     @property
+    def session(self) -> str:
+        """Label without `ses-`; empty where there are no sessions."""
+        return self.entities.get("session", "")
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All that its signal is read from."""
         return tuple(

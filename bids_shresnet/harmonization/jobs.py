@@ -69,7 +69,7 @@ def make_harmonize_jobs(
             find_shell_volumes(np.array(scan.bvals), model.source_shells)
         except ValueError as error:
             reason = f"the model {model.name} was trained on other b-values: {error}"
-            excluded.append(ExcludedScan(scan.image, reason))
+            excluded.append(ExcludedScan.from_scan(scan, reason))
             continue
         desc = f"{HARMONIZED_DESC}To{model.target}" if has_several_targets else HARMONIZED_DESC
         job = HarmonizeJob(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bids_shresnet.inputs.dataset import BidsDataset, BidsFile
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.inputs.index import BidsDataset, BidsFile
 from bids_shresnet.inputs.qsiprep import QSIPREP
 from bids_shresnet.inputs.segmentation import read_label_tissues
 from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue

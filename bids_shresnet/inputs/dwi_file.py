@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.errors import BadInput, Finding, InputMissing
+from bids_shresnet.io.fsl import read_number_table
 from bids_shresnet.io.nifti_header import unreadable_finding
 from bids_shresnet.scans import Segmentation
 
@@ -90,22 +91,11 @@ def read_gradients(file: DwiFile) -> tuple[Float[np.ndarray, " n"], Float[np.nda
 
 
 def _read_numbers(path: Path) -> Float[np.ndarray, "r c"]:
-    """Read a table of numbers separated by blanks."""
+    """Read a table of numbers; a missing file is a finding like any other."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        table = np.array([[float(cell) for cell in line.split()] for line in lines if line.strip()])
-    except OSError as error:
-        raise BadInput([unreadable_finding(path, f"the file cannot be read ({error})")]) from error
-    except ValueError as error:
-        finding = Finding(
-            "error", str(path), f"not a table of numbers ({error})", "Convert the scan again."
-        )
-        raise BadInput([finding]) from error
-    if not table.size:
-        raise BadInput(
-            [Finding("error", str(path), "the file is empty", "Convert the scan again.")]
-        )
-    return table
+        return read_number_table(path)
+    except InputMissing as error:
+        raise BadInput([unreadable_finding(path, str(error))]) from error
 
 
 def describe_search(file: DwiFile) -> str:

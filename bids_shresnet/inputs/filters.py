@@ -8,23 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.inputs.dataset import entity_names
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.inputs.index import LONG_ENTITY_NAMES
 from bids_shresnet.io.storage import read_json
 
-OTHER_ROLES = (
-    "anat",
-    "asl",
-    "bold",
-    "flair",
-    "fmap",
-    "m0scan",
-    "roi",
-    "sbref",
-    "t1w",
-    "t2w",
-)  # other apps' inputs
-FILTER_KEYS = (*LONG_ENTITY_NAMES.values(), "suffix", "extension", "datatype")
+# Inputs of other apps
+OTHER_ROLES = ("anat", "asl", "bold", "flair", "fmap", "m0scan", "roi", "sbref", "t1w", "t2w")
 ANY_VALUE = "*"
 
 
@@ -78,11 +67,12 @@ def read_bids_filter(path: Path | None, excluded_subjects: Collection[str]) -> B
         msg = f'--bids-filter-file {path} is not of the form {{"dwi": {{"acquisition": "b1200"}}}}: {error}'
         raise UsageError(msg) from error
     unknown = [name for name in roles if name not in ("dwi", *OTHER_ROLES)]
-    unknown += [name for name in entities if name not in FILTER_KEYS]
+    keys = (*entity_names(), "suffix", "extension", "datatype")
+    unknown += [name for name in entities if name not in keys]
     if unknown:
         msg = (
-            f"--bids-filter-file {path}: no such role or entity: {', '.join(unknown)}. The role is dwi, the "
-            f"entities are {', '.join(FILTER_KEYS)}."
+            f"--bids-filter-file {path}: no such role or entity: {', '.join(unknown)}. "
+            f"The role is dwi, the entities are {', '.join(keys)}."
         )
         raise UsageError(msg)
     return BidsFilter(entities, excluded_subjects)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
-from bids_shresnet.errors import Finding
+from bids_shresnet.inputs.dataset import (
+    COMPUTED_MAP_SUFFIXES,
+    SEGMENTATION_SUFFIXES,
+    BidsDataset,
+    BidsFile,
+)
 from bids_shresnet.inputs.derivatives import (
     DerivativeFile,
     brain_mask_paths,
@@ -18,10 +21,7 @@ from bids_shresnet.inputs.derivatives import (
     read_segmentations,
 )
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.inputs.index import BidsDataset, BidsFile
-from bids_shresnet.inputs.listing import COMPUTED_MAP_SUFFIXES, SEGMENTATION_SUFFIXES
-from bids_shresnet.io.nifti_header import unreadable_finding
-from bids_shresnet.io.storage import read_json
+from bids_shresnet.inputs.sidecars import merge_sidecars
 
 
 def find_dwi(
@@ -70,7 +70,7 @@ def _make_dwi_file(
     derivatives_by_subject: Mapping[str | None, list[DerivativeFile]],
 ) -> DwiFile:
     """Collect what applies to an image; `derived` is by subject."""
-    metadata, findings = _merge_sidecars(dataset.applicable_files(file, ".json"))
+    metadata, findings = merge_sidecars(dataset.applicable_files(file, ".json"))
     bval, bvec, b_table = (
         next(reversed(dataset.applicable_files(file, ext)), None)
         for ext in (".bval", ".bvec", ".b")
@@ -95,18 +95,3 @@ def _make_dwi_file(
         ),
         findings=findings,
     )
-
-
-def _merge_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-    """Fields of the sidecars, later ones before earlier ones, and what is wrong with them."""
-    merged: dict[str, Any] = {}
-    findings = []
-    for path in paths:
-        try:
-            merged |= dict(read_json(path))
-        except FileNotFoundError:
-            findings.append(replace(unreadable_finding(path, ""), severity="warning"))
-        except (OSError, ValueError, TypeError) as error:
-            value = f"not a JSON object ({error})"
-            findings.append(Finding("error", str(path), value, "Correct or remove the sidecar."))
-    return merged, tuple(findings)

@@ -1,13 +1,38 @@
-"""What sidecars say, as text to compare and to show."""
+"""JSON sidecars: merged by inheritance, and their values as text to compare and to show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+from bids_shresnet.errors import Finding
+from bids_shresnet.io.nifti_header import unreadable_finding
+from bids_shresnet.io.storage import read_json
+
+
+def merge_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Merge the fields of sidecars, the later ones first, and collect what cannot be read.
+
+    A link to content that was not fetched is a warning, broken content an error.
+    """
+    fields: dict[str, Any] = {}
+    findings = []
+    for path in paths:
+        try:
+            fields |= dict(read_json(path))
+        except FileNotFoundError:
+            findings.append(replace(unreadable_finding(path, ""), severity="warning"))
+        except (OSError, ValueError, TypeError) as error:
+            value = f"not a JSON object ({error})"
+            remedy = "Correct or remove the sidecar."
+            findings.append(Finding("error", str(path), value, remedy))
+    return fields, tuple(findings)
 
 
 def format_sidecar_value(value: Any) -> str:
-    """A value of a sidecar as text; empty where there is none."""
+    """Write a value as text; empty where there is none."""
     if isinstance(value, list):
         return ", ".join(map(format_sidecar_value, value))
     if isinstance(value, float):
@@ -16,7 +41,7 @@ def format_sidecar_value(value: Any) -> str:
 
 
 def count_values(sidecars: Iterable[Mapping[str, Any]], key: str) -> dict[str, int]:
-    """What some sidecars say under a key, and how many say it; spellings that differ in case are one."""
+    """Count the values of a key, sorted; spellings that differ in case are one, empty ones none."""
     counts: dict[str, tuple[str, int]] = {}
     for sidecar in sidecars:
         text = format_sidecar_value(sidecar.get(key))

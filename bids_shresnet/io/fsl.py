@@ -158,14 +158,7 @@ def image_axes(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
 
 def _read_bvecs(bvec: Path) -> Float[np.ndarray, "n 3"]:
     """Return b-vectors in rows, from either layout; FSL's own (three lines) where both fit."""
-    rows = read_number_rows(bvec)
-    if len({row.size for row in rows}) > 1:
-        raise_bad_input(
-            bvec,
-            f"lines of {sorted({row.size for row in rows})} numbers",
-            "All lines must be of the same length.",
-        )
-    table = np.stack(rows)
+    table = read_number_table(bvec)
     if 3 not in table.shape:
         raise_bad_input(
             bvec,
@@ -175,14 +168,32 @@ def _read_bvecs(bvec: Path) -> Float[np.ndarray, "n 3"]:
     return table.T if table.shape[0] == 3 else table
 
 
+def read_number_table(path: Path) -> Float[np.ndarray, "r c"]:
+    """Read a table of numbers.
+
+    Raises
+    ------
+    InputMissing
+        If the file does not exist, or is a link to content that was not fetched.
+    BadInput
+        If it holds no numbers, or its lines differ in length.
+    """
+    rows = read_number_rows(path)
+    lengths = sorted({row.size for row in rows})
+    if len(lengths) > 1:
+        value = f"not a table of numbers: its lines have {lengths} numbers"
+        raise_bad_input(path, value, "All lines must be of the same length.")
+    return np.stack(rows)
+
+
 def read_number_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
     """Read the numbers of a table, line by line; empty lines are skipped and the last line end may be missing."""
     require_file(path)
     try:
-        rows = [
-            np.array(line.split(), dtype=float)
-            for line in path.read_text(encoding="utf-8").splitlines()
-        ]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [np.array(line.split(), dtype=float) for line in lines]
+    except OSError as error:
+        raise_bad_input(path, f"the file cannot be read ({error})", "Copy it again.")
     except ValueError as error:
         raise_bad_input(path, f"not a table of numbers ({error})", "Convert the scan again.")
     rows = [row for row in rows if row.size]

@@ -16,7 +16,6 @@ from jaxtyping import Float
 from bids_shresnet.config import RAW_DATASET_NAME, Config
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
-from bids_shresnet.inputs.claims import read_claims
 from bids_shresnet.inputs.dwi_file import DwiFile, read_gradients
 from bids_shresnet.inputs.filters import BidsFilter, read_bids_filter
 from bids_shresnet.inputs.find import find_dwi
@@ -79,7 +78,7 @@ def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
         *checks.check_unique_names(scans),
         *checks_gradients.check_truncation(scans),
     ]
-    conflicts = find_conflicts(scans, read_claims(config.bids_dir), config.split_by)
+    conflicts = find_conflicts(scans, config.split_by)
     findings += dict.fromkeys(finding for some in conflicts.values() for finding in some)
     names = {path: name for name, path in config.named_datasets().items()}
     named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
@@ -89,11 +88,20 @@ def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
 def _excluded_scan(
     file: DwiFile, item: Scan | ExcludedScan | None, findings: Iterable[Finding]
 ) -> ExcludedScan:
-    """Say of a file that is not usable why; where it is broken, its findings do."""
+    """Exclude a file for the reason given, or for the errors found in it."""
     if isinstance(item, ExcludedScan):
         return item
+    errors = (finding.value for finding in findings if finding.severity == "error")
+    return _exclude(file, "; ".join(errors))
+
+
+def _exclude(file: DwiFile, reason: str) -> ExcludedScan:
+    """Exclude a file."""
     return ExcludedScan(
-        file.image, "; ".join(finding.value for finding in findings if finding.severity == "error")
+        image=file.image,
+        subject=file.entities.get("subject", ""),
+        session=file.entities.get("session", ""),
+        reason=reason,
     )
 
 
@@ -136,18 +144,16 @@ def _classify_file(
 ) -> Classification:
     """Find a file usable, excluded, or neither; with what is wrong or odd about it."""
     if reason := checks.name_exclusion_reason(file) or bids_filter.exclusion_reason(file):
-        return ExcludedScan(file.image, reason), ()
+        return _exclude(file, reason), ()
     try:
         bvals, bvecs = read_gradients(file)
     except BadInput as error:
         return _classify_without_gradients(file, error)
     if reason := checks_gradients.gradient_exclusion_reason(bvals, bvecs):
-        return ExcludedScan(file.image, reason), tuple(
-            checks_gradients.check_bval_units(file, bvals, bvecs)
-        )
+        return _exclude(file, reason), tuple(checks_gradients.check_bval_units(file, bvals, bvecs))
     scanner = identify_scanner(file, naming)
     if isinstance(scanner, Finding) and not is_identity_required:
-        return ExcludedScan(file.image, scanner.value), file.findings
+        return _exclude(file, scanner.value), file.findings
     findings = (
         *file.findings,
         *checks.check_sidecar(file),
@@ -168,7 +174,7 @@ def _classify_without_gradients(file: DwiFile, error: BadInput) -> Classificatio
     except BadInput:  # its missing .bval is an error already
         return None, faults
     reason = checks.volume_exclusion_reason(shape)
-    return (ExcludedScan(file.image, reason), ()) if reason else (None, faults)
+    return (_exclude(file, reason), ()) if reason else (None, faults)
 
 
 def _classify_by_header(

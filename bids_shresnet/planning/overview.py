@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.errors import Finding
-from bids_shresnet.inputs.index import parse_file_name
 from bids_shresnet.inputs.sidecars import count_values
 from bids_shresnet.outputs.history import ScanRow
 from bids_shresnet.pairs import Inventory, Pair, Selection
@@ -62,8 +60,16 @@ def make_overview(
 ) -> Overview:
     """Everything that was found and what would be done with it; every DWI of the dataset is in one row."""
     left_out = [
-        ScanRow(str(item.file), *_subject_and_session(item.file), "", "", "excluded", item.reason)
-        for item in inventory.excluded
+        ScanRow(
+            file=str(scan.image),
+            subject=scan.subject,
+            session=scan.session,
+            scanner=scan.scanner_label,
+            shells="",
+            role="excluded",
+            reason=scan.reason,
+        )
+        for scan in inventory.excluded
     ]
     return Overview(
         scanners=tuple(_scanner_row(scanner, inventory) for scanner in inventory.scanners.values()),
@@ -107,7 +113,7 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
         "travelling target": {target.image for _, target in travelling},
         "to harmonize": {scan.image for scan in selection.scans},
     }
-    reasons = {item.file: item.reason for item in selection.excluded}
+    reasons = {scan.image: scan.reason for scan in selection.excluded}
     rows = []
     for scan in inventory.scans:
         role = (
@@ -115,8 +121,17 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
         )
         unused = _training_exclusion_reason(scan, pairs) if role == "excluded" else ""
         reason = reasons.get(scan.image, unused)
-        where = (scan.subject, scan.entities.get("session", ""), scan.scanner_label)
-        rows.append(ScanRow(str(scan.image), *where, _shell_summary(scan), role, reason))
+        rows.append(
+            ScanRow(
+                file=str(scan.image),
+                subject=scan.subject,
+                session=scan.session,
+                scanner=scan.scanner_label,
+                shells=_shell_summary(scan),
+                role=role,
+                reason=reason,
+            )
+        )
     return rows
 
 
@@ -128,12 +143,6 @@ def _training_exclusion_reason(scan: Scan, pairs: Sequence[Pair]) -> str:
     if any(scan.subject == source.subject for pair in own for source, _ in pair.travelling_scans):
         return "another scan stands for this subject"
     return "the subject was not scanned on the other scanner of the pair"
-
-
-def _subject_and_session(file: Path) -> tuple[str, str]:
-    """Subject and session of a file name."""
-    entities = parse_file_name(file).entities
-    return entities.get("subject", ""), entities.get("session", "")
 
 
 def _shell_summary(scan: Scan) -> str:

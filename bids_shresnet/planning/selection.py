@@ -31,7 +31,7 @@ def select_scans(
     _check_labels(inventory, config)
     reasons = [(scan, _exclusion_reason(scan, label_pairs, config)) for scan in inventory.scans]
     scans = tuple(scan for scan, reason in reasons if not reason)
-    left_out = tuple(ExcludedScan(scan.image, reason) for scan, reason in reasons if reason)
+    left_out = tuple(ExcludedScan.from_scan(scan, reason) for scan, reason in reasons if reason)
     return Selection(scans, left_out)
 
 
@@ -54,7 +54,7 @@ def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Pa
 def _check_labels(inventory: Inventory, config: Config) -> None:
     """Every label that was asked for must be in the dataset, though perhaps without usable DWI."""
     names = [scan.image.name for scan in inventory.scans] + [
-        item.file.name for item in inventory.excluded
+        item.image.name for item in inventory.excluded
     ]
     folders = [
         path.name for pattern in ("sub-*", "sub-*/ses-*") for path in config.bids_dir.glob(pattern)

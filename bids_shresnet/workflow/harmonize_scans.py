@@ -17,9 +17,9 @@ from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
-from bids_shresnet.inputs.index import parse_file_name
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.run_log import Run, ScanStatus, write_crash_report
+from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.pairing import rank_scans
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
@@ -75,10 +75,7 @@ def harmonize_scans(
     plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers
 ) -> list[ScanResult]:
     """Harmonize and derive every scan; what fails is said in its row, and the others go on."""
-    ranked, scanners = (
-        rank_scans(plan.inventory),
-        {scan.image: scan.scanner_label for scan in plan.inventory.scans},
-    )
+    ranked = rank_scans(plan.inventory)
     targets = {model.folder: model.target for model in models}
     jobs, unfit = make_harmonize_jobs(
         plan.selection.scans,
@@ -90,13 +87,10 @@ def harmonize_scans(
     left_out = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
     if not jobs:
         msg = "no scan fits a model:" + "".join(
-            f"\n  {item.file.name}: {item.reason}" for item in left_out
+            f"\n  {scan.image.name}: {scan.reason}" for scan in left_out
         )
         raise NothingSelected(msg)
-    outcomes = [
-        ScanResult(status_row(item.file, scanners.get(item.file, ""), "excluded", item.reason))
-        for item in left_out
-    ]
+    outcomes = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in left_out]
     tasks = [
         ScanJob(
             job, next(iter(ranked.get((targets[job.model_folder], job.scan.subject), ())), None)
@@ -143,26 +137,26 @@ def process_scan(scan_job: ScanJob) -> ScanResult:
         Exception
     ) as error:  # one bad scan must not end the others; it is reported and fails the run
         reason = f"{type(error).__name__}: {error}"
-        failed = status_row(job.scan.image, job.scan.scanner_label, "failed", reason)
+        failed = status_row(job.scan, "failed", reason)
         return ScanResult(failed, crash_report=traceback.format_exc())
-    status = status_row(
-        job.scan.image,
-        job.scan.scanner_label,
-        "done" if written or derived or pictured else "up to date",
-    )
+    has_written = written or derived or pictured
+    status = status_row(job.scan, "done" if has_written else "up to date")
     return ScanResult(status, job.outputs.dwi() if written else None)
 
 
 def status_row(
-    file: Path,
-    scanner: str,
+    scan: Scan | ExcludedScan,
     status: Literal["done", "up to date", "excluded", "failed"],
     reason: str = "",
 ) -> ScanStatus:
-    """A line of status.tsv."""
-    entities = parse_file_name(file).entities
+    """A row of status.tsv."""
     return ScanStatus(
-        entities.get("subject", ""), entities.get("session", ""), file.name, status, reason, scanner
+        subject=scan.subject,
+        session=scan.session,
+        file=scan.image.name,
+        status=status,
+        reason=reason,
+        scanner=scan.scanner_label,
     )
 
 

@@ -74,7 +74,7 @@ def test_a_scan_with_shells_unknown_to_the_model_is_excluded_with_both_b_values(
     other_scan = replace(scan, bvals=(0.0, *[2000.0] * 12), image=scan.image.with_name("other"))
     jobs, excluded = make_jobs([scan, other_scan], [model])
     assert [job.scan for job in jobs] == [scan]
-    assert [item.file for item in excluded] == [other_scan.image]
+    assert [item.image for item in excluded] == [other_scan.image]
     assert "1000" in excluded[0].reason
     assert "2000" in excluded[0].reason
 

@@ -23,7 +23,7 @@ def test_all_errors_are_listed_at_once_and_every_image_is_in_one_place(tmp_path:
     text = "\n".join(map(str, inventory.findings))
     assert all(word in text for word in ("no .bval", "no .bvec", "--scanner-map", "datalad get"))
     places = [scan.subject for scan in inventory.scans] + [
-        item.file.name[4:6] for item in inventory.excluded
+        item.image.name[4:6] for item in inventory.excluded
     ]
     assert places == ["01", "02", "03", "04", "05"]
     assert all(f"sub-{label}_dwi" in text for label in ("02", "04", "05"))

@@ -26,6 +26,8 @@ def name_exclusion_reason(file: DwiFile) -> str:
         )
     if "subject" not in file.entities:
         return "its name has no subject (sub-)"
+    if unknown := _unknown_name_parts(file):
+        return f"its name has parts that BIDS does not know ({', '.join(unknown)}); rename it"
     if file.preprocessed_image:
         return f"its preprocessed version is used instead: {file.preprocessed_image}"
     if part != "mag":
@@ -118,6 +120,20 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         more = f" and {len(names) - MAX_LISTED_FILES} more" if len(names) > MAX_LISTED_FILES else ""
         together.append(replace(finding, file=", ".join(list(names)[:MAX_LISTED_FILES]) + more))
     return tuple(sorted(together, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _unknown_name_parts(file: DwiFile) -> list[str]:
+    """Parts of a name that are no entities: without them, two outputs could get one name."""
+    *parts, _ = file.image.name.partition(".")[0].split("_")
+    values = list(file.entities.values())
+    unknown = []
+    for part in parts:
+        value = part.partition("-")[2]
+        if value in values:
+            values.remove(value)
+        else:
+            unknown.append(part)
+    return unknown
 
 
 def _volume_count(shape: tuple[int, ...]) -> int:

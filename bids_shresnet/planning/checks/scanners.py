@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.inputs.claims import Claim
 from bids_shresnet.inputs.scanners import model_and_serial
-from bids_shresnet.inputs.sidecars import count_values, format_sidecar_value
+from bids_shresnet.inputs.sidecars import count_values
 from bids_shresnet.scans import Scan
 
 CONSTANT_KEYS = (
@@ -21,10 +20,8 @@ MAX_LISTED_VALUES = 5  # values named in a warning
 Conflicts = dict[str, tuple[Finding, ...]]  # by scanner label
 
 
-def find_conflicts(
-    scans: Iterable[Scan], claims: Iterable[Claim], split_by: Sequence[str]
-) -> Conflicts:
-    """Return all conflicts about each scanner, from the sidecars of its scans, the tables and the README."""
+def find_conflicts(scans: Iterable[Scan], split_by: Sequence[str]) -> Conflicts:
+    """Find what contradicts itself in the sidecars of each scanner."""
     by_label: dict[str, list[Scan]] = defaultdict(list)
     for scan in scans:
         by_label[scan.scanner_label].append(scan)
@@ -34,7 +31,6 @@ def find_conflicts(
     for labels, finding in (
         *_find_shared_serials(by_label),
         *_find_shared_machines(by_label),
-        *_claimed(by_label, claims),
     ):
         for label in labels:
             found[label].append(finding)
@@ -107,31 +103,6 @@ def _find_shared_machines(
             value = f"one machine by its sidecars: {machine}"
             remedy = "They are taken as different scanners, as they were named; check the names."
             yield labels, Finding("warning", f"scanners {', '.join(labels)}", value, remedy)
-
-
-def _claimed(
-    by_label: Mapping[str, Sequence[Scan]], claims: Iterable[Claim]
-) -> Iterable[tuple[list[str], Finding]]:
-    """Claims that no sidecar they are about agrees with; a traveller's table may name one of its scanners."""
-    subjects: dict[str, list[Scan]] = defaultdict(list)
-    for scan in (scan for scans in by_label.values() for scan in scans):
-        subjects[f"sub-{scan.subject}"].append(scan)
-    for claim in claims:
-        near = (
-            subjects.get(claim.entities.split("_")[0], [])
-            if claim.entities.startswith("sub-")
-            else None
-        )
-        scans = near if near is not None else [scan for some in subjects.values() for scan in some]
-        about = [scan for scan in scans if claim.is_about(scan.image.name)]
-        if about and not any(claim.agrees(scan.metadata) for scan in about):
-            sidecars = sorted(
-                {format_sidecar_value(scan.metadata.get(claim.field)) for scan in about}
-            )
-            value = f"{claim.source} says {claim.field} {claim.value}, the sidecars say {', '.join(sidecars)}"
-            remedy = "The sidecars are believed; correct what is wrong, or name the scanner with --scanner-map."
-            labels = sorted({scan.scanner_label for scan in about})
-            yield labels, Finding("warning", claim.entities, value, remedy)
 
 
 def _group_labels(

@@ -22,6 +22,8 @@ from tests.inventories import B0S, ONE, find, heads
         ({"sub-01/dwi/sub-01_part-phase_dwi": Series()}, "phase part"),
         ({"sub-01/dwi/sub-01_desc-denoised_dwi": Series()}, "desc-denoised"),
         ({"dwi": Series(sidecar=PRISMA)}, "no subject"),
+        ({"sub-01/dwi/sub-01_run-1_odd-1_dwi": Series()}, "odd-1"),
+        ({"sub-01/dwi/sub-01_run-1a_dwi": Series()}, "run-1a"),
         ({ONE: Series({0: 2}, tables=False)}, "2 volumes without b-values"),
     ],
 )
@@ -72,7 +74,7 @@ def test_what_is_wrong_is_an_error_that_names_file_and_value(
     inventory = find(write_tree(tmp_path / "data", {ONE: Series(sidecar=PRISMA)} | extra))
     error = next(finding for finding in inventory.findings if words in finding.value)
     assert (error.severity, Path(error.file).name) == ("error", place)
-    kept = [*(scan.image for scan in inventory.scans), *(item.file for item in inventory.excluded)]
+    kept = [*(scan.image for scan in inventory.scans), *(item.image for item in inventory.excluded)]
     assert kept == [
         tmp_path / "data" / f"{ONE}.nii.gz"
     ]  # every image is in one place, whatever is wrong with it

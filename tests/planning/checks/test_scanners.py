@@ -14,15 +14,13 @@ PREMIER = GE | {"ManufacturersModelName": "SIGNA Premier"}
 SHARK = {"SoftwareVersions": "syngo MR E11", "InstitutionName": "A", "EchoTime": 0.09}
 
 
-def found(
-    root: Path, sidecars: list[dict[str, Any]], tables: dict[str, Any] | None = None, **flags: Any
-) -> Inventory:
+def found(root: Path, sidecars: list[dict[str, Any]], **flags: Any) -> Inventory:
     """Inventory of one subject a sidecar, 01, 02, ..."""
     tree = {
         f"sub-0{n}/dwi/sub-0{n}_dwi": Series(sidecar=sidecar)
         for n, sidecar in enumerate(sidecars, 1)
     }
-    return find(write_tree(root / "data", tree | (tables or {})), **flags)
+    return find(write_tree(root / "data", tree), **flags)
 
 
 def conflicts(inventory: Inventory) -> dict[str, list[str]]:
@@ -35,14 +33,7 @@ def conflicts(inventory: Inventory) -> dict[str, list[str]]:
 
 
 def test_a_dataset_without_contradictions_has_no_conflicts(tmp_path: Path) -> None:
-    tables = {
-        "participants.tsv": [
-            ["participant_id", "manufacturer", "serial"],
-            ["sub-01", "SIEMENS", "66083.0"],
-        ],
-        "README": "sub-01 was scanned on a Siemens Prisma, sub-02 on a GE",
-    }
-    inventory = found(tmp_path, [PRISMA | SHARK, GE | SHARK], tables)
+    inventory = found(tmp_path, [PRISMA | SHARK, GE | SHARK])
     assert (inventory.conflicts, inventory.findings) == ({}, ())
 
 
@@ -104,34 +95,6 @@ def test_a_key_that_a_scan_lacks_is_an_error_and_one_that_all_lack_missing_input
     ] == [("error", True, True)]
     with pytest.raises(InputMissing, match="SoftwareVersion:"):
         find(tmp_path / "data", split_by=("SoftwareVersion",))
-
-
-@pytest.mark.parametrize(
-    ("tables", "words"),
-    [
-        (
-            {"participants.tsv": [["participant_id", "Vendor"], ["sub-01", "Philips"]]},
-            ("Philips", "Siemens"),
-        ),
-        (
-            {"participants.tsv": [["participant_id", "serial_number"], ["01", "35343.0"]]},
-            ("35343.0", "66083"),
-        ),
-        (
-            {"sub-01/sub-01_scans.tsv": [["filename", "model"], ["dwi/sub-01_dwi.nii.gz", "Trio"]]},
-            ("Trio", "Prisma"),
-        ),
-        ({"README.md": "GE and Siemens\n* sub-01: GE\n"}, ("README.md", "GE")),
-    ],
-)
-def test_tables_and_readme_are_not_believed_but_named(
-    tmp_path: Path, tables: dict[str, Any], words: tuple[str, ...]
-) -> None:
-    inventory = found(tmp_path, [PRISMA, GE], tables)
-    assert set(inventory.scanners) == {"Prisma66083", "SIGNAEXCITE000000UOWMR1"}
-    (value,) = conflicts(inventory)["Prisma66083"]
-    assert all(word in value for word in words)
-    assert "SIGNAEXCITE000000UOWMR1" not in inventory.conflicts
 
 
 def test_a_machine_that_the_map_names_twice_is_a_conflict(tmp_path: Path) -> None:

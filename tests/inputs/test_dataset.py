@@ -7,9 +7,7 @@ import pytest
 from bids.layout import BIDSLayout
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.inputs import listing
-from bids_shresnet.inputs.index import LONG_ENTITY_NAMES, BidsDataset
-from bids_shresnet.inputs.listing import list_files
+from bids_shresnet.inputs.dataset import DATABASE_FILE_NAME, BidsDataset, list_files
 from tests.datasets import GE, Series, write_tree
 
 IMAGE = np.zeros((2, 2, 2), np.int16)
@@ -67,7 +65,7 @@ def test_a_database_answers_instead_of_the_disk_once_it_is_made(
     (root / "sub-01/dwi/sub-01_dwi.json").write_text("{}")
     assert list_files(root, database=database) == first
     assert len(list_files(root)) == len(first) + 1
-    assert [path.name for path in database.iterdir()] == [listing.DATABASE_FILE_NAME]
+    assert [path.name for path in database.iterdir()] == [DATABASE_FILE_NAME]
 
 
 def test_a_database_that_another_app_made_of_everything_gives_the_same(tmp_path: Path) -> None:
@@ -83,13 +81,15 @@ def test_a_database_of_another_dataset_is_a_usage_error(tmp_path: Path) -> None:
         list_files(tree(tmp_path / "other"), database=database)
 
 
-def test_entities_are_called_as_pybids_calls_them(tmp_path: Path) -> None:
-    values = {short: "01" if short in ("run", "chunk") else "a1" for short in LONG_ENTITY_NAMES}
-    values["part"] = "mag"
-    name = "_".join(f"{short}-{value}" for short, value in values.items())
-    root = write_tree(tmp_path, {f"sub-a1/ses-a1/dwi/{name}_dwi.nii.gz": IMAGE})
-    (image,) = BidsDataset.from_folder(root).files
-    (theirs,) = BIDSLayout(root, validate=False, config=["bids", "derivatives"]).get(suffix="dwi")
-    known = theirs.get_entities()
-    assert dict(image.entities) == {entity: str(known[entity]) for entity in image.entities}
-    assert set(known) - set(image.entities) == {"datatype", "suffix", "extension"}
+def test_entities_are_those_that_pybids_finds(tmp_path: Path) -> None:
+    name = (
+        "sub-01_ses-002_acq-b1_rec-x_dir-AP_run-007_part-mag_chunk-01_space-ACPC_res-2_den-3"
+        "_label-GM_desc-preproc_dwi.nii.gz"
+    )
+    root = write_tree(tmp_path, {f"sub-01/ses-002/dwi/{name}": IMAGE})
+    (file,) = BidsDataset.from_folder(root).files
+    layout = BIDSLayout(root, validate=False, config=["bids", "derivatives"])
+    known = layout.get(suffix="dwi")[0].get_entities()
+    assert len(file.entities) == name.count("_")
+    assert dict(file.entities) == {entity: str(known[entity]) for entity in file.entities}
+    assert set(known) - set(file.entities) == {"datatype", "suffix", "extension"}
