@@ -3,8 +3,9 @@
 
     scripts/measure.py [--check] [--list] [PACKAGE ...]
 
-Prints one Markdown table with one column per package folder, by default of this one. `--check` exits with 1 if a
-measure is above its limit. `--list` names the file and line of everything that counts against a limit.
+Prints a Markdown table with one column per package folder, by default of this package. `--check`
+exits with 1 if a measure is above its limit. `--list` names the file and line of everything that
+counts against a limit.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Make docs/images/before-after.png from three FA pictures of a subject's report: input, harmonized, target.
+"""Make docs/images/before-after.png from three FA pictures of a subject's report.
 
     scripts/readme_figure.py INPUT.png HARMONIZED.png TARGET.png
 
-The pictures lie in `sub-<label>/figures` of an output. README.md shows those of subject 01 of simulated full-size heads,
-harmonized by `participant` with default settings.
+The pictures are in `sub-<label>/figures` of an output. README.md shows those of subject 01 of
+simulated full-size heads, harmonized by `participant` with default settings.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import matplotlib.pyplot as plt
 from matplotlib.image import imread
 
 TITLES = ("Source scanner", "Harmonized", "Target scanner")
-AXIAL_TILE = (
-    slice(50, 296),
-    slice(640, 856),
-)  # pixels of a report's picture: the middle slice of the first row
-CORONAL_TILE = (slice(304, 484), slice(640, 856))  # and that below it
+# Pixels of a report's picture: the middle slice of the first row, and the one below it
+AXIAL_TILE = (slice(50, 296), slice(640, 856))
+CORONAL_TILE = (slice(304, 484), slice(640, 856))
 IMAGE = Path(__file__).resolve().parent.parent / "docs/images/before-after.png"
 
 
