@@ -21,9 +21,9 @@ VERSION = (ROOT / "version").read_text(encoding="utf-8").strip()
     ],
 )
 def test_every_file_names_the_version_of_the_file_version(file: str, pattern: str) -> None:
-    first = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
-    assert first is not None
-    assert first[1] == VERSION
+    match = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert match is not None
+    assert match[1] == VERSION
 
 
 def test_a_clone_that_is_not_installed_knows_its_version() -> None:
@@ -35,19 +35,19 @@ def test_a_clone_that_is_not_installed_knows_its_version() -> None:
 @pytest.mark.parametrize(
     "module", ["bids_shresnet", "bids_shresnet.config", "bids_shresnet.cli.app"]
 )
-def test_what_help_needs_imports_nothing_heavy(module: str) -> None:
+def test_modules_for_the_help_import_nothing_heavy(module: str) -> None:
     heavy = {"ants", "bids", "dipy", "nibabel", "pandas", "scipy", "torch"}
     code = f"import sys, {module}; print(*sorted({heavy!r} & sys.modules.keys()))"
     assert _python("-c", code) == ""
 
 
 @pytest.mark.parametrize(
-    "room",
+    "package",
     sorted((ROOT / "bids_shresnet").glob("*/__init__.py")),
     ids=lambda path: path.parent.name,
 )
-def test_a_room_opens_with_a_docstring_and_nothing_else(room: Path) -> None:
-    module = ast.parse(room.read_text(encoding="utf-8"))
+def test_a_package_file_has_a_docstring_and_nothing_else(package: Path) -> None:
+    module = ast.parse(package.read_text(encoding="utf-8"))
     assert ast.get_docstring(module)
     assert len(module.body) == 1
 

@@ -1,4 +1,4 @@
-"""Trees of control groups as Linux shows them, written into a folder."""
+"""Control groups are files in a folder, as Linux shows them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from bids_shresnet.runtime import resources
 from bids_shresnet.runtime.resources import available_cores, available_memory
 
 GB = 2**30
+NO_LIMIT = 2**63 - 4096  # as version 1 of control groups writes it
 
 
 @pytest.fixture(autouse=True)
 def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """16 cores and 64 GB, in no control group and under no scheduler."""
-    for name in [name for name in os.environ if name.startswith("SLURM_")]:
-        monkeypatch.delenv(name)
+    """Have 16 cores and 64 GB, without control groups and Slurm."""
+    for name in list(os.environ):
+        if name.startswith("SLURM_"):
+            monkeypatch.delenv(name)
     monkeypatch.setattr(resources, "CGROUP_ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(resources, "OWN_CGROUP_FILE", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr(
-        os, "sysconf", {"SC_PHYS_PAGES": 64 * GB // 4096, "SC_PAGE_SIZE": 4096}.__getitem__
-    )
+    pages = {"SC_PHYS_PAGES": 64 * GB // 4096, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
 
 
-def write_groups(folder: Path, own: str, files: Mapping[str, object]) -> None:
-    (folder / "own").write_text(own)
+def write_groups(folder: Path, own_groups: str, files: Mapping[str, object]) -> None:
+    (folder / "own").write_text(own_groups)
     for name, content in files.items():
         path = folder / "cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{content}\n")
 
 
-def test_without_limits_the_machine_is_what_there_is() -> None:
+def test_without_limits_all_of_the_machine_is_available() -> None:
     assert (available_cores(), available_memory()) == (16, 64 * GB)
 
 
@@ -54,7 +55,7 @@ def test_a_containers_quota_limits_the_cores(quota: str, cores: int, tmp_path: P
     assert available_cores() == cores
 
 
-def test_of_nested_groups_of_version_2_the_tightest_counts(tmp_path: Path) -> None:
+def test_the_tightest_of_nested_groups_counts(tmp_path: Path) -> None:
     files = {
         "slurm/cpu.max": "800000 100000",
         "slurm/job_1/cpu.max": "400000 100000",
@@ -67,23 +68,20 @@ def test_of_nested_groups_of_version_2_the_tightest_counts(tmp_path: Path) -> No
     assert (available_cores(), available_memory()) == (4, 8 * GB)
 
 
-@pytest.mark.parametrize("place", ["docker/abc", "."])
-def test_groups_of_version_1_are_read_where_they_are_or_at_the_root_of_a_container(
-    place: str, tmp_path: Path
-) -> None:
-    own = "5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n3:cpuset:/other"
+@pytest.mark.parametrize("folder", ["docker/abc", "."], ids=["own path", "root of a container"])
+def test_groups_of_version_1_are_read(folder: str, tmp_path: Path) -> None:
+    own_groups = "5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n3:cpuset:/other"
     files = {
-        f"cpu/{place}/cpu.cfs_quota_us": 300000,
-        f"cpu/{place}/cpu.cfs_period_us": 100000,
-        f"memory/{place}/memory.limit_in_bytes": 2 * GB,
-        "memory/memory.limit_in_bytes" if place != "." else "memory/unused": 2**63
-        - 4096,  # no limit
+        "memory/memory.limit_in_bytes": NO_LIMIT,
+        f"memory/{folder}/memory.limit_in_bytes": 2 * GB,
+        f"cpu/{folder}/cpu.cfs_quota_us": 300000,
+        f"cpu/{folder}/cpu.cfs_period_us": 100000,
     }
-    write_groups(tmp_path, own, files)
+    write_groups(tmp_path, own_groups, files)
     assert (available_cores(), available_memory()) == (3, 2 * GB)
 
 
-def test_no_quota_of_version_1_is_none(tmp_path: Path) -> None:
+def test_a_quota_of_minus_one_is_no_limit(tmp_path: Path) -> None:
     write_groups(tmp_path, "5:cpu:/", {"cpu/cpu.cfs_quota_us": -1, "cpu/cpu.cfs_period_us": 100000})
     assert available_cores() == 16
 
@@ -98,7 +96,7 @@ def test_no_quota_of_version_1_is_none(tmp_path: Path) -> None:
         ({"SLURM_CPUS_PER_TASK": "x"}, 16, 64 * GB),
     ],
 )
-def test_what_slurm_granted_is_not_exceeded(
+def test_no_more_is_available_than_slurm_grants(
     variables: Mapping[str, str], cores: int, memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,50 +21,52 @@ from pathlib import Path
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.runtime.signals import interrupt_on_signals
-from tests.runtime.test_signals import half_written
+from tests.runtime.test_signals import write_slowly
 
 if __name__ == "__main__":
     with interrupt_on_signals():
-        list(Workers(2, 1).run(half_written, [Path(sys.argv[1]) / name for name in "abcdefgh"]))
+        list(Workers(2, 1).run(write_slowly, [Path(sys.argv[1]) / name for name in "abcdefgh"]))
 """
 
 
-def half_written(path: Path) -> None:
-    """Be in the middle of a file for a long time."""
+def write_slowly(path: Path) -> None:
+    """Write the first half of a file, then wait for a long time."""
     with atomic_path(path) as temporary:
         temporary.write_text("half")
         time.sleep(300)
 
 
-def told(number: signal.Signals) -> None:
-    """Get a signal in the middle of something."""
+def receive(number: signal.Signals) -> None:
+    """Get a signal in the middle of the body."""
     with interrupt_on_signals():
         os.kill(os.getpid(), number)
         time.sleep(5)
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
-def test_a_signal_ends_the_body_with_the_code_for_try_again_and_what_was_before_is_restored(
+def test_a_signal_ends_the_body_with_the_code_for_try_again_and_restores_the_handlers(
     number: signal.Signals,
 ) -> None:
-    before = [signal.getsignal(one) for one in STOP_SIGNALS]
+    handlers = [signal.getsignal(stop_signal) for stop_signal in STOP_SIGNALS]
     with pytest.raises(Interrupted, match=f"stopped by {number.name}") as stop:
-        told(number)
+        receive(number)
     assert stop.value.code == stop.value.exit_code == 75 == os.EX_TEMPFAIL
-    assert [signal.getsignal(one) for one in STOP_SIGNALS] == before
+    assert [signal.getsignal(stop_signal) for stop_signal in STOP_SIGNALS] == handlers
 
 
-def test_what_goes_on_after_an_error_does_not_go_on_after_a_signal() -> None:
+def test_code_that_continues_after_errors_does_not_continue_after_a_signal() -> None:
     assert not issubclass(Interrupted, Exception)
 
 
-def test_a_worker_can_hand_it_on() -> None:
+def test_a_worker_can_send_an_interruption_to_its_parent() -> None:
     assert str(pickle.loads(pickle.dumps(Interrupted("SIGTERM")))) == str(Interrupted("SIGTERM"))
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["told alone", "told with its workers"])
-def test_workers_stop_with_their_parent_and_leave_nothing_half_written(
-    to_all: bool, tmp_path: Path
+@pytest.mark.parametrize(
+    "send_signal", [os.kill, os.killpg], ids=["to the parent", "to the parent and its workers"]
+)
+def test_workers_stop_with_their_parent_and_leave_no_half_written_files(
+    send_signal: Callable[[int, int], None], tmp_path: Path
 ) -> None:
     (tmp_path / "script.py").write_text(POOL)
     out = tmp_path / "out"
@@ -76,7 +79,7 @@ def test_workers_stop_with_their_parent_and_leave_nothing_half_written(
             time.sleep(0.1)
         assert len(list(out.iterdir())) == 2
         started = time.monotonic()
-        (os.killpg if to_all else os.kill)(parent.pid, signal.SIGTERM)
+        send_signal(parent.pid, signal.SIGTERM)
         assert parent.wait(30) == Interrupted.exit_code
         assert time.monotonic() - started < 15
     assert not list(out.iterdir())

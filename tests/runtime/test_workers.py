@@ -9,31 +9,31 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.runtime import workers as parallel
+from bids_shresnet.runtime import workers
 from bids_shresnet.runtime.workers import THREAD_VARIABLES, Workers, set_up_process
 
 
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
-    before = dict(os.environ)
+    variables = dict(os.environ)
     yield
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update(variables)
 
 
 def square(job: int) -> int:
     return job**2
 
 
-def threads_seen(job: int) -> set[str]:
+def thread_limits(_: int) -> set[str]:
     return {os.environ[name] for name in THREAD_VARIABLES}
 
 
-def process_of(job: int) -> int:
+def process_id(_: int) -> int:
     return os.getpid()
 
 
-def refuse(job: int) -> int:
+def fail_first(job: int) -> int:
     if job == 1:
         msg = f"job {job} cannot be done"
         raise ValueError(msg)
@@ -42,34 +42,42 @@ def refuse(job: int) -> int:
 
 def test_results_do_not_depend_on_the_number_of_processes() -> None:
     jobs = [3, 1, 2, 5]
-    one, two = (dict(Workers(count, 1).run(square, jobs)) for count in (1, 2))
-    assert one == two == {job: job**2 for job in jobs}
+    expected = {job: job**2 for job in jobs}
+    assert dict(Workers(1, 1).run(square, jobs)) == expected
+    assert dict(Workers(2, 1).run(square, jobs)) == expected
 
 
 def test_every_process_has_its_number_of_threads() -> None:
-    assert [seen for _, seen in Workers(2, 3).run(threads_seen, [1, 2])] == [{"3"}] * 2
+    assert dict(Workers(2, 3).run(thread_limits, [1, 2])) == {1: {"3"}, 2: {"3"}}
 
 
-def test_one_process_is_this_one_and_several_are_others() -> None:
-    assert {pid for _, pid in Workers(1, 1).run(process_of, [1, 2])} == {os.getpid()}
-    assert {pid for _, pid in Workers(4, 1).run(process_of, [1])} == {os.getpid()}
-    assert {pid for _, pid in Workers(4, 1, 100).run(process_of, [1, 2], 90)} == {os.getpid()}
-    assert os.getpid() not in {pid for _, pid in Workers(2, 1).run(process_of, [1, 2])}
+@pytest.mark.parametrize(
+    ("processes", "jobs", "memory_per_job"),
+    [(1, [1, 2], 0), (4, [1], 0), (4, [1, 2], 90)],
+    ids=["one process", "one job", "memory for one"],
+)
+def test_one_process_is_this_one(processes: int, jobs: list[int], memory_per_job: int) -> None:
+    results = dict(Workers(processes, 1, memory=100).run(process_id, jobs, memory_per_job))
+    assert results == dict.fromkeys(jobs, os.getpid())
+
+
+def test_several_processes_are_others() -> None:
+    assert os.getpid() not in dict(Workers(2, 1).run(process_id, [1, 2])).values()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_error_in_a_job_is_raised_here(processes: int) -> None:
     with pytest.raises(ValueError, match="job 1 cannot be done"):
-        list(Workers(processes, 1).run(refuse, [1, 2, 3]))
+        list(Workers(processes, 1).run(fail_first, [1, 2, 3]))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_no_jobs_are_no_work(processes: int) -> None:
-    assert list(Workers(processes, 1).run(refuse, [])) == []
+def test_no_jobs_have_no_results(processes: int) -> None:
+    assert list(Workers(processes, 1).run(square, [])) == []
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("limits", "expected"),
     [
         ((None, None), (8, 1)),
         ((2, None), (2, 4)),
@@ -80,32 +88,36 @@ def test_no_jobs_are_no_work(processes: int) -> None:
     ],
 )
 def test_cores_left_over_by_processes_become_threads(
-    asked: tuple[int | None, int | None], expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    limits: tuple[int | None, int | None],
+    expected: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parallel, "available_cores", lambda: 8)
-    found = Workers.from_limits(*asked)
-    assert (found.processes, found.threads) == expected
+    monkeypatch.setattr(workers, "available_cores", lambda: 8)
+    resulting = Workers.from_limits(*limits)
+    assert (resulting.processes, resulting.threads) == expected
 
 
 @pytest.mark.parametrize(
-    ("jobs", "need", "expected"),
+    ("jobs", "memory_per_job", "expected"),
     [(10, 0, 4), (2, 0, 2), (10, 25, 4), (10, 40, 2), (10, 100, 1), (10, 1000, 1), (0, 5, 1)],
 )
-def test_so_many_jobs_run_at_once_as_fit_into_memory(jobs: int, need: int, expected: int) -> None:
-    assert Workers(4, 1, memory=100).max_parallel_jobs(jobs, need) == expected
+def test_as_many_jobs_run_in_parallel_as_fit_in_memory(
+    jobs: int, memory_per_job: int, expected: int
+) -> None:
+    assert Workers(4, 1, memory=100).max_parallel_jobs(jobs, memory_per_job) == expected
 
 
-def test_a_job_that_is_larger_than_memory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_job_that_is_larger_than_memory_gives_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     Workers(4, 1, memory=2**30).max_parallel_jobs(2, 2**31)
     assert "may need 2.0 GB of memory, and there are 1.0" in caplog.text
 
 
-def test_memory_is_what_was_asked_for_or_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "available_memory", lambda: 123)
+def test_all_available_memory_is_used_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "available_memory", lambda: 123)
     assert (Workers.from_limits(1, 1).memory, Workers.from_limits(1, 1, 45).memory) == (123, 45)
 
 
-def test_every_numerical_library_is_told_the_number_of_threads() -> None:
+def test_every_numerical_library_gets_the_number_of_threads() -> None:
     set_up_process(7)
     assert {os.environ[name] for name in THREAD_VARIABLES} == {"7"}
     assert "OMP_NUM_THREADS" in THREAD_VARIABLES
@@ -119,22 +131,22 @@ from bids_shresnet.runtime.workers import Workers
 list(Workers(2, 1).run(time.sleep, [300.0, 300.0]))
 """
     with subprocess.Popen([sys.executable, "-c", code]) as parent:
-        children = _until(
-            lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split(), 3
-        )
+        table = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        # two workers and the resource tracker of multiprocessing
+        children = wait_for_count(3, lambda: table.read_text().split())
         time.sleep(2)  # let them begin to work
         parent.kill()
-    assert not _until(lambda: [pid for pid in children if _runs(pid)], 0)
+    assert not wait_for_count(0, lambda: [pid for pid in children if is_running(pid)])
 
 
-def _until(look: Callable[[], list[str]], count: int) -> list[str]:
-    """What is seen once there are so many (two workers and multiprocessing's resource tracker), or after 20 s."""
+def wait_for_count(count: int, list_processes: Callable[[], list[str]]) -> list[str]:
+    """Return the processes once there are so many, or after 20 s."""
     deadline = time.monotonic() + 20
-    while len(seen := look()) != count and time.monotonic() < deadline:
+    while len(processes := list_processes()) != count and time.monotonic() < deadline:
         time.sleep(0.1)
-    return seen
+    return processes
 
 
-def _runs(pid: str) -> bool:
+def is_running(pid: str) -> bool:
     status = Path(f"/proc/{pid}/stat")
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
