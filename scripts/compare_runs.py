@@ -23,7 +23,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file by their names; an image has one without a name."""
     if path.suffix == ".safetensors":
         return load_file(path)
-    return {"": np.asanyarray(nib.load(path).dataobj)}
+    return {"": np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)}
 
 
 def find_results(out: Path) -> dict[Path, Path]:

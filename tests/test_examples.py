@@ -36,7 +36,8 @@ def test_the_nifti_example_harmonizes_as_the_app_does(example_run: Path, tmp_pat
     root = example_run / "out/derivatives/shresnet"
     image = example_run / f"phantom/bids/{SCAN}_dwi.nii.gz"
     script = ROOT / "examples/one_nifti.py"
-    command = [sys.executable, script, root / "models" / MODEL, image, tmp_path]
+    paths = [script, root / "models" / MODEL, image, tmp_path]
+    command = [sys.executable, *map(str, paths)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "mean FA in the brain" in run.stdout
     np.testing.assert_array_equal(
@@ -51,4 +52,4 @@ def test_the_nifti_example_has_at_most_ten_lines() -> None:
 
 
 def values(path: Path) -> np.ndarray:
-    return np.asarray(nib.load(path).dataobj)
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)

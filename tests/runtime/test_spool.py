@@ -20,7 +20,8 @@ def test_arrays_are_in_memory_unless_they_are_spooled(tmp_path: Path) -> None:
     with use_scratch_folder(tmp_path / "work"):
         array = spool.allocate_array((2, 3))
     assert type(array) is np.ndarray
-    assert (array.shape, array.dtype) == ((2, 3), np.float32)
+    assert array.shape == (2, 3)
+    assert array.dtype == np.float32
 
 
 def test_spooled_arrays_are_unnamed_files_in_the_work_folder_that_outlive_it(
