@@ -122,33 +122,54 @@ def docstring_share(modules: list[Module]) -> float:
 def measure(package: Path) -> tuple[dict[str, int | float], list[Remark]]:
     """Return the measures of a package folder by their names, and what counts against them."""
     modules = [Module.read(path) for path in sorted(package.rglob("*.py"))]
-    counted = [module.path for module in modules if module.path.name != "__init__.py"]
-    per_folder = Counter(path.parent for path in counted)
-    line_lengths = [len(line) for module in modules for line in module.lines if line.strip()]
-    function_lines = [body_lines(item) for module in modules for item in module.functions()]
     remarks = [remark for module in modules for remark in module.remarks()]
     kinds = Counter(remark.kind for remark in remarks)
     measures: dict[str, int | float] = {
         "files": len(modules),
         "lines": sum(len(module.lines) for module in modules),
-        "modules in the root": per_folder[package],
-        "files per folder, median": median(per_folder.values()),
-        "files per folder, largest": max(per_folder.values()),
-        "longest line": max(line_lengths),
-        "line length, 90th percentile": percentile_90(line_lengths),
-        "lines over 100 characters": kinds["lines over 100 characters"],
-        "functions": len(function_lines),
-        "function lines, median": median(function_lines),
-        "function lines, 90th percentile": percentile_90(function_lines),
-        "function lines, longest": max(function_lines),
-        "functions over 15 lines": kinds["functions over 15 lines"],
         "lines of the longest file": max(len(module.lines) for module in modules),
+        **measure_folders(modules, package),
+        **measure_lines(modules),
+        "lines over 100 characters": kinds["lines over 100 characters"],
+        **measure_functions(modules),
+        "functions over 15 lines": kinds["functions over 15 lines"],
         "nested comprehensions": kinds["nested comprehensions"],
         "tuples of right-hand sides": kinds["tuples of right-hand sides"],
         "generators unpacked into names": kinds["generators unpacked into names"],
         "public docstrings, %": round(100 * docstring_share(modules)),
     }
     return measures, remarks
+
+
+def measure_folders(modules: list[Module], package: Path) -> dict[str, int | float]:
+    """Count the files of the folders, without `__init__.py`."""
+    paths = [module.path for module in modules if module.path.name != "__init__.py"]
+    counts = Counter(path.parent for path in paths)
+    return {
+        "modules in the root": counts[package],
+        "files per folder, median": median(counts.values()),
+        "files per folder, largest": max(counts.values()),
+    }
+
+
+def measure_lines(modules: list[Module]) -> dict[str, int | float]:
+    """Measure the lengths of the lines that are not empty."""
+    lengths = [len(line) for module in modules for line in module.lines if line.strip()]
+    return {
+        "longest line": max(lengths),
+        "line length, 90th percentile": percentile_90(lengths),
+    }
+
+
+def measure_functions(modules: list[Module]) -> dict[str, int | float]:
+    """Count the lines of functions and methods."""
+    lines = [body_lines(function) for module in modules for function in module.functions()]
+    return {
+        "functions": len(lines),
+        "function lines, median": median(lines),
+        "function lines, 90th percentile": percentile_90(lines),
+        "function lines, longest": max(lines),
+    }
 
 
 def format_table(columns: dict[str, dict[str, int | float]]) -> str:

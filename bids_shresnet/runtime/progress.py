@@ -47,6 +47,7 @@ class _LoggerHandler(logging.Handler):
     """Handle records as if they had been logged in this process."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Log one record here."""
         logging.getLogger(record.name).handle(record)
 
 
