@@ -1,1 +1,1 @@
-"""Harmonizers with one small interface: fit on pairs of images, apply to an ShImage."""
+"""Harmonization methods with one interface: fit on travelling subjects, apply to an ShImage."""

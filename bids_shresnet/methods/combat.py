@@ -1,9 +1,11 @@
-"""ComBat on FA and MD: what is known of harmonizing maps of a scalar instead of the signal.
+"""ComBat on FA and MD, the established way to harmonize maps of a scalar instead of the signal.
 
-The target is the reference batch: its values are what harmonized ones are compared with and stay as measured, so only
-the source is moved. Without a reference ComBat would move both to a mean scanner that nobody has.
+The target is the reference batch: its values are what harmonized ones are compared with, so they
+stay as measured and only the source moves. Without a reference, ComBat would move both scanners to
+an average scanner that does not exist.
 
-ComBat itself is neuroHarmonize's. Travelling subjects are the same people on both scanners, so no covariate is given.
+ComBat itself is neuroHarmonize's. Travelling subjects are the same people on both scanners, so
+there are no covariates.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from neuroHarmonize import harmonizationApply, harmonizationLearn
 from bids_shresnet.diffusion.representation import unmask
 from bids_shresnet.diffusion.template import Template
 
-TARGET_SITE, SOURCE_SITE = 0, 1  # names of the sites
-NEUROHARMONIZE_WARNINGS = (  # what neuroHarmonize 2.4.5 makes numpy say
+TARGET_SITE = 0
+SOURCE_SITE = 1
+NEUROHARMONIZE_WARNINGS = (  # from numpy, caused by neuroHarmonize 2.4.5
     (DeprecationWarning, "Conversion of an array with ndim > 0 to a scalar"),
     (PendingDeprecationWarning, "the matrix subclass is not the recommended way"),
 )
@@ -31,13 +34,13 @@ NEUROHARMONIZE_WARNINGS = (  # what neuroHarmonize 2.4.5 makes numpy say
 
 @dataclass(frozen=True)
 class SiteEffect:
-    """What ComBat does to a source value x of each feature: slope x + intercept."""
+    """ComBat's correction of a source value x of each feature: slope x + intercept."""
 
     slope: Float[np.ndarray, " f"]
     intercept: Float[np.ndarray, " f"]
 
     def remove(self, values: Float[np.ndarray, "m f"]) -> Float[np.ndarray, "m f"]:
-        """Source values as the target would have measured them."""
+        """Harmonize source values to the target."""
         return np.asarray(values * self.slope + self.intercept)
 
 
@@ -45,18 +48,23 @@ class SiteEffect:
 class ScalarSamples:
     """A scalar of one head on one scanner, in voxels of that scanner.
 
-    Of the source those of its own grid, not values interpolated at the target's voxels: what interpolation smooths
-    varies less between subjects, and ComBat would stretch it (simulated heads: error of white-matter FA 29 % lower
-    instead of 38 %).
+    Source values lie on the source's own grid. Values that are interpolated at the target's voxels
+    vary less between subjects, and ComBat would then stretch them (simulated heads: error of
+    white-matter FA 29 % lower instead of 38 %).
+
+    Attributes
+    ----------
+    positions
+        Positions in the template's world, mm.
     """
 
-    positions: Float[np.ndarray, "p 3"]  # in the template's world
+    positions: Float[np.ndarray, "p 3"]
     values: Float[np.ndarray, " p"]
 
 
 @dataclass(frozen=True)
 class VoxelwiseCombat:
-    """The site effect in each voxel of the template: (slope, intercept), (1, 0) where not all subjects were."""
+    """The (slope, intercept) in each voxel of the template; (1, 0) where a subject has no data."""
 
     template: Template
     slope_intercept: Float[np.ndarray, "x y z 2"]
@@ -64,9 +72,9 @@ class VoxelwiseCombat:
     def remove(
         self, values: Float[np.ndarray, " p"], positions: Float[np.ndarray, "p 3"]
     ) -> Float[np.ndarray, " p"]:
-        """Source values as the target would have measured them; they lie at `places` in the template's world.
+        """Harmonize source values at positions (mm) in the template's world.
 
-        The line is carried to the value, not the value to the template: a map that is resampled twice is blurred.
+        The line is interpolated at the value: resampling a map twice would blur it.
         """
         slope, intercept = self.template.interpolate(self.slope_intercept, positions).T
         return np.asarray(values * slope + intercept)
@@ -75,9 +83,9 @@ class VoxelwiseCombat:
 def fit_mean_combat(
     source: Float[np.ndarray, "n f"], target: Float[np.ndarray, "n f"]
 ) -> SiteEffect:
-    """ComBat on a few features, such as the mean FA of white and of grey matter.
+    """Fit ComBat to a few features, such as the mean FA of white and of grey matter.
 
-    Without the empirical Bayes step: how site effects scatter over features cannot be known from two.
+    There is no empirical Bayes step: two features do not show how site effects are distributed.
     """
     return _fit_site_effect(source, target, has_empirical_bayes=False)
 
@@ -85,46 +93,47 @@ def fit_mean_combat(
 def fit_voxelwise_combat(
     template: Template, source: Sequence[ScalarSamples], target: Sequence[ScalarSamples]
 ) -> VoxelwiseCombat:
-    """ComBat with the template's voxels as features, those that every subject has on both scanners."""
-    sources, targets = (
-        [template.to_grid(m.positions, np.asarray(m.values)[:, None]) for m in site]
-        for site in (source, target)
-    )
-    everywhere = np.all([head.mask for head in (*sources, *targets)], axis=0)
-    here, there = (
-        np.stack([head.grid[everywhere, 0] for head in site]) for site in (sources, targets)
-    )
+    """Fit ComBat with the template's voxels as features.
+
+    Only voxels that every subject has on both scanners are used.
+    """
+    heads = [
+        template.to_grid(samples.positions, np.asarray(samples.values)[:, None])
+        for samples in (*source, *target)
+    ]
+    mask = np.all([head.mask for head in heads], axis=0)
+    values = np.stack([head.grid[mask, 0] for head in heads]).astype(np.float64)
     effect = _fit_site_effect(
-        here.astype(np.float64), there.astype(np.float64), has_empirical_bayes=True
+        values[: len(source)], values[len(source) :], has_empirical_bayes=True
     )
-    lines = unmask(
-        np.stack([effect.slope, effect.intercept], axis=1).astype(np.float32), everywhere
-    )
-    lines[~everywhere] = 1, 0
-    return VoxelwiseCombat(template, lines)
+    lines = np.stack([effect.slope, effect.intercept], axis=1).astype(np.float32)
+    slope_intercept = unmask(lines, mask)
+    slope_intercept[~mask] = 1, 0
+    return VoxelwiseCombat(template, slope_intercept)
 
 
 def _fit_site_effect(
     source: Float[np.ndarray, "n f"], target: Float[np.ndarray, "n f"], *, has_empirical_bayes: bool
 ) -> SiteEffect:
-    """Features in which one scanner sees no difference between subjects have no scale; they are left as they are."""
-    varied = (source.std(axis=0) > 0) & (target.std(axis=0) > 0)
-    slope, intercept = np.ones(source.shape[1]), np.zeros(source.shape[1])
-    if not varied.any():
+    """Fit ComBat to the features that vary on both scanners; the others stay as they are."""
+    varies = (source.std(axis=0) > 0) & (target.std(axis=0) > 0)
+    slope = np.ones(source.shape[1])
+    intercept = np.zeros(source.shape[1])
+    if not varies.any():
         return SiteEffect(slope, intercept)
-    data, sites = _stack_sites(source[:, varied], target[:, varied])
+    data, sites = _stack_sites(source[:, varies], target[:, varies])
     with _silence_neuroharmonize():
         model, _ = harmonizationLearn(data, sites, eb=has_empirical_bayes, ref_batch=TARGET_SITE)
-    slope[varied], intercept[varied] = _slope_and_intercept(model, data.shape[1])
+    slope[varies], intercept[varies] = _slope_and_intercept(model, data.shape[1])
     return SiteEffect(slope, intercept)
 
 
 def _slope_and_intercept(
     model: Mapping[str, object], features: int
 ) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f"]]:
-    """Slope and intercept of a fitted model, which is a line in each feature: read from what it makes of 0 and 1."""
+    """Read the line of each feature from the model's results for 0 and 1."""
     probes = np.stack([np.zeros(features), np.ones(features)])
-    data, sites = _stack_sites(probes, probes)  # neuroHarmonize wants to see a value of every site
+    data, sites = _stack_sites(probes, probes)  # neuroHarmonize needs values of every site
     with _silence_neuroharmonize():
         zero, one = harmonizationApply(data, sites, model)[: len(probes)]
     return one - zero, zero
@@ -133,18 +142,17 @@ def _slope_and_intercept(
 def _stack_sites(
     source: Float[np.ndarray, "n f"], target: Float[np.ndarray, "m f"]
 ) -> tuple[Float[np.ndarray, "s f"], pd.DataFrame]:
-    """Samples of both sites and their table, source first."""
-    sites = pd.DataFrame(
-        {"SITE": np.repeat([SOURCE_SITE, TARGET_SITE], [len(source), len(target)])}
-    )
-    return np.concatenate([source, target]), sites
+    """Stack the samples of both sites, source first, and make their table."""
+    sites = np.repeat([SOURCE_SITE, TARGET_SITE], [len(source), len(target)])
+    return np.concatenate([source, target]), pd.DataFrame({"SITE": sites})
 
 
 @contextlib.contextmanager
 def _silence_neuroharmonize() -> Iterator[None]:
-    """Keep what neuroHarmonize prints, and its two known warnings, to itself.
+    """Suppress neuroHarmonize's output and two known warnings.
 
-    It estimates the effect of the reference too, which is zero, divides by it, and throws the result away.
+    It also estimates the effect of the reference, which is zero, divides by it, and discards the
+    result.
     """
     with (
         contextlib.redirect_stdout(io.StringIO()),

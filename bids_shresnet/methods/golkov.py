@@ -1,4 +1,4 @@
-"""Golkov's voxel-wise network (q-DL) as a baseline, trained as SHResNet is."""
+"""Golkov's voxel-wise network (q-DL) as a baseline, trained like SHResNet."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class GolkovHarmonizer:
     network: GolkovNetwork
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
-        """Predict the mask's voxels."""
+        """Predict the voxels of the mask."""
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.coefficients, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
         return np.asarray(apply_to_patches(self.network, volume, voxels).cpu().numpy())
 
     def arrays(self) -> Arrays:
-        """Weights."""
+        """Return the weights."""
         return {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
 
     def record(self) -> dict[str, Any]:
-        """What it is built from."""
+        """Return the architecture."""
         return {"architecture": self.network.architecture.to_record()}
 
 
 def fit_golkov(task: FitTask) -> FitResult:
-    """Train one network by the same schedule."""
+    """Train one network by the same schedule as SHResNet."""
     network = build_golkov(GolkovArchitecture(sum(task.outputs)), seed=task.seed)
     history = train_network(network.to(task.device), task)
     return FitResult(GolkovHarmonizer(network.cpu().eval()), history.epochs, history.best_epoch)
 
 
 def load_golkov(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu") -> GolkovHarmonizer:
-    """From `arrays` and `record`."""
+    """Load a network from its arrays and record."""
     network = GolkovNetwork(GolkovArchitecture(**record["architecture"]))
     network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
     return GolkovHarmonizer(network.to(device).eval())

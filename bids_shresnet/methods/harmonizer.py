@@ -1,4 +1,4 @@
-"""What every method is: something fitted on travelling subjects that predicts the target's coefficients of a scan."""
+"""The interface of all methods: fit on travelling subjects, predict the target's coefficients."""
 
 from __future__ import annotations
 
@@ -24,31 +24,37 @@ class Harmonizer(Protocol):
     """A fitted method."""
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
-        """Coefficients of the mask's voxels as the target would have measured them."""
+        """Predict the target's coefficients in the mask, in the order of `np.argwhere`."""
 
     def arrays(self) -> Arrays:
-        """All that was learned."""
+        """Return all fitted arrays."""
 
     def record(self) -> dict[str, Any]:
-        """All else that is needed to build it anew, as plain JSON."""
+        """Return what else is needed to load the harmonizer, as plain JSON."""
 
 
 @dataclass(frozen=True)
 class FitTask:
-    """What a method is fitted on.
+    """Data and settings that a method is fitted with.
 
     Attributes
     ----------
     training
-        Subjects to learn from.
+        Subjects to train on.
     validation
-        Subject that decides when to stop.
+        Subject for early stopping.
     shells
-        Of the source.
+        Shells of the source.
+    schedule
+        Settings of the training.
     missing_shells
-        Shells to predict in their stead, which the subjects' labels are then of.
-    saved_state, save_state
-        State of a training that was stopped, and what is given the state after every epoch.
+        Shells to predict instead of `shells`; the subjects' signal then belongs to them.
+    on_epoch
+        Called after every epoch.
+    saved_state
+        State of the same training when it was stopped.
+    save_state
+        Called with the state after every epoch.
     """
 
     training: Sequence[TravellingSubject]
@@ -66,19 +72,17 @@ class FitTask:
     @property
     def outputs(self) -> tuple[int, ...]:
         """Number of coefficients of every order and shell that is predicted."""
-        return tuple(len(group) for group in order_indices(self.missing_shells or self.shells))
+        return _coefficient_counts(self.missing_shells or self.shells)
 
     @property
     def input_counts(self) -> tuple[int, ...]:
-        """The same of the source, where that is not what is predicted."""
-        return (
-            tuple(len(group) for group in order_indices(self.shells)) if self.missing_shells else ()
-        )
+        """Number of coefficients of every order and shell of the source, if not `outputs`."""
+        return _coefficient_counts(self.shells) if self.missing_shells else ()
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted harmonizer and, if it was trained in epochs, how that went."""
+    """A fitted harmonizer and, if it was trained in epochs, their course."""
 
     harmonizer: Harmonizer
     epochs: tuple[Epoch, ...] = ()
@@ -89,28 +93,31 @@ class FitResult:
 def combine_predictions(
     predictions: Sequence[Float[np.ndarray, "v c"]], shells: Sequence[Shell]
 ) -> Float[np.ndarray, "v c"]:
-    """The mean of several harmonizers, with the mean of their amplitudes.
+    """Average the predictions of several harmonizers, and their amplitudes.
 
-    A mean of vectors is shorter than they are on average, where they disagree; every order gets its length back.
+    Where vectors disagree, their mean is shorter than they are on average. Every order above 0 is
+    therefore scaled to the mean length.
     """
-    mean = np.mean(predictions, axis=0)
+    mean = np.asarray(np.mean(predictions, axis=0))
     if len(predictions) == 1:
-        return np.asarray(mean)
+        return mean
     tiny = np.finfo(np.float32).tiny
     for group in order_indices(shells)[1:]:
-        if len(group) > 1:
-            length = np.mean(
-                [np.linalg.norm(part[:, group], axis=1) for part in predictions], axis=0
-            )
-            mean[:, group] *= (length / np.maximum(np.linalg.norm(mean[:, group], axis=1), tiny))[
-                :, None
-            ]
-    return np.asarray(mean)
+        if len(group) == 1:
+            continue
+        lengths = [np.linalg.norm(prediction[:, group], axis=1) for prediction in predictions]
+        gain = np.mean(lengths, axis=0) / np.maximum(np.linalg.norm(mean[:, group], axis=1), tiny)
+        mean[:, group] *= gain[:, None]
+    return mean
 
 
 def prediction_spread(
     predictions: Sequence[Float[np.ndarray, "v c"]], matrix: Float[np.ndarray, "d c"]
 ) -> Float[np.ndarray, " v"]:
-    """Standard deviation of the predicted S/S0 over the harmonizers, root mean square over the directions."""
-    signals = np.stack([part @ matrix.T for part in predictions])
+    """Standard deviation of the predicted S/S0, root mean square over the matrix's directions."""
+    signals = np.stack([prediction @ matrix.T for prediction in predictions])
     return np.asarray(np.sqrt(signals.var(axis=0, ddof=1).mean(axis=1)))
+
+
+def _coefficient_counts(shells: Sequence[Shell]) -> tuple[int, ...]:
+    return tuple(len(group) for group in order_indices(shells))

@@ -1,4 +1,4 @@
-"""All methods by name: how each is fitted, and how what was fitted is loaded again."""
+"""All methods by name, with the functions that fit and load them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ from bids_shresnet.settings import Method
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """How a method is made.
+    """Functions and properties of a method.
 
     Attributes
     ----------
     fitted_method
-        The method whose fit it applies in another way; its own name if it has a fit of its own.
+        Method whose fit it applies in another way; its own name if it has a fit of its own.
+    fit
+        Fits the method.
+    load
+        Loads a fitted method from its arrays and record to a device.
     is_denoising
-        Whether its output has next to no noise of the scan left, so that a comparison with a measured scan must add
-        the noise of measuring.
+        True if its output has nearly no noise of the scan left. Measurement noise is then added
+        before it is compared with a measured scan.
     """
 
     fitted_method: Method
@@ -72,7 +76,7 @@ METHOD_SPECS: Mapping[Method, MethodSpec] = {
 
 
 def load_harmonizer(path: Path, method: Method, device: str) -> Harmonizer:
-    """What a fold's file holds, to be applied in the way of a method."""
-    return METHOD_SPECS[method].load(
-        read_arrays(str(path)), read_record(str(path))["harmonizer"], device
-    )
+    """Load the file of a fold for a method."""
+    arrays = read_arrays(str(path))
+    record = read_record(str(path))["harmonizer"]
+    return METHOD_SPECS[method].load(arrays, record, device)

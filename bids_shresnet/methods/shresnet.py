@@ -1,4 +1,4 @@
-"""The harmonizer of this app: SHResNet, fitted on travelling subjects, with calibrated amplitudes."""
+"""The harmonizer of this app: SHResNet with calibrated amplitudes."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ from bids_shresnet.network.patches import (
     rows_to_patches,
 )
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
-from bids_shresnet.network.training_loop import History, fit_network
+from bids_shresnet.network.training_loop import History, Samples, fit_network
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import NetworkConfig
 
-VALIDATION_VOXELS = 30_000  # enough to tell losses apart by 0.1 %
+VALIDATION_VOXELS = 30_000  # enough to resolve losses that differ by 0.1 %
 CALIBRATION_VOXELS = 400_000
 
 
 @dataclass(frozen=True)
 class ShresnetHarmonizer:
-    """A trained network and, unless it is left out, its amplitude head.
+    """A trained network and its amplitude head.
 
     Attributes
     ----------
+    head
+        None if the amplitudes were not calibrated.
     is_calibrated
-        Whether the head is used.
+        False to leave out the head.
     is_projected
-        Whether the scan's own orientations are kept (the paper's Eq. 1).
+        True to keep the orientations of the scan (Eq. 1 of the paper).
     """
 
     network: SHResNet
@@ -52,17 +54,16 @@ class ShresnetHarmonizer:
     is_projected: bool = False
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
-        """Predict the mask's voxels."""
+        """Predict the voxels of the mask."""
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        predicted: Float[np.ndarray, "v c"] = (
-            apply_to_patches(self._predict_patches, volume, voxels).cpu().numpy()
-        )
-        if self.is_projected:
-            orders = order_indices(image.shells)
-            predicted = project_rish(image.coefficients[image.mask], predicted, orders).coefficients
-        return predicted
+        result = apply_to_patches(self._predict_patches, volume, voxels)
+        predicted: Float[np.ndarray, "v c"] = result.cpu().numpy()
+        if not self.is_projected:
+            return predicted
+        measured = image.coefficients[image.mask]
+        return project_rish(measured, predicted, order_indices(image.shells)).coefficients
 
     def _predict_patches(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         predicted: Tensor = self.network(patches)
@@ -72,54 +73,27 @@ class ShresnetHarmonizer:
         return calibrated
 
     def arrays(self) -> Arrays:
-        """Weights of the network and of the head."""
-        parts: dict[str, nn.Module] = {"network": self.network} | (
-            {"head": self.head} if self.head else {}
-        )
-        return {
-            f"{part}.{name}": value.cpu().numpy()
-            for part, module in parts.items()
-            for name, value in module.state_dict().items()
-        }
+        """Return the weights of the network and of the head."""
+        arrays = _module_arrays("network", self.network)
+        if self.head is not None:
+            arrays |= _module_arrays("head", self.head)
+        return arrays
 
     def record(self) -> dict[str, Any]:
-        """What both are built from."""
+        """Return the architecture of the network and the width of the head."""
         return {
             "architecture": self.network.architecture.to_record(),
             "head": self.head.hidden if self.head else None,
         }
 
 
-def make_architecture(
-    outputs: tuple[int, ...], config: NetworkConfig, input_counts: tuple[int, ...] = ()
-) -> Architecture:
-    """One functional unit an order and shell; inside, by default, as wide as the largest shell has coefficients."""
-    hidden = config.hidden or max(sum(shell) for shell in counts_by_shell(outputs))
-    return Architecture(
-        outputs,
-        config.resblocks,
-        hidden,
-        has_contrast=config.contrast,
-        has_skip=config.skip,
-        input_counts=input_counts,
-    )
-
-
-def counts_by_shell(outputs: tuple[int, ...]) -> list[list[int]]:
-    """Number of coefficients of every order, by shell: each begins with its order 0."""
-    shells: list[list[int]] = []
-    for count in outputs:
-        if count == 1:
-            shells.append([])
-        shells[-1].append(count)
-    return shells
-
-
 def fit_shresnet(task: FitTask) -> FitResult:
-    """Train one network and its amplitude head; the same seed and thread count give the same weights."""
-    network = build_shresnet(
-        make_architecture(task.outputs, task.network, task.input_counts), seed=task.seed
-    )
+    """Train one network and its amplitude head.
+
+    The same seed and number of threads give the same weights.
+    """
+    architecture = make_architecture(task.outputs, task.network, task.input_counts)
+    network = build_shresnet(architecture, seed=task.seed)
     if network.skip is not None:
         init_skip_from_regression(network, task.training)
     history = train_network(network.to(task.device), task)
@@ -131,13 +105,30 @@ def fit_shresnet(task: FitTask) -> FitResult:
 
 
 def fit_cdmri2017(task: FitTask) -> FitResult:
-    """The authors' entry to the CDMRI 2017 challenge: one ResBlock, no projection, and nothing of ours."""
+    """Fit the authors' entry to the CDMRI 2017 challenge: one ResBlock without our additions."""
     plain = NetworkConfig(resblocks=1, contrast=False, skip=False, calibrate=False)
     return fit_shresnet(replace(task, network=plain))
 
 
+def make_architecture(
+    outputs: tuple[int, ...], config: NetworkConfig, input_counts: tuple[int, ...] = ()
+) -> Architecture:
+    """Describe a network with one functional unit per order and shell.
+
+    By default the units are as wide as the largest shell has coefficients.
+    """
+    return Architecture(
+        outputs=outputs,
+        resblocks=config.resblocks,
+        hidden=config.hidden or _largest_shell(outputs),
+        has_contrast=config.contrast,
+        has_skip=config.skip,
+        input_counts=input_counts,
+    )
+
+
 def init_skip_from_regression(network: SHResNet, training: Sequence[TravellingSubject]) -> None:
-    """Set the linear skip to the regression, from which training then goes on."""
+    """Set the linear skip to a regression, from which training starts."""
     weights, offset = fit_ridge(training, network.architecture.input_channels)
     assert network.skip is not None
     with torch.no_grad():
@@ -146,18 +137,20 @@ def init_skip_from_regression(network: SHResNet, training: Sequence[TravellingSu
 
 
 def train_network(network: nn.Module, task: FitTask) -> History:
-    """Train a network on patches, stopping by the validation subject."""
-    subjects, validation = [subject.matched for subject in task.training], task.validation.matched
-    rows = np.random.default_rng([task.seed, 0]).permutation(len(validation.tissue))[
-        :VALIDATION_VOXELS
-    ]
-    voxels = task.schedule.voxels_per_epoch
+    """Train a network on patches, with early stopping on the validation subject."""
+    subjects = [subject.matched for subject in task.training]
+    validation = task.validation.matched
+    order = np.random.default_rng([task.seed, 0]).permutation(len(validation.tissue))
+    validation_rows = np.sort(order[:VALIDATION_VOXELS])
+
+    def draw_samples(epoch: int) -> Samples:
+        rows = draw_rows(subjects, task.schedule.voxels_per_epoch, seed=[task.seed, 1, epoch])
+        return read_samples(subjects, rows)
+
     return fit_network(
         network,
-        lambda epoch: read_samples(
-            subjects, draw_rows(subjects, voxels, seed=[task.seed, 1, epoch])
-        ),
-        read_samples([validation], [np.sort(rows)]),
+        draw_samples,
+        read_samples([validation], [validation_rows]),
         task.schedule,
         seed=task.seed,
         on_epoch=task.on_epoch,
@@ -169,63 +162,87 @@ def train_network(network: nn.Module, task: FitTask) -> History:
 def calibrate_amplitudes(
     network: SHResNet, task: FitTask
 ) -> tuple[AmplitudeHead | None, Mapping[str, Any]]:
-    """Learn the target's amplitudes, unless its noise is not known (one b0 and no directions to spare)."""
-    subjects = [subject.matched for subject in task.training]
+    """Fit the amplitude head.
+
+    Returns
+    -------
+    The head, and notes on its fit. The head is None if the target's noise is not known (one b0 and
+    no spare directions).
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         head = AmplitudeHead(task.outputs, input_counts=task.input_counts)
-    features, squared, noise = [], [], []
-    drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[task.seed, 2])
-    for matched, rows in zip(subjects, drawn, strict=True):
-        lengths = target_lengths(
-            matched, rows, [group.numpy() for group in head.output_groups], head.calibrated_groups
-        )
-        usable = np.isfinite(lengths[1]).all(1) & (lengths[1] > 0).all(1) & (lengths[0] > 0).all(1)
-        features.append(
-            _compute_head_features(
-                network, head, torch.from_numpy(matched.patches[rows[usable]]).float()
-            )
-        )
-        squared.append(torch.from_numpy(lengths[0][usable]).float())
-        noise.append(torch.from_numpy(lengths[1][usable]).float())
-    if not sum(len(part) for part in features):
+    features, lengths = _read_head_samples(network, head, task)
+    if not len(features):
         return None, {"calibration": "none: the target's noise is not known"}
-    loss = fit_amplitude_head(
-        head, torch.cat(features), Lengths(torch.cat(squared), torch.cat(noise)), seed=task.seed
-    )
+    loss = fit_amplitude_head(head, features, lengths, seed=task.seed)
     return head.eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
-
-
-def _compute_head_features(
-    network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]
-) -> Float[Tensor, "v f"]:
-    """What the head sees of training patches."""
-    with torch.inference_mode():
-        parts = [
-            head.features(part, network(rows_to_patches(part)))
-            for part in rows.split(PATCHES_PER_CHUNK)
-        ]
-    return torch.cat(parts).clone()
 
 
 def load_shresnet(
     arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
 ) -> ShresnetHarmonizer:
-    """From `arrays` and `record`."""
-    network = SHResNet(Architecture.from_record(record["architecture"]))
-    network.load_state_dict(_module_state(arrays, "network."))
-    head = None
-    if record["head"] is not None:
-        architecture = network.architecture
-        head = AmplitudeHead(architecture.outputs, record["head"], architecture.input_counts)
-        head.load_state_dict(_module_state(arrays, "head."))
-        head.to(device).eval()
-    return ShresnetHarmonizer(network.to(device).eval(), head)
+    """Load a network and its head from their arrays and record."""
+    architecture = Architecture.from_record(record["architecture"])
+    network = SHResNet(architecture)
+    network.load_state_dict(_module_state("network", arrays))
+    network.to(device).eval()
+    if record["head"] is None:
+        return ShresnetHarmonizer(network)
+    head = AmplitudeHead(architecture.outputs, record["head"], architecture.input_counts)
+    head.load_state_dict(_module_state("head", arrays))
+    return ShresnetHarmonizer(network, head.to(device).eval())
 
 
-def _module_state(arrays: Arrays, prefix: str) -> dict[str, Tensor]:
+def _largest_shell(outputs: Sequence[int]) -> int:
+    """Number of coefficients of the largest shell; each shell begins with its order 0."""
+    shells: list[int] = []
+    for count in outputs:
+        if count == 1:
+            shells.append(0)
+        shells[-1] += count
+    return max(shells)
+
+
+def _read_head_samples(
+    network: SHResNet, head: AmplitudeHead, task: FitTask
+) -> tuple[Float[Tensor, "v f"], Lengths]:
+    """Read features and measured lengths of training voxels where the noise is known."""
+    subjects = [subject.matched for subject in task.training]
+    groups = [head.output_groups[index].numpy() for index in head.calibrated_groups]
+    features: list[Tensor] = []
+    squared: list[Tensor] = []
+    noise: list[Tensor] = []
+    drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[task.seed, 2])
+    for matched, rows in zip(subjects, drawn, strict=True):
+        lengths, variances = target_lengths(matched, rows, groups)
+        is_known = np.isfinite(variances) & (variances > 0)
+        is_usable = (is_known & (lengths > 0)).all(axis=1)
+        patches = torch.from_numpy(matched.patches[rows[is_usable]]).float()
+        features.append(_compute_head_features(network, head, patches))
+        squared.append(torch.from_numpy(lengths[is_usable]).float())
+        noise.append(torch.from_numpy(variances[is_usable]).float())
+    return torch.cat(features), Lengths(torch.cat(squared), torch.cat(noise))
+
+
+def _compute_head_features(
+    network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]
+) -> Float[Tensor, "v f"]:
+    with torch.inference_mode():
+        parts = [
+            head.features(chunk, network(rows_to_patches(chunk)))
+            for chunk in rows.split(PATCHES_PER_CHUNK)
+        ]
+    return torch.cat(parts).clone()
+
+
+def _module_arrays(prefix: str, module: nn.Module) -> dict[str, np.ndarray]:
+    return {f"{prefix}.{name}": value.cpu().numpy() for name, value in module.state_dict().items()}
+
+
+def _module_state(prefix: str, arrays: Arrays) -> dict[str, Tensor]:
     return {
-        name.removeprefix(prefix): torch.tensor(value)
+        name.removeprefix(f"{prefix}."): torch.tensor(value)
         for name, value in arrays.items()
-        if name.startswith(prefix)
+        if name.startswith(f"{prefix}.")
     }

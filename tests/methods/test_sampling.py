@@ -88,7 +88,7 @@ def test_voxels_are_gathered_subject_by_subject_and_filled_up_with_zeros() -> No
     assert not found.matrices[1, 30:].any()
 
 
-CHOSEN = [1, 3, 4]  # order 2 of both shells, order 2 is group 1 and 3; group 4 is order 4
+CHOSEN = [GROUPS[1], GROUPS[3], GROUPS[4]]  # order 2 of both shells, order 4 of the second
 
 
 def measured(sigma: float, count: int = 20_000) -> tuple[MatchedVoxels, np.ndarray]:
@@ -104,16 +104,16 @@ def measured(sigma: float, count: int = 20_000) -> tuple[MatchedVoxels, np.ndarr
 
 def test_labels_of_a_measurement_without_noise_are_the_squared_lengths() -> None:
     matched, truth = measured(0.0, count=3)
-    squared, _ = target_lengths(matched, np.array([0, 2]), GROUPS, CHOSEN)
-    expected = [np.square(truth[GROUPS[number]]).sum() for number in CHOSEN]
+    squared, _ = target_lengths(matched, np.array([0, 2]), CHOSEN)
+    expected = [np.square(truth[group]).sum() for group in CHOSEN]
     np.testing.assert_allclose(squared, [expected] * 2, rtol=1e-4)
 
 
 def test_the_noise_of_a_coefficient_is_what_repeated_measurements_scatter() -> None:
     """Squared lengths of 2l + 1 coefficients are too long by 2l + 1 times the variance of one of them."""
     matched, truth = measured(0.05)
-    squared, noise = target_lengths(matched, np.arange(20_000), GROUPS, CHOSEN)
-    for column, number in enumerate(CHOSEN):
-        excess = squared[:, column].mean() - np.square(truth[GROUPS[number]]).sum()
-        assert noise[0, column] * len(GROUPS[number]) == pytest.approx(excess, rel=0.05)
+    squared, noise = target_lengths(matched, np.arange(20_000), CHOSEN)
+    for column, group in enumerate(CHOSEN):
+        excess = squared[:, column].mean() - np.square(truth[group]).sum()
+        assert noise[0, column] * len(group) == pytest.approx(excess, rel=0.05)
     np.testing.assert_array_equal(noise, np.broadcast_to(noise[0], noise.shape))
