@@ -183,7 +183,7 @@ def _harmonize_scan(
     reference: Any,
 ) -> HarmonizedImage:
     """Apply a model to a scan in memory, for both public functions."""
-    subjects = model.card["Subjects"]
+    subjects = model.card.subjects
     if subject is not None and subject not in subjects:
         msg = (
             f"subject {subject} is none of the model's travelling subjects "

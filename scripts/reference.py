@@ -14,7 +14,9 @@ from bids_shresnet.cli.boutiques import iter_inputs
 from bids_shresnet.config import Config
 from bids_shresnet.phantom.simulate import PhantomArguments, PhantomConfig
 
-REFERENCE = Path(__file__).resolve().parent.parent / "docs/reference"
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs/reference"
+SCHEMA_FILE = ROOT / "bids_shresnet/outputs/model.schema.json"
 NOTE = "<!-- Written by scripts/docs; change what it was written from. -->\n"
 GROUPS = {  # headings, by the first flag below them
     "bids_dir": "Where",
@@ -41,9 +43,8 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "command-line.md": command_line(),
         REFERENCE / "exit-codes.md": exit_codes(),
-        REFERENCE / "model.md": model_page(
-            json.loads((REFERENCE / "model.schema.json").read_text(encoding="utf-8"))
-        ),
+        REFERENCE / "model.md": model_page(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))),
+        REFERENCE / "model.schema.json": SCHEMA_FILE.read_text(encoding="utf-8"),
     }
 
 
@@ -127,20 +128,24 @@ def model_page(schema: Mapping[str, Any]) -> str:
     head = [
         NOTE,
         f"# {schema['title']}\n",
-        f"{schema['description']}\n",
+        f"{schema['description']} [JSON schema](model.schema.json)\n",
         "| key | holds |",
         "|---|---|",
     ]
-    return "\n".join([*head, *_keys(schema, ""), ""])
+    return "\n".join([*head, *_keys(schema, schema["$defs"], prefix=""), ""])
 
 
-def _keys(schema: Mapping[str, Any], place: str) -> Iterator[str]:
-    for name, part in schema.get("properties", {}).items():
-        optional = "" if name in schema.get("required", ()) else " *(not always)*"
-        yield f"| `{place}{name}` | {part['description']}{optional} |"
-        items = part.get("items", {})
-        yield from _keys(part, f"{place}{name}.")
-        yield from _keys(items, f"{place}{name}[].")
+def _keys(part: Mapping[str, Any], definitions: Mapping[str, Any], *, prefix: str) -> Iterator[str]:
+    """One row for each key of an object, followed by the keys inside it."""
+    for name, value in part.get("properties", {}).items():
+        optional = "" if name in part["required"] else " *(optional)*"
+        yield f"| `{prefix}{name}` | {value['description']}{optional} |"
+        definition = definitions.get(value.get("$ref", "").removeprefix("#/$defs/"), value)
+        yield from _keys(definition, definitions, prefix=f"{prefix}{name}.")
+        for key, suffix in (("items", "[]."), ("additionalProperties", ".<name>.")):
+            inner = definition.get(key)
+            if isinstance(inner, dict):
+                yield from _keys(inner, definitions, prefix=f"{prefix}{name}{suffix}")
 
 
 if __name__ == "__main__":

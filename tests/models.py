@@ -1,37 +1,52 @@
-"""Model folders whose networks predict the same signal everywhere, so that what is made with them is known."""
+"""Model folders whose networks predict a constant signal, so that every result is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
 from bids_shresnet.diffusion.mixture import Mixture
 from bids_shresnet.diffusion.novelty import NoveltyDetector
 from bids_shresnet.io.safetensors import serialize_arrays
-from bids_shresnet.io.storage import hash_file, write_bytes, write_json
+from bids_shresnet.io.storage import hash_file, write_bytes
+from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.shresnet import ShresnetHarmonizer
 from bids_shresnet.network.shresnet import Architecture, SHResNet
-from bids_shresnet.outputs.model_folder import Model, dataset_record, read_model
+from bids_shresnet.outputs.model_card import (
+    FoldRecord,
+    MissingShellRecord,
+    ModelCard,
+    ModelFile,
+    ScannerRecord,
+    ShellRecord,
+)
+from bids_shresnet.outputs.model_folder import Model, read_dataset_record, write_card
+from bids_shresnet.settings import METHOD_NAMES, NetworkConfig, TrainingConfig
 from tests.datasets import spiral
 
 SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th
 FEATURES = 6  # of a voxel with one shell, by which novelty is judged
+DIGEST = "0" * 64  # SHA-256 of no file
+SOURCE_BVALUE = 1000.0  # s/mm2
+MISSING_BVALUE = 2500.0  # s/mm2
 
 
 def constant_network(signal: float) -> SHResNet:
-    """Network that predicts S/S0 = `signal` in all directions, whatever it sees (one shell of order 2)."""
+    """Network that predicts S/S0 = `signal` in all directions of one shell of order 2."""
     network = SHResNet(Architecture((1, 5), resblocks=1, hidden=2))
     torch.nn.init.zeros_(network.final.weight)
     network.final.bias.data[0] = signal * np.sqrt(4 * np.pi)  # Y_00 = 1 / sqrt(4 pi)
     return network.eval()
 
 
-def judging(*, usual: float) -> NoveltyDetector:
-    """A guard to which any voxel that has features at all is as unusual as `1 / usual`, roughly."""
+def constant_detector(*, usual: float) -> NoveltyDetector:
+    """Detector whose novelty is roughly `1 / usual` in every voxel that has features."""
     mixture = Mixture(np.ones(1), np.full((1, FEATURES), 1e6), np.eye(FEATURES)[None] * 1e12)
     return NoveltyDetector(mixture, usual * np.sqrt(FEATURES))
 
@@ -40,7 +55,7 @@ def constant_model(
     folder: Path,
     dataset: Path,
     *,
-    signals: tuple[float, ...] = (0.4, 0.5, 0.9),
+    signals: Sequence[float] = (0.4, 0.5, 0.9),
     source: str = "GE",
     target: str = "Prisma",
     target_bvalue: float = 1000.0,
@@ -48,64 +63,81 @@ def constant_model(
     missing: float | None = None,
     **changes: Any,
 ) -> Model:
-    """Write a model of three travelling subjects; the network of fold n predicts the n-th signal everywhere.
+    """Write a model of three travelling subjects; the network of fold n predicts the n-th signal.
 
-    With `missing` each fold also predicts that signal for a shell that the source lacks.
+    With `missing` each fold also predicts that signal for a shell that the source lacks. `changes`
+    are fields of the card.
     """
-    folds = [_write_fold(folder, number, signal, usual) for number, signal in enumerate(signals, 1)]
-    if missing is not None:
-        folds = [
-            fold | {"MissingShells": _write_missing(folder, n, missing)}
-            for n, fold in enumerate(folds, 1)
-        ]
-        changes["MissingShells"] = [
-            {"TargetBValue": 2500.0, "SHOrder": 2, "TargetDirections": spiral(7).tolist()}
-        ]
-    shell = {"SourceBValue": 1000.0, "TargetBValue": target_bvalue, "SHOrder": 2}
-    card = {
-        "Name": f"from-{source}_to-{target}",
-        "Method": "shresnet",
-        "MethodName": "SHResNet",
-        "FittedAs": "shresnet",
-        "SourceScanner": {"Label": source},
-        "TargetScanner": {"Label": target},
-        "SHBasis": "real_sh_descoteaux, legacy=False",
-        "Shells": [shell | {"TargetDirections": spiral(8).tolist()}],
-        "Dataset": dataset_record(dataset),
-        "Subjects": dict.fromkeys(SUBJECTS, ""),
-        "Folds": folds,
-    }
-    write_json(folder / "model.json", card | changes)
-    return read_model(folder)
-
-
-def _write_missing(folder: Path, number: int, signal: float) -> Mapping[str, str]:
-    file = folder / f"missing-{number:02d}.safetensors"
-    harmonizer = ShresnetHarmonizer(constant_network(signal))
-    write_bytes(
-        file,
-        serialize_arrays(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}),
+    folds = tuple(
+        _write_fold(folder, number, signal, usual=usual, missing=missing)
+        for number, signal in enumerate(signals, 1)
     )
-    return {"File": file.name, "SHA256": hash_file(file)}
+    card = ModelCard(
+        name=f"from-{source}_to-{target}",
+        description="Predicts a constant signal.",
+        method="shresnet",
+        method_name=METHOD_NAMES["shresnet"],
+        fitted_as="shresnet",
+        source_scanner=ScannerRecord(source),
+        target_scanner=ScannerRecord(target),
+        sh_basis=SH_BASIS_NAME,
+        sh_smoothing=LAPLACE_BELTRAMI_WEIGHT,
+        shells=(ShellRecord(SOURCE_BVALUE, target_bvalue, 2, directions(8)),),
+        missing_shells=()
+        if missing is None
+        else (MissingShellRecord(MISSING_BVALUE, 2, directions(7)),),
+        network=NetworkConfig(),
+        harmonizer={},
+        training=TrainingConfig(),
+        seed=0,
+        dataset=read_dataset_record(dataset),
+        subjects=dict.fromkeys(SUBJECTS, DIGEST),
+        folds=folds,
+        software={"bids_shresnet": "0", "python": "0"},
+    )
+    return write_card(folder, replace(card, **changes))
 
 
-def _write_fold(folder: Path, number: int, signal: float, usual: float) -> dict[str, Any]:
-    file, guard = (folder / f"{name}-{number:02d}.safetensors" for name in ("fold", "novelty"))
-    harmonizer = ShresnetHarmonizer(constant_network(signal))
-    write_bytes(
-        file,
-        serialize_arrays(harmonizer.arrays(), {"inputs": "", "harmonizer": harmonizer.record()}),
+def change_card(model: Model, **changes: Any) -> Model:
+    """Write the model's card again with other values of some fields."""
+    return write_card(model.folder, replace(model.card, **changes))
+
+
+def directions(count: int) -> tuple[tuple[float, ...], ...]:
+    """Gradient table of a shell."""
+    return tuple(tuple(direction) for direction in spiral(count).tolist())
+
+
+def write_harmonizer(file: Path, harmonizer: Harmonizer) -> ModelFile:
+    """Write a fitted method as a fold of a model."""
+    record = {"inputs": "", "harmonizer": harmonizer.record()}
+    write_bytes(file, serialize_arrays(harmonizer.arrays(), record))
+    return ModelFile(file=file.name, sha256=hash_file(file))
+
+
+def _write_fold(
+    folder: Path, number: int, signal: float, *, usual: float, missing: float | None
+) -> FoldRecord:
+    test = SUBJECTS[number - 1]
+    validation, *training = [subject for subject in SUBJECTS if subject != test]
+    return FoldRecord(
+        weights=_write_network(folder / f"fold-{number:02d}.safetensors", signal),
+        novelty=_write_detector(folder / f"novelty-{number:02d}.safetensors", usual),
+        missing_shells=None
+        if missing is None
+        else _write_network(folder / f"missing-{number:02d}.safetensors", missing),
+        training=tuple(training),
+        validation=(validation,),
+        test=(test,),
+        best_epoch=0,
     )
-    write_bytes(guard, serialize_arrays(judging(usual=usual).arrays(), {"inputs": ""}))
-    test, others = (
-        SUBJECTS[number - 1],
-        [subject for subject in SUBJECTS if subject != SUBJECTS[number - 1]],
-    )
-    return {
-        "File": file.name,
-        "SHA256": hash_file(file),
-        "Novelty": {"File": guard.name, "SHA256": hash_file(guard)},
-        "Test": [test],
-        "Validation": others[:1],
-        "Training": others[1:],
-    }
+
+
+def _write_network(file: Path, signal: float) -> ModelFile:
+    return write_harmonizer(file, ShresnetHarmonizer(constant_network(signal)))
+
+
+def _write_detector(file: Path, usual: float) -> ModelFile:
+    arrays = constant_detector(usual=usual).arrays()
+    write_bytes(file, serialize_arrays(arrays, {"inputs": ""}))
+    return ModelFile(file=file.name, sha256=hash_file(file))

@@ -14,6 +14,7 @@ import pytest
 from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.pairing import MAX_SUBJECT_COLUMNS, draw_pairing, draw_splits
 from bids_shresnet.report.figures.subjects import draw_subject_errors
@@ -57,9 +58,7 @@ SPLITS = [Split(("02",), ("03",), ("01",)), Split(("01",), ("03",), ("02",))]
 FIGURES: dict[str, Callable[[], Drawing]] = {
     "subjects": lambda: draw_subject_errors(rows(), "shresnet", {"sub-02.html"}),
     "training": lambda: draw_training_curves(CURVES),
-    "calibration": lambda: draw_calibration(
-        {"RankCorrelation": 0.4, "Groups": [{"Spread": 0.01, "Error": 0.02}] * 2}
-    ),
+    "calibration": lambda: draw_calibration(SpreadCalibration(0.4, (SpreadGroup(0.01, 0.02),) * 2)),
     "pairing": lambda: draw_pairing(SCANS),
     "splits": lambda: draw_splits(SPLITS),
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -17,18 +17,27 @@ from bids_shresnet.evaluation.statistics import (
     compare_methods,
     summarize_bias,
 )
-from bids_shresnet.evaluation.validation import CARD_BASELINES, validate_against_all
+from bids_shresnet.evaluation.validation import (
+    CARD_BASELINES,
+    ValidationResult,
+    validate_against_all,
+)
 from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
-from bids_shresnet.io.storage import read_tsv, write_bytes, write_json, write_tsv
+from bids_shresnet.io.storage import read_tsv, write_bytes, write_tsv
+from bids_shresnet.outputs.model_card import (
+    BaselineAnswer,
+    MissingShellError,
+    SpreadCalibration,
+    Validation,
+)
 from bids_shresnet.outputs.model_folder import (
     AGREEMENT_TSV,
-    CARD_FILE,
     HELD_OUT_TSV,
     HISTOGRAMS_FILE,
     ORIENTATION_TSV,
     RISH_POWER_TSV,
     Model,
-    read_model,
+    write_card,
 )
 from bids_shresnet.settings import Method
 
@@ -45,9 +54,9 @@ class CrossValidation:
     orientations
         Plain records, for the table.
     uncertainty
-        How the spread of the networks goes with their error, a plain record.
+        How the spread of the networks relates to their error; None where it cannot be computed.
     missing_shell_errors
-        Errors of the shells that the source lacks, where these are predicted: plain records.
+        Mean errors of the shells that the source lacks, where these are predicted.
     agreements, powers, histograms
         How the scans before and after lie to what was measured; none in models that earlier versions proved.
     """
@@ -56,8 +65,8 @@ class CrossValidation:
     method: Method
     rows: tuple[HeldOutResult, ...]
     orientations: tuple[Mapping[str, Any], ...]
-    uncertainty: Mapping[str, Any] | None = None
-    missing_shell_errors: Sequence[Mapping[str, Any]] = ()
+    uncertainty: SpreadCalibration | None = None
+    missing_shell_errors: tuple[MissingShellError, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     powers: tuple[RishPower, ...] = ()
     histograms: Histograms | None = None
@@ -91,46 +100,51 @@ def write_cross_validation(cross_validation: CrossValidation) -> Model:
         write_tsv(folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements])
         write_tsv(folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers])
         write_histograms(folder / HISTOGRAMS_FILE, cross_validation.histograms)
-    write_json(
-        folder / CARD_FILE,
-        {**cross_validation.model.card, "Validation": validation_record(cross_validation)},
+    card = replace(cross_validation.model.card, validation=summarize_validation(cross_validation))
+    return write_card(folder, card)
+
+
+def summarize_validation(cross_validation: CrossValidation) -> Validation:
+    """Summarize a cross-validation as model.json and every sidecar repeat it."""
+    comparisons = [item for item in cross_validation.comparisons if item.baseline in CARD_BASELINES]
+    results = validate_against_all(comparisons)
+    return Validation(
+        method=cross_validation.method,
+        subjects=len({row.subject for row in cross_validation.rows}),
+        better_than={result.baseline: _summarize_result(result) for result in results},
+        uncertainty=cross_validation.uncertainty,
+        missing_shells=cross_validation.missing_shell_errors,
     )
-    return read_model(folder)
 
 
-def validation_record(cross_validation: CrossValidation) -> dict[str, Any]:
-    """The verdict, as model.json and every sidecar repeat it."""
-    judged = [one for one in cross_validation.comparisons if one.baseline in CARD_BASELINES]
-    return {
-        "Method": cross_validation.method,
-        "Subjects": len({row.subject for row in cross_validation.rows}),
-        "BetterThan": {
-            one.baseline: {
-                "Answer": one.answer,
-                "LargestP": float(f"{one.p:.3g}"),
-                "SmallestPossibleP": one.p_floor,
-            }
-            for one in validate_against_all(judged)
-        },
-        **({"Uncertainty": cross_validation.uncertainty} if cross_validation.uncertainty else {}),
-        **(
-            {"MissingShells": list(cross_validation.missing_shell_errors)}
-            if cross_validation.missing_shell_errors
-            else {}
-        ),
-    }
+def _summarize_result(result: ValidationResult) -> BaselineAnswer:
+    return BaselineAnswer(
+        answer=result.answer,
+        largest_p=float(f"{result.p:.3g}"),
+        smallest_possible_p=result.p_floor,
+    )
 
 
 def read_cross_validation(model: Model) -> CrossValidation:
-    """What `write_cross_validation` left in a model's folder."""
-    folder, validation = model.folder, model.validation
+    """Read what `write_cross_validation` wrote into a model's folder.
+
+    Raises
+    ------
+    ValueError
+        If the model was not cross-validated.
+    """
+    folder = model.folder
+    validation = model.card.validation
+    if validation is None:
+        msg = f"{folder} holds no cross-validation"
+        raise ValueError(msg)
     return CrossValidation(
         model=model,
-        method=validation["Method"],
+        method=validation.method,
         rows=_read_table_rows(folder / HELD_OUT_TSV, HeldOutResult),
         orientations=tuple(read_tsv(folder / ORIENTATION_TSV)),
-        uncertainty=validation.get("Uncertainty"),
-        missing_shell_errors=validation.get("MissingShells", ()),
+        uncertainty=validation.uncertainty,
+        missing_shell_errors=validation.missing_shells,
         agreements=_read_table_rows(folder / AGREEMENT_TSV, Agreement),
         powers=_read_table_rows(folder / RISH_POWER_TSV, RishPower),
         histograms=read_histograms(folder / HISTOGRAMS_FILE)

@@ -158,13 +158,12 @@ def evaluation_jobs(
     folders, again = (
         {item.source.subject: item.folder for item in items} for items in (prepared, repeats)
     )
-    own: Method = model.card["FittedAs"]
     applied = applicable_method(model, config.method)
     methods = tuple(dict.fromkeys((*config.methods, applied)))
     jobs = []
-    for number, fold in enumerate(model.card["Folds"], 1):
+    for number, fold in enumerate(model.card.folds, 1):
         fitted = {job.method: job.file for job in baselines if job.number == number} | {
-            own: model.folder / fold["File"]
+            model.card.fitted_as: model.folder / fold.weights.file
         }
         file = work / f"evaluation-{number:02d}.json"
         settings = (

@@ -6,10 +6,9 @@ does not depend on whether others are predicted as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,8 +18,10 @@ from bids_shresnet.diffusion.sampling import has_signal_around, sample_image
 from bids_shresnet.evaluation.quantities import nmse, tissue_masks
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.methods.registry import load_harmonizer
+from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.model_folder import MISSING_SHELLS_TSV, Model
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
+from bids_shresnet.settings import Method
 from bids_shresnet.training.folds import FoldJob, open_fold_subject
 
 
@@ -30,7 +31,7 @@ class MissingShellResult:
 
     subject: str
     fold: int
-    method: str
+    method: Method
     bvalue: float
     tissue: str
     nmse: float
@@ -52,20 +53,27 @@ def evaluate_missing_shells(job: FoldJob) -> tuple[MissingShellResult, ...]:
 
 def write_missing_shells(
     model: Model, errors: Sequence[MissingShellResult]
-) -> tuple[Mapping[str, Any], ...]:
-    """Write every error into the model's folder and return their means, as the proof repeats them."""
+) -> tuple[MissingShellError, ...]:
+    """Write every error into the model's folder and return their means over subjects."""
     write_tsv(model.folder / MISSING_SHELLS_TSV, [asdict(error) for error in errors])
 
-    def place(error: MissingShellResult) -> tuple[float, str, str]:
-        return error.bvalue, error.method, error.tissue
+    groups = groupby(sorted(errors, key=_endpoint), _endpoint)
+    return tuple(_mean_error(list(group)) for _, group in groups)
 
-    means = []
-    for (bvalue, method, tissue), group in groupby(sorted(errors, key=place), place):
-        mean = float(np.mean([error.nmse for error in group]))
-        means.append(
-            {"BValue": bvalue, "Method": method, "Tissue": tissue, "NMSE": float(f"{mean:.4g}")}
-        )
-    return tuple(means)
+
+def _endpoint(error: MissingShellResult) -> tuple[float, str, str]:
+    return error.bvalue, error.method, error.tissue
+
+
+def _mean_error(errors: Sequence[MissingShellResult]) -> MissingShellError:
+    """Mean error of one method in one shell and tissue."""
+    mean = float(np.mean([error.nmse for error in errors]))
+    return MissingShellError(
+        bvalue=errors[0].bvalue,
+        method=errors[0].method,
+        tissue=errors[0].tissue,
+        nmse=float(f"{mean:.4g}"),
+    )
 
 
 def _subject_results(

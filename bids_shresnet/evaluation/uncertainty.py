@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 from bids_shresnet.methods.harmonizer import Harmonizer, prediction_spread
 from bids_shresnet.methods.registry import load_harmonizer
+from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Tissue
@@ -23,26 +24,6 @@ SPREAD_GROUP_COUNT = 5
 MIN_SIGNAL_SPREAD = 1e-6  # of S/S0, rounding
 
 
-@dataclass(frozen=True)
-class SpreadGroup:
-    """Voxels of similar spread: their mean spread, and the root mean square error there, both of S/S0.
-
-    The error is that of the network that never saw the subject, less the noise of the target's scan. It holds what the
-    networks cannot know (they were never shown it) and errors of the registration; the spread holds neither.
-    """
-
-    spread: float
-    error: float
-
-
-@dataclass(frozen=True)
-class SpreadCalibration:
-    """Rank correlation of spread and error over voxels, and both in groups of ascending spread."""
-
-    correlation: float
-    groups: tuple[SpreadGroup, ...]
-
-
 def calibrate_spread(
     model: Model, prepared: Sequence[PrepareJob], *, seed: int, device: str
 ) -> SpreadCalibration | None:
@@ -50,15 +31,16 @@ def calibrate_spread(
 
     LinearRISH registers whole heads, not the few voxels that are looked at here.
     """
-    folds = list(model.card["Folds"])
-    if len(folds) < 2 or model.card["FittedAs"] == "linear_rish":
+    folds = model.card.folds
+    if len(folds) < 2 or model.card.fitted_as == "linear_rish":
         return None
     harmonizers = [
-        load_harmonizer(model.folder / fold["File"], model.card["Method"], device) for fold in folds
+        load_harmonizer(model.folder / fold.weights.file, model.card.method, device)
+        for fold in folds
     ]
     pairs = []
     for item in prepared:
-        unseeing = next(n for n, fold in enumerate(folds) if item.source.subject in fold["Test"])
+        unseeing = next(n for n, fold in enumerate(folds) if item.source.subject in fold.test)
         subject = open_travelling_subject(item.folder, model.source_shells)
         pairs.append(_compute_spread_and_error(subject, harmonizers, unseeing, seed))
     apart, squared = np.concatenate(pairs).T
@@ -70,12 +52,6 @@ def calibrate_spread(
         for g in order
     ]
     return SpreadCalibration(float(spearmanr(apart, squared).statistic), tuple(groups))
-
-
-def calibration_record(calibration: SpreadCalibration) -> dict[str, object]:
-    """As model.json has it."""
-    groups = [{"Spread": group.spread, "Error": group.error} for group in calibration.groups]
-    return {"RankCorrelation": calibration.correlation, "Groups": groups}
 
 
 def _compute_spread_and_error(

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2
-from typing import Literal
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.statistics import Comparison, adjust_p_values
+from bids_shresnet.io.storage import NOT_AVAILABLE
+from bids_shresnet.outputs.model_card import Answer
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.settings import NO_HARMONIZATION, Method
 
 
 def unvalidated_reasons(model: Model, method: Method) -> tuple[Finding, ...]:
     """Return why a model is not validated with a method; empty if it is better than no harmonization."""
-    if not model.validation:
+    validation = model.card.validation
+    if validation is None:
         return (
             Finding(
                 "error",
@@ -24,8 +26,8 @@ def unvalidated_reasons(model: Model, method: Method) -> tuple[Finding, ...]:
                 "Run `group` to see whether it helps.",
             ),
         )
-    if model.validation["Method"] != method:
-        value = f"it was validated with the method {model.validation['Method']}, not with {method}"
+    if validation.method != method:
+        value = f"it was validated with the method {validation.method}, not with {method}"
         return (
             Finding(
                 "error",
@@ -34,10 +36,12 @@ def unvalidated_reasons(model: Model, method: Method) -> tuple[Finding, ...]:
                 "Apply the validated method, or train and validate again.",
             ),
         )
-    found = model.validation["BetterThan"].get(NO_HARMONIZATION, {"Answer": "no"})
-    if found["Answer"] == "yes":
+    result = validation.better_than.get(NO_HARMONIZATION)
+    answer = result.answer if result else "no"
+    if answer == "yes":
         return ()
-    value = f"not validated to be better than no harmonization ({found['Answer']}; p = {found.get('LargestP', 'n/a')})"
+    largest_p = result.largest_p if result else NOT_AVAILABLE
+    value = f"not validated to be better than no harmonization ({answer}; p = {largest_p})"
     remedy = "Look at group.html, or run `group` on data with more travelling subjects."
     return (Finding("error", model.name, value, remedy),)
 
@@ -48,7 +52,6 @@ CARD_BASELINES = (
     "linear_rish",
     "patch_linear",
 )  # what model.json gives a verdict against
-Answer = Literal["yes", "no", "not enough subjects"]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from bids_shresnet.diffusion.representation import (
     synthesize_dwi,
 )
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
-from bids_shresnet.harmonization.predict import FoldCard, predict, predict_missing_shells
+from bids_shresnet.harmonization.predict import predict, predict_missing_shells
 from bids_shresnet.inputs.load_scan import LoadedScan
+from bids_shresnet.outputs.model_card import FoldRecord
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.scans import Dwi
 from bids_shresnet.settings import Method
@@ -63,7 +64,7 @@ class HarmonizedScan:
 
 
 def apply_model(
-    scan: LoadedScan, model: Model, folds: Sequence[FoldCard], options: HarmonizeOptions
+    scan: LoadedScan, model: Model, folds: Sequence[FoldRecord], options: HarmonizeOptions
 ) -> HarmonizedScan:
     """Harmonize a scan with some folds of a model; no file is written.
 

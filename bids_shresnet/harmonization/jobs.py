@@ -10,9 +10,9 @@ import numpy as np
 
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
-from bids_shresnet.harmonization.predict import FoldCard
 from bids_shresnet.io.storage import hash_file, hash_record
 from bids_shresnet.outputs.layout import HARMONIZED_DESC, ScanOutputs
+from bids_shresnet.outputs.model_card import FoldRecord
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan
@@ -42,7 +42,7 @@ class HarmonizeJob:
         """The scan as measured."""
         return self.outputs.scan
 
-    def select_folds(self, model: Model) -> tuple[FoldCard, ...]:
+    def select_folds(self, model: Model) -> tuple[FoldRecord, ...]:
         """Return the folds of the model that are applied to the scan."""
         return model.folds_for(self.scan.subject if self.is_travelling else None)
 

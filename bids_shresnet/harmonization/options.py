@@ -38,11 +38,9 @@ class HarmonizeOptions:
 
 def applicable_method(model: Model, requested: Method | None) -> Method:
     """Return the requested method if it applies what the model has learned, else the model's own."""
-    fitted: Method = model.card["FittedAs"]
-    if requested is not None and METHOD_SPECS[requested].fitted_method == fitted:
-        return requested
-    own_method: Method = model.card["Method"]
-    return own_method
+    if requested is None or METHOD_SPECS[requested].fitted_method != model.card.fitted_as:
+        return model.card.method
+    return requested
 
 
 def restrict_options(options: HarmonizeOptions, model: Model) -> HarmonizeOptions:
@@ -66,7 +64,7 @@ def check_options(options: HarmonizeOptions, model: Model) -> None:
     is_known = method is None or method in METHODS
     if not is_known or method not in (None, applicable_method(model, method)):
         msg = (
-            f"method {method}: the model {model.name} was fitted as {model.card['FittedAs']} "
+            f"method {method}: the model {model.name} was fitted as {model.card.fitted_as} "
             "and cannot be applied this way. Leave the method out to use the model's own."
         )
         raise UsageError(msg)

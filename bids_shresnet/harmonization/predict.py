@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,11 +15,10 @@ from bids_shresnet.diffusion.representation import Representation, unmask
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.harmonizer import combine_predictions, prediction_spread
 from bids_shresnet.methods.registry import load_harmonizer
+from bids_shresnet.outputs.model_card import FoldRecord
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import Method
-
-FoldCard = Mapping[str, Any]  # of a model's card
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Prediction:
 
 def predict(
     model: Model,
-    folds: Sequence[FoldCard],
+    folds: Sequence[FoldRecord],
     representation: Representation,
     *,
     method: Method,
@@ -51,14 +49,14 @@ def predict(
 ) -> Prediction:
     """Predict the target's coefficients of a scan with each fold, and combine the predictions."""
     image = representation.image
-    network_files = [model.folder / fold["File"] for fold in folds]
+    network_files = [model.folder / fold.weights.file for fold in folds]
     predictions = _predict_coefficients(network_files, image, method=method, device=device)
     combined = combine_predictions(predictions, image.shells)
     uncertainty = None
     if len(predictions) > 1:
         matrix = evaluation_matrix(representation.directions, image.shells).astype(np.float32)
         uncertainty = unmask(prediction_spread(predictions, matrix), image.mask)
-    detector_files = [model.folder / fold["Novelty"]["File"] for fold in folds]
+    detector_files = [model.folder / fold.novelty.file for fold in folds]
     return Prediction(
         sh_image=replace(image, coefficients=unmask(combined, image.mask)),
         uncertainty=uncertainty,
@@ -67,10 +65,10 @@ def predict(
 
 
 def predict_missing_shells(
-    model: Model, folds: Sequence[FoldCard], image: ShImage, device: str
+    model: Model, folds: Sequence[FoldRecord], image: ShImage, device: str
 ) -> ShImage:
     """Predict the shells that the target has and the scan lacks."""
-    files = [model.folder / fold["MissingShells"]["File"] for fold in folds]
+    files = [model.folder / fold.missing_shells.file for fold in folds if fold.missing_shells]
     predictions = _predict_coefficients(files, image, method="shresnet", device=device)
     combined = combine_predictions(predictions, model.missing_shells)
     return replace(image, shells=model.missing_shells, coefficients=unmask(combined, image.mask))

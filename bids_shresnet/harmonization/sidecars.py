@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bids_shresnet.harmonization.apply_model import HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob
 from bids_shresnet.io.gradient_tables import BVEC_AXES_DESCRIPTIONS
+from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.layout import ScanOutputs
-from bids_shresnet.outputs.model_folder import CARD_FILE, Model
+from bids_shresnet.outputs.model_card import ShellRecord, Validation
+from bids_shresnet.outputs.model_folder import CARD_FILE, EndpointError, Model
 from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, scan_uri
 from bids_shresnet.scans import Scan
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
@@ -31,7 +34,6 @@ PREDICTED_SHELLS_NOTE = (
 COMPUTED_MASK_METHOD = (
     "median_otsu (DIPY) on the mean b0, its largest piece without holes, widened by one voxel"
 )
-SHELL_KEYS = ("SourceBValue", "TargetBValue", "SHOrder")  # of model.json, repeated in a sidecar
 
 
 def mask_sidecar(scan: Scan) -> Sidecar:
@@ -77,18 +79,19 @@ def harmonization_record(
     job: HarmonizeJob, model: Model, harmonized: HarmonizedScan
 ) -> dict[str, Any]:
     """Return `Harmonization` of the DWI's sidecar: the model, how it was applied, and how well."""
+    card = model.card
     record: dict[str, Any] = {
         "Method": harmonized.method,
         "MethodName": METHOD_NAMES[harmonized.method],
         "Model": model.name,
         "ModelSHA256": model.digest,
-        "SourceScanner": model.card["SourceScanner"],
-        "TargetScanner": model.card["TargetScanner"],
+        "SourceScanner": to_json(card.source_scanner),
+        "TargetScanner": to_json(card.target_scanner),
         "SubjectInTraining": job.is_travelling,
-        "Networks": [fold["File"] for fold in job.select_folds(model)],
-        "SHBasis": model.card["SHBasis"],
-        "Shells": [{key: shell[key] for key in SHELL_KEYS} for shell in model.card["Shells"]],
-        "Validation": _validation_summary(model),
+        "Networks": [fold.weights.file for fold in job.select_folds(model)],
+        "SHBasis": card.sh_basis,
+        "Shells": [_shell_summary(shell) for shell in card.shells],
+        "Validation": _validation_summary(card.validation),
         "Directions": job.options.output_directions,
         "VolumesUsed": harmonized.used_volume_count,
         "ClippedSignal": round(harmonized.clipped_fraction, 6),
@@ -99,15 +102,24 @@ def harmonization_record(
     }
     errors = _held_out_errors(job, model, harmonized.method)
     if errors:
-        record["HeldOutErrors"] = errors
+        record["HeldOutErrors"] = to_json(errors)
     if job.options.should_predict_missing:
         record["PredictedShells"] = _predicted_shells(model, harmonized.measured_volume_count)
     return record
 
 
-def _validation_summary(model: Model) -> dict[str, Any]:
-    """Return the validation of a model without the calibration of its uncertainty."""
-    return {key: value for key, value in model.validation.items() if key != "Uncertainty"}
+def _shell_summary(shell: ShellRecord) -> dict[str, Any]:
+    """Return a shell without the target's gradient table."""
+    return {
+        "SourceBValue": shell.source_bvalue,
+        "TargetBValue": shell.target_bvalue,
+        "SHOrder": shell.sh_order,
+    }
+
+
+def _validation_summary(validation: Validation | None) -> dict[str, Any]:
+    """Return a validation result without the calibration of the uncertainty."""
+    return {} if validation is None else dict(to_json(replace(validation, uncertainty=None)))
 
 
 def _map_sidecar(scan: Scan, description: str) -> Sidecar:
@@ -127,7 +139,9 @@ def _model_uri(outputs: ScanOutputs, model: Model) -> str:
     return card.as_uri()
 
 
-def _held_out_errors(job: HarmonizeJob, model: Model, method: Method) -> dict[str, Any]:
+def _held_out_errors(
+    job: HarmonizeJob, model: Model, method: Method
+) -> dict[str, dict[str, EndpointError]]:
     """Return the cross-validated errors of a travelling subject: unharmonized and harmonized."""
     if not job.is_travelling:
         return {}

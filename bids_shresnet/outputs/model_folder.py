@@ -1,11 +1,12 @@
-"""The model folder of a scanner pair: `from-<source>_to-<target>/{model.json, fold-NN.safetensors, training.tsv}`.
+"""The model folder of a scanner pair: `from-<source>_to-<target>`.
 
-model.json is written last: a folder without it is not a model yet.
+It holds model.json, `fold-NN.safetensors`, training.tsv and what `group` adds. model.json is written
+last: a folder without it is not a model yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,38 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.storage import hash_file, read_json, read_tsv
+from bids_shresnet.io.file_errors import raise_bad_input
+from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
+from bids_shresnet.outputs.model_card import (
+    DatasetRecord,
+    FoldRecord,
+    MissingShellRecord,
+    ModelCard,
+    ModelFile,
+    ShellRecord,
+)
+from bids_shresnet.outputs.model_schema import check_card
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Shell
 
 CARD_FILE = "model.json"
-HELD_OUT_TSV, ORIENTATION_TSV, RESBLOCKS_TSV = (
-    "heldout.tsv",
-    "orientation.tsv",
-    "resblocks.tsv",
-)  # what `group` adds
-AGREEMENT_TSV, RISH_POWER_TSV, HISTOGRAMS_FILE = (
-    "agreement.tsv",
-    "rish.tsv",
-    "agreement.safetensors",
-)
 TRAINING_TSV = "training.tsv"
+HELD_OUT_TSV = "heldout.tsv"  # this and the following are written by `group`
+ORIENTATION_TSV = "orientation.tsv"
+RESBLOCKS_TSV = "resblocks.tsv"
+AGREEMENT_TSV = "agreement.tsv"
+RISH_POWER_TSV = "rish.tsv"
+HISTOGRAMS_FILE = "agreement.safetensors"
 MISSING_SHELLS_TSV = "missing_shells.tsv"
+REMEDY = "Copy the model folder again, or delete it and train again."
+
+
+@dataclass(frozen=True)
+class EndpointError:
+    """Errors of a method on a held-out subject in one endpoint, such as `WM FA`."""
+
+    nmse: float
+    bias: float
 
 
 @dataclass(frozen=True)
@@ -40,7 +56,7 @@ class Model:
     Attributes
     ----------
     folder
-        Where it lies.
+        The model folder.
     card
         Content of model.json.
     digest
@@ -48,94 +64,89 @@ class Model:
     """
 
     folder: Path
-    card: Mapping[str, Any]
+    card: ModelCard
     digest: str
 
     @property
     def name(self) -> str:
         """`from-<source>_to-<target>`."""
-        return str(self.card["Name"])
+        return self.card.name
 
     @property
     def source(self) -> str:
         """Label of the source scanner."""
-        return str(self.card["SourceScanner"]["Label"])
+        return self.card.source_scanner.label
 
     @property
     def target(self) -> str:
         """Label of the target scanner."""
-        return str(self.card["TargetScanner"]["Label"])
+        return self.card.target_scanner.label
 
     @property
     def source_shells(self) -> tuple[Shell, ...]:
-        """Shells a scan must have."""
-        return tuple(Shell(s["SourceBValue"], s["SHOrder"]) for s in self.card["Shells"])
+        """Shells that a scan must have."""
+        return tuple(Shell(shell.source_bvalue, shell.sh_order) for shell in self.card.shells)
 
     @property
     def target_bvalues(self) -> tuple[float, ...]:
-        """What their b-values become."""
-        return tuple(s["TargetBValue"] for s in self.card["Shells"])
+        """b-values of these shells after harmonization, s/mm2."""
+        return tuple(shell.target_bvalue for shell in self.card.shells)
 
     @property
     def target_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
-        """The target's gradient table, one unit vector (world axes) a row, shell by shell."""
-        return tuple(np.array(s["TargetDirections"], dtype=np.float64) for s in self.card["Shells"])
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        """Subjects of every fold."""
-        parts = [
-            [tuple(fold[part]) for part in ("Training", "Validation", "Test")]
-            for fold in self.card["Folds"]
-        ]
-        return tuple(Split(*subjects) for subjects in parts)
+        """The target's directions in each shell: unit vectors along the world axes."""
+        return tuple(_directions(shell) for shell in self.card.shells)
 
     @property
     def missing_shells(self) -> tuple[Shell, ...]:
         """Shells of the target that the source lacks and that the model predicts."""
         return tuple(
-            Shell(s["TargetBValue"], s["SHOrder"]) for s in self.card.get("MissingShells", [])
+            Shell(shell.target_bvalue, shell.sh_order) for shell in self.card.missing_shells
         )
 
     @property
     def missing_shell_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
-        """Their gradient table."""
-        return tuple(
-            np.array(s["TargetDirections"], dtype=np.float64)
-            for s in self.card.get("MissingShells", [])
-        )
+        """The target's directions in each missing shell: unit vectors along the world axes."""
+        return tuple(_directions(shell) for shell in self.card.missing_shells)
 
     @property
-    def validation(self) -> Mapping[str, Any]:
-        """What the cross-validation found; empty where there was none."""
-        return dict(self.card.get("Validation", {}))
+    def splits(self) -> tuple[Split, ...]:
+        """Subjects of every fold."""
+        return tuple(fold.split for fold in self.card.folds)
 
-    def held_out_errors(self, subject: str) -> dict[str, dict[str, dict[str, float]]]:
-        """What the cross-validation found on a travelling subject: method, then place, then NMSE and bias."""
+    def held_out_errors(self, subject: str) -> dict[str, dict[str, EndpointError]]:
+        """Errors that the cross-validation measured on a travelling subject.
+
+        Returns
+        -------
+        Errors by method, then by endpoint (`WM FA`); empty without a cross-validation.
+        """
         table = self.folder / HELD_OUT_TSV
-        found: dict[str, dict[str, dict[str, float]]] = {}
-        for row in read_tsv(table) if table.exists() else []:
+        rows = read_tsv(table) if table.exists() else []
+        errors: dict[str, dict[str, EndpointError]] = {}
+        for row in rows:
             if row["subject"] == subject:
-                place = f"{row['tissue']} {row['quantity']}"
-                errors = {"NMSE": float(row["nmse"]), "Bias": float(row["bias"])}
-                found.setdefault(row["method"], {})[place] = errors
-        return found
+                endpoint = f"{row['tissue']} {row['quantity']}"
+                error = EndpointError(nmse=float(row["nmse"]), bias=float(row["bias"]))
+                errors.setdefault(row["method"], {})[endpoint] = error
+        return errors
 
-    def folds_for(self, subject: str | None) -> tuple[Mapping[str, Any], ...]:
-        """The fold that held a travelling subject out; all folds for anybody else (None, or not among them)."""
-        folds = tuple(self.card["Folds"])
-        held_out = tuple(fold for fold in folds if subject in fold["Test"])
-        return held_out or folds
+    def folds_for(self, subject: str | None) -> tuple[FoldRecord, ...]:
+        """The fold that holds out a travelling subject; all folds for any other subject, or None."""
+        held_out = tuple(fold for fold in self.card.folds if subject in fold.test)
+        return held_out or self.card.folds
 
     def is_travelling_subject(self, subject: str, dataset: Path) -> bool:
-        """Whether this subject of this dataset is one of its travelling subjects."""
-        return subject in self.card["Subjects"] and self.card["Dataset"] == dataset_record(dataset)
+        """Whether this subject of this dataset is one of the model's travelling subjects."""
+        is_label_known = subject in self.card.subjects
+        return is_label_known and self.card.dataset == read_dataset_record(dataset)
 
 
-def dataset_record(dataset: Path) -> dict[str, str]:
-    """What tells a dataset from another one whose subjects bear the same labels."""
+def read_dataset_record(dataset: Path) -> DatasetRecord:
+    """Read what distinguishes a dataset from others with the same subject labels."""
     description = dataset / "dataset_description.json"
-    return {"Name": str(read_json(description).get("Name", "")), "SHA256": hash_file(description)}
+    name = str(read_json(description).get("Name", ""))
+    return DatasetRecord(name=name, sha256=hash_file(description))
 
 
 def read_model(folder: Path) -> Model:
@@ -146,45 +157,77 @@ def read_model(folder: Path) -> Model:
     InputMissing
         If it holds no complete model.
     BadInput
-        If a network is missing or is not the one that model.json names.
+        If model.json violates its schema, or a network is missing or not the one that it names.
     """
     path = folder / CARD_FILE
     if not path.exists():
-        msg = f"{folder} holds no {CARD_FILE}: it is no model, or its training was not finished (run `group` again)"
-        raise InputMissing(msg)
-    model = Model(folder, read_json(path), hash_file(path))
-    parts = [(fold, fold["Novelty"], fold.get("MissingShells")) for fold in model.card["Folds"]]
-    files = [part for fold in parts for part in fold if part]
-    damaged = [part for part in files if not _is_intact(folder / part["File"], part["SHA256"])]
-    if damaged:
-        remedy = "Copy the model folder again, or delete it and train anew."
-        raise BadInput(
-            [
-                Finding("error", str(folder / f["File"]), f"not what {CARD_FILE} says", remedy)
-                for f in damaged
-            ]
+        msg = (
+            f"{folder} holds no {CARD_FILE}: it is no model, or its training was not finished "
+            "(run `group` again)"
         )
-    return model
+        raise InputMissing(msg)
+    record = _read_record(path)
+    check_card(record, path)
+    card = ModelCard.from_json(record)
+    _check_files(folder, card)
+    return Model(folder=folder, card=card, digest=hash_file(path))
+
+
+def write_card(folder: Path, card: ModelCard) -> Model:
+    """Write model.json, which makes the folder a model, and read the model.
+
+    Raises
+    ------
+    BadInput
+        If the card violates the schema.
+    """
+    path = folder / CARD_FILE
+    record = card.to_json()
+    check_card(record, path)
+    write_json(path, record)
+    return read_model(folder)
 
 
 def find_models(folder: Path) -> tuple[Model, ...]:
-    """All models of a `models/` folder, or the one that the folder itself is.
+    """Find all models of a `models/` folder, or the one that the folder itself is.
 
     Raises
     ------
     InputMissing
         If there is none.
     """
-    folders = (
-        [folder]
-        if (folder / CARD_FILE).exists()
-        else sorted(path.parent for path in folder.glob(f"from-*/{CARD_FILE}"))
-    )
-    if not folders:
-        msg = f"no trained model in {folder}; name a `models/` folder of a finished run, or one `from-.._to-..` of it"
+    if (folder / CARD_FILE).exists():
+        return (read_model(folder),)
+    cards = sorted(folder.glob(f"from-*/{CARD_FILE}"))
+    if not cards:
+        msg = (
+            f"no trained model in {folder}; name a `models/` folder of a finished run, or one "
+            "`from-.._to-..` of it"
+        )
         raise InputMissing(msg)
-    return tuple(read_model(path) for path in folders)
+    return tuple(read_model(card.parent) for card in cards)
 
 
-def _is_intact(path: Path, digest: str) -> bool:
-    return path.exists() and hash_file(path) == digest
+def _read_record(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise_bad_input(path, f"not valid JSON ({error})", REMEDY)
+
+
+def _check_files(folder: Path, card: ModelCard) -> None:
+    """Check that all files of all folds are those that the card names."""
+    files = [item for fold in card.folds for item in fold.files]
+    damaged = [folder / item.file for item in files if not _is_intact(folder, item)]
+    value = f"not what {CARD_FILE} says"
+    if damaged:
+        raise BadInput([Finding("error", str(path), value, REMEDY) for path in damaged])
+
+
+def _is_intact(folder: Path, item: ModelFile) -> bool:
+    path = folder / item.file
+    return path.exists() and hash_file(path) == item.sha256
+
+
+def _directions(shell: ShellRecord | MissingShellRecord) -> Float[np.ndarray, "_ 3"]:
+    return np.array(shell.target_directions, dtype=np.float64)

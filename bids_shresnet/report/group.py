@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_shresnet.evaluation.cross_validation import CrossValidation, validation_record
+from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
 from bids_shresnet.evaluation.statistics import QUANTITIES, compare_methods
 from bids_shresnet.io.storage import write_bytes, write_json, write_text, write_tsv
 from bids_shresnet.outputs.history import (
@@ -19,6 +19,7 @@ from bids_shresnet.outputs.history import (
     read_last_scans,
     read_novel_fractions,
 )
+from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.model_folder import RESBLOCKS_TSV, TRAINING_TSV, Model
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
@@ -40,7 +41,6 @@ from bids_shresnet.report.methods_text import read_methods_text
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.settings import NO_HARMONIZATION
 
-FOLD_SUBJECT_KEYS = ("Training", "Validation", "Test")  # of a fold, in the card
 NO_HISTOGRAMS_NOTE = (
     "This model was validated by a version that kept no histograms: joint histograms, Bland-Altman plots and the power by "
     "order are missing. To have them, delete the model's folder and run group again."
@@ -75,6 +75,7 @@ GROUP_TABLE_COLUMNS: Mapping[str, Mapping[str, str]] = {
 def build_pair_report(cross_validation: CrossValidation, pages: Collection[str] = ()) -> PairReport:
     """What the report says of a pair; `pages` are the reports on subjects that are there to be linked."""
     model = cross_validation.model
+    validation = summarize_validation(cross_validation)
     sweep, curves = read_sweep(model.folder / RESBLOCKS_TSV), _read_model_curves(model)
     return PairReport(
         name=model.name,
@@ -83,10 +84,7 @@ def build_pair_report(cross_validation: CrossValidation, pages: Collection[str] 
         comparisons=cross_validation.comparisons,
         biases=cross_validation.biases,
         rows=cross_validation.rows,
-        answers={
-            name: one["Answer"]
-            for name, one in validation_record(cross_validation)["BetterThan"].items()
-        },
+        answers={name: result.answer for name, result in validation.better_than.items()},
         figures={
             "inputs": [draw_splits(model.splits)],
             "before-after": _agreement_figures(cross_validation),
@@ -110,7 +108,7 @@ def build_pair_report(cross_validation: CrossValidation, pages: Collection[str] 
         agreements=cross_validation.agreements,
         splits=model.splits,
         sweep=sweep_table(sweep),
-        missing_shell_errors=tuple(cross_validation.missing_shell_errors),
+        missing_shell_errors=cross_validation.missing_shell_errors,
         method=cross_validation.method,
     )
 
@@ -147,9 +145,7 @@ def _error_figures(cross_validation: CrossValidation, pages: Collection[str]) ->
 
 
 def _read_model_curves(model: Model) -> tuple[TrainingCurve, ...]:
-    return read_curves(
-        model.folder / TRAINING_TSV, [fold.get("BestEpoch") for fold in model.card["Folds"]]
-    )
+    return read_curves(model.folder / TRAINING_TSV, [fold.best_epoch for fold in model.card.folds])
 
 
 def _orientation_notes(cross_validation: CrossValidation) -> list[str]:
@@ -183,17 +179,15 @@ def _orientation_notes(cross_validation: CrossValidation) -> list[str]:
 
 def _uncertainty_notes(cross_validation: CrossValidation) -> list[str]:
     """What the uncertainty map is worth."""
-    if not cross_validation.uncertainty:
+    calibration = cross_validation.uncertainty
+    if calibration is None:
         return [NO_SPREAD_NOTE]
-    low, high = (
-        cross_validation.uncertainty["Groups"][0],
-        cross_validation.uncertainty["Groups"][-1],
-    )
-    correlation = cross_validation.uncertainty["RankCorrelation"]
+    low = calibration.groups[0]
+    high = calibration.groups[-1]
     return [
-        f"The uncertainty map is the spread of the networks, {low['Spread']:.4f} in its lowest and "
-        f"{high['Spread']:.4f} in its highest fifth of voxels; the error there (S/S0, less the noise of the target's "
-        f"scan) is {low['Error']:.4f} and {high['Error']:.4f}, with a rank correlation of {correlation:.2f}."
+        f"The uncertainty map is the spread of the networks, {low.spread:.4f} in its lowest and "
+        f"{high.spread:.4f} in its highest fifth of voxels; the error there (S/S0, less the noise of the target's "
+        f"scan) is {low.error:.4f} and {high.error:.4f}, with a rank correlation of {calibration.rank_correlation:.2f}."
     ]
 
 
@@ -247,7 +241,7 @@ def _read_dataset_report(root: Path, cross_validations: Sequence[CrossValidation
 
 def _travelling_scan_rows(model: Model) -> Iterator[ScanRow]:
     """What a model alone says of the dataset: who was scanned on both scanners."""
-    for subject in model.card["Subjects"]:
+    for subject in model.card.subjects:
         for scanner, role in (
             (model.source, "travelling source"),
             (model.target, "travelling target"),
@@ -266,11 +260,8 @@ def _travelling_scan_rows(model: Model) -> Iterator[ScanRow]:
 def _pair_record(cross_validation: CrossValidation) -> dict[str, Any]:
     return {
         "Name": cross_validation.model.name,
-        "Validation": validation_record(cross_validation),
-        "Folds": [
-            {key: fold[key] for key in FOLD_SUBJECT_KEYS}
-            for fold in cross_validation.model.card["Folds"]
-        ],
+        "Validation": to_json(summarize_validation(cross_validation)),
+        "Folds": [to_json(split) for split in cross_validation.model.splits],
         "Comparisons": [
             _drop_undefined_values(asdict(one)) for one in cross_validation.comparisons
         ],

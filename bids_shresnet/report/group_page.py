@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from bids_shresnet.evaluation.validation import (
     validate_against_all,
 )
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
+from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.agreement import DISPLAY_FACTORS
@@ -79,7 +79,7 @@ class PairReport:
     agreements: tuple[Agreement, ...] = ()
     splits: tuple[Split, ...] = ()
     sweep: tuple[SweepRow, ...] = ()
-    missing_shell_errors: tuple[Mapping[str, Any], ...] = ()
+    missing_shell_errors: tuple[MissingShellError, ...] = ()
     method: str = DEFAULT_METHOD
 
     @property

@@ -19,7 +19,7 @@ from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.storage import read_json, write_text
 from bids_shresnet.io.templates import template_environment
 from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
+from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 from bids_shresnet.version import __version__
 
 TEMPLATES = "report/templates"
@@ -93,21 +93,21 @@ def select_references(text: str) -> str:
 
 
 def _model_values(model: Model) -> dict[str, Any]:
-    folds = model.card["Folds"]
+    splits = model.splits
+    validation = model.card.validation
     return {
         "card": model.card,
         "subject_counts": {
-            part: _format_range([len(fold[part]) for fold in folds])
-            for part in ("Training", "Validation", "Test")
+            "training": _format_range([len(split.training) for split in splits]),
+            "validation": _format_range([len(split.validation) for split in splits]),
+            "test": _format_range([len(split.test) for split in splits]),
         },
-        "validation": model.validation,
-        "mean_errors": list(_mean_errors(model)),
+        "mean_errors": list(_mean_errors(model, validation.method)) if validation else [],
     }
 
 
-def _mean_errors(model: Model) -> Iterator[MeanErrors]:
-    method: str = model.validation.get("Method", "")
-    subjects = [model.held_out_errors(subject) for subject in model.card["Subjects"]]
+def _mean_errors(model: Model, method: Method) -> Iterator[MeanErrors]:
+    subjects = [model.held_out_errors(subject) for subject in model.card.subjects]
     subjects = [errors for errors in subjects if {NO_HARMONIZATION, method} <= errors.keys()]
     if not subjects:
         return
@@ -116,8 +116,8 @@ def _mean_errors(model: Model) -> Iterator[MeanErrors]:
         yield MeanErrors(
             tissue=tissue,
             quantity=quantity,
-            input=mean(errors[NO_HARMONIZATION][endpoint]["NMSE"] for errors in subjects),
-            harmonized=mean(errors[method][endpoint]["NMSE"] for errors in subjects),
+            input=mean(errors[NO_HARMONIZATION][endpoint].nmse for errors in subjects),
+            harmonized=mean(errors[method][endpoint].nmse for errors in subjects),
         )
 
 

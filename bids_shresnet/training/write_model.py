@@ -13,20 +13,27 @@ from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.io.nifti import read_dwi
 from bids_shresnet.io.safetensors import read_record
-from bids_shresnet.io.storage import hash_file, write_json, write_tsv
+from bids_shresnet.io.storage import hash_file, write_tsv
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.training_loop import Epoch
+from bids_shresnet.outputs.model_card import (
+    FoldRecord,
+    MissingShellRecord,
+    ModelCard,
+    ModelFile,
+    ScannerRecord,
+    ShellRecord,
+)
 from bids_shresnet.outputs.model_folder import (
-    CARD_FILE,
     RESBLOCKS_TSV,
     TRAINING_TSV,
     Model,
-    dataset_record,
-    read_model,
+    read_dataset_record,
+    write_card,
 )
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.pairs import Pair
-from bids_shresnet.scans import Scanner, Shell
+from bids_shresnet.scans import Dwi, Scanner, Shell
 from bids_shresnet.settings import METHOD_NAMES, Method
 from bids_shresnet.training.folds import FoldJob
 
@@ -57,106 +64,127 @@ def write_model(
 ) -> Model:
     """Write training.tsv and, last, model.json: from then on the folder is a model.
 
-    `missing` are the jobs of the same folds for the shells that the source lacks.
+    `missing_shell_jobs` are the jobs of the same folds for the shells that the source lacks.
     """
     folder = jobs[0].folder
     records = {job.number: read_record(str(job.file)) for job in jobs}
     rows = [{"fold": job.number} | epoch for job in jobs for epoch in records[job.number]["epochs"]]
     write_tsv(folder / TRAINING_TSV, rows, ["fold", *(field.name for field in fields(Epoch))])
-    orders = [shell.sh_order for shell in jobs[0].shells]
-    shells = _read_shell_records(
-        pair, [Shell(s.bvalue, order) for s, order in zip(target_shells, orders, strict=True)]
-    )
-    folds = [_fold_record(job, records[job.number]) for job in jobs]
-    for fold, job in zip(folds, missing_shell_jobs, strict=False):
-        fold["MissingShells"] = {"File": job.file.name, "SHA256": hash_file(job.file)}
-    card = {
-        "Name": pair.name,
-        "Description": f"Turns the diffusion signal of {pair.source.label} into that of {pair.target.label}.",
-        "Method": method,
-        "MethodName": METHOD_NAMES[method],
-        "FittedAs": jobs[0].method,
-        "SourceScanner": _scanner_record(pair.source),
-        "TargetScanner": _scanner_record(pair.target),
-        "SHBasis": SH_BASIS_NAME,
-        "SHSmoothing": LAPLACE_BELTRAMI_WEIGHT,
-        "Shells": [
-            {"SourceBValue": here.bvalue, **shell}
-            for here, shell in zip(jobs[0].shells, shells, strict=True)
-        ],
-        **(
-            {"MissingShells": _read_shell_records(pair, missing_shell_jobs[0].missing_shells)}
-            if missing_shell_jobs
-            else {}
+    target_dwi = read_dwi(pair.travelling_scans[0][1])
+    missing_shell_files = {job.number: _file_record(job.file) for job in missing_shell_jobs}
+    missing_shells = missing_shell_jobs[0].missing_shells if missing_shell_jobs else ()
+    card = ModelCard(
+        name=pair.name,
+        description=(
+            f"Turns the diffusion signal of {pair.source.label} into that of {pair.target.label}."
         ),
-        "Network": asdict(jobs[0].network),
-        "Harmonizer": records[jobs[0].number]["harmonizer"],
-        "Training": asdict(jobs[0].training),
-        "Seed": jobs[0].seed,
-        "Dataset": dataset_record(dataset),
-        "Subjects": dict(jobs[0].input_digests),
-        "Folds": folds,
-        "Software": package_versions(),
-    }
-    write_json(folder / CARD_FILE, card)
-    return read_model(folder)
+        method=method,
+        method_name=METHOD_NAMES[method],
+        fitted_as=jobs[0].method,
+        source_scanner=_scanner_record(pair.source),
+        target_scanner=_scanner_record(pair.target),
+        sh_basis=SH_BASIS_NAME,
+        sh_smoothing=LAPLACE_BELTRAMI_WEIGHT,
+        shells=_shell_records(target_dwi, jobs[0].shells, target_shells),
+        missing_shells=_missing_shell_records(target_dwi, missing_shells),
+        network=jobs[0].network,
+        harmonizer=records[jobs[0].number]["harmonizer"],
+        training=jobs[0].training,
+        seed=jobs[0].seed,
+        dataset=read_dataset_record(dataset),
+        subjects=dict(jobs[0].input_digests),
+        folds=tuple(
+            _fold_record(job, records[job.number], missing_shell_files.get(job.number))
+            for job in jobs
+        ),
+        software=package_versions(),
+    )
+    return write_card(folder, card)
 
 
 def settings_difference(model: Model, config: Config) -> str:
-    """Settings of a trained model that are not those of the command line, as text; empty if there are none."""
-    asked = {**asdict(config.training), **asdict(config.network), "random_seed": config.random_seed}
+    """Settings of a trained model that differ from the command line, as text; empty if none does."""
     card = model.card
-    had = {**card["Training"], **card["Network"], "random_seed": card["Seed"]}
-    if config.predict_missing_shells and not model.missing_shells:
-        asked, had = (
-            asked | {"predict_missing_shells": True},
-            had | {"predict_missing_shells": False},
-        )
-    if METHOD_SPECS[config.method].fitted_method != card["FittedAs"]:
-        asked, had = asked | {"method": config.method}, had | {"method": card["FittedAs"]}
+    requested = {
+        **asdict(config.training),
+        **asdict(config.network),
+        "random_seed": config.random_seed,
+    }
+    trained = {**asdict(card.training), **asdict(card.network), "random_seed": card.seed}
+    if config.predict_missing_shells and not card.missing_shells:
+        requested["predict_missing_shells"] = True
+        trained["predict_missing_shells"] = False
+    if METHOD_SPECS[config.method].fitted_method != card.fitted_as:
+        requested["method"] = config.method
+        trained["method"] = card.fitted_as
     return ", ".join(
-        f"{name} {had.get(name)}" for name, value in asked.items() if had.get(name) != value
+        f"{name} {trained[name]}" for name in requested if trained[name] != requested[name]
     )
 
 
-def _fold_record(job: FoldJob, record: Mapping[str, Any]) -> dict[str, Any]:
-    best = record["epochs"][record["best"]] if record["epochs"] else None
-    losses = (
-        {"TrainingLoss": best["training_loss"], "ValidationLoss": best["validation_loss"]}
-        if best
-        else {}
+def _fold_record(
+    job: FoldJob, record: Mapping[str, Any], missing_shells: ModelFile | None
+) -> FoldRecord:
+    best = record["epochs"][record["best"]] if record["epochs"] else {}
+    return FoldRecord(
+        weights=_file_record(job.file),
+        novelty=_file_record(job.novelty_file),
+        missing_shells=missing_shells,
+        training=job.split.training,
+        validation=job.split.validation,
+        test=job.split.test,
+        best_epoch=record["best"],
+        training_loss=best.get("training_loss"),
+        validation_loss=best.get("validation_loss"),
+        notes=record["notes"] or None,
     )
-    return {
-        "File": job.file.name,
-        "SHA256": hash_file(job.file),
-        "Novelty": {"File": job.novelty_file.name, "SHA256": hash_file(job.novelty_file)},
-        "Training": list(job.split.training),
-        "Validation": list(job.split.validation),
-        "Test": list(job.split.test),
-        "BestEpoch": record["best"],
-        **losses,
-        **({"Notes": record["notes"]} if record["notes"] else {}),
-    }
 
 
-def _read_shell_records(pair: Pair, shells: Sequence[Shell]) -> list[dict[str, Any]]:
-    """Shells of the target; their directions are those of the first subject's scan."""
-    dwi = read_dwi(pair.travelling_scans[0][1])
-    return [
-        {
-            "TargetBValue": shell.bvalue,
-            "SHOrder": shell.sh_order,
-            "TargetDirections": dwi.bvecs[volumes].round(6).tolist(),
-        }
-        for shell, volumes in zip(shells, find_shell_volumes(dwi.bvals, shells), strict=True)
-    ]
+def _file_record(file: Path) -> ModelFile:
+    return ModelFile(file=file.name, sha256=hash_file(file))
 
 
-def _scanner_record(scanner: Scanner) -> dict[str, str]:
-    """In the words of the sidecar it was named by."""
-    return {
-        "Label": scanner.label,
-        "Manufacturer": scanner.manufacturer,
-        "ManufacturersModelName": scanner.model,
-        "DeviceSerialNumber": scanner.serial,
-    }
+def _shell_records(
+    target_dwi: Dwi, source_shells: Sequence[Shell], target_shells: Sequence[Shell]
+) -> tuple[ShellRecord, ...]:
+    """Matched shells; both scanners have the source's order."""
+    directions = _target_directions(target_dwi, target_shells)
+    return tuple(
+        ShellRecord(
+            source_bvalue=source.bvalue,
+            target_bvalue=target.bvalue,
+            sh_order=source.sh_order,
+            target_directions=table,
+        )
+        for source, target, table in zip(source_shells, target_shells, directions, strict=True)
+    )
+
+
+def _missing_shell_records(
+    target_dwi: Dwi, shells: Sequence[Shell]
+) -> tuple[MissingShellRecord, ...]:
+    directions = _target_directions(target_dwi, shells)
+    return tuple(
+        MissingShellRecord(
+            target_bvalue=shell.bvalue, sh_order=shell.sh_order, target_directions=table
+        )
+        for shell, table in zip(shells, directions, strict=True)
+    )
+
+
+def _target_directions(
+    target_dwi: Dwi, shells: Sequence[Shell]
+) -> list[tuple[tuple[float, ...], ...]]:
+    """Directions of each shell in a scan of the target."""
+    bvecs = target_dwi.bvecs.round(6).tolist()
+    volumes_by_shell = find_shell_volumes(target_dwi.bvals, shells)
+    return [tuple(tuple(bvecs[volume]) for volume in volumes) for volumes in volumes_by_shell]
+
+
+def _scanner_record(scanner: Scanner) -> ScannerRecord:
+    return ScannerRecord(
+        label=scanner.label,
+        manufacturer=scanner.manufacturer,
+        manufacturers_model_name=scanner.model,
+        device_serial_number=scanner.serial,
+    )

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
 from bids_shresnet.evaluation.cross_validation import CrossValidation, write_cross_validation
 from bids_shresnet.evaluation.evaluate import evaluate_fold, evaluation_jobs, read_results
 from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, write_missing_shells
-from bids_shresnet.evaluation.uncertainty import calibrate_spread, calibration_record
+from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.storage import hold_lock
+from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_scans
@@ -233,10 +233,9 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
         write_sweep(model.folder, pair_work.sweep)
     results = read_results(trials)
     orientations = tuple(vars(item) for item in results.orientations)
-    found = calibrate_spread(
+    uncertainty = calibrate_spread(
         model, pair_work.subject_jobs, seed=config.random_seed, device=config.device
     )
-    uncertainty = calibration_record(found) if found else None
     method = applicable_method(model, config.method)
     missing = cross_validate_missing_shells(pair_work, model, workers)
     likeness = (results.agreements, results.powers, results.histograms)
@@ -247,7 +246,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
 
 def cross_validate_missing_shells(
     pair_work: PairWork, model: Model, workers: Workers
-) -> Sequence[Mapping[str, Any]]:
+) -> tuple[MissingShellError, ...]:
     """How well the shells that the source lacks are predicted, beside a linear regression of the patch."""
     jobs = (*pair_work.missing_shell_folds, *pair_work.missing_shell_baselines)
     if not jobs:

@@ -56,7 +56,7 @@ class PairWork:
     def is_complete(self) -> bool:
         """Whether nothing is left to do."""
         return self.existing_model is not None and (
-            bool(self.existing_model.validation) or not self.should_validate
+            self.existing_model.card.validation is not None or not self.should_validate
         )
 
     @cached_property
@@ -96,7 +96,7 @@ class PairWork:
     @cached_property
     def baselines(self) -> tuple[FoldJob, ...]:
         """The same folds for the methods that the model is compared with."""
-        own = self.existing_model.card["FittedAs"] if self.existing_model else self.folds[0].method
+        own = self.existing_model.card.fitted_as if self.existing_model else self.folds[0].method
         return baseline_jobs(
             self.work_folder, self.subject_jobs, self._source_shells, self.config, own
         )

@@ -35,7 +35,7 @@ class ReportableResults:
     @property
     def validated_models(self) -> list[Model]:
         """The models that were cross-validated."""
-        return [model for model in self.models if model.validation]
+        return [model for model in self.models if model.card.validation]
 
 
 def find_reportable_results(config: Config, root: Path) -> ReportableResults:
@@ -70,7 +70,7 @@ def write_reports(results: ReportableResults, config: Config, this_run: Run) -> 
 def report_models(models: Sequence[Model], root: Path, command: str) -> None:
     """Tables, figures and group.html from what lies in the models' folders."""
     for line in write_group_report(
-        root, [read_cross_validation(model) for model in models if model.validation], command
+        root, [read_cross_validation(model) for model in models if model.card.validation], command
     ):
         logger.info("%s", line)
 

@@ -207,7 +207,7 @@ def test_a_travelling_subject_is_harmonized_by_a_fold_that_held_it_out(
 ) -> None:
     used = read_json(finished.output(subject, "desc-harmonized_dwi.json"))["Harmonization"]
     folds = {
-        fold["File"]: fold
+        fold["Weights"]["File"]: fold
         for fold in read_json(finished.root / "models" / MODEL / "model.json")["Folds"]
     }
     assert used["SubjectInTraining"]

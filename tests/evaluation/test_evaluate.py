@@ -26,7 +26,6 @@ from bids_shresnet.io.storage import read_json, write_bytes
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, PatchLinear, ShProjection
 from bids_shresnet.methods.template_methods import fit_template_methods
-from bids_shresnet.outputs.model_folder import CARD_FILE
 from bids_shresnet.pairs import Split, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Scan, Tissue
 from bids_shresnet.settings import Method
@@ -419,14 +418,12 @@ def test_there_is_a_job_for_every_fold_of_the_model_with_what_was_fitted_on_it(
     ]
     jobs = evaluation_jobs(tmp_path, prepared, prepared[1:2], model, baselines, config)
     assert [made.split.test for made in jobs] == [(name,) for name in names]
-    for made, fold in zip(jobs, read_json(model.folder / CARD_FILE)["Folds"], strict=True):
+    for made, fold in zip(jobs, model.card.folds, strict=True):
         assert made.fitted_files == {
-            "shresnet": model.folder / fold["File"],
+            "shresnet": model.folder / fold.weights.file,
             "golkov": baselines[made.number - 1].file,
         }
-        assert made.split == Split(
-            tuple(fold["Training"]), tuple(fold["Validation"]), tuple(fold["Test"])
-        )
+        assert made.split == fold.split
         assert made.prepared_folders == {name: tmp_path / name for name in names}
         assert made.repeat_folders == {"02": tmp_path / "02"}
         assert (made.methods, made.applied_method, made.seed) == (

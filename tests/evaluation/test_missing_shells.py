@@ -38,7 +38,7 @@ from bids_shresnet.training.write_model import settings_difference, write_model
 from tests.datasets import Series, spiral, write_tree
 from tests.methods.heads import SHELLS, error, head, patches_of, travelling
 
-MISSING = (Shell(2000.0, 2), Shell(3000.0, 0))  # of the target, six coefficients and one
+MISSING = (Shell(2000.0, 2), Shell(3000.0, 2))  # of the target, six coefficients each
 VOLUMES = (7, 6)
 QUICK = TrainingConfig(max_epochs=3, voxels_per_epoch=300, adam_batch=32, adam_learning_rate=3e-3)
 SUBJECTS = ("01", "02", "03")
@@ -46,7 +46,9 @@ SUBJECTS = ("01", "02", "03")
 
 def further(patches: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v c"]:
     """What the target shows at the missing b-values: less of everything, and the mean of the neighbours."""
-    return np.concatenate([0.7 * patches[:, 13, :6], 0.4 * patches[:, :, :1].mean(1)], axis=1)
+    mean = 0.4 * patches[:, :, :1].mean(1)
+    isotropic = np.pad(mean, ((0, 0), (0, 5)))  # order 2 is zero
+    return np.concatenate([0.7 * patches[:, 13, :6], isotropic], axis=1)
 
 
 def taught(seed: int) -> TravellingSubject:
@@ -125,7 +127,7 @@ def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(
     assert own.file != other.file
     assert read_record(str(own.file))["harmonizer"]["architecture"]["outputs"] == [1, 5]
     architecture = read_record(str(other.file))["harmonizer"]["architecture"]
-    assert (architecture["input_counts"], architecture["outputs"]) == ([1, 5], [1, 5, 1])
+    assert (architecture["input_counts"], architecture["outputs"]) == ([1, 5], [1, 5, 1, 5])
     assert missing_shell_jobs(folds, ()) == ()
 
 
@@ -144,7 +146,7 @@ def test_the_card_names_the_shells_with_the_targets_directions_and_their_network
     dirs = Series({0: 1, 1000: 6, 2000: 7, 3000: 6}).bvecs
     np.testing.assert_allclose(model.missing_shell_directions[1][:, 2], dirs[14:, 2], atol=1e-5)
     assert [len(table) for table in model.missing_shell_directions] == list(VOLUMES)
-    damaged = model.folder / model.card["Folds"][1]["MissingShells"]["File"]
+    damaged = model.folder / model.card.folds[1].missing_shells.file
     content = damaged.read_bytes()
     write_bytes(damaged, content + b" ")
     with pytest.raises(BadInput, match="missing-02"):
@@ -167,9 +169,9 @@ def test_errors_are_those_of_the_held_out_subject_at_each_shell(
 ) -> None:
     """A regression that tells the truth, or half of it, which is wrong by a quarter of its squares."""
     (job, *_) = missing_shell_baselines(folds[0].folder.parent, missing_shell_jobs(folds, MISSING))
-    weights = np.zeros((27, 6, 7), np.float32)
+    weights = np.zeros((27, 6, 12), np.float32)
     weights[13, np.arange(6), np.arange(6)], weights[:, 0, 6] = 0.7, 0.4 / 27
-    arrays = {"weights": share * weights.reshape(-1, 7), "offset": np.zeros(7, np.float32)}
+    arrays = {"weights": share * weights.reshape(-1, 12), "offset": np.zeros(12, np.float32)}
     write_bytes(job.file, serialize_arrays(arrays, {"harmonizer": {}}))
     found = evaluate_missing_shells(job)
     assert {(error.subject, error.fold, error.method) for error in found} == {
@@ -187,7 +189,7 @@ def test_all_errors_are_written_and_their_means_returned(model: Model) -> None:
     ]
     errors.append(MissingShellResult("01", 1, "patch_linear", 2000.0, "WM", 0.5))
     means = write_missing_shells(model, errors)
-    assert {(one["BValue"], one["Method"], one["Tissue"], one["NMSE"]) for one in means} == {
+    assert {(mean.bvalue, mean.method, mean.tissue, mean.nmse) for mean in means} == {
         (2000.0, "shresnet", "WM", 0.2),
         (2000.0, "patch_linear", "WM", 0.5),
     }
@@ -211,9 +213,7 @@ def test_a_model_without_missing_shells_is_another_setting(
         network=folds[0].network,
     )
     assert "predict_missing_shells" not in settings_difference(model, asked)
-    plain = replace(
-        model, card={key: value for key, value in model.card.items() if key != "MissingShells"}
-    )
+    plain = replace(model, card=replace(model.card, missing_shells=()))
     assert "predict_missing_shells" in settings_difference(plain, asked)
     assert "predict_missing_shells" not in settings_difference(
         plain, replace(asked, predict_missing_shells=False)

@@ -15,6 +15,13 @@ from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.storage import read_json, write_tsv
+from bids_shresnet.outputs.json_records import to_json
+from bids_shresnet.outputs.model_card import (
+    BaselineAnswer,
+    SpreadCalibration,
+    SpreadGroup,
+    Validation,
+)
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
@@ -114,17 +121,14 @@ def test_the_sidecar_names_the_networks_and_whether_the_subject_was_trained_on(
 def test_the_sidecar_repeats_the_method_and_its_validation(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
-    validation = {
-        "Method": "shresnet",
-        "Subjects": 3,
-        "BetterThan": {"no_harmonization": {"Answer": "no"}},
-    }
-    content = validation | {"Uncertainty": {"Groups": []}}
-    model = make_model(tmp_path / "model", scans["01"], Validation=content)
+    answer = BaselineAnswer(answer="no", largest_p=0.5, smallest_possible_p=0.25)
+    calibration = SpreadCalibration(0.5, (SpreadGroup(0.01, 0.02),))
+    validation = Validation("shresnet", 3, {"no_harmonization": answer}, calibration)
+    model = make_model(tmp_path / "model", scans["01"], validation=validation)
     record = harmonization_record(write_job(scans["04"], model, tmp_path / "out"))
     assert record["Method"] == "shresnet"
     assert record["MethodName"] == "SHResNet"
-    assert record["Validation"] == validation
+    assert record["Validation"] == to_json(replace(validation, uncertainty=None))
 
 
 def test_the_sidecar_of_a_travelling_subject_has_its_held_out_errors(
@@ -244,7 +248,7 @@ def test_a_scan_is_written_again_only_if_something_it_depends_on_changes(
     assert write_harmonized_scan(replace(job, options=projected))
     assert write_harmonized_scan(replace(job, options=replace(job.options, should_abstain=True)))
     assert write_harmonized_scan(replace(job, is_travelling=True))
-    other_model = make_model(job.model_folder, scans["04"], Seed=2)
+    other_model = make_model(job.model_folder, scans["04"], seed=2)
     assert write_harmonized_scan(make_job(scans["04"], other_model, job.outputs.root))
 
 

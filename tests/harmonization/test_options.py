@@ -11,7 +11,6 @@ from bids_shresnet.harmonization.options import (
     check_options,
     restrict_options,
 )
-from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.settings import Method
 from tests.models import constant_model
 
@@ -33,9 +32,9 @@ def dataset(tmp_path: Path) -> Path:
     ],
 )
 def test_a_fit_is_applied_as_requested_or_else_in_the_models_own_way(
-    fitted: Method, own: Method, requested: Method | None, applied: Method
+    fitted: Method, own: Method, requested: Method | None, applied: Method, dataset: Path
 ) -> None:
-    model = Model(Path("model"), {"FittedAs": fitted, "Method": own}, "")
+    model = constant_model(dataset / "model", dataset, fitted_as=fitted, method=own)
     assert applicable_method(model, requested) == applied
 
 

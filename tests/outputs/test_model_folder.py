@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.io.storage import hash_file, read_json, write_json, write_tsv
-from bids_shresnet.outputs.model_folder import dataset_record, find_models, read_model
+from bids_shresnet.io.storage import hash_file, write_tsv
+from bids_shresnet.outputs.model_card import Validation
+from bids_shresnet.outputs.model_folder import (
+    EndpointError,
+    find_models,
+    read_dataset_record,
+    read_model,
+)
 from bids_shresnet.scans import Shell
 from tests.datasets import DESCRIPTION, spiral, write_tree
-from tests.models import SUBJECTS, constant_model
+from tests.models import SUBJECTS, change_card, constant_model
 
 
 @pytest.fixture
@@ -38,12 +44,12 @@ def test_a_model_says_what_it_turns_into_what(folder: Path) -> None:
 def test_a_travelling_subject_gets_only_folds_that_held_it_out(folder: Path, subject: str) -> None:
     folds = read_model(folder).folds_for(subject)
     assert len(folds) == 1
-    assert all(subject not in (*fold["Training"], *fold["Validation"]) for fold in folds)
+    assert all(subject not in (*fold.training, *fold.validation) for fold in folds)
 
 
 @pytest.mark.parametrize("subject", ["04", None])
 def test_anybody_else_gets_all_folds(folder: Path, subject: str | None) -> None:
-    assert [fold["File"] for fold in read_model(folder).folds_for(subject)] == [
+    assert [fold.weights.file for fold in read_model(folder).folds_for(subject)] == [
         f"fold-0{number}.safetensors" for number in (1, 2, 3)
     ]
 
@@ -60,7 +66,7 @@ def test_a_subject_travels_by_its_dataset_not_by_its_label_alone(
     assert model.is_travelling_subject("01", copy)
     assert not model.is_travelling_subject("04", dataset)
     assert not model.is_travelling_subject("01", other)
-    assert dataset_record(other) != dataset_record(dataset)
+    assert read_dataset_record(other) != read_dataset_record(dataset)
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "swapped"])
@@ -89,11 +95,11 @@ def test_a_guard_other_than_the_card_names_is_refused_too(folder: Path) -> None:
     assert [finding.file for finding in caught.value.findings] == [str(guard)]
 
 
-def test_a_model_has_its_validation_if_there_is_one(folder: Path) -> None:
-    assert read_model(folder).validation == {}
-    validation = {"Method": "shresnet", "Subjects": 3, "BetterThan": {}}
-    write_json(folder / "model.json", read_json(folder / "model.json") | {"Validation": validation})
-    assert read_model(folder).validation == validation
+def test_a_model_has_its_validation_result_if_there_is_one(folder: Path) -> None:
+    model = read_model(folder)
+    assert model.card.validation is None
+    validation = Validation(method="shresnet", subjects=3, better_than={})
+    assert change_card(model, validation=validation).card.validation == validation
 
 
 def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Path) -> None:
@@ -107,8 +113,11 @@ def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Pat
     ]
     write_tsv(folder / "heldout.tsv", [dict(zip(names, row, strict=True)) for row in rows])
     assert read_model(folder).held_out_errors("01") == {
-        "no_harmonization": {"WM FA": {"NMSE": 0.25, "Bias": -0.5}},
-        "shresnet": {"WM FA": {"NMSE": 0.125, "Bias": 0.0}, "GM MD": {"NMSE": 0.5, "Bias": 0.25}},
+        "no_harmonization": {"WM FA": EndpointError(nmse=0.25, bias=-0.5)},
+        "shresnet": {
+            "WM FA": EndpointError(nmse=0.125, bias=0.0),
+            "GM MD": EndpointError(nmse=0.5, bias=0.25),
+        },
     }
 
 
@@ -132,6 +141,5 @@ def test_models_are_found_by_their_folder_or_by_the_one_around_them(
 
 
 def test_the_digest_changes_with_the_card(folder: Path) -> None:
-    before = read_model(folder).digest
-    write_json(folder / "model.json", read_json(folder / "model.json") | {"Seed": 1})
-    assert read_model(folder).digest != before
+    model = read_model(folder)
+    assert change_card(model, seed=1).digest != model.digest

@@ -10,20 +10,20 @@ import pytest
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.cross_validation import (
     read_cross_validation,
-    validation_record,
+    summarize_validation,
     write_cross_validation,
 )
 from bids_shresnet.evaluation.statistics import HeldOutResult
 from bids_shresnet.evaluation.validation import unvalidated_reasons
-from bids_shresnet.io.storage import read_json, read_tsv, write_json, write_tsv
+from bids_shresnet.io.storage import read_json, read_tsv, write_tsv
+from bids_shresnet.outputs.json_records import to_json
+from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup, Validation
 from bids_shresnet.outputs.model_folder import read_model
 from bids_shresnet.report.group import build_pair_report, write_group_report
+from tests.models import change_card
 from tests.report.cross_validations import agreement_results, cross_validation, held_out
 
-GROUPS = {
-    "RankCorrelation": 0.5,
-    "Groups": [{"Spread": 0.01, "Error": 0.02}, {"Spread": 0.03, "Error": 0.04}],
-}
+CALIBRATION = SpreadCalibration(0.5, (SpreadGroup(0.01, 0.02), SpreadGroup(0.03, 0.04)))
 FILES = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 
 
@@ -41,26 +41,27 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_answer_is_in_the_card(count: int, worse: int, answer: str, tmp_path: Path) -> None:
     """Two-sided Wilcoxon's smallest p of n subjects is 2 / 2^n: 0.031 of six, 0.25 of three."""
     model = write_cross_validation(cross_validation(tmp_path, count, worse=worse))
-    found = model.validation["BetterThan"]["no_harmonization"]
-    assert found["Answer"] == answer
-    assert found["SmallestPossibleP"] == 2 / 2**count
-    assert (model.validation["Method"], model.validation["Subjects"]) == ("shresnet", count)
-    assert read_model(model.folder).validation == model.validation
+    validation = model.card.validation
+    assert validation is not None
+    assert validation.better_than["no_harmonization"].answer == answer
+    assert validation.better_than["no_harmonization"].smallest_possible_p == 2 / 2**count
+    assert (validation.method, validation.subjects) == ("shresnet", count)
+    assert read_model(model.folder).card.validation == validation
 
 
 def test_what_was_written_is_read_again_row_by_row(tmp_path: Path) -> None:
-    before = replace(cross_validation(tmp_path, 4), uncertainty=GROUPS, **agreement_results(4))
+    before = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION, **agreement_results(4))
     after = read_cross_validation(write_cross_validation(before))
     assert after.rows == before.rows
     assert after.method == before.method
-    assert after.uncertainty == GROUPS
+    assert after.uncertainty == CALIBRATION
     assert (after.agreements, after.powers) == (before.agreements, before.powers)
     assert after.histograms is not None
     assert after.histograms.subjects == before.histograms.subjects
     assert (after.histograms.counts == before.histograms.counts).all()
     numbers = [(row["subject"], float(row["angle"])) for row in after.orientations]
     assert numbers == [(row["subject"], row["angle"]) for row in before.orientations]
-    assert validation_record(after) == validation_record(before)
+    assert summarize_validation(after) == summarize_validation(before)
 
 
 def test_the_target_scanned_twice_is_no_method_to_be_better_than(tmp_path: Path) -> None:
@@ -105,9 +106,7 @@ def test_a_validated_model_has_no_reason(tmp_path: Path) -> None:
 def test_without_a_comparison_with_no_harmonization_a_model_is_not_validated(
     tmp_path: Path,
 ) -> None:
-    model = cross_validation(
-        tmp_path, 3, Validation={"Method": "shresnet", "Subjects": 9, "BetterThan": {}}
-    ).model
+    model = cross_validation(tmp_path, 3, validation=Validation("shresnet", 9, {})).model
     (found,) = unvalidated_reasons(model, "shresnet")
     assert "(no; p = n/a)" in found.value
 
@@ -158,7 +157,7 @@ def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path)
         assert HeldOutResult(**{k: type(getattr(row, k))(v) for k, v in line.items()}) == row
     assert all(about[name]["Description"] for name in table[0])
     (record,) = about["Pairs"]
-    assert record["Validation"] == validation_record(found)
+    assert record["Validation"] == to_json(summarize_validation(found))
     assert [fold["Test"] for fold in record["Folds"]] == [["01"], ["02"], ["03"]]
     assert len(record["Comparisons"]) == len(found.comparisons)
     expected = asdict(found.comparisons[0])
@@ -189,7 +188,7 @@ def test_a_sweep_over_blocks_is_shown_where_there_was_one(tmp_path: Path) -> Non
 
 def test_the_notes_say_the_mean_angles_and_what_the_uncertainty_is_worth(tmp_path: Path) -> None:
     plain = cross_validation(tmp_path, 4)
-    shown = build_pair_report(replace(plain, uncertainty=GROUPS))
+    shown = build_pair_report(replace(plain, uncertainty=CALIBRATION))
     assert "20.00 degrees" in shown.notes["before-after"][1]
     assert "10.00 harmonized" in shown.notes["before-after"][1]
     (note,) = shown.notes["uncertainty"]
@@ -235,7 +234,7 @@ def test_a_report_links_the_reports_on_subjects_and_tells_what_is_beside_the_mod
 
 def test_a_report_is_made_again_from_the_models_folder_alone(tmp_path: Path) -> None:
     model = write_cross_validation(cross_validation(tmp_path, 4))
-    write_json(model.folder / "model.json", {**model.card, "Note": "moved"})
+    change_card(model, description="moved")
     first = write_group_report(
         tmp_path / "one", [read_cross_validation(read_model(model.folder))], ""
     )

@@ -19,6 +19,7 @@ from bids_shresnet.evaluation.statistics import (
     summarize_bias,
 )
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
+from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
@@ -117,7 +118,7 @@ def pair_report(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport
         splits=(Split(("02", "03"), ("04",), ("01",)),),
         notes={"before-after": ("One moved.",)},
         missing_shell_errors=(
-            {"BValue": 2500.0, "Method": "shresnet", "Tissue": "WM", "NMSE": 0.0321},
+            MissingShellError(bvalue=2500.0, method="shresnet", tissue="WM", nmse=0.0321),
         ),
         sweep=(SweepRow(1, 2, 0.4, 0.1), SweepRow(2, 1, 0.3, float("nan"))),
     )

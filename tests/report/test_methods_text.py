@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import pytest
 
 from bids_shresnet.io.storage import write_json, write_tsv
-from bids_shresnet.outputs.model_folder import HELD_OUT_TSV, Model, read_model
+from bids_shresnet.outputs.model_card import Answer, BaselineAnswer, ScannerRecord, Validation
+from bids_shresnet.outputs.model_folder import HELD_OUT_TSV, Model
 from bids_shresnet.report.methods_text import (
     CITATION_PATTERN,
     compose_methods_text,
@@ -25,11 +25,12 @@ from bids_shresnet.settings import (
     TrainingConfig,
 )
 from bids_shresnet.version import __version__
-from tests.models import SUBJECTS, constant_model
+from tests.models import SUBJECTS, change_card, constant_model
 
 # P-values and versions too, but not digits inside a word
 NUMBER = re.compile(r"(?<![\w.@-])\d+(?:\.\d+)*(?:e-\d+)?")
 SOFTWARE = {
+    "bids_shresnet": __version__,
     "python": "3.11.7",
     "numpy": "2.3.5",
     "scipy": "1.15.3",
@@ -53,16 +54,16 @@ def model(tmp_path: Path) -> Model:
     training = TrainingConfig(max_epochs=11, voxels_per_epoch=70123, adam_batch=77, stop_patience=9)
     return change_card(
         model,
-        SourceScanner=scanner_record("A", "GE", "SIGNA"),
-        TargetScanner=scanner_record("B", "Siemens", "Prisma"),
-        SHSmoothing=0.006,
-        Network=asdict(NetworkConfig(resblocks=5)),
-        Harmonizer={"architecture": {"hidden": 17}},
-        Training=asdict(training),
-        Folds=[fold | {"ValidationLoss": 0.1} for fold in model.card["Folds"]],
-        Seed=2019,
-        Software=SOFTWARE,
-        Validation=validation_record("yes"),
+        source_scanner=ScannerRecord("A", "GE", "SIGNA"),
+        target_scanner=ScannerRecord("B", "Siemens", "Prisma"),
+        sh_smoothing=0.006,
+        network=NetworkConfig(resblocks=5),
+        harmonizer={"architecture": {"hidden": 17}},
+        training=training,
+        folds=tuple(replace(fold, validation_loss=0.1) for fold in model.card.folds),
+        seed=2019,
+        software=SOFTWARE,
+        validation=validation_result("yes"),
     )
 
 
@@ -78,44 +79,29 @@ def held_out_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def scanner_record(label: str, manufacturer: str, model: str) -> dict[str, str]:
-    return {"Label": label, "Manufacturer": manufacturer, "ManufacturersModelName": model}
-
-
-def validation_record(answer: str) -> dict[str, Any]:
-    comparison = {"Answer": answer, "LargestP": 0.0123, "SmallestPossibleP": 0.00195}
-    return {
-        "Method": "shresnet",
-        "Subjects": 3,
-        "BetterThan": {NO_HARMONIZATION: comparison, "linear_rish": comparison},
-    }
-
-
-def change_card(model: Model, **changes: Any) -> Model:
-    write_json(model.folder / "model.json", {**model.card, **changes})
-    return read_model(model.folder)
+def validation_result(answer: Answer) -> Validation:
+    result = BaselineAnswer(answer=answer, largest_p=0.0123, smallest_possible_p=0.00195)
+    better_than = {NO_HARMONIZATION: result, "linear_rish": result}
+    return Validation(method="shresnet", subjects=3, better_than=better_than)
 
 
 def paper_model(model: Model) -> Model:
     return change_card(
-        model,
-        Network=asdict(PAPER_NETWORK),
-        Training=asdict(PAPER_TRAINING),
-        Method="shresnet_projected",
+        model, network=PAPER_NETWORK, training=PAPER_TRAINING, method="shresnet_projected"
     )
 
 
 def linear_model(model: Model) -> Model:
     """A method that is fitted in one step, without epochs."""
-    folds = [dict(fold) for fold in model.card["Folds"]]
-    for fold in folds:
-        del fold["ValidationLoss"]
-    return change_card(model, FittedAs="patch_linear", MethodName="linear on patches", Folds=folds)
+    folds = tuple(replace(fold, validation_loss=None) for fold in model.card.folds)
+    return change_card(
+        model, fitted_as="patch_linear", method_name="linear on patches", folds=folds
+    )
 
 
 def unvalidated_model(model: Model) -> Model:
     (model.folder / HELD_OUT_TSV).unlink()
-    return change_card(model, Validation={})
+    return change_card(model, validation=None)
 
 
 def record_values(record: Any) -> Iterator[Any]:
@@ -135,11 +121,11 @@ def number_spellings(value: Any) -> set[str]:
 def model_numbers(model: Model) -> set[str]:
     """Every number of the card and the mean held-out errors, in all spellings of the text."""
     spellings = {__version__}
-    for value in record_values(json.loads(json.dumps(model.card))):
+    for value in record_values(model.card.to_json()):
         spellings |= number_spellings(value)
     errors = [model.held_out_errors(subject) for subject in SUBJECTS]
     for method, endpoint in product(METHOD_ERRORS, errors[0].get(NO_HARMONIZATION, {})):
-        total = sum(subject_errors[method][endpoint]["NMSE"] for subject_errors in errors)
+        total = sum(subject_errors[method][endpoint].nmse for subject_errors in errors)
         spellings |= number_spellings(total / len(errors))
     return spellings
 
@@ -190,9 +176,9 @@ def test_what_a_reviewer_asks_is_answered(model: Model, phrase: str) -> None:
     ],
 )
 def test_each_answer_of_the_validation_has_its_sentence(
-    model: Model, answer: str, phrase: str
+    model: Model, answer: Answer, phrase: str
 ) -> None:
-    model = change_card(model, Validation=validation_record(answer))
+    model = change_card(model, validation=validation_result(answer))
     assert phrase in compose_methods_text([model], [])
 
 
@@ -206,6 +192,6 @@ def test_every_paragraph_is_one_line_of_whole_sentences(model: Model) -> None:
 
 @pytest.mark.parametrize("fitted_as", ["shresnet", "golkov"])
 def test_exactly_what_is_cited_is_listed(model: Model, fitted_as: str) -> None:
-    text = compose_methods_text([change_card(model, FittedAs=fitted_as)], [])
+    text = compose_methods_text([change_card(model, fitted_as=fitted_as)], [])
     listed = re.findall(r"@\w+\{(\w+),", select_references(text))
     assert sorted(listed) == sorted(set(CITATION_PATTERN.findall(text)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import signal
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file, read_tsv
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.schedules import TrainingState
+from bids_shresnet.outputs.model_card import ModelFile
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Scanner, Shell
@@ -32,6 +33,7 @@ from bids_shresnet.training.travelling_subjects import (
 from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
 from tests.datasets import Series, write_tree
 from tests.methods.heads import SHELLS, head, patches_of, travelling
+from tests.models import constant_model
 
 QUICK = TrainingConfig(
     schedule="two-stage",
@@ -198,19 +200,13 @@ def test_a_model_names_its_folds_splits_and_subjects_and_keeps_every_epoch(
     assert model.source_shells == SHELLS
     world = Series().bvecs[1:] * [-1, 1, 1]  # FSL counts x from the right on this grid
     np.testing.assert_allclose(model.target_directions[0], world, atol=1e-5)
-    assert list(model.card["Subjects"]) == ["01", "02", "03"]
-    for job, fold in zip(jobs, model.card["Folds"], strict=True):
-        assert fold["SHA256"] == hash_file(job.file)
-        assert fold["Novelty"] == {
-            "File": job.novelty_file.name,
-            "SHA256": hash_file(job.novelty_file),
-        }
-        assert (tuple(fold["Training"]), tuple(fold["Test"])) == (
-            job.split.training,
-            job.split.test,
-        )
+    assert list(model.card.subjects) == ["01", "02", "03"]
+    for job, fold in zip(jobs, model.card.folds, strict=True):
+        assert fold.weights == ModelFile(job.file.name, hash_file(job.file))
+        assert fold.novelty == ModelFile(job.novelty_file.name, hash_file(job.novelty_file))
+        assert fold.split == job.split
         epochs = read_record(str(job.file))["epochs"]
-        assert fold["ValidationLoss"] == min(epoch["validation_loss"] for epoch in epochs)
+        assert fold.validation_loss == min(epoch["validation_loss"] for epoch in epochs)
     with (model.folder / "training.tsv").open(newline="") as file:
         rows = [
             (row["fold"], row["epoch"], row["stage"])
@@ -229,15 +225,15 @@ def test_a_model_is_none_until_its_card_is_written(pair: Pair, jobs: tuple[FoldJ
     assert not (jobs[0].folder / "model.json").exists()
 
 
-def test_settings_that_a_model_was_not_trained_with_are_named() -> None:
+def test_settings_that_a_model_was_not_trained_with_are_named(tmp_path: Path) -> None:
     config = Config(Path("data"), Path("out"), "group")
-    card = {
-        "Training": asdict(config.training),
-        "Network": asdict(config.network),
-        "Seed": config.random_seed,
-        "FittedAs": "shresnet",
-    }
-    model = Model(Path("model"), card, "")
+    model = constant_model(
+        tmp_path / "model",
+        write_tree(tmp_path / "bids", {}),
+        training=config.training,
+        network=config.network,
+        seed=config.random_seed,
+    )
     assert settings_difference(model, config) == ""
     asked = replace(config, random_seed=7, training=replace(config.training, max_epochs=99))
     assert (

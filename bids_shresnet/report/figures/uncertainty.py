@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from matplotlib.figure import Figure
 
+from bids_shresnet.outputs.model_card import SpreadCalibration
 from bids_shresnet.report.style import (
     DARK,
     FAINT,
@@ -18,11 +16,10 @@ from bids_shresnet.report.style import (
 )
 
 
-def draw_calibration(uncertainty: Mapping[str, Any]) -> Drawing:
-    """Groups of voxels of ascending spread, from the record in model.json."""
-    spreads, errors = (
-        [group[name] for group in uncertainty["Groups"]] for name in ("Spread", "Error")
-    )
+def draw_calibration(calibration: SpreadCalibration) -> Drawing:
+    """Draw groups of voxels of ascending spread."""
+    spreads = [group.spread for group in calibration.groups]
+    errors = [group.error for group in calibration.groups]
     top = 1.1 * max(*spreads, *errors)
     with figure_style():
         figure = Figure(figsize=(5.5, 4.2), layout="constrained")
@@ -36,17 +33,17 @@ def draw_calibration(uncertainty: Mapping[str, Any]) -> Drawing:
         return render_figure(
             figure,
             "uncertainty",
-            _caption(uncertainty),
+            _caption(calibration),
             "Error on held-out subjects against the spread",
         )
 
 
-def _caption(uncertainty: Mapping[str, Any]) -> str:
+def _caption(calibration: SpreadCalibration) -> str:
     return (
-        f"Voxels of held-out subjects in {len(uncertainty['Groups'])} groups of ascending spread: mean spread of the "
+        f"Voxels of held-out subjects in {len(calibration.groups)} groups of ascending spread: mean spread of the "
         "networks, which the uncertainty map shows, and root mean square error of the network that held out the "
         f"subject, less the noise of the target's scan. Rank correlation over voxels: "
-        f"{uncertainty['RankCorrelation']:.2f}. On the dashed line the spread would be as large as the error. Above it "
+        f"{calibration.rank_correlation:.2f}. On the dashed line the spread would be as large as the error. Above it "
         "the networks miss alike what they were never shown, and the map is to be read as an order of voxels, not as "
         "an error bar."
     )

@@ -1,0 +1,214 @@
+"""The model card: content of model.json as frozen dataclasses.
+
+docs/reference/model.md describes every key. A key is its field's name as `json_records` spells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bids_shresnet.outputs.json_records import from_json, to_json
+from bids_shresnet.pairs import Split
+from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
+
+Answer = Literal["yes", "no", "not enough subjects"]
+
+
+@dataclass(frozen=True)
+class ScannerRecord:
+    """A scanner in the words of the sidecar that named it; only a label where the user did."""
+
+    label: str
+    manufacturer: str = ""
+    manufacturers_model_name: str = ""
+    device_serial_number: str = ""
+
+
+@dataclass(frozen=True)
+class ShellRecord:
+    """A shell of the source and of the target: b-values (s/mm2) and the target's directions."""
+
+    source_bvalue: float
+    target_bvalue: float
+    sh_order: int
+    target_directions: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class MissingShellRecord:
+    """A shell that only the target has: its b-value (s/mm2) and its directions."""
+
+    target_bvalue: float
+    sh_order: int
+    target_directions: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """Name and SHA-256 of a dataset's description."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A safetensors file of the model folder."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldRecord:
+    """One fitted method.
+
+    Attributes
+    ----------
+    missing_shells
+        Weights that predict the missing shells, if the model does.
+    training, validation, test
+        Labels of its subjects.
+    best_epoch
+        Epoch whose weights were kept; -1 for a method without epochs, which has no losses.
+    notes
+        What else the fit reports; None if nothing.
+    """
+
+    weights: ModelFile
+    novelty: ModelFile
+    missing_shells: ModelFile | None = None
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    best_epoch: int
+    training_loss: float | None = None
+    validation_loss: float | None = None
+    notes: Mapping[str, Any] | None = None
+
+    @property
+    def split(self) -> Split:
+        """Subjects of the fold."""
+        return Split(training=self.training, validation=self.validation, test=self.test)
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        """All files of the fold."""
+        missing_shells = (self.missing_shells,) if self.missing_shells else ()
+        return (self.weights, self.novelty, *missing_shells)
+
+
+@dataclass(frozen=True)
+class BaselineAnswer:
+    """Whether the validated method is better than a baseline, with the p that it depends on."""
+
+    answer: Answer
+    largest_p: float
+    smallest_possible_p: float
+
+
+@dataclass(frozen=True)
+class SpreadGroup:
+    """Voxels of similar spread: their mean spread and root mean square error, both of S/S0.
+
+    The error is that of the network that did not see the subject, less the noise of the target's
+    scan. It includes what the networks cannot know and errors of the registration; the spread
+    includes neither.
+    """
+
+    spread: float
+    error: float
+
+
+@dataclass(frozen=True)
+class SpreadCalibration:
+    """Spearman correlation of spread and error over voxels, and both in groups of ascending spread."""
+
+    rank_correlation: float
+    groups: tuple[SpreadGroup, ...]
+
+
+@dataclass(frozen=True)
+class MissingShellError:
+    """Mean NMSE of one predicted shell in one tissue of held-out subjects."""
+
+    bvalue: float
+    method: Method
+    tissue: str
+    nmse: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Result of a cross-validation.
+
+    Attributes
+    ----------
+    method
+        Method that was validated.
+    subjects
+        Number of held-out subjects.
+    better_than
+        Answers by baseline.
+    uncertainty
+        Relation of spread and error; None where it cannot be computed.
+    missing_shells
+        Errors of the predicted shells.
+    """
+
+    method: Method
+    subjects: int
+    better_than: Mapping[str, BaselineAnswer]
+    uncertainty: SpreadCalibration | None = None
+    missing_shells: tuple[MissingShellError, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """Content of model.json.
+
+    Attributes
+    ----------
+    fitted_as
+        Method that was fitted; `method` is how it is applied by default.
+    harmonizer
+        What the weights need to become the fitted method again; its form depends on the method.
+    subjects
+        Travelling subjects, each with the SHA-256 of its training data.
+    software
+        Versions by package.
+    validation
+        None until the model is cross-validated.
+    """
+
+    name: str
+    description: str
+    method: Method
+    method_name: str
+    fitted_as: Method
+    source_scanner: ScannerRecord
+    target_scanner: ScannerRecord
+    sh_basis: str
+    sh_smoothing: float
+    shells: tuple[ShellRecord, ...]
+    missing_shells: tuple[MissingShellRecord, ...] = ()
+    network: NetworkConfig
+    harmonizer: Mapping[str, Any]
+    training: TrainingConfig
+    seed: int
+    dataset: DatasetRecord
+    subjects: Mapping[str, str]
+    folds: tuple[FoldRecord, ...]
+    software: Mapping[str, str]
+    validation: Validation | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> ModelCard:
+        """Read the content of a valid model.json."""
+        return from_json(cls, record)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of model.json."""
+        return dict(to_json(self))
