@@ -80,6 +80,16 @@ class TrainingConfig:
     """Epochs without progress of the validation loss before training ends."""
 
 
+@dataclass(frozen=True)
+class FitSettings:
+    """How harmonizers are fitted: all that weights depend on beside the data and the method."""
+
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    seed: int = 2018
+    device: str = "cpu"
+
+
 SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epochs=1)
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)

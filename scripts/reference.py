@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from bids_shresnet import errors
 from bids_shresnet.cli.boutiques import iter_inputs
+from bids_shresnet.cli.config_file import is_flat_group
 from bids_shresnet.config import Config
 from bids_shresnet.phantom.simulate import PhantomArguments, PhantomConfig
 
@@ -19,13 +20,15 @@ REFERENCE = ROOT / "docs/reference"
 SCHEMA_FILE = ROOT / "bids_shresnet/outputs/model.schema.json"
 NOTE = "<!-- Written by scripts/docs; change what it was written from. -->\n"
 GROUPS = {  # headings, by the first flag below them
-    "bids_dir": "Where",
-    "participant_label": "Data to use and to harmonize",
+    "bids_dir": "Input",
+    "output_dir": "Output",
+    "analysis_level": "Run",
     "target": "Scanners and pairs",
     "models": "Models and methods",
-    "work_dir": "The run",
-    "network.resblocks": "The network",
-    "training.folds": "The training",
+    "abstain": "Harmonization",
+    "nprocs": "Resources",
+    "network.resblocks": "Network",
+    "training.folds": "Training",
 }
 SWITCHES = """\
 A switch has a second form with `no`: `--validation` and `--no-validation`, `--network.skip` and `--network.no-skip`. `-h` shows
@@ -51,7 +54,7 @@ def pages() -> dict[Path, str]:
 def command_line() -> str:
     """Every flag with its other spellings, values, default and meaning."""
     summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
-    other = dict(_aliases(Config, ""))
+    other = dict(_aliases(Config))
     lines = [NOTE, "# Command line\n", f"{summary}\n", f"{_plain(rest)}\n", SWITCHES]
     for one in iter_inputs(Config):
         if one["name"] in GROUPS:
@@ -92,15 +95,16 @@ def _plain(text: str) -> str:
     return "`".join(parts)
 
 
-def _aliases(kind: type, section: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Other spellings of each flag."""
+def _aliases(kind: type) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Other spellings of each flag without a prefix; those with one have no other."""
     hints = get_type_hints(kind, include_extras=True)
-    for item in fields(kind):
-        hint = hints[item.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            yield from _aliases(hint, f"{section}{item.name}.")
-        found = [part.aliases for part in get_args(hint)[1:] if getattr(part, "aliases", None)]
-        yield f"{section}{item.name}", tuple(found[0]) if found else ()
+    for field in fields(kind):
+        hint = hints[field.name]
+        if is_flat_group(hint):
+            yield from _aliases(get_args(hint)[0])
+        for part in get_args(hint)[1:]:
+            if getattr(part, "aliases", None):
+                yield field.name, tuple(part.aliases)
 
 
 def exit_codes() -> str:

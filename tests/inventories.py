@@ -1,4 +1,4 @@
-"""Configurations and inventories of tiny datasets."""
+"""Inventories of tiny datasets."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.config import Config
 from bids_shresnet.pairs import Inventory
 from bids_shresnet.planning.discover import find_scans
+from tests.configs import make_config
 from tests.datasets import GE, PRISMA, travelling_heads
 
 B0S = {0: 3}  # volumes by b-value of a reverse phase-encoding scan
 ONE = "sub-01/dwi/sub-01_dwi"
 
 
-def config(root: Path, **flags: Any) -> Config:
-    """Only the flags that a test is about."""
-    return Config(root, root.parent / "out", "participant", **flags)
-
-
 def find(root: Path, *, required: bool = True, **flags: Any) -> Inventory:
     """Inventory of a dataset."""
-    return find_scans(config(root, **flags), is_identity_required=required)
+    config = make_config(root, root.parent / "out", **flags)
+    return find_scans(
+        config.input,
+        config.scanner,
+        is_identity_required=required,
+        is_dry_run=config.run.dry_run,
+    )
 
 
 def heads(

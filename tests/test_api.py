@@ -19,7 +19,7 @@ from bids_shresnet import (
     harmonize_arrays,
     load_model,
 )
-from bids_shresnet.config import Config
+from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
@@ -60,8 +60,7 @@ def dataset(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scans(dataset: Path) -> dict[str, Scan]:
     """Source scans by subject."""
-    config = Config(dataset, Path("out"), "participant")
-    inventory = find_scans(config, is_identity_required=True)
+    inventory = find_scans(InputSettings(dataset), ScannerSettings(), is_identity_required=True)
     return {scan.subject: scan for scan in inventory.scans if scan.entities["session"] == "ge"}
 
 

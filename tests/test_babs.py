@@ -46,15 +46,15 @@ def parse_job(settings: dict[str, Any], subject: str) -> Config:
 
 def test_a_job_harmonizes_one_subject_whose_label_has_its_prefix(settings: dict[str, Any]) -> None:
     config = parse_job(settings, "sub-01")
-    assert (config.analysis_level, config.participant_label) == ("participant", ("01",))
-    assert config.bids_dir == Path("inputs/data/BIDS")
-    assert config.work_dir == Path(PLACEHOLDERS["$BABS_TMPDIR"])
+    assert (config.run.analysis_level, config.input.participant_label) == ("participant", ("01",))
+    assert config.input.bids_dir == Path("inputs/data/BIDS")
+    assert config.output.work_dir == Path(PLACEHOLDERS["$BABS_TMPDIR"])
 
 
 def test_a_job_uses_models_whose_folder_is_mounted(settings: dict[str, Any]) -> None:
     config = parse_job(settings, "sub-01")
     assert any(
-        argument.endswith(f":{config.models}:ro") for argument in settings["singularity_args"]
+        argument.endswith(f":{config.model.models}:ro") for argument in settings["singularity_args"]
     )
 
 
@@ -62,7 +62,7 @@ def test_all_outputs_are_in_the_folder_that_is_zipped(settings: dict[str, Any]) 
     config = parse_job(settings, "sub-01")
     assert settings["all_results_in_one_zip"] is True
     assert settings["zip_foldernames"] == {"shresnet": __version__.replace(".", "-")}
-    assert output_root(config.output_dir).is_relative_to("outputs/shresnet")
+    assert output_root(config.output.output_dir).is_relative_to("outputs/shresnet")
 
 
 def test_every_section_that_babs_requires_exists_and_numbers_are_quoted(

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_shresnet.config import Config
 from bids_shresnet.errors import UsageError
 from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
+from tests.configs import make_config
 
 LABELS = st.lists(st.text("abXY019+", min_size=1, max_size=4), max_size=4)
-
-
-def config(**settings: Any) -> Config:
-    return Config(Path("data"), Path("out"), "participant", **settings)
 
 
 @given(labels=LABELS, data=st.data())
@@ -24,20 +19,20 @@ def test_prefixes_make_no_difference_and_a_label_counts_once(
 ) -> None:
     for field, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
         typed = tuple(data.draw(st.sampled_from(["", prefix])) + label for label in labels)
-        assert getattr(config(**{field: typed}), field) == tuple(dict.fromkeys(labels))
+        assert getattr(make_config(**{field: typed}).input, field) == tuple(dict.fromkeys(labels))
 
 
 @pytest.mark.parametrize("label", ["0 1", "", "sub-", "ses-01", "\u2013nprocs", "01_02", "ä"])
 def test_what_is_no_bids_label_is_refused_and_shown(label: str) -> None:
     with pytest.raises(UsageError, match=f"not BIDS labels: {label.removeprefix('sub-')}"):
-        config(participant_label=("01", label))
+        make_config(participant_label=("01", label))
 
 
 @pytest.mark.parametrize("order", [-2, 0, 1, 3, 5])
 def test_only_even_orders_from_2_describe_a_signal(order: int) -> None:
     with pytest.raises(UsageError, match=f"--sh-order {order}"):
-        config(sh_order=order)
-    assert config(sh_order=2 * abs(order) + 2).sh_order == 2 * abs(order) + 2
+        make_config(sh_order=order)
+    assert make_config(sh_order=2 * abs(order) + 2).model.sh_order == 2 * abs(order) + 2
 
 
 @pytest.mark.parametrize("output", ["data", "./data", "data/../data", "link"])
@@ -48,37 +43,38 @@ def test_the_output_is_never_the_dataset_itself(
     Path("data").mkdir()
     Path("link").symlink_to("data")
     with pytest.raises(UsageError, match="is the dataset itself"):
-        Config(Path("data"), Path(output), "group")
-    assert Config(Path("data"), Path("data/derivatives"), "group").output_dir == Path(
-        "data/derivatives"
-    )
+        make_config(Path("data"), Path(output), "group")
+    allowed = Path("data/derivatives")
+    assert make_config(Path("data"), allowed).output.output_dir == allowed
 
 
 @pytest.mark.parametrize("folder", ["data", "data/db", "data/../data/code/db"])
 def test_a_database_is_never_in_the_dataset(folder: str) -> None:
     with pytest.raises(UsageError, match="only read"):
-        config(bids_database_dir=Path(folder))
-    assert config(bids_database_dir=Path("database")).bids_database_dir == Path("database")
+        make_config(bids_database_dir=Path(folder))
+    assert make_config(bids_database_dir=Path("database")).input.bids_database_dir == Path(
+        "database"
+    )
 
 
 @pytest.mark.parametrize("pair", ["a", "a:", ":b", "a:b:c"])
 def test_a_pair_is_two_names_with_a_colon_and_needs_no_target(pair: str) -> None:
     with pytest.raises(UsageError, match="SOURCE:TARGET"):
-        config(pair=(pair,))
+        make_config(pair=(pair,))
     with pytest.raises(UsageError, match="--target"):
-        config(pair=("a:b",), target="b")
-    assert config(pair=("a:b",)).pair == ("a:b",)
+        make_config(pair=("a:b",), target="b")
+    assert make_config(pair=("a:b",)).scanner.pair == ("a:b",)
 
 
 def test_json_is_a_form_of_the_dry_run() -> None:
     with pytest.raises(UsageError, match="--dry-run"):
-        config(json=True)
-    assert config(json=True, dry_run=True).json
+        make_config(json=True)
+    assert make_config(json=True, dry_run=True).run.json
 
 
 def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection() -> None:
     """Koppers et al. 2018: 2 ResBlocks, Adam for 5 epochs of 256, then SGD of 128 with decay 0.9 and patience 5."""
-    found = config(paper=True)
+    found = make_config(paper=True)
     assert found.network == NetworkConfig(
         resblocks=2, hidden=None, contrast=False, skip=False, calibrate=False
     )
@@ -97,33 +93,33 @@ def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection(
         decay_patience=5,
         stop_patience=10,
     )
-    assert found.method == "shresnet_projected"
-    assert found.methods == METHODS
+    assert found.model.method == "shresnet_projected"
+    assert found.model.methods == METHODS
 
 
 def test_the_paper_leaves_folds_and_blocks_to_the_user_and_nothing_else() -> None:
-    asked = config(
+    asked = make_config(
         paper=True,
         network=NetworkConfig(resblocks=4, hidden=99),
         training=TrainingConfig(folds=3, max_epochs=7, adam_batch=1),
         method="golkov",
     )
-    plain = config(paper=True)
+    plain = make_config(paper=True)
     assert (asked.network.resblocks, asked.training.folds) == (4, 3)
     assert asked.network.hidden is None
     assert (asked.training.max_epochs, asked.training.adam_batch) == (200, 256)
-    assert asked.method == plain.method
+    assert asked.model == plain.model
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_method_to_apply_is_always_compared(method: str) -> None:
-    assert config(method=method).methods == METHODS
-    found = config(method=method, methods=("order_gain",)).methods
+    assert make_config(method=method).model.methods == METHODS
+    found = make_config(method=method, methods=("order_gain",)).model.methods
     assert set(found) == {method, "order_gain"}
     assert len(found) == len(set(found))
 
 
 def test_what_was_not_measured_in_the_targets_directions_cannot_be_left_as_it_was() -> None:
     with pytest.raises(UsageError, match="--abstain"):
-        config(abstain=True, output_directions="target")
-    assert config(abstain=True).abstain
+        make_config(abstain=True, output_directions="target")
+    assert make_config(abstain=True).harmonization.abstain

@@ -124,7 +124,7 @@ def test_the_main_pages_show_commands() -> None:
 @pytest.mark.parametrize(("page", "arguments"), COMMANDS, ids=page_name)
 def test_every_command_parses(page: Page, arguments: list[str]) -> None:
     expanded = [SHELL_VARIABLE.sub("01", argument) for argument in arguments]
-    assert parse(expanded).analysis_level in ("participant", "group")
+    assert parse(expanded).run.analysis_level in ("participant", "group")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.commands(PHANTOM)], ids=page_name)

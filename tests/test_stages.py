@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.cli.app import main
-from bids_shresnet.config import Config
 from bids_shresnet.errors import Interrupted, UsageError
 from bids_shresnet.io.storage import hash_file
+from tests.configs import make_config
 
 ROOT = Path(__file__).parent.parent
 ROUNDING = 1e-3  # of validation losses, over whole trainings
@@ -152,7 +152,7 @@ def test_stages_that_make_no_sense_are_refused(
     level: str, changes: dict[str, object], remedy: str
 ) -> None:
     with pytest.raises(UsageError, match=remedy):
-        Config(Path("bids"), Path("out"), level, **changes)
+        make_config(Path("bids"), Path("out"), level, **changes)
 
 
 def app(*arguments: str) -> subprocess.Popen[str]:

@@ -1,36 +1,59 @@
-"""The command line as a Boutiques descriptor (schema 0.5), read off the configuration, so that they cannot differ."""
+"""The command line as a Boutiques descriptor (schema 0.5), made from the settings themselves."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
-from textwrap import dedent
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from docstring_parser import parse_from_object
+
+from bids_shresnet.cli.config_file import is_flat_group
 from bids_shresnet.config import ANALYSIS_LEVELS, Config
 from bids_shresnet.version import __version__
 
 POSITIONALS = ("bids_dir", "output_dir", "analysis_level")
 VALUE_CHOICES = {"analysis_level": list(dict.fromkeys(ANALYSIS_LEVELS.values()))}
-COUNTER_FLAGS = ("verbose",)  # -v says more, -vv even more; a descriptor knows once or not at all
+COUNTER_FLAGS = ("verbose",)  # a descriptor has no counters: -v, but not -vv
 NUMBER_TYPES: Mapping[Any, dict[str, Any]] = {
     int: {"type": "Number", "integer": True},
     float: {"type": "Number"},
 }
+Input = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of a dataclass of settings.
+
+    Attributes
+    ----------
+    name
+        Name with the prefix of its group, such as `network.resblocks`.
+    hint
+        Type, without what `Annotated` adds.
+    text
+        Help.
+    """
+
+    name: str
+    field: Field[Any]
+    hint: Any
+    text: str
 
 
 def make_descriptor() -> dict[str, Any]:
-    """Return the descriptor: every flag of `Config` is an input of the same name, nested ones with a dot."""
+    """Make the descriptor: every setting is an input of the same name."""
     inputs = list(iter_inputs(Config))
-    command = " ".join(["bids-shresnet", *(one["value-key"] for one in inputs)])
-    summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
+    inputs.sort(key=lambda entry: entry["optional"])  # positionals first; all else as it is
+    command = " ".join(["bids-shresnet", *(entry["value-key"] for entry in inputs)])
+    summary, _, description = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
     return {
         "name": "bids_shresnet",
-        "description": f"{summary} {' '.join(rest.split())}",
+        "description": f"{summary} {' '.join(description.split())}",
         "tool-version": __version__,
         "schema-version": "0.5",
         "command-line": command,
@@ -49,70 +72,77 @@ def make_descriptor() -> dict[str, Any]:
     }
 
 
-def iter_inputs(kind: type, section: str = "") -> Iterator[dict[str, Any]]:
-    """Inputs of a dataclass of settings; `section` is its name with a dot at its end."""
-    hints, texts = get_type_hints(kind), _field_docs(kind)
-    for item in fields(kind):
-        name, hint = f"{section}{item.name}", hints[item.name]
+def iter_inputs(kind: type) -> Iterator[Input]:
+    """Iterate over the inputs of a dataclass of settings."""
+    return map(_make_input, iter_settings(kind))
+
+
+def iter_settings(kind: type, prefix: str = "") -> Iterator[Setting]:
+    """Iterate over the settings of a dataclass and of the groups in it."""
+    hints = get_type_hints(kind)
+    groups = get_type_hints(kind, include_extras=True)
+    texts = {item.arg_name: item.description for item in parse_from_object(kind).params}
+    for field in fields(kind):
+        hint = hints[field.name]
         if is_dataclass(hint) and isinstance(hint, type):
-            yield from iter_inputs(hint, f"{name}.")
+            is_flat = is_flat_group(groups[field.name])
+            yield from iter_settings(hint, prefix if is_flat else f"{prefix}{field.name}.")
         else:
-            yield _make_input(name, hint, item, texts[item.name])
+            text = " ".join((texts[field.name] or "").split())
+            yield Setting(f"{prefix}{field.name}", field, hint, text)
 
 
-def _make_input(name: str, hint: Any, item: Field[Any], text: str) -> dict[str, Any]:
-    flag, key = f"--{name.replace('_', '-')}", name.replace(".", "_")
-    if hint is bool and item.default is True:  # the flag that says no
-        head, _, tail = flag.removeprefix("--").rpartition(".")
-        flag, key, text = f"--{head}{'.' * bool(head)}no-{tail}", f"no_{key}", f"Not this: {text}"
-    found = {
-        "id": key,
-        "name": name,
-        "description": text,
-        "value-key": f"[{key.upper()}]",
-        **_boutiques_type(hint),
+def _make_input(setting: Setting) -> Input:
+    """Describe one setting as Boutiques does."""
+    entry = {
+        "id": setting.name.replace(".", "_"),
+        "name": setting.name,
+        "description": setting.text,
+        "value-key": f"[{setting.name.replace('.', '_').upper()}]",
+        **_boutiques_type(setting.hint),
     }
-    if name in COUNTER_FLAGS:
-        found = {**found, "type": "Flag"}
-        del found["integer"]
-    if name in VALUE_CHOICES:
-        found["value-choices"] = VALUE_CHOICES[name]
-    if name in POSITIONALS:
-        return {**found, "optional": False}
-    default = (
-        item.default
-        if isinstance(item.default, str | int | float) and found["type"] != "Flag"
-        else None
-    )
-    given = {} if default is None or item.default is MISSING else {"default-value": default}
-    return {**found, "optional": True, "command-line-flag": flag, **given}
+    if setting.name in COUNTER_FLAGS:
+        entry["type"] = "Flag"
+        del entry["integer"]
+    if setting.name in VALUE_CHOICES:
+        entry["value-choices"] = VALUE_CHOICES[setting.name]
+    if setting.name in POSITIONALS:
+        return {**entry, "optional": False}
+    if setting.hint is bool and setting.field.default is True:
+        return {**entry, **_negative_flag(setting)}
+    entry |= {"optional": True, "command-line-flag": f"--{setting.name.replace('_', '-')}"}
+    return entry | _default_value(setting, entry["type"])
 
 
-def _boutiques_type(hint: Any) -> dict[str, Any]:
-    """What Boutiques calls a type."""
+def _negative_flag(setting: Setting) -> Input:
+    """Describe the flag that turns off what is on by default."""
+    section, dot, name = setting.name.replace("_", "-").rpartition(".")
+    key = f"no_{setting.name.replace('.', '_')}"
+    return {
+        "id": key,
+        "description": f"Not this: {setting.text}",
+        "value-key": f"[{key.upper()}]",
+        "optional": True,
+        "command-line-flag": f"--{section}{dot}no-{name}",
+    }
+
+
+def _default_value(setting: Setting, kind: str) -> Input:
+    default = setting.field.default
+    if default is MISSING or kind == "Flag" or not isinstance(default, str | int | float):
+        return {}
+    return {"default-value": default}
+
+
+def _boutiques_type(hint: Any) -> Input:
+    """Translate a type to its name in Boutiques."""
+    options = [option for option in get_args(hint) if option is not types.NoneType]
     if get_origin(hint) in (Union, types.UnionType):
-        return _boutiques_type(
-            next(option for option in get_args(hint) if option is not types.NoneType)
-        )
+        return _boutiques_type(options[0])
     if get_origin(hint) is tuple:
-        return {**_boutiques_type(get_args(hint)[0]), "list": True}
+        return {**_boutiques_type(options[0]), "list": True}
     if get_origin(hint) is Literal:
-        return {"type": "String", "value-choices": list(get_args(hint))}
+        return {"type": "String", "value-choices": options}
     if hint is bool:
         return {"type": "Flag"}
     return NUMBER_TYPES.get(hint, {"type": "File" if hint is Path else "String"})
-
-
-def _field_docs(kind: type) -> dict[str, str]:
-    """The text below each field of a dataclass, which Python itself does not keep."""
-    (definition,) = ast.parse(dedent(inspect.getsource(kind))).body
-    assert isinstance(definition, ast.ClassDef)
-    found = {}
-    for line, below in zip(definition.body, definition.body[1:], strict=False):
-        if (
-            isinstance(line, ast.AnnAssign)
-            and isinstance(line.target, ast.Name)
-            and isinstance(below, ast.Expr)
-        ):
-            found[line.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
-    return found

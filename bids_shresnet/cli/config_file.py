@@ -1,57 +1,99 @@
-"""The configuration as a plain record, and back: what `logs/<run>/config.json` holds can be run again."""
+"""Settings as a plain record, and back: `logs/<run>/config.json`, which can be run again.
+
+The record is as flat as the command line: its keys are the names of the flags.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bids_shresnet.config import Config
-from bids_shresnet.errors import UsageError
+from bids_shresnet.errors import InputMissing, UsageError
 
-T = TypeVar("T")
+Record = Mapping[str, Any]
+
+
+def is_flat_group(hint: Any) -> bool:
+    """Whether the flags of a group of settings have no prefix."""
+    return get_origin(hint) is Annotated and is_dataclass(get_args(hint)[0])
+
+
+def flatten_settings(config: Config) -> dict[str, Any]:
+    """Settings by the names of their flags; `network` and `training` stay whole."""
+    hints = get_type_hints(Config, include_extras=True)
+    settings: dict[str, Any] = {}
+    for name, value in vars(config).items():
+        settings.update(vars(value) if is_flat_group(hints[name]) else {name: value})
+    return settings
 
 
 def to_record(config: Config) -> dict[str, Any]:
-    """Return a configuration as JSON knows it: paths as text, tuples as lists, nested settings as nested records."""
-    record: dict[str, Any] = _to_plain_value(config)
-    return record
-
-
-def from_record(record: Mapping[str, Any]) -> Config:
-    """Return the configuration that a record describes; settings it does not name keep their defaults.
-
-    Raises
-    ------
-    UsageError
-        If it names settings that do not exist, lacks one that has no default, or a value is of the wrong kind.
-    """
-    return _build_settings(Config, record, "")
+    """Settings as JSON knows them: paths as text, tuples as lists, nested settings as objects."""
+    return {name: _to_plain_value(value) for name, value in flatten_settings(config).items()}
 
 
 def _to_plain_value(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {
-            field.name: _to_plain_value(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-        }
+    if is_dataclass(value):
+        return {name: _to_plain_value(item) for name, item in vars(value).items()}
     if isinstance(value, tuple):
         return [_to_plain_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
-def _build_settings(kind: type[T], record: object, prefix: str) -> T:
-    """Build a dataclass; `place` is its name in the record, with a dot at its end."""
-    if not isinstance(record, Mapping):
-        msg = f"setting {prefix.rstrip('.') or 'file'}: expected settings by name, got {record!r}"
-        raise UsageError(msg)
+def from_record(record: Record) -> Config:
+    """Read settings from a record; settings that it does not name keep their defaults.
+
+    Raises
+    ------
+    UsageError
+        If it names settings that do not exist, lacks one that has no default, or a value is of
+        the wrong type.
+    """
+    groups: dict[str, Any] = {}
+    rest = dict(record)
+    for name, hint in get_type_hints(Config, include_extras=True).items():
+        if is_flat_group(hint):
+            kind = get_args(hint)[0]
+            names = [field.name for field in fields(kind) if field.name in rest]
+            groups[name] = _build_settings(kind, {key: rest.pop(key) for key in names}, "")
+        elif name in rest:
+            groups[name] = _build_settings(hint, rest.pop(name), f"{name}.")
+    _refuse_unknown_settings(rest)
+    return Config(**groups)
+
+
+def read_config_file(path: Path, flag: str) -> Config:
+    """Read the settings of an earlier run.
+
+    Raises
+    ------
+    InputMissing
+        If there is no such file.
+    UsageError
+        If it is not a JSON file of settings.
+    """
+    if not path.is_file():
+        msg = f"{flag} {path}: no such file"
+        raise InputMissing(msg)
+    try:  # not by io.storage: it needs numpy, which must not load before threads are limited
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{flag} {path}: not a JSON file ({error})"
+        raise UsageError(msg) from error
+    _check_mapping(record, "file")
+    return from_record(record)
+
+
+def _build_settings(kind: type[Any], record: Any, prefix: str) -> Any:
+    """Build a dataclass of settings; `prefix` is its name in the record with a dot at its end."""
+    _check_mapping(record, prefix.rstrip("."))
     hints = get_type_hints(kind)
-    unknown = [f"{prefix}{name}" for name in record if name not in hints]
-    if unknown:
-        msg = f"unknown settings: {', '.join(unknown)}. They may be of another version of the app; take them out."
-        raise UsageError(msg)
+    _refuse_unknown_settings(f"{prefix}{name}" for name in record if name not in hints)
     values = {
         name: _convert_value(hints[name], value, f"{prefix}{name}")
         for name, value in record.items()
@@ -63,28 +105,45 @@ def _build_settings(kind: type[T], record: object, prefix: str) -> T:
         raise UsageError(msg) from error
 
 
+def _check_mapping(record: Any, setting: str) -> None:
+    if not isinstance(record, Mapping):
+        msg = f"setting {setting}: expected settings by name, got {record!r}"
+        raise UsageError(msg)
+
+
+def _refuse_unknown_settings(names: Iterable[str]) -> None:
+    if unknown := ", ".join(names):
+        msg = (
+            f"unknown settings: {unknown}. They may be of another version of the app; "
+            f"take them out."
+        )
+        raise UsageError(msg)
+
+
 def _convert_value(kind: Any, value: Any, setting: str) -> Any:
-    """Turn a value of a record into what the field's annotation asks for."""
+    """Convert a value of a record to the type of its field."""
     options = get_args(kind)
     if get_origin(kind) in (Union, types.UnionType):
-        optional = [option for option in options if option is not types.NoneType]
-        return None if value is None else _convert_value(optional[0], value, setting)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _build_settings(kind, value, f"{setting}.")
+        return None if value is None else _convert_value(_drop_none(kind), value, setting)
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         return tuple(_convert_value(options[0], item, setting) for item in value)
     return _check_scalar(kind, value, setting)
 
 
+def _drop_none(kind: Any) -> Any:
+    """Return T of `T | None`."""
+    return next(option for option in get_args(kind) if option is not types.NoneType)
+
+
 def _check_scalar(kind: Any, value: Any, setting: str) -> Any:
-    """Check a single value; a whole number may stand for a float, but True and False for no number."""
+    """Check a single value; an integer may stand for a float, but True and False for no number."""
     if get_origin(kind) is Literal:
-        fits = value in get_args(kind)
+        is_valid = value in get_args(kind)
     elif kind is float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        is_valid = isinstance(value, int | float) and not isinstance(value, bool)
     else:
-        fits = type(value) is (str if kind is Path else kind)
-    if not fits:
+        is_valid = type(value) is (str if kind is Path else kind)
+    if not is_valid:
         msg = f"setting {setting}: {value!r} is not of the kind {getattr(kind, '__name__', kind)}"
         raise UsageError(msg)
     return kind(value) if kind in (Path, float) else value

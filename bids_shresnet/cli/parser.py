@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,84 +12,83 @@ from pathlib import Path
 
 import tyro
 
+from bids_shresnet.cli.config_file import read_config_file
+from bids_shresnet.cli.resolve import resolve_config
 from bids_shresnet.config import ANALYSIS_LEVELS, Config
-from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.errors import UsageError
 from bids_shresnet.runtime.progress import LOGGER, ScreenHandler
 
+PROGRAM = "bids-shresnet"
 CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
 
 
 def parse_levels(arguments: Sequence[str]) -> list[Config]:
-    """Read the command line of one or several analysis levels (`participant group`), in the order they are to run.
+    """Read the command line of one or several analysis levels (`participant group`).
 
     The group comes first, because it makes and validates the models that participants need.
 
     Raises
     ------
     UsageError
-        As `parse`, and if several levels are to print one document.
+        Like `parse`, and if several levels are to print one JSON document.
     """
-    begin = next(
-        (place for place, one in enumerate(arguments) if one in ANALYSIS_LEVELS), len(arguments)
-    )
-    named = list(takewhile(ANALYSIS_LEVELS.__contains__, arguments[begin:]))
-    if len(named) < 2:
+    is_level = [argument in ANALYSIS_LEVELS for argument in arguments]
+    begin = is_level.index(True) if any(is_level) else len(arguments)
+    levels = list(takewhile(ANALYSIS_LEVELS.__contains__, arguments[begin:]))
+    if len(levels) < 2:
         return [parse(arguments)]
-    before, after = arguments[:begin], arguments[begin + len(named) :]
+    before = arguments[:begin]
+    after = arguments[begin + len(levels) :]
     configs = [
-        parse([*before, level, *after]) for level in sorted({ANALYSIS_LEVELS[one] for one in named})
+        parse([*before, level, *after])
+        for level in sorted({ANALYSIS_LEVELS[level] for level in levels})
     ]
-    if any(config.json for config in configs):
-        msg = f"--json prints one document: name one analysis level, not {' '.join(named)}"
+    if any(config.run.json for config in configs):
+        msg = f"--json prints one document: name one analysis level, not {' '.join(levels)}"
         raise UsageError(msg)
     return configs
 
 
 def parse(arguments: Sequence[str]) -> Config:
-    """Read the command line; `--config-file FILE` takes what is not given from the record of an earlier run.
+    """Read the command line.
+
+    `--config-file FILE` gives the settings of an earlier run to all flags that are not named.
 
     Raises
     ------
     UsageError
         If the values contradict each other.
     SystemExit
-        With code 64 after the parser has said what is wrong, with 0 after the help.
+        With code 64 after the parser has printed what is wrong, with 0 after the help.
     """
-    rest, recorded = _take_config_file(list(arguments))
+    flags, config_file = _split_config_file(arguments)
+    recorded = None if config_file is None else read_config_file(config_file, CONFIG_FILE_FLAGS[0])
     try:
         if recorded is None:
-            return tyro.cli(Config, prog="bids-shresnet", args=rest)
-        return tyro.cli(Config, prog="bids-shresnet", args=rest, default=recorded)
+            config = tyro.cli(Config, prog=PROGRAM, args=flags)
+        else:
+            config = tyro.cli(Config, prog=PROGRAM, args=flags, default=recorded)
     except SystemExit as stop:  # argument parsers exit with 2, which is reserved for the shell
         raise SystemExit(UsageError.exit_code if stop.code else 0) from None
+    return resolve_config(config)
 
 
-def _take_config_file(arguments: list[str]) -> tuple[list[str], Config | None]:
-    """Take `--config-file FILE` out of the arguments and read it."""
-    arguments = [
-        part
-        for one in arguments
-        for part in (one.split("=", 1) if one.startswith(CONFIG_FILE_FLAGS) else [one])
-    ]
-    place = next((place for place, one in enumerate(arguments) if one in CONFIG_FILE_FLAGS), None)
-    if place is None:
-        return arguments, None
-    from bids_shresnet.cli.config_file import from_record
-
-    flag = CONFIG_FILE_FLAGS[0]
-    if place + 1 == len(arguments):
-        msg = f"{flag} needs the path of a config.json (logs/<run>/config.json of an earlier run)"
-        raise UsageError(msg)
-    path = Path(arguments[place + 1])
-    if not path.is_file():
-        msg = f"{flag} {path}: no such file"
-        raise InputMissing(msg)
-    try:  # not by files.storage: numpy, which it needs, must not be loaded before threads are limited
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        msg = f"{flag} {path}: not a JSON file ({error})"
-        raise UsageError(msg) from error
-    return arguments[:place] + arguments[place + 2 :], from_record(record)
+def _split_config_file(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Separate `--config-file FILE` or `--config-file=FILE` from the other arguments."""
+    for position, argument in enumerate(arguments):
+        flag, separator, value = argument.partition("=")
+        if flag not in CONFIG_FILE_FLAGS:
+            continue
+        end = position + (1 if separator else 2)
+        if end > len(arguments):
+            msg = (
+                f"{CONFIG_FILE_FLAGS[0]} needs the path of a config.json "
+                f"(logs/<run>/config.json of an earlier run)"
+            )
+            raise UsageError(msg)
+        path = value if separator else arguments[position + 1]
+        return [*arguments[:position], *arguments[end:]], Path(path)
+    return list(arguments), None
 
 
 @contextmanager

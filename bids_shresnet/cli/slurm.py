@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -24,15 +23,24 @@ from bids_shresnet.cli.sbatch import (
     render_batch_script,
     render_submission,
 )
-from bids_shresnet.config import RAW_DATASET_NAME, Config
+from bids_shresnet.config import (
+    RAW_DATASET_NAME,
+    Config,
+    InputSettings,
+    ModelSettings,
+    OutputSettings,
+    RunSettings,
+    ScannerSettings,
+)
 from bids_shresnet.errors import ShresnetError, UsageError
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.outputs.layout import has_output, output_root
 from bids_shresnet.outputs.model_folder import find_models
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_pair, memory_for_scans, voxel_count
-from bids_shresnet.planning.plan import Plan, inspect_dataset, stop_at_errors
+from bids_shresnet.planning.plan import Plan, stop_at_errors
 from bids_shresnet.planning.selection import stop_at_empty_selection
+from bids_shresnet.workflow.make_plan import inspect_dataset
 from bids_shresnet.workflow.pair_work import PairWork
 
 MB = 2**20
@@ -46,7 +54,7 @@ MINUTES_PER_VOXEL_EPOCH = (
 )  # voxel and epoch, for the network and all that it is compared with (docs/experiments.md)
 MINUTES_PER_EVALUATED_FOLD = 15.0  # that is evaluated
 
-logger = logging.getLogger("bids_shresnet")
+SettingsT = TypeVar("SettingsT", InputSettings, OutputSettings, ScannerSettings, ModelSettings)
 
 
 @dataclass(frozen=True)
@@ -90,15 +98,16 @@ def run(command: SlurmCommand, flags: Sequence[str]) -> str:
     config = make_paths_absolute(
         parse([str(command.bids_dir), str(command.output_dir), "participant", *flags])
     )
-    if config.nprocs or config.omp_nthreads or config.memory:
+    resource = config.resource
+    if resource.nprocs or resource.omp_nthreads or resource.memory:
         msg = "--nprocs, --omp-nthreads and --mem are set for every job by its size; change sizes with --sbatch"
         raise UsageError(msg)
-    if config.validate_bids:
+    if config.input.validate_bids:
         msg = "--validate-bids would look at the whole dataset in every job; run it once with --dry-run"
         raise UsageError(msg)
-    plan = inspect_dataset(config, find_models(config.models) if config.models else ())
+    plan = inspect_dataset(config, find_models(config.model.models) if config.model.models else ())
     stop_at_errors(plan.findings)
-    stop_at_empty_selection(plan.inventory, plan.selection, config.bids_dir)
+    stop_at_empty_selection(plan.inventory, plan.selection, config.input.bids_dir)
     jobs, folder = make_jobs(plan, config), command.scripts.absolute()
     if command.rerun:
         left = [
@@ -118,7 +127,7 @@ def make_jobs(plan: Plan, config: Config) -> tuple[SlurmJob, ...]:
     groups = tuple(tuple(subjects[at : at + together]) for at in range(0, len(subjects), together))
     scans = plan.selection.scans
     memory, voxels = (
-        memory_for_scans(scans, is_spooled=config.low_mem),
+        memory_for_scans(scans, is_spooled=config.resource.low_mem),
         max(map(voxel_count, scans)),
     )
     routes = " ".join(f"--pair {shlex.quote(pair.label)}" for pair in plan.pairs)
@@ -162,7 +171,7 @@ def model_jobs(
             f"group --stage prepare --pair {FIRST_TASK_ARGUMENT} --participant-label {OTHER_TASK_ARGUMENTS}",
             subjects,
             1,
-            ceil(memory_for_scans(scans, is_spooled=config.low_mem) / MB),
+            ceil(memory_for_scans(scans, is_spooled=config.resource.low_mem) / MB),
             time_limit(MINUTES_PER_MILLION_VOXELS * voxels / 1e6),
         ),
         SlurmJob(
@@ -192,32 +201,35 @@ def time_limit(minutes: float) -> int:
 
 
 def make_paths_absolute(config: Config) -> Config:
-    """The same with paths that are true on every machine."""
-    names = (
-        "bids_dir",
-        "output_dir",
-        "bids_filter_file",
-        "bids_database_dir",
-        "scanner_map",
-        "models",
-        "work_dir",
-    )
-    found = {name: path.absolute() for name in names if (path := getattr(config, name)) is not None}
-    datasets = {
-        name: path.absolute()
-        for name, path in config.named_datasets().items()
-        if name != RAW_DATASET_NAME
-    }
+    """Return settings with paths that are valid in every folder and on every machine."""
+    datasets = config.input.named_datasets()
+    del datasets[RAW_DATASET_NAME]
+    derivatives = tuple(f"{name}={path.absolute()}" for name, path in datasets.items())
     return replace(
-        config, **found, derivatives=tuple(f"{name}={path}" for name, path in datasets.items())
+        config,
+        input=replace(_make_absolute(config.input), derivatives=derivatives),
+        output=_make_absolute(config.output),
+        scanner=_make_absolute(config.scanner),
+        model=_make_absolute(config.model),
     )
+
+
+def _make_absolute(settings: SettingsT) -> SettingsT:
+    paths = {name: path for name, path in vars(settings).items() if isinstance(path, Path)}
+    changes: dict[str, Any] = {name: path.absolute() for name, path in paths.items()}
+    return replace(settings, **changes)
 
 
 def make_container(config: Config, image: Path, scripts: Path) -> Container:
     """The image with every folder and file that the settings name."""
-    tables = (config.bids_filter_file, config.bids_database_dir, config.scanner_map, config.models)
-    read = [*config.named_datasets().values(), *(path for path in tables if path), scripts]
-    write = [path for path in (config.output_dir, config.work_dir) if path]
+    tables = (
+        config.input.bids_filter_file,
+        config.input.bids_database_dir,
+        config.scanner.scanner_map,
+        config.model.models,
+    )
+    read = [*config.input.named_datasets().values(), *(path for path in tables if path), scripts]
+    write = [path for path in (config.output.output_dir, config.output.work_dir) if path]
     for path in write:  # what is not there cannot be bound
         path.mkdir(parents=True, exist_ok=True)
     return Container(image.absolute(), tuple(read), tuple(write))
@@ -228,15 +240,14 @@ def write_scripts(
 ) -> None:
     """One script a stage, the settings that all of them share, and submit.sh."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    write_json(
-        folder / "config.json", shared_settings(replace(config, pair=(), target=None))
-    )  # scripts name the pairs
+    unpaired = replace(config, scanner=replace(config.scanner, pair=(), target=None))
+    write_json(folder / "config.json", shared_settings(unpaired))  # scripts name the pairs
     container = make_container(config, command.sif, folder) if command.sif else None
     for job in jobs:
         text = render_batch_script(
             job,
             folder=folder,
-            datasets=(config.bids_dir, config.output_dir),
+            datasets=(config.input.bids_dir, config.output.output_dir),
             container=container,
             options=command.sbatch,
         )
@@ -247,7 +258,12 @@ def write_scripts(
 
 def shared_settings(config: Config) -> dict[str, Any]:
     """What all jobs share: the settings that are not the default ones."""
-    usual = to_record(Config(config.bids_dir, config.output_dir, config.analysis_level))
+    plain = Config(
+        input=InputSettings(config.input.bids_dir),
+        output=OutputSettings(config.output.output_dir),
+        run=RunSettings(config.run.analysis_level),
+    )
+    usual = to_record(plain)
     always = ("bids_dir", "output_dir", "analysis_level")
     return {
         name: value
@@ -258,8 +274,9 @@ def shared_settings(config: Config) -> dict[str, Any]:
 
 def unfinished_tasks(job: SlurmJob, plan: Plan, config: Config) -> list[int] | None:
     """Tasks of a stage that have not done their work; none of them means a stage without tasks, None no stage."""
-    root = output_root(config.output_dir)
-    units = [PairWork(pair, replace(config, analysis_level="group"), root) for pair in plan.pairs]
+    root = output_root(config.output.output_dir)
+    group = replace(config, run=replace(config.run, analysis_level="group"))
+    units = [PairWork(pair, group, root) for pair in plan.pairs]
     units = [one for one in units if not one.is_complete]
     if job.name == "evaluate":
         return [] if units else None

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.config import Config
 from bids_shresnet.diffusion.representation import unmask
 from bids_shresnet.diffusion.sampling import has_signal_around, sample_image
 from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
@@ -38,7 +37,6 @@ from bids_shresnet.evaluation.quantities import (
     tissue_masks,
 )
 from bids_shresnet.evaluation.statistics import RESCAN, HeldOutResult
-from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.arrays import ARRAY_RECORD_FILE
 from bids_shresnet.io.storage import hash_file, hash_record, read_json, write_json
 from bids_shresnet.methods.combat import fit_mean_combat
@@ -71,6 +69,27 @@ class Orientation:
     method: str
     angle: float
     correlation: float
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How folds are evaluated, and where the results go.
+
+    Attributes
+    ----------
+    folder
+        Folder for the results of each fold.
+    methods
+        Methods to compare.
+    applied_method
+        The method that harmonizes scans. It is always compared, and its agreement is recorded.
+    """
+
+    folder: Path
+    methods: tuple[Method, ...]
+    applied_method: Method
+    seed: int
+    device: str
 
 
 @dataclass(frozen=True)
@@ -147,35 +166,35 @@ RESULT_TABLES = {
 
 
 def evaluation_jobs(
-    work: Path,
     prepared: Sequence[PrepareJob],
     repeats: Sequence[PrepareJob],
     model: Model,
     baselines: Sequence[FoldJob],
-    config: Config,
+    settings: EvaluationSettings,
 ) -> tuple[EvaluateJob, ...]:
-    """One job a fold of the model."""
-    folders, again = (
-        {item.source.subject: item.folder for item in items} for items in (prepared, repeats)
-    )
-    applied = applicable_method(model, config.method)
-    methods = tuple(dict.fromkeys((*config.methods, applied)))
+    """Make one job per fold of the model."""
+    folders = {item.source.subject: item.folder for item in prepared}
+    repeat_folders = {item.source.subject: item.folder for item in repeats}
+    methods = tuple(dict.fromkeys((*settings.methods, settings.applied_method)))
     jobs = []
     for number, fold in enumerate(model.card.folds, 1):
         fitted = {job.method: job.file for job in baselines if job.number == number} | {
             model.card.fitted_as: model.folder / fold.weights.file
         }
-        file = work / f"evaluation-{number:02d}.json"
-        settings = (
-            model.source_shells,
-            methods,
-            applied,
-            fitted,
-            file,
-            config.random_seed,
-            config.device,
+        job = EvaluateJob(
+            number=number,
+            split=model.splits[number - 1],
+            prepared_folders=folders,
+            repeat_folders=repeat_folders,
+            shells=model.source_shells,
+            methods=methods,
+            applied_method=settings.applied_method,
+            fitted_files=fitted,
+            file=settings.folder / f"evaluation-{number:02d}.json",
+            seed=settings.seed,
+            device=settings.device,
         )
-        jobs.append(EvaluateJob(number, model.splits[number - 1], folders, again, *settings))
+        jobs.append(job)
     return tuple(jobs)
 
 

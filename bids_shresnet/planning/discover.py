@@ -6,14 +6,20 @@ what is wrong becomes a finding of the inventory, for the caller to show and to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.config import RAW_DATASET_NAME, Config
+from bids_shresnet.config import (
+    DEFAULT_SCANNER_COLUMN,
+    RAW_DATASET_NAME,
+    InputSettings,
+    ScannerSettings,
+)
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
 from bids_shresnet.inputs.dwi_file import DwiFile, read_gradients
@@ -34,11 +40,18 @@ Classification = tuple[
 ]  # None for a file that its findings make unusable
 
 
-def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
-    """All DWI of the dataset: usable scans, excluded files, and what is wrong or odd.
+def find_scans(
+    inputs: InputSettings,
+    scanners: ScannerSettings,
+    *,
+    is_identity_required: bool,
+    is_dry_run: bool = False,
+) -> Inventory:
+    """Find all DWI of the dataset: usable scans, excluded files, and what is wrong or odd.
 
-    Without `identity_required`, a scan of an unknown scanner is excluded; with it, that is an error.
-    Every image is in exactly one place: a scan, or excluded.
+    Every image is either a scan or excluded. Training requires the identity of every scanner and
+    the scans of all subjects. Without it, a scan of an unknown scanner is excluded, and only the
+    subjects of --participant-label are listed. A dry run for some subjects opens no other images.
 
     Raises
     ------
@@ -47,21 +60,23 @@ def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
     UsageError
         If --derivatives, --scanner-from, --bids-filter-file or --bids-database-dir makes no sense.
     """
-    datasets = config.named_datasets()
-    needed = config.participant_label if config.models else ()  # training needs everybody
+    root = inputs.bids_dir
+    derivatives = inputs.named_datasets()
+    del derivatives[RAW_DATASET_NAME]
     files = find_dwi(
-        datasets.pop(RAW_DATASET_NAME), datasets, subjects=needed, database=config.bids_database_dir
+        root,
+        derivatives,
+        subjects=() if is_identity_required else inputs.participant_label,
+        database=inputs.bids_database_dir,
     )
     naming = read_scanner_naming(
-        config.bids_dir, config.scanner_map, config.scanner_column, config.scanner_from
+        root, scanners.scanner_map, scanners.scanner_column, scanners.scanner_from
     )
-    naming = replace(naming, split_by=config.split_by)
-    _check_column(config, naming)
-    _check_split(config, files)
-    wanted = read_bids_filter(config.bids_filter_file, config.exclude_participant_label)
-    asked = (
-        config.participant_label if config.dry_run else ()
-    )  # a dry run for some opens no images of others
+    naming = replace(naming, split_by=scanners.split_by)
+    _check_column(scanners.scanner_column, naming, root)
+    _check_split(scanners.split_by, files, root)
+    wanted = read_bids_filter(inputs.bids_filter_file, inputs.exclude_participant_label)
+    asked = inputs.participant_label if is_dry_run else ()
     classified = [
         _classify_file(file, naming, wanted, asked, is_identity_required=is_identity_required)
         for file in files
@@ -78,9 +93,9 @@ def find_scans(config: Config, *, is_identity_required: bool) -> Inventory:
         *checks.check_unique_names(scans),
         *checks_gradients.check_truncation(scans),
     ]
-    conflicts = find_conflicts(scans, config.split_by)
+    conflicts = find_conflicts(scans, scanners.split_by)
     findings += dict.fromkeys(finding for some in conflicts.values() for finding in some)
-    names = {path: name for name, path in config.named_datasets().items()}
+    names = {path: name for name, path in inputs.named_datasets().items()}
     named = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans)
     return Inventory(named, left_out, tuple(findings), conflicts)
 
@@ -105,22 +120,22 @@ def _exclude(file: DwiFile, reason: str) -> ExcludedScan:
     )
 
 
-def _check_column(config: Config, naming: ScannerNaming) -> None:
-    """Refuse a column that was asked for and is nowhere."""
-    if config.scanner_column != Config.scanner_column and not naming.table_scanners:
+def _check_column(column: str, naming: ScannerNaming, root: Path) -> None:
+    """Refuse a column that no table has."""
+    if column != DEFAULT_SCANNER_COLUMN and not naming.table_scanners:
         msg = (
-            f"--scanner-column {config.scanner_column}: no such column with a value in scans.tsv, sessions.tsv or "
-            f"participants.tsv of {config.bids_dir}"
+            f"--scanner-column {column}: no such column with a value in scans.tsv, "
+            f"sessions.tsv or participants.tsv of {root}"
         )
         raise InputMissing(msg)
 
 
-def _check_split(config: Config, files: Iterable[DwiFile]) -> None:
-    """Refuse a key that was asked for and is in no sidecar."""
+def _check_split(keys: Sequence[str], files: Iterable[DwiFile], root: Path) -> None:
+    """Refuse keys that no sidecar has."""
     known = {key for file in files for key in file.metadata}
-    unknown = [key for key in config.split_by if key not in known]
+    unknown = [key for key in keys if key not in known]
     if unknown:
-        msg = f"--split-by {' '.join(unknown)}: no sidecar of a DWI in {config.bids_dir} has such a key"
+        msg = f"--split-by {' '.join(unknown)}: no sidecar of a DWI in {root} has such a key"
         raise InputMissing(msg)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from itertools import permutations
 
-from bids_shresnet.config import ALL_TARGETS, Config
+from bids_shresnet.config import ALL_TARGETS, ScannerSettings
 from bids_shresnet.errors import BadInput, Finding, InputMissing, UsageError
 from bids_shresnet.pairs import Inventory, Pair
 from bids_shresnet.scans import Scan, Scanner
@@ -21,7 +21,7 @@ RankedScans = Mapping[
 logger = logging.getLogger(__name__)
 
 
-def form_pairs(inventory: Inventory, config: Config) -> tuple[Pair, ...]:
+def form_pairs(inventory: Inventory, settings: ScannerSettings) -> tuple[Pair, ...]:
     """Pairs of scanners that share at least `MIN_TRAVELLING` subjects, by target and source label.
 
     The target is --target, every scanner in turn if that is `all`, or else the scanner that lets most scans be
@@ -36,12 +36,12 @@ def form_pairs(inventory: Inventory, config: Config) -> tuple[Pair, ...]:
         If there is no pair, or one that was asked for lacks travelling subjects.
     """
     ranked = rank_scans(inventory)
-    asked = _resolve_scanner_pairs(inventory, ranked, config)
+    asked = _resolve_scanner_pairs(inventory, ranked, settings)
     candidates = [_make_pair(source, target, ranked) for source, target in asked]
     pairs = tuple(pair for pair in candidates if len(pair.travelling_scans) >= MIN_TRAVELLING)
     if not pairs:
         raise BadInput(_no_pair_findings(inventory.scanners, asked, ranked))
-    if config.pair and len(pairs) < len(candidates):
+    if settings.pair and len(pairs) < len(candidates):
         raise BadInput([_too_few_subjects(pair) for pair in candidates if pair not in pairs])
     for pair in candidates:
         if 0 < len(pair.travelling_scans) < MIN_TRAVELLING:
@@ -68,23 +68,23 @@ def rank_scans(inventory: Inventory) -> RankedScans:
 
 
 def _resolve_scanner_pairs(
-    inventory: Inventory, ranked: RankedScans, config: Config
+    inventory: Inventory, ranked: RankedScans, settings: ScannerSettings
 ) -> list[tuple[Scanner, Scanner]]:
     """Source and target of all pairs that come into question."""
     scanners = inventory.scanners
-    if config.pair:
+    if settings.pair:
         named = [
             [_find_scanner("--pair", name, scanners) for name in text.split(":")]
-            for text in config.pair
+            for text in settings.pair
         ]
         return [_check_distinct(source, target) for source, target in named]
-    if config.target == ALL_TARGETS:
+    if settings.target == ALL_TARGETS:
         return sorted(
             permutations(scanners.values(), 2), key=lambda pair: (pair[1].label, pair[0].label)
         )
     goal = (
-        _find_scanner("--target", config.target, scanners)
-        if config.target
+        _find_scanner("--target", settings.target, scanners)
+        if settings.target
         else _choose_target(inventory, ranked)
     )
     return [(source, goal) for source in scanners.values() if source != goal] if goal else []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import Finding
 from bids_shresnet.outputs.layout import has_output
 from bids_shresnet.outputs.model_folder import CARD_FILE
@@ -58,7 +58,11 @@ def skip_finished(pending: PendingWork) -> PendingWork:
 
 
 def run_preflight(
-    pending: PendingWork, config: Config, workers: Workers, broken: Collection[str] = ()
+    pending: PendingWork,
+    settings: ModelSettings,
+    workers: Workers,
+    subjects: Collection[str] = (),
+    broken: Collection[str] = (),
 ) -> list[Finding]:
     """Check shells and space, and read every scan through that will be used, but images known to be `broken`.
 
@@ -69,14 +73,12 @@ def run_preflight(
         finding
         for pair in pending.pairs
         for finding in check_shells(
-            pair, config.sh_order, predict_missing=config.predict_missing_shells
+            pair, settings.sh_order, predict_missing=settings.predict_missing_shells
         )
     ]
     pending = pending.drop_unreadable(broken)
     findings += check_free_space(pending.pairs, pending.scans, pending.output, pending.work_dir)
-    jobs = image_check_jobs(
-        pending, config.participant_label if config.dry_run or config.stage == "prepare" else ()
-    )
+    jobs = image_check_jobs(pending, subjects)
     if jobs:
         logger.info("%d scans are read through before any work", len(jobs))
         readers = workers if len(jobs) > MAX_SEQUENTIAL_SCANS else replace(workers, processes=1)

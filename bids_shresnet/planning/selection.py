@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import InputSettings
 from bids_shresnet.errors import InputMissing, NothingSelected
 from bids_shresnet.pairs import ExcludedScan, Inventory, Selection
 from bids_shresnet.scans import Scan, Scanner
@@ -19,7 +19,7 @@ LabelPair = tuple[
 
 
 def select_scans(
-    inventory: Inventory, label_pairs: Collection[LabelPair], config: Config
+    inventory: Inventory, label_pairs: Collection[LabelPair], settings: InputSettings
 ) -> Selection:
     """Choose the scans to harmonize, and say why not the others.
 
@@ -28,8 +28,8 @@ def select_scans(
     InputMissing
         If a participant or session that was asked for is not in the dataset.
     """
-    _check_labels(inventory, config)
-    reasons = [(scan, _exclusion_reason(scan, label_pairs, config)) for scan in inventory.scans]
+    _check_labels(inventory, settings)
+    reasons = [(scan, _exclusion_reason(scan, label_pairs, settings)) for scan in inventory.scans]
     scans = tuple(scan for scan, reason in reasons if not reason)
     left_out = tuple(ExcludedScan.from_scan(scan, reason) for scan, reason in reasons if reason)
     return Selection(scans, left_out)
@@ -51,18 +51,20 @@ def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Pa
     raise NothingSelected(msg)
 
 
-def _check_labels(inventory: Inventory, config: Config) -> None:
+def _check_labels(inventory: Inventory, settings: InputSettings) -> None:
     """Every label that was asked for must be in the dataset, though perhaps without usable DWI."""
     names = [scan.image.name for scan in inventory.scans] + [
         item.image.name for item in inventory.excluded
     ]
     folders = [
-        path.name for pattern in ("sub-*", "sub-*/ses-*") for path in config.bids_dir.glob(pattern)
+        path.name
+        for pattern in ("sub-*", "sub-*/ses-*")
+        for path in settings.bids_dir.glob(pattern)
     ]
     known = {*folders, *(part for name in names for part in name.split("_"))}
     for kind, prefix, labels in (
-        ("participant", "sub-", config.participant_label),
-        ("session", "ses-", config.session_label),
+        ("participant", "sub-", settings.participant_label),
+        ("session", "ses-", settings.session_label),
     ):
         unknown = [label for label in labels if prefix + label not in known]
         if unknown:
@@ -72,17 +74,19 @@ def _check_labels(inventory: Inventory, config: Config) -> None:
                 if len(there) > MAX_LISTED_LABELS
                 else ""
             )
-            found = f"no such {kind} in {config.bids_dir}; there are {' '.join(there[:MAX_LISTED_LABELS]) or 'none'}{more}"
+            found = f"no such {kind} in {settings.bids_dir}; there are {' '.join(there[:MAX_LISTED_LABELS]) or 'none'}{more}"
             msg = f"--{kind}-label {' '.join(unknown)}: {found}"
             raise InputMissing(msg)
 
 
-def _exclusion_reason(scan: Scan, label_pairs: Collection[LabelPair], config: Config) -> str:
+def _exclusion_reason(
+    scan: Scan, label_pairs: Collection[LabelPair], settings: InputSettings
+) -> str:
     """Why a usable scan is not harmonized; empty if it is."""
     session = scan.entities.get("session")
-    if config.participant_label and scan.subject not in config.participant_label:
+    if settings.participant_label and scan.subject not in settings.participant_label:
         return "not asked for (--participant-label)"
-    if config.session_label and session is not None and session not in config.session_label:
+    if settings.session_label and session is not None and session not in settings.session_label:
         return "not asked for (--session-label)"
     targets = {target for _, target in label_pairs}
     if any(source == scan.scanner_label for source, _ in label_pairs):

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bids_shresnet.config import Config
 from bids_shresnet.io.storage import hash_record
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Shell
-from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
+from bids_shresnet.settings import FitSettings, Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.splits import split_subjects
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
@@ -87,55 +86,76 @@ def fold_jobs(
     folder: Path,
     prepared: Sequence[PrepareJob],
     shells: tuple[Shell, ...],
-    config: Config,
-    method: Method | None = None,
+    settings: FitSettings,
+    method: Method,
 ) -> tuple[FoldJob, ...]:
-    """One job a fold of the cross-validation over the prepared subjects; by default of the method to apply."""
+    """Make one job per fold of the cross-validation over the prepared subjects."""
     subjects = {item.source.subject: item for item in prepared}
-    splits = split_subjects(list(subjects), config.training.folds)
+    splits = split_subjects(list(subjects), settings.training.folds)
     folders = {subject: item.folder for subject, item in subjects.items()}
     inputs = {subject: item.digest for subject, item in subjects.items()}
-    settings = (shells, config.network, config.training, config.random_seed, config.device)
-    fitted = METHOD_SPECS[method or config.method].fitted_method
     return tuple(
         FoldJob(
-            fitted,
-            number,
-            split,
-            folder,
-            folders,
-            inputs,
-            *settings,
-            has_novelty_detector=method is None,
+            method=METHOD_SPECS[method].fitted_method,
+            number=number,
+            split=split,
+            folder=folder,
+            prepared_folders=folders,
+            input_digests=inputs,
+            shells=shells,
+            network=settings.network,
+            training=settings.training,
+            seed=settings.seed,
+            device=settings.device,
         )
         for number, split in enumerate(splits, 1)
     )
+
+
+def model_fold_jobs(
+    folder: Path,
+    prepared: Sequence[PrepareJob],
+    shells: tuple[Shell, ...],
+    settings: FitSettings,
+    method: Method,
+) -> tuple[FoldJob, ...]:
+    """Make the jobs of the model itself, which fit a novelty detector as well."""
+    jobs = fold_jobs(folder, prepared, shells, settings, method)
+    return tuple(replace(job, has_novelty_detector=True) for job in jobs)
+
+
+def baseline_methods(methods: Sequence[Method], model_method: Method) -> tuple[Method, ...]:
+    """List the methods to fit for the comparison: all but the model's own, each once."""
+    fitted = dict.fromkeys(METHOD_SPECS[method].fitted_method for method in methods)
+    return tuple(method for method in fitted if method != model_method)
 
 
 def baseline_jobs(
     work: Path,
     prepared: Sequence[PrepareJob],
     shells: tuple[Shell, ...],
-    config: Config,
-    model_method: Method,
+    settings: FitSettings,
+    methods: Sequence[Method],
 ) -> tuple[FoldJob, ...]:
-    """Jobs for the methods that the model is compared with, on its own folds; what it has learned itself is there."""
-    fitted = dict.fromkeys(METHOD_SPECS[name].fitted_method for name in config.methods)
-    return tuple(
-        job
-        for method in fitted
-        if method != model_method
-        for job in fold_jobs(work / method, prepared, shells, config, method)
-    )
+    """Make jobs on the model's folds for the methods that it is compared with."""
+    jobs: list[FoldJob] = []
+    for method in methods:
+        jobs += fold_jobs(work / method, prepared, shells, settings, method)
+    return tuple(jobs)
 
 
 def sweep_jobs(
-    work: Path, prepared: Sequence[PrepareJob], shells: tuple[Shell, ...], config: Config
+    work: Path,
+    prepared: Sequence[PrepareJob],
+    shells: tuple[Shell, ...],
+    settings: FitSettings,
+    resblocks: Sequence[int],
 ) -> tuple[FoldJob, ...]:
-    """Networks with other numbers of ResBlocks on the same folds, as in the paper's Table 1."""
+    """Make jobs on the same folds for other numbers of ResBlocks, as in the paper's Table 1."""
     jobs: list[FoldJob] = []
-    for count in dict.fromkeys(config.resblocks):
-        other = replace(config, network=replace(config.network, resblocks=count, calibrate=False))
+    for count in dict.fromkeys(resblocks):
+        network = replace(settings.network, resblocks=count, calibrate=False)
+        other = replace(settings, network=network)
         jobs += fold_jobs(work / f"resblocks-{count}", prepared, shells, other, "shresnet")
     return tuple(jobs)
 

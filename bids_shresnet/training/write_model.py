@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import ModelSettings
 from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.io.nifti import read_dwi
@@ -34,7 +34,7 @@ from bids_shresnet.outputs.model_folder import (
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Dwi, Scanner, Shell
-from bids_shresnet.settings import METHOD_NAMES, Method
+from bids_shresnet.settings import METHOD_NAMES, FitSettings, Method
 from bids_shresnet.training.folds import FoldJob
 
 logger = logging.getLogger(__name__)
@@ -102,20 +102,16 @@ def write_model(
     return write_card(folder, card)
 
 
-def settings_difference(model: Model, config: Config) -> str:
-    """Settings of a trained model that differ from the command line, as text; empty if none does."""
+def settings_difference(model: Model, fit: FitSettings, settings: ModelSettings) -> str:
+    """Describe how a trained model differs from the settings of this run; empty if it does not."""
     card = model.card
-    requested = {
-        **asdict(config.training),
-        **asdict(config.network),
-        "random_seed": config.random_seed,
-    }
+    requested = {**asdict(fit.training), **asdict(fit.network), "random_seed": fit.seed}
     trained = {**asdict(card.training), **asdict(card.network), "random_seed": card.seed}
-    if config.predict_missing_shells and not card.missing_shells:
+    if settings.predict_missing_shells and not card.missing_shells:
         requested["predict_missing_shells"] = True
         trained["predict_missing_shells"] = False
-    if METHOD_SPECS[config.method].fitted_method != card.fitted_as:
-        requested["method"] = config.method
+    if METHOD_SPECS[settings.method].fitted_method != card.fitted_as:
+        requested["method"] = settings.method
         trained["method"] = card.fitted_as
     return ", ".join(
         f"{name} {trained[name]}" for name in requested if trained[name] != requested[name]

@@ -13,7 +13,12 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
 from bids_shresnet.evaluation.cross_validation import CrossValidation, write_cross_validation
-from bids_shresnet.evaluation.evaluate import evaluate_fold, evaluation_jobs, read_results
+from bids_shresnet.evaluation.evaluate import (
+    EvaluationSettings,
+    evaluate_fold,
+    evaluation_jobs,
+    read_results,
+)
 from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, write_missing_shells
 from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.harmonization.options import applicable_method
@@ -37,12 +42,12 @@ def build_models(
 ) -> tuple[Model, ...]:
     """The pairs' models; none where only a stage before them was asked for."""
     units = [PairWork(pair, config, root) for pair in pairs]
-    if config.stage == "prepare":
-        run_prepare_stage(units, config.participant_label, workers)
+    if config.run.stage == "prepare":
+        run_prepare_stage(units, config.input.participant_label, workers)
         return ()
-    if config.stage == "train":
+    if config.run.stage == "train":
         for one in units:
-            run_train_stage(one, config.fold, workers)
+            run_train_stage(one, config.run.fold, workers)
         return ()
     return tuple(build_model(one, workers) for one in units)
 
@@ -103,9 +108,9 @@ def build_model(pair_work: PairWork, workers: Workers) -> Model:
         model = load_existing_model(pair_work)
         if model is not None and pair_work.is_complete:
             return model
-        if pair_work.config.clean_workdir and pair_work.work_folder.exists():
+        if pair_work.config.output.clean_workdir and pair_work.work_folder.exists():
             shutil.rmtree(pair_work.work_folder)
-        if pair_work.config.stage == "evaluate":
+        if pair_work.config.run.stage == "evaluate":
             require_prepared_subjects(pair_work)
             require_fitted_folds(pair_work)
         prepare_subjects(pair_work.subject_jobs, pair_work, workers)
@@ -113,7 +118,7 @@ def build_model(pair_work: PairWork, workers: Workers) -> Model:
         if pair_work.should_validate:
             prepare_subjects(pair_work.repeat_scan_jobs, pair_work, workers)
             model = cross_validate(pair_work, model, workers)
-        if pair_work.config.work_dir is None:
+        if pair_work.config.output.work_dir is None:
             remove_work_folder(pair_work.work_folder)
     return model
 
@@ -124,7 +129,7 @@ def load_existing_model(pair_work: PairWork) -> Model | None:
     if model is None:
         return None
     logger.info("%s: trained before, loaded from %s", model.name, model.folder)
-    if other := settings_difference(model, pair_work.config):
+    if other := settings_difference(model, pair_work.config.fit, pair_work.config.model):
         logger.warning("%s was trained with %s; delete its folder to train anew", model.name, other)
     return model
 
@@ -159,7 +164,7 @@ def prepare_subjects(jobs: Sequence[PrepareJob], pair_work: PairWork, workers: W
     """Register and sample the subjects' training data."""
     need = memory_for_scans(
         (scan for one in jobs for scan in (one.source, one.target)),
-        is_spooled=pair_work.config.low_mem,
+        is_spooled=pair_work.config.resource.low_mem,
     )
     for count, (job, _) in enumerate(workers.run(prepare_subject, jobs, need), 1):
         logger.info(
@@ -191,7 +196,7 @@ def fold_message(job: FoldJob, pair_work: PairWork) -> str:
 def fit_model(pair_work: PairWork, workers: Workers) -> Model:
     """One harmonizer a fold, and one more for the shells that the source lacks if these are to be predicted."""
     config = pair_work.config
-    if config.predict_missing_shells and not pair_work.missing_shell_folds:
+    if config.model.predict_missing_shells and not pair_work.missing_shell_folds:
         logger.warning(
             "%s: the target has no shell that the source lacks; none is predicted",
             pair_work.pair.name,
@@ -200,8 +205,8 @@ def fit_model(pair_work: PairWork, workers: Workers) -> Model:
     return write_model(
         pair_work.pair,
         pair_work.folds,
-        config.method,
-        config.bids_dir,
+        config.model.method,
+        config.input.bids_dir,
         pair_work.shells.target,
         pair_work.missing_shell_folds,
     )
@@ -215,13 +220,20 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
         pair_work,
         workers,
     )
+    method = applicable_method(model, config.model.method)
+    settings = EvaluationSettings(
+        folder=pair_work.work_folder,
+        methods=config.model.methods,
+        applied_method=method,
+        seed=config.resource.random_seed,
+        device=config.resource.device,
+    )
     trials = evaluation_jobs(
-        pair_work.work_folder,
         pair_work.subject_jobs,
         pair_work.repeat_scan_jobs,
         model,
         pair_work.baselines,
-        config,
+        settings,
     )
     for count, (trial, _) in enumerate(
         workers.run(evaluate_fold, trials, pair_work.memory_needed), 1
@@ -234,9 +246,11 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
     results = read_results(trials)
     orientations = tuple(vars(item) for item in results.orientations)
     uncertainty = calibrate_spread(
-        model, pair_work.subject_jobs, seed=config.random_seed, device=config.device
+        model,
+        pair_work.subject_jobs,
+        seed=config.resource.random_seed,
+        device=config.resource.device,
     )
-    method = applicable_method(model, config.method)
     missing = cross_validate_missing_shells(pair_work, model, workers)
     likeness = (results.agreements, results.powers, results.histograms)
     return write_cross_validation(

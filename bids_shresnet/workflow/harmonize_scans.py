@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import Config, ModelSettings
 from bids_shresnet.errors import BadInput, NothingSelected
 from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.harmonization.derive import write_tensor_maps
@@ -22,12 +22,10 @@ from bids_shresnet.outputs.run_log import Run, ScanStatus, write_crash_report
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.pairing import rank_scans
+from bids_shresnet.planning.plan import Plan
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
-
-if TYPE_CHECKING:  # pybids takes seconds to load, and workers do not need it
-    from bids_shresnet.planning.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +56,14 @@ class ScanJob:
         )
 
 
-def check_validation(models: Sequence[Model], config: Config) -> None:
-    """Warn about models that are not validated to be better than no harmonization; refuse them if asked to."""
+def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
+    """Warn about models that are not validated, or refuse them with --require-validation."""
     found = [
         reason
         for model in models
-        for reason in unvalidated_reasons(model, applicable_method(model, config.method))
+        for reason in unvalidated_reasons(model, applicable_method(model, settings.method))
     ]
-    if found and config.require_validation:
+    if found and settings.require_validation:
         raise BadInput(found)
     for reason in found:
         logger.warning("%s: %s. %s", reason.file, reason.value, reason.remedy)
@@ -81,7 +79,7 @@ def harmonize_scans(
         plan.selection.scans,
         models,
         options=_harmonize_options(config),
-        bids_dir=config.bids_dir,
+        bids_dir=config.input.bids_dir,
         root=root,
     )
     left_out = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
@@ -98,7 +96,7 @@ def harmonize_scans(
         for job in jobs
     ]
     need = memory_for_scans(
-        (scan for task in tasks for scan in task.scans), is_spooled=config.low_mem
+        (scan for task in tasks for scan in task.scans), is_spooled=config.resource.low_mem
     )
     results = workers.run(process_scan, tasks, need)
     for count, (_, outcome) in enumerate(results, 1):
@@ -106,7 +104,7 @@ def harmonize_scans(
         if outcome.crash_report:
             logger.error("%s", outcome.crash_report)
         outcomes.append(outcome)
-        if config.stop_on_first_crash and outcome.row.status == "failed":
+        if config.run.stop_on_first_crash and outcome.row.status == "failed":
             logger.error(
                 "stopped at the first scan that failed; %d scans were not begun or not waited for",
                 len(jobs) - count,
@@ -118,11 +116,11 @@ def harmonize_scans(
 def _harmonize_options(config: Config) -> HarmonizeOptions:
     """Return how models are applied, from the flags."""
     return HarmonizeOptions(
-        method=config.method,
-        device=config.device,
-        output_directions=config.output_directions,
-        should_abstain=config.abstain,
-        should_predict_missing=config.predict_missing_shells,
+        method=config.model.method,
+        device=config.resource.device,
+        output_directions=config.harmonization.output_directions,
+        should_abstain=config.harmonization.abstain,
+        should_predict_missing=config.model.predict_missing_shells,
     )
 
 

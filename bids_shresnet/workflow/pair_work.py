@@ -15,9 +15,10 @@ from bids_shresnet.scans import Shell
 from bids_shresnet.training.folds import (
     FoldJob,
     baseline_jobs,
-    fold_jobs,
+    baseline_methods,
     missing_shell_baselines,
     missing_shell_jobs,
+    model_fold_jobs,
     sweep_jobs,
 )
 from bids_shresnet.training.prepare import PrepareJob, is_prepared, prepare_jobs, repeat_scan_jobs
@@ -40,12 +41,12 @@ class PairWork:
     @property
     def work_folder(self) -> Path:
         """Where that is kept which is needed until the model is complete."""
-        return (self.config.work_dir or self.root / ".work") / self.pair.name
+        return (self.config.output.work_dir or self.root / ".work") / self.pair.name
 
     @property
     def should_validate(self) -> bool:
         """Whether the model is to be cross-validated."""
-        return self.config.analysis_level == "group" and self.config.validation
+        return self.config.run.analysis_level == "group" and self.config.model.validation
 
     @cached_property
     def existing_model(self) -> Model | None:
@@ -64,8 +65,8 @@ class PairWork:
         """Which shells of the two scanners are partners."""
         return match_pair_shells(
             self.pair,
-            self.config.sh_order,
-            should_predict_missing=self.config.predict_missing_shells,
+            self.config.model.sh_order,
+            should_predict_missing=self.config.model.predict_missing_shells,
         )
 
     @cached_property
@@ -85,26 +86,43 @@ class PairWork:
     @cached_property
     def folds(self) -> tuple[FoldJob, ...]:
         """The model's own."""
-        return fold_jobs(self.model_folder, self.subject_jobs, self._source_shells, self.config)
+        return model_fold_jobs(
+            self.model_folder,
+            self.subject_jobs,
+            self._source_shells,
+            self.config.fit,
+            self.config.model.method,
+        )
 
     @cached_property
     def missing_shell_folds(self) -> tuple[FoldJob, ...]:
         """The same folds for the shells that the source lacks, if these are to be predicted."""
         shells = self.existing_model.missing_shells if self.existing_model else self.shells.missing
-        return missing_shell_jobs(self.folds, shells) if self.config.predict_missing_shells else ()
+        return (
+            missing_shell_jobs(self.folds, shells)
+            if self.config.model.predict_missing_shells
+            else ()
+        )
 
     @cached_property
     def baselines(self) -> tuple[FoldJob, ...]:
         """The same folds for the methods that the model is compared with."""
         own = self.existing_model.card.fitted_as if self.existing_model else self.folds[0].method
+        methods = baseline_methods(self.config.model.methods, own)
         return baseline_jobs(
-            self.work_folder, self.subject_jobs, self._source_shells, self.config, own
+            self.work_folder, self.subject_jobs, self._source_shells, self.config.fit, methods
         )
 
     @cached_property
     def sweep(self) -> tuple[FoldJob, ...]:
         """The same folds with other numbers of ResBlocks, if that was asked for."""
-        return sweep_jobs(self.work_folder, self.subject_jobs, self._source_shells, self.config)
+        return sweep_jobs(
+            self.work_folder,
+            self.subject_jobs,
+            self._source_shells,
+            self.config.fit,
+            self.config.model.resblocks,
+        )
 
     @cached_property
     def missing_shell_baselines(self) -> tuple[FoldJob, ...]:

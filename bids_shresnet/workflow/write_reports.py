@@ -47,10 +47,10 @@ def find_reportable_results(config: Config, root: Path) -> ReportableResults:
         If reports are asked for and there is nothing to report.
     """
     subjects = tuple(
-        s for s in find_harmonized_subjects(root) if s in (config.participant_label or [s])
+        s for s in find_harmonized_subjects(root) if s in (config.input.participant_label or [s])
     )
-    found = ReportableResults(tuple(find_models(config.models or root / "models")), subjects)
-    if config.reports_only and not found.validated_models and not subjects:
+    found = ReportableResults(tuple(find_models(config.model.models or root / "models")), subjects)
+    if config.run.reports_only and not found.validated_models and not subjects:
         msg = f"no model in {root} was cross-validated and no scan harmonized, so there is nothing to report"
         raise NothingSelected(msg)
     return found
@@ -60,8 +60,8 @@ def write_reports(results: ReportableResults, config: Config, this_run: Run) -> 
     """Write the methods text and, if asked for, the pages."""
     root = this_run.root
     write_methods_text(root, results.models)
-    if config.reports_only:
-        with use_scratch_folder(config.work_dir or root):
+    if config.run.reports_only:
+        with use_scratch_folder(config.output.work_dir or root):
             write_subject_reports(root, results.subjects)
             if results.validated_models:  # last: it leads to the pages that are there
                 report_models(results.validated_models, root, this_run.command)

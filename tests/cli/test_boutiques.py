@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from boutiques.validator import DescriptorValidationError, validate_descriptor
 
 from bids_shresnet.cli.app import main
 from bids_shresnet.cli.boutiques import make_descriptor
+from bids_shresnet.cli.config_file import flatten_settings
 from bids_shresnet.cli.parser import parse
 from bids_shresnet.config import Config
+from tests.configs import make_config
 
 FILE = (
     Path(__file__).parent.parent.parent / "boutiques" / "descriptor.json"
@@ -24,25 +26,18 @@ VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
 CONTEXT = {"json": ["--dry-run"], "fold": ["--stage", "train"]}  # what a flag says more of
 
 
-def settings(kind: type, section: str = "") -> set[str]:
-    hints = get_type_hints(kind)
-    nested = {item.name for item in fields(kind) if is_dataclass(hints[item.name])}
-    own = {f"{section}{item.name}" for item in fields(kind)} - {
-        f"{section}{name}" for name in nested
-    }
-    return own.union(*(settings(hints[name], f"{section}{name}.") for name in nested))
-
-
-def flat(config: Any) -> dict[str, Any]:
-    own = {name: value for name, value in vars(config).items() if not is_dataclass(value)}
-    sections = {name: vars(value) for name, value in vars(config).items() if is_dataclass(value)}
-    return own | {
-        f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()
-    }
+def flat(config: Config) -> dict[str, Any]:
+    """Settings by the names of their flags."""
+    settings: dict[str, Any] = {}
+    for name, value in flatten_settings(config).items():
+        is_section = is_dataclass(value)
+        keys = {f"{name}.{key}": item for key, item in vars(value).items()} if is_section else {}
+        settings |= keys or {name: value}
+    return settings
 
 
 def test_every_setting_is_an_input_with_a_text() -> None:
-    assert {one["name"] for one in INPUTS} == settings(Config)
+    assert {one["name"] for one in INPUTS} == set(flat(make_config()))
     assert all(one["description"] for one in INPUTS)
 
 

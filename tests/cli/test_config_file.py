@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_shresnet.cli.config_file import from_record, to_record
-from bids_shresnet.config import Config
+from bids_shresnet.cli.resolve import resolve_config
 from bids_shresnet.errors import UnknownLevel, UsageError
 from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
+from tests.configs import make_config
 
 NUMBERS = st.integers(1, 10**6)
 RATES = st.floats(1e-6, 1)
@@ -60,7 +61,7 @@ MINIMAL = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
 def test_a_record_rebuilds_its_configuration(
     setting: dict[str, Any], network: dict[str, Any], training: dict[str, Any]
 ) -> None:
-    config = Config(
+    config = make_config(
         **setting, network=NetworkConfig(**network), training=TrainingConfig(**training)
     )
     assert from_record(to_record(config)) == config
@@ -68,7 +69,7 @@ def test_a_record_rebuilds_its_configuration(
 
 
 def test_a_record_names_every_setting_and_defaults_fill_what_one_leaves_out() -> None:
-    config = Config(Path("/data"), Path("/out"), "group")
+    config = make_config(Path("/data"), Path("/out"), "group")
     assert from_record(MINIMAL) == config
     assert set(to_record(config)["training"]) == set(vars(TrainingConfig()))
 
@@ -84,7 +85,6 @@ def test_a_record_names_every_setting_and_defaults_fill_what_one_leaves_out() ->
         ({"training": {"decay": "0.9"}}, r"training\.decay"),
         ({"participant_label": "01"}, "participant_label"),
         ({"participant_label": [1]}, "participant_label: 1"),
-        ({"sh_order": 3}, "sh-order 3"),
         ({"bids_dir": None}, "bids_dir"),
     ],
 )
@@ -95,9 +95,11 @@ def test_a_record_that_fits_no_configuration_is_refused_by_the_name_of_the_setti
         from_record({**MINIMAL, **change})
 
 
-def test_a_record_of_an_unknown_analysis_level_is_refused() -> None:
+def test_a_record_is_checked_as_the_command_line_is() -> None:
     with pytest.raises(UnknownLevel, match="session"):
-        from_record({**MINIMAL, "analysis_level": "session"})
+        resolve_config(from_record({**MINIMAL, "analysis_level": "session"}))
+    with pytest.raises(UsageError, match="sh-order 3"):
+        resolve_config(from_record({**MINIMAL, "sh_order": 3}))
 
 
 def test_a_record_without_a_dataset_is_incomplete() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.cli import app
-from bids_shresnet.cli.config_file import to_record
+from bids_shresnet.cli.config_file import flatten_settings, to_record
 from bids_shresnet.cli.parser import log_to_screen, parse, parse_levels
 from bids_shresnet.config import Config
 from bids_shresnet.errors import (
@@ -24,6 +24,7 @@ from bids_shresnet.errors import (
     UsageError,
 )
 from bids_shresnet.settings import SLOPPY_TRAINING, TrainingConfig
+from tests.configs import make_config
 
 REQUIRED = ["data", "out", "participant"]
 CODE_AND_TORCH = """
@@ -113,11 +114,9 @@ sys.exit(99 if heavy else code)
 def test_a_flag_sets_its_field_and_no_other(
     arguments: list[str], field: str, value: object
 ) -> None:
-    plain = Config(Path("data"), Path("out"), "participant")
-    found = parse([*REQUIRED, *arguments])
-    assert getattr(found, field) == value
-    assert {k: v for k, v in vars(found).items() if k != field} == {
-        k: v for k, v in vars(plain).items() if k != field
+    plain = make_config()
+    assert flatten_settings(parse([*REQUIRED, *arguments])) == flatten_settings(plain) | {
+        field: value
     }
 
 
@@ -152,12 +151,8 @@ def test_settings_of_network_and_training_are_flags_too(
 )
 def test_flags_may_stand_before_and_between_the_three_positionals(arguments: list[str]) -> None:
     found = parse(arguments)
-    assert (found.bids_dir, found.output_dir, found.analysis_level) == (
-        Path("data"),
-        Path("out"),
-        "participant",
-    )
-    assert found.participant_label == ("01", "02")
+    expected = make_config(participant_label=("01", "02"), nprocs=found.resource.nprocs)
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -227,14 +222,15 @@ def test_what_is_given_beside_a_recorded_configuration_wins(tmp_path: Path) -> N
         json.dumps(to_record(parse([*REQUIRED, "--nprocs", "2", "--training.folds", "4"])))
     )
     found = parse(["--config-file", str(file), "--nprocs", "5"])
-    assert (found.nprocs, found.training.folds, found.bids_dir) == (5, 4, Path("data"))
+    assert found == make_config(nprocs=5, training=TrainingConfig(folds=4))
     moved = parse(["other", "elsewhere", "group", "--config-file", str(file)])
-    assert (moved.bids_dir, moved.output_dir, moved.analysis_level) == (
+    assert moved == make_config(
         Path("other"),
         Path("elsewhere"),
         "group",
+        nprocs=2,
+        training=TrainingConfig(folds=4),
     )
-    assert moved.nprocs == 2
 
 
 def test_a_configuration_file_that_is_missing_or_not_named_is_said(tmp_path: Path) -> None:
@@ -258,7 +254,7 @@ def test_a_configuration_file_that_is_missing_or_not_named_is_said(tmp_path: Pat
 def test_a_level_may_be_called_as_the_execution_specification_calls_it(
     level: str, is_: str
 ) -> None:
-    assert parse(["data", "out", level]).analysis_level == is_
+    assert parse(["data", "out", level]).run.analysis_level == is_
 
 
 @pytest.mark.parametrize("levels", ["participant group", "group participant", "subject dataset"])
@@ -272,11 +268,11 @@ def test_several_levels_are_run_with_the_same_flags_and_the_group_first(levels: 
 def test_each_level_is_run_and_the_worst_exit_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
-    def run(config: Config, arguments: Sequence[str]) -> int:
-        ran.append(config.analysis_level)
-        return len(arguments) if config.analysis_level == "group" else 0
+    def run_level(config: Config, arguments: Sequence[str]) -> int:
+        ran.append(config.run.analysis_level)
+        return len(arguments) if config.run.analysis_level == "group" else 0
 
-    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(app, "run_level", run_level)
     assert app.main([*REQUIRED, "group"]) == len([*REQUIRED, "group"])
     assert ran == ["group", "participant"]
 
@@ -292,7 +288,7 @@ def test_one_level_is_one_and_a_second_that_is_none_is_refused() -> None:
 
 
 def test_debug_is_vv_and_sloppy_is_a_training_too_short_to_use() -> None:
-    assert parse([*REQUIRED, "--debug"]).verbose == 2
+    assert parse([*REQUIRED, "--debug"]).run.verbose == 2
     found = parse([*REQUIRED, "--sloppy", "--training.folds", "4"]).training
     assert found == replace(SLOPPY_TRAINING, folds=4)
     assert found.voxels_per_epoch * found.max_epochs < TrainingConfig().voxels_per_epoch
@@ -316,7 +312,7 @@ def test_every_error_has_the_exit_code_of_the_execution_specification(
     def fails(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr(app, "run", fails)
+    monkeypatch.setattr(app, "run_level", fails)
     assert app.main(REQUIRED) == code
     assert str(error) in capsys.readouterr().err
 

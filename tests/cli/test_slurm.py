@@ -14,6 +14,7 @@ import pytest
 
 from bids_shresnet.cli.parser import parse
 from bids_shresnet.cli.slurm import main
+from bids_shresnet.config import ResourceSettings
 from bids_shresnet.outputs.layout import output_root
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,16 +78,13 @@ def test_every_task_is_a_command_on_its_unit_with_the_flags_that_were_given(
         config = parse(
             told(script, tmp_path, SLURM_ARRAY_TASK_ID=str(number), SLURM_MEM_PER_NODE="900")
         )
-        assert config.bids_dir == phantom / "bids"
-        assert config.stage == ("all" if stage == "participant" else stage)
-        assert config.pair == (PAIR,)
-        assert unit == (config.fold if stage == "train" else config.participant_label)
-        assert (config.method, config.training.max_epochs, config.session_label) == (
-            "shresnet",
-            3,
-            ("ge",),
-        )
-        assert (config.nprocs, config.omp_nthreads, config.mem) == (1, 1, "900")
+        assert config.input.bids_dir == phantom / "bids"
+        assert config.input.session_label == ("ge",)
+        assert config.run.stage == ("all" if stage == "participant" else stage)
+        assert config.scanner.pair == (PAIR,)
+        assert unit == (config.run.fold if stage == "train" else config.input.participant_label)
+        assert (config.model.method, config.training.max_epochs) == ("shresnet", 3)
+        assert config.resource == ResourceSettings(nprocs=1, omp_nthreads=1, mem="900")
 
 
 def test_each_stage_waits_until_the_one_before_has_ended_well(
@@ -205,7 +203,8 @@ def test_a_container_sees_the_folders_that_the_settings_name_and_no_others(
     read, write = (phantom / "bids", table, scripts), (tmp_path / "out", tmp_path / "work")
     assert binds == {f"{path}:{path}:ro" for path in read} | {f"{path}:{path}" for path in write}
     config = parse(found[found.index(str(tmp_path / "a b.sif")) + 1 :])
-    assert (config.stage, config.fold, config.pair) == ("train", (1,), ("GE:Prisma",))
+    assert (config.run.stage, config.run.fold) == ("train", (1,))
+    assert config.scanner.pair == ("GE:Prisma",)
     assert not Path(found[found.index("--workdir") + 1]).exists()  # removed with the job
 
 

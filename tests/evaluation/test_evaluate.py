@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.config import Config
 from bids_shresnet.diffusion.representation import unmask
 from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.evaluate import (
     EvaluateJob,
     EvaluationResults,
+    EvaluationSettings,
     evaluate_fold,
     evaluation_jobs,
     read_results,
@@ -397,8 +397,12 @@ def test_there_is_a_job_for_every_fold_of_the_model_with_what_was_fitted_on_it(
     model = constant_model(tmp_path / "model", write_tree(tmp_path / "bids", {}))
     names = ("01", "02", "03")
     prepared = [prepare_job(name, tmp_path) for name in names]
-    config = Config(
-        tmp_path / "bids", tmp_path / "out", "group", methods=("shresnet", "golkov"), random_seed=7
+    settings = EvaluationSettings(
+        folder=tmp_path,
+        methods=("shresnet", "golkov"),
+        applied_method="shresnet",
+        seed=7,
+        device="cpu",
     )
     baselines = [
         FoldJob(
@@ -409,14 +413,14 @@ def test_there_is_a_job_for_every_fold_of_the_model_with_what_was_fitted_on_it(
             prepared_folders={},
             input_digests={},
             shells=SHELLS,
-            network=config.network,
-            training=config.training,
-            seed=config.random_seed,
+            network=NetworkConfig(),
+            training=TrainingConfig(),
+            seed=7,
             device="cpu",
         )
         for number, split in enumerate(model.splits, 1)
     ]
-    jobs = evaluation_jobs(tmp_path, prepared, prepared[1:2], model, baselines, config)
+    jobs = evaluation_jobs(prepared, prepared[1:2], model, baselines, settings)
     assert [made.split.test for made in jobs] == [(name,) for name in names]
     for made, fold in zip(jobs, model.card.folds, strict=True):
         assert made.fitted_files == {

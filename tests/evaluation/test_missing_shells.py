@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import ModelSettings
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.errors import BadInput
@@ -23,12 +23,12 @@ from bids_shresnet.io.storage import read_tsv, write_bytes
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.scans import Scan, Scanner, Shell
-from bids_shresnet.settings import NetworkConfig, TrainingConfig
+from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import (
     FoldJob,
-    fold_jobs,
     missing_shell_baselines,
     missing_shell_jobs,
+    model_fold_jobs,
     open_fold_subject,
 )
 from bids_shresnet.training.prepare import PrepareJob
@@ -104,10 +104,9 @@ def folds(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldJob
         folder = root / "work" / source.subject
         write_travelling_subject(folder, taught(seed), {"inputs": source.subject})
         prepared.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS, MISSING), folder))
-    settings = Config(
-        root / "bids", root, "group", training=QUICK, network=NetworkConfig(resblocks=1, hidden=3)
-    )
-    jobs = fold_jobs(root / "models" / pair.name, prepared, SHELLS, settings)
+    settings = FitSettings(training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
+    folder = root / "models" / pair.name
+    jobs = model_fold_jobs(folder, prepared, SHELLS, settings, "shresnet")
     for job in (*jobs, *missing_shell_jobs(jobs, MISSING)):
         assert train_fold(job)
     return jobs
@@ -204,19 +203,13 @@ def test_all_errors_are_written_and_their_means_returned(model: Model) -> None:
 def test_a_model_without_missing_shells_is_another_setting(
     pair: Pair, model: Model, folds: Sequence[FoldJob]
 ) -> None:
-    asked = Config(
-        Path("bids"),
-        Path(),
-        "group",
-        predict_missing_shells=True,
-        training=QUICK,
-        network=folds[0].network,
-    )
-    assert "predict_missing_shells" not in settings_difference(model, asked)
+    fit = FitSettings(training=QUICK, network=folds[0].network)
+    asked = ModelSettings(predict_missing_shells=True)
+    assert "predict_missing_shells" not in settings_difference(model, fit, asked)
     plain = replace(model, card=replace(model.card, missing_shells=()))
-    assert "predict_missing_shells" in settings_difference(plain, asked)
+    assert "predict_missing_shells" in settings_difference(plain, fit, asked)
     assert "predict_missing_shells" not in settings_difference(
-        plain, replace(asked, predict_missing_shells=False)
+        plain, fit, ModelSettings(predict_missing_shells=False)
     )
 
 

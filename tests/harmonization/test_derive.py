@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
@@ -27,8 +27,8 @@ BVALUE = 1200.0  # of the target; the source has 1000
 
 @pytest.fixture(scope="module")
 def scan(phantom: Path) -> Scan:
-    config = Config(phantom / "bids", Path("out"), "participant")
-    inventory = find_scans(config, is_identity_required=True)
+    inputs = InputSettings(phantom / "bids")
+    inventory = find_scans(inputs, ScannerSettings(), is_identity_required=True)
     return next(scan for scan in inventory.scans if scan.subject == "04")
 
 

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
@@ -32,8 +32,8 @@ from tests.models import constant_model
 @pytest.fixture(scope="module")
 def scans(phantom: Path) -> dict[str, Scan]:
     """Source scans by subject."""
-    config = Config(phantom / "bids", Path("out"), "participant")
-    inventory = find_scans(config, is_identity_required=True)
+    inputs = InputSettings(phantom / "bids")
+    inventory = find_scans(inputs, ScannerSettings(), is_identity_required=True)
     return {scan.subject: scan for scan in inventory.scans if scan.entities["session"] == "ge"}
 
 

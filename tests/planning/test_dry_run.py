@@ -3,20 +3,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.pairs import Selection
 from bids_shresnet.planning.dry_run import render_json, render_text
 from bids_shresnet.planning.overview import Overview, make_overview
 from bids_shresnet.planning.pairing import form_pairs
 from bids_shresnet.planning.selection import select_scans
 from tests.datasets import GE, Series, write_tree
-from tests.inventories import B0S, config, find, heads
+from tests.inventories import B0S, find, heads
 
 
 def found(root: Path) -> Overview:
     inventory = find(root)
-    pairs = form_pairs(inventory, config(root))
+    pairs = form_pairs(inventory, ScannerSettings())
     selection = select_scans(
-        inventory, [(pair.source.label, pair.target.label) for pair in pairs], config(root)
+        inventory, [(pair.source.label, pair.target.label) for pair in pairs], InputSettings(root)
     )
     return make_overview(inventory, pairs, selection, inventory.findings)
 
@@ -72,7 +73,7 @@ def test_a_scan_that_no_model_learns_from_has_the_reason(tmp_path: Path) -> None
     write_tree(root, {"sub-05/dwi/sub-05_dwi": Series(sidecar=GE | {"DeviceSerialNumber": "7"})})
     inventory = find(root)
     scans = make_overview(
-        inventory, form_pairs(inventory, config(root)), Selection((), ()), ()
+        inventory, form_pairs(inventory, ScannerSettings()), Selection((), ()), ()
     ).scans
     unused = {
         Path(scan.file).name.removesuffix("_dwi.nii.gz"): scan.reason

@@ -3,15 +3,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import ScannerSettings
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.planning.pairing import form_pairs
 from tests.datasets import ELITION, GE, PRISMA, Series, travelling_heads, write_tree
-from tests.inventories import config, find, heads
+from tests.inventories import find, heads
 
 GE_LABEL, PRISMA_LABEL, ELITION_LABEL = (
     "SIGNAEXCITE000000UOWMR1",
@@ -20,11 +19,7 @@ GE_LABEL, PRISMA_LABEL, ELITION_LABEL = (
 )
 
 
-def asked(**flags: Any) -> Config:
-    return config(Path("data"), **flags)
-
-
-ASKED = asked()
+ASKED = ScannerSettings()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +52,8 @@ def test_between_equals_the_target_has_most_directions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["prisma", "66083", "Prisma66083"])
 def test_a_part_of_the_label_names_the_target(tmp_path: Path, target: str) -> None:
     (pair,) = form_pairs(
-        find(heads(tmp_path / "data", ["01", "02", "03"], prisma_only=["04"])), asked(target=target)
+        find(heads(tmp_path / "data", ["01", "02", "03"], prisma_only=["04"])),
+        ScannerSettings(target=target),
     )
     assert pair.name == "from-SIGNAEXCITE000000UOWMR1_to-Prisma66083"
 
@@ -65,9 +61,9 @@ def test_a_part_of_the_label_names_the_target(tmp_path: Path, target: str) -> No
 def test_a_target_must_be_one_scanner_of_the_dataset(tmp_path: Path) -> None:
     inventory = find(heads(tmp_path / "data", ["01", "02", "03"]))
     with pytest.raises(InputMissing, match=r"--target Trio.*Prisma66083"):
-        form_pairs(inventory, asked(target="Trio"))
+        form_pairs(inventory, ScannerSettings(target="Trio"))
     with pytest.raises(UsageError, match=r"Prisma66083, SIGNAEXCITE"):
-        form_pairs(inventory, asked(target="s"))
+        form_pairs(inventory, ScannerSettings(target="s"))
 
 
 def test_a_subject_is_represented_by_the_scan_with_most_directions_then_by_name(
@@ -79,7 +75,7 @@ def test_a_subject_is_represented_by_the_scan_with_most_directions_then_by_name(
     write_tree(
         root, {f"{stem}_{acq}_dwi": Series(shells, GE) for acq, shells in acquisitions.items()}
     )
-    (pair,) = form_pairs(find(root), asked(target="Prisma"))
+    (pair,) = form_pairs(find(root), ScannerSettings(target="Prisma"))
     assert [source.name for source, _ in pair.travelling_scans] == [
         "sub-01_ses-ge",
         "sub-02_ses-ge_acq-b",
@@ -101,7 +97,7 @@ def test_a_second_target_scan_of_as_many_directions_is_a_repeat(tmp_path: Path) 
         root,
         {"sub-03/ses-siemens/dwi/sub-03_ses-siemens_run-2_dwi": Series({0: 1, 1000: 5}, PRISMA)},
     )
-    (pair,) = form_pairs(find(root), asked(target="Prisma"))
+    (pair,) = form_pairs(find(root), ScannerSettings(target="Prisma"))
     chosen = {there.subject: there for _, there in pair.travelling_scans}
     assert [(again.name, first) for again, first in pair.repeats] == [
         ("sub-01_ses-siemens_run-2", chosen["01"]),
@@ -115,7 +111,7 @@ def test_pairs_with_too_few_travelling_subjects_are_not_formed(
     root = travelling_heads(
         tmp_path / "data", {"01": (GE, PRISMA, ELITION), "02": (GE, PRISMA), "03": (GE, PRISMA)}
     )
-    assert [pair.name for pair in form_pairs(find(root), asked(target="Prisma"))] == [
+    assert [pair.name for pair in form_pairs(find(root), ScannerSettings(target="Prisma"))] == [
         "from-SIGNAEXCITE000000UOWMR1_to-Prisma66083"
     ]
     assert "from-IngeniaElitionX45053_to-Prisma66083 is not trained: 1" in caplog.text
@@ -135,7 +131,7 @@ def three_scanners(root: Path) -> Path:
 
 def test_target_all_makes_every_scanner_in_turn_the_target(tmp_path: Path) -> None:
     labels = {GE_LABEL, PRISMA_LABEL, ELITION_LABEL}
-    pairs = form_pairs(find(three_scanners(tmp_path / "data")), asked(target="all"))
+    pairs = form_pairs(find(three_scanners(tmp_path / "data")), ScannerSettings(target="all"))
     assert {pair.name for pair in pairs} == {
         f"from-{s}_to-{t}" for s in labels for t in labels if s != t
     }
@@ -149,7 +145,7 @@ def test_target_all_makes_every_scanner_in_turn_the_target(tmp_path: Path) -> No
 
 def test_pairs_that_are_asked_for_are_formed_and_no_others(tmp_path: Path) -> None:
     inventory = find(three_scanners(tmp_path / "data"))
-    pairs = form_pairs(inventory, asked(pair=("signa:prisma", "45053:signa")))
+    pairs = form_pairs(inventory, ScannerSettings(pair=("signa:prisma", "45053:signa")))
     assert [(pair.source.label, pair.target.label) for pair in pairs] == [
         (GE_LABEL, PRISMA_LABEL),
         (ELITION_LABEL, GE_LABEL),
@@ -163,16 +159,16 @@ def test_a_pair_that_is_asked_for_and_cannot_be_trained_is_an_error(tmp_path: Pa
     with pytest.raises(
         BadInput, match=r"from-IngeniaElitionX45053_to-Prisma66083: 1 travelling"
     ) as error:
-        form_pairs(find(root), asked(pair=("elition:prisma", "signa:prisma")))
+        form_pairs(find(root), ScannerSettings(pair=("elition:prisma", "signa:prisma")))
     assert len(error.value.findings) == 1
 
 
 def test_a_pair_is_two_scanners_of_the_dataset(tmp_path: Path) -> None:
     inventory = find(heads(tmp_path / "data", ["01", "02", "03"]))
     with pytest.raises(UsageError, match="both Prisma66083"):
-        form_pairs(inventory, asked(pair=("prisma:66083",)))
+        form_pairs(inventory, ScannerSettings(pair=("prisma:66083",)))
     with pytest.raises(InputMissing, match="--pair trio"):
-        form_pairs(inventory, asked(pair=("trio:prisma",)))
+        form_pairs(inventory, ScannerSettings(pair=("trio:prisma",)))
 
 
 def test_a_filter_overrides_which_scan_stands_for_a_subject(tmp_path: Path) -> None:
@@ -190,5 +186,5 @@ def test_a_filter_overrides_which_scan_stands_for_a_subject(tmp_path: Path) -> N
         sessions = find(root, bids_filter_file=file).scans
         chosen[str(acquisition)] = {scan.entities.get("acquisition") for scan in sessions}
     assert chosen == {"*": {"z", "few"}, "few": {"few"}, "[None, 'few']": {None, "few"}}
-    (pair,) = form_pairs(find(root, bids_filter_file=file), asked(target="prisma"))
+    (pair,) = form_pairs(find(root, bids_filter_file=file), ScannerSettings(target="prisma"))
     assert {source.name.split("_")[-1] for source, _ in pair.travelling_scans} == {"acq-few"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import ScannerSettings
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.pairing import form_pairs
 from bids_shresnet.planning.preflight import PendingWork, image_check_jobs, skip_finished
@@ -13,8 +13,7 @@ from tests.inventories import find, heads
 def ahead(root: Path) -> PendingWork:
     write_tree(root, {"sub-03/ses-ge/dwi/sub-03_ses-ge_acq-more_dwi": Series({0: 1, 1000: 9}, GE)})
     inventory = find(heads(root, ["01", "02", "03"]))
-    config = Config(root, root.parent / "out", "participant", target="Prisma")
-    pairs: tuple[Pair, ...] = form_pairs(inventory, config)
+    pairs: tuple[Pair, ...] = form_pairs(inventory, ScannerSettings(target="Prisma"))
     return PendingWork(
         pairs,
         inventory.scanner_scans(pairs[0].source.label),

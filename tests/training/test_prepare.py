@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi, unmask, unregularized_coefficients
@@ -102,7 +102,7 @@ def test_all_subjects_that_lack_a_shell_are_named_at_once() -> None:
 @pytest.fixture(scope="module")
 def source(phantom: Path) -> Scan:
     found = find_scans(
-        Config(phantom / "bids", Path("out"), "participant"), is_identity_required=True
+        InputSettings(phantom / "bids"), ScannerSettings(), is_identity_required=True
     ).scans
     return next(scan for scan in found if scan.subject == "04")
 

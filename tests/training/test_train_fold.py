@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import ModelSettings
 from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.errors import Interrupted
@@ -21,8 +21,15 @@ from bids_shresnet.outputs.model_card import ModelFile
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Scanner, Shell
-from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
-from bids_shresnet.training.folds import FoldJob, baseline_jobs, fold_jobs, sweep_jobs
+from bids_shresnet.settings import METHODS, FitSettings, Method, NetworkConfig, TrainingConfig
+from bids_shresnet.training.folds import (
+    FoldJob,
+    baseline_jobs,
+    baseline_methods,
+    fold_jobs,
+    model_fold_jobs,
+    sweep_jobs,
+)
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.resume import write_state
 from bids_shresnet.training.train_fold import train_fold
@@ -43,6 +50,7 @@ QUICK = TrainingConfig(
     adam_batch=16,
     sgd_batch=16,
 )
+FIT = FitSettings(training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
 
 
 def scan(root: Path, subject: str, session: str) -> Scan:
@@ -80,17 +88,7 @@ def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
 
 @pytest.fixture
 def jobs(pair: Pair, prepared: list[PrepareJob], tmp_path: Path) -> tuple[FoldJob, ...]:
-    return fold_jobs(tmp_path / "models" / pair.name, prepared, SHELLS, config(tmp_path))
-
-
-def config(folder: Path) -> Config:
-    return Config(
-        folder / "bids",
-        folder,
-        "group",
-        training=QUICK,
-        network=NetworkConfig(resblocks=1, hidden=3),
-    )
+    return model_fold_jobs(tmp_path / "models" / pair.name, prepared, SHELLS, FIT, "shresnet")
 
 
 def modelled(pair: Pair, jobs: tuple[FoldJob, ...]) -> Model:
@@ -226,26 +224,26 @@ def test_a_model_is_none_until_its_card_is_written(pair: Pair, jobs: tuple[FoldJ
 
 
 def test_settings_that_a_model_was_not_trained_with_are_named(tmp_path: Path) -> None:
-    config = Config(Path("data"), Path("out"), "group")
+    fit = FitSettings()
+    settings = ModelSettings()
     model = constant_model(
         tmp_path / "model",
         write_tree(tmp_path / "bids", {}),
-        training=config.training,
-        network=config.network,
-        seed=config.random_seed,
+        training=fit.training,
+        network=fit.network,
+        seed=fit.seed,
     )
-    assert settings_difference(model, config) == ""
-    asked = replace(config, random_seed=7, training=replace(config.training, max_epochs=99))
+    assert settings_difference(model, fit, settings) == ""
+    asked = replace(fit, seed=7, training=replace(fit.training, max_epochs=99))
     assert (
-        settings_difference(model, asked)
-        == f"max_epochs {config.training.max_epochs}, random_seed {config.random_seed}"
+        settings_difference(model, asked, settings)
+        == f"max_epochs {fit.training.max_epochs}, random_seed {fit.seed}"
     )
-    assert (
-        settings_difference(model, replace(config, network=NetworkConfig(skip=False)))
-        == "skip True"
-    )
-    assert settings_difference(model, replace(config, method="golkov")) == "method shresnet"
-    assert settings_difference(model, replace(config, method="shresnet_projected")) == ""
+    asked = replace(fit, network=NetworkConfig(skip=False))
+    assert settings_difference(model, asked, settings) == "skip True"
+    for method, difference in (("golkov", "method shresnet"), ("shresnet_projected", "")):
+        other = ModelSettings(method=method)
+        assert settings_difference(model, fit, other) == difference
 
 
 @pytest.mark.parametrize(
@@ -255,7 +253,7 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
     method: str, pair: Pair, prepared: list[PrepareJob], tmp_path: Path
 ) -> None:
     """But of linear RISH: heads of 7 voxels cannot be registered; tests/methods/test_registry.py has larger ones."""
-    job = fold_jobs(tmp_path / method, prepared, SHELLS, config(tmp_path), method)[0]
+    job = fold_jobs(tmp_path / method, prepared, SHELLS, FIT, method)[0]
     assert train_fold(job)
     record, image = read_record(str(job.file)), head(9, (7, 7, 7))
     found = METHOD_SPECS[method].load(read_arrays(str(job.file)), record["harmonizer"], "cpu")
@@ -267,10 +265,9 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
 def test_baselines_are_fitted_on_the_models_own_folds_and_what_it_has_learned_is_not_fitted_twice(
     prepared: list[PrepareJob], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
-    wanted = replace(
-        config(tmp_path), methods=("shresnet", "shresnet_projected", "golkov", "order_gain")
-    )
-    found = baseline_jobs(tmp_path / "work", prepared, SHELLS, wanted, "shresnet")
+    compared: tuple[Method, ...] = ("shresnet", "shresnet_projected", "golkov", "order_gain")
+    methods = baseline_methods(compared, "shresnet")
+    found = baseline_jobs(tmp_path / "work", prepared, SHELLS, FIT, methods)
     assert [(job.method, job.number) for job in found] == [
         (m, n) for m in ("golkov", "order_gain") for n in (1, 2, 3)
     ]
@@ -282,9 +279,7 @@ def test_a_sweep_keeps_the_validation_error_of_each_number_of_blocks_on_each_fol
     pair: Pair, prepared: list[PrepareJob], jobs: tuple[FoldJob, ...], tmp_path: Path
 ) -> None:
     model = modelled(pair, jobs)
-    found = sweep_jobs(
-        tmp_path / "work", prepared, SHELLS, replace(config(tmp_path), resblocks=(0, 2, 0))
-    )
+    found = sweep_jobs(tmp_path / "work", prepared, SHELLS, FIT, (0, 2, 0))
     assert [(job.network.resblocks, job.number) for job in found] == [
         (b, n) for b in (0, 2) for n in (1, 2, 3)
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
@@ -25,7 +25,7 @@ from tests.models import constant_model
 @pytest.fixture(scope="module")
 def scan(phantom: Path) -> Scan:
     found = find_scans(
-        Config(phantom / "bids", Path("out"), "participant"), is_identity_required=True
+        InputSettings(phantom / "bids"), ScannerSettings(), is_identity_required=True
     ).scans
     return next(scan for scan in found if scan.subject == "04")
 

@@ -1,0 +1,181 @@
+"""From flags as they were typed to settings that can run: clean, expand and check them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bids_shresnet.config import (
+    ANALYSIS_LEVELS,
+    Config,
+    InputSettings,
+    ModelSettings,
+    ResourceSettings,
+    RunSettings,
+)
+from bids_shresnet.errors import UnknownLevel, UsageError
+from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, SLOPPY_TRAINING
+
+LABEL_PATTERN = re.compile(r"[0-9A-Za-z+]+")
+PAIR_PATTERN = re.compile("[^:]+:[^:]+")
+DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEBUG_VERBOSITY = 2
+
+
+def resolve_config(config: Config) -> Config:
+    """Clean the labels, expand the flags that stand for others, and check all of them.
+
+    Resolved settings stay as they are when they are resolved again.
+
+    Raises
+    ------
+    UnknownLevel
+        If the analysis level is neither participant nor group.
+    UsageError
+        If flags contradict each other or a value is not possible.
+    """
+    resolved = replace(
+        _expand_presets(config),
+        input=_clean_input(config.input),
+        run=_resolve_run(config.run),
+    )
+    resolved = replace(resolved, model=_compare_applied_method(resolved.model))
+    _check_folders(resolved)
+    _check_contradictions(resolved)
+    _check_stage(resolved)
+    _check_resources(resolved.resource)
+    return resolved
+
+
+def _clean_input(settings: InputSettings) -> InputSettings:
+    return replace(
+        settings,
+        participant_label=_clean_labels(settings.participant_label, "sub-"),
+        exclude_participant_label=_clean_labels(settings.exclude_participant_label, "sub-"),
+        session_label=_clean_labels(settings.session_label, "ses-"),
+    )
+
+
+def _clean_labels(labels: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """Remove the prefix of labels and repeated labels."""
+    bare = tuple(dict.fromkeys(label.removeprefix(prefix) for label in labels))
+    invalid = [label for label in bare if not LABEL_PATTERN.fullmatch(label)]
+    if invalid:
+        msg = (
+            f"not BIDS labels: {' '.join(invalid)}. They are letters and digits; "
+            f"is it a flag with a long dash?"
+        )
+        raise UsageError(msg)
+    return bare
+
+
+def _resolve_run(settings: RunSettings) -> RunSettings:
+    """Use our name of the analysis level, and the verbosity that --debug stands for."""
+    level = ANALYSIS_LEVELS.get(settings.analysis_level)
+    if level is None:
+        msg = f"unknown analysis level {settings.analysis_level}; it is participant or group"
+        raise UnknownLevel(msg)
+    verbose = max(settings.verbose, DEBUG_VERBOSITY) if settings.debug else settings.verbose
+    return replace(settings, analysis_level=level, verbose=verbose)
+
+
+def _expand_presets(config: Config) -> Config:
+    """Set the network and the training that --paper and --sloppy stand for."""
+    if config.model.paper:
+        config = replace(
+            config,
+            network=replace(PAPER_NETWORK, resblocks=config.network.resblocks),
+            training=replace(PAPER_TRAINING, folds=config.training.folds),
+            model=replace(config.model, method="shresnet_projected"),
+        )
+    if config.run.sloppy:
+        training = replace(SLOPPY_TRAINING, folds=config.training.folds)
+        config = replace(config, training=training)
+    return config
+
+
+def _compare_applied_method(settings: ModelSettings) -> ModelSettings:
+    """Add the method to apply to those that are compared."""
+    if settings.method in settings.methods:
+        return settings
+    return replace(settings, methods=(settings.method, *settings.methods))
+
+
+def _check_folders(config: Config) -> None:
+    """Refuse to write into the dataset."""
+    dataset = config.input.bids_dir.resolve()
+    if config.output.output_dir.resolve() == dataset:
+        msg = (
+            f"the output folder {config.output.output_dir} is the dataset itself; name another one"
+        )
+        raise UsageError(msg)
+    for flag, folder in (
+        ("--bids-database-dir", config.input.bids_database_dir),
+        ("--work-dir", config.output.work_dir),
+    ):
+        if folder is not None and folder.resolve().is_relative_to(dataset):
+            msg = f"{flag} {folder} is inside the dataset, which is only read; name another one"
+            raise UsageError(msg)
+
+
+def _check_contradictions(config: Config) -> None:
+    """Refuse flags that do not go together."""
+    if config.run.json and not config.run.dry_run:
+        msg = "--json says how --dry-run prints; give both"
+        raise UsageError(msg)
+    if config.input.validate_bids and config.input.skip_bids_validation:
+        msg = "--validate-bids and --skip-bids-validation contradict each other; give one"
+        raise UsageError(msg)
+    if config.scanner.pair and config.scanner.target:
+        msg = "--pair names its target itself; leave --target out"
+        raise UsageError(msg)
+    for pair in config.scanner.pair:
+        if not PAIR_PATTERN.fullmatch(pair):
+            msg = f"--pair {pair}: write SOURCE:TARGET, two scanners with a colon between them"
+            raise UsageError(msg)
+    if config.harmonization.abstain and config.harmonization.output_directions == "target":
+        msg = (
+            "--abstain keeps voxels as they were measured, which --output-directions target "
+            "cannot; give one"
+        )
+        raise UsageError(msg)
+    order = config.model.sh_order
+    if order is not None and (order < 2 or order % 2):
+        msg = f"--sh-order {order}: only even orders from 2 up describe a diffusion signal"
+        raise UsageError(msg)
+
+
+def _check_stage(config: Config) -> None:
+    """Refuse stages of a group run that do not go with the other flags."""
+    stage = config.run.stage
+    if stage != "all" and (config.run.analysis_level != "group" or config.model.models):
+        msg = (
+            f"--stage {stage} is a part of training models: it goes with `group`, "
+            f"and without --models"
+        )
+        raise UsageError(msg)
+    if config.run.fold and stage != "train":
+        msg = "--fold says which folds --stage train fits; give both"
+        raise UsageError(msg)
+    if config.output.clean_workdir and stage != "all":
+        msg = (
+            f"--clean-workdir removes what other jobs need now; "
+            f"remove the work folder before --stage {stage}"
+        )
+        raise UsageError(msg)
+
+
+def _check_resources(settings: ResourceSettings) -> None:
+    """Refuse a device that does not exist, and amounts below one."""
+    if not DEVICE_PATTERN.fullmatch(settings.device):
+        msg = f"--device {settings.device}: it is cpu, cuda, cuda:N or auto"
+        raise UsageError(msg)
+    for flag, count in (
+        ("--nprocs", settings.nprocs),
+        ("--omp-nthreads", settings.omp_nthreads),
+        ("--mem", settings.memory),
+    ):
+        if count is not None and count < 1:
+            msg = f"{flag} must be 1 or more"
+            raise UsageError(msg)

@@ -1,0 +1,114 @@
+"""From a dataset to a plan: what there is, what would be done, and all errors, before any work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bids_shresnet.config import Config
+from bids_shresnet.errors import Finding, OutputError
+from bids_shresnet.inputs.validator import run_bids_validator
+from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.pairs import Inventory, Pair, Selection
+from bids_shresnet.planning.checks.dwi_files import merge_findings
+from bids_shresnet.planning.checks.folders import check_writable
+from bids_shresnet.planning.discover import find_scans
+from bids_shresnet.planning.dry_run import render_json, render_text
+from bids_shresnet.planning.overview import make_overview
+from bids_shresnet.planning.pairing import form_pairs
+from bids_shresnet.planning.plan import Plan, collect_findings, stop_at_errors
+from bids_shresnet.planning.preflight import PendingWork, run_preflight, skip_finished
+from bids_shresnet.planning.selection import select_scans, stop_at_empty_selection
+from bids_shresnet.runtime.workers import Workers
+
+
+def make_plan(config: Config, models: Sequence[Model], root: Path, workers: Workers) -> Plan:
+    """Look at the whole dataset before any work.
+
+    A dry run prints the plan even if it has errors.
+
+    Raises
+    ------
+    BadInput, InvalidDataset
+        If the dataset has errors.
+    OutputError
+        If the output or work folder cannot be written to.
+    NothingSelected
+        If there is no scan to harmonize at the participant level.
+    """
+    plan = inspect_dataset(config, models)
+    plan = add_preflight_findings(plan, config, root, workers)
+    invalid = merge_findings(_run_validator(config))
+    if config.run.dry_run:
+        print_plan(plan, invalid, is_json=config.run.json)
+    stop_at_errors(plan.findings, invalid)
+    stop_at_unwritable_folders((root, config.output.work_dir or root))
+    if config.run.analysis_level == "participant":
+        stop_at_empty_selection(plan.inventory, plan.selection, config.input.bids_dir)
+    return plan
+
+
+def inspect_dataset(config: Config, models: Sequence[Model]) -> Plan:
+    """Find the scans, the pairs to train and the scans to harmonize, and all that is wrong."""
+    inventory = find_scans(
+        config.input,
+        config.scanner,
+        is_identity_required=not models,
+        is_dry_run=config.run.dry_run,
+    )
+    findings = list(inventory.findings)
+    pairs: tuple[Pair, ...] = ()
+    if not models and _can_form_pairs(inventory):
+        with collect_findings(findings):
+            pairs = form_pairs(inventory, config.scanner)
+    selection = Selection((), ())
+    if config.run.analysis_level == "participant":
+        label_pairs = [(model.source, model.target) for model in models]
+        label_pairs += [(pair.source.label, pair.target.label) for pair in pairs]
+        selection = select_scans(inventory, label_pairs, config.input)
+    return Plan(inventory, pairs, selection, tuple(findings))
+
+
+def _can_form_pairs(inventory: Inventory) -> bool:
+    """Whether to look for pairs: findings about unusable scans already tell why there is none."""
+    return bool(inventory.scans) or not inventory.findings
+
+
+def add_preflight_findings(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
+    """Add the findings of the preflight.
+
+    Only a dry run checks again what an earlier run has read and used. The stages train and
+    evaluate use what the stage prepare has checked.
+    """
+    run = config.run
+    if run.stage in ("train", "evaluate") and not run.dry_run:
+        return plan
+    pending = PendingWork(plan.pairs, plan.selection.scans, root, config.output.work_dir or root)
+    is_partial = run.dry_run or run.stage == "prepare"
+    findings = run_preflight(
+        pending if run.dry_run else skip_finished(pending),
+        config.model,
+        workers,
+        subjects=config.input.participant_label if is_partial else (),
+        broken={finding.file for finding in plan.findings if finding.severity == "error"},
+    )
+    return replace(plan, findings=merge_findings([*plan.findings, *findings]))
+
+
+def print_plan(plan: Plan, validator_findings: Sequence[Finding], *, is_json: bool) -> None:
+    """Print scanners, scans, pairs and findings as text or JSON."""
+    findings = merge_findings([*plan.findings, *validator_findings])
+    overview = make_overview(plan.inventory, plan.pairs, plan.selection, findings)
+    sys.stdout.write(render_json(overview) if is_json else render_text(overview))
+
+
+def stop_at_unwritable_folders(folders: Sequence[Path]) -> None:
+    """Refuse an output or work folder in which nothing can be written."""
+    if findings := check_writable(folders):
+        raise OutputError("\n".join(map(str, findings)))
+
+
+def _run_validator(config: Config) -> list[Finding]:
+    return run_bids_validator(config.input.bids_dir) if config.input.validate_bids else []
