@@ -28,7 +28,7 @@ from bids_shresnet.methods.linear import OrderGain, PatchLinear, ShProjection
 from bids_shresnet.methods.template_methods import fit_template_methods
 from bids_shresnet.pairs import Split, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Scan, Tissue
-from bids_shresnet.settings import Method
+from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
