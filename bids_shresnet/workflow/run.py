@@ -11,8 +11,8 @@ from typing import Any
 from bids_shresnet.config import Config
 from bids_shresnet.io.description import read_pipelines
 from bids_shresnet.network.devices import select_device
-from bids_shresnet.outputs.history import write_scans
 from bids_shresnet.outputs.dataset import prepare_root
+from bids_shresnet.outputs.history import write_scans
 from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.outputs.model_folder import Model, find_models
 from bids_shresnet.outputs.run_log import Run, finish_run, start_run, write_findings
