@@ -7,33 +7,47 @@ from collections.abc import Sequence
 from bids_shresnet.errors import UsageError
 from bids_shresnet.pairs import Split
 
-MIN_TRAVELLING_SUBJECTS = 3  # one to train on, one to stop by, one to be held out
-MIN_FOLD_SUBJECTS = 2  # of them by a fold: one to train on, one to stop by
+MIN_TRAVELLING_SUBJECTS = 3  # for training, early stopping (validation) and testing
+MIN_FOLD_SUBJECTS = 2  # for training and early stopping
 
 
 def split_subjects(subjects: Sequence[str], folds: int) -> tuple[Split, ...]:
-    """Subject-wise cross-validation: every subject is held out once, the next one decides when to stop.
+    """Split subjects into folds.
+
+    Every subject is held out once. The first held-out subject of the next fold is used for early
+    stopping.
 
     Raises
     ------
     ValueError
         With fewer than three subjects.
     UsageError
-        If the folds are so few that a fold has no subject left to train on.
+        If there are so few folds that one has no subject left to train on.
     """
     count = len(subjects)
     if count < MIN_TRAVELLING_SUBJECTS:
-        msg = f"{count} travelling subjects; at least {MIN_TRAVELLING_SUBJECTS} are needed to train, to stop and to hold out"
-        raise ValueError(msg)
-    groups = [tuple(subjects[start :: min(folds, count)]) for start in range(min(folds, count))]
-    if not groups or count - len(groups[0]) < MIN_FOLD_SUBJECTS:  # the first group is the largest
-        msg = f"--training.folds {folds}: a fold of {count} subjects has none left to train on; ask for {count} folds"
-        raise UsageError(msg)
-    splits = []
-    for number, test in enumerate(groups):
-        validation = groups[(number + 1) % len(groups)][0]
-        rest = tuple(
-            subject for subject in subjects if subject not in test and subject != validation
+        msg = (
+            f"{count} travelling subjects; at least {MIN_TRAVELLING_SUBJECTS} are needed "
+            "to train, to stop and to hold out"
         )
-        splits.append(Split(rest, (validation,), test))
-    return tuple(splits)
+        raise ValueError(msg)
+    number = min(folds, count)
+    tests = [tuple(subjects[start::number]) for start in range(number)]
+    if not tests or count - len(tests[0]) < MIN_FOLD_SUBJECTS:  # the first one is the largest
+        msg = (
+            f"--training.folds {folds}: a fold of {count} subjects has none left to train on; "
+            f"ask for {count} folds"
+        )
+        raise UsageError(msg)
+    validations = [test[0] for test in (*tests[1:], tests[0])]
+    return tuple(
+        _make_split(subjects, validation, test)
+        for validation, test in zip(validations, tests, strict=True)
+    )
+
+
+def _make_split(subjects: Sequence[str], validation: str, test: tuple[str, ...]) -> Split:
+    """Train on all other subjects."""
+    held_out = (*test, validation)
+    training = tuple(subject for subject in subjects if subject not in held_out)
+    return Split(training, (validation,), test)

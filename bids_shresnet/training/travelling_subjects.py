@@ -1,4 +1,4 @@
-"""A travelling subject in the work area: the arrays of the source image and of what the two scans teach."""
+"""A travelling subject in the work folder: the source image and the matched voxels, as arrays."""
 
 from __future__ import annotations
 
@@ -16,57 +16,51 @@ from bids_shresnet.scans import Shell, ShImage
 
 Array = Shaped[np.ndarray, "..."]
 
-SOURCE_PREFIX, UNHARMONIZED_PREFIX, MISSING_SHELLS_PREFIX = (
-    "image_",
-    "unharmonized_",
-    "missing_",
-)  # before the names of the arrays of these parts
-MISSING_SHELL_FIELDS = (
-    "signal",
-    "bvals",
-    "bvecs",
-    "sh_matrix",
-)  # in which the missing shells differ from those that are matched
+# Prefixes of array names; those of the matched voxels have none.
+SOURCE_PREFIX = "image_"
+UNHARMONIZED_PREFIX = "unharmonized_"
+MISSING_SHELLS_PREFIX = "missing_"
+
 IMAGE_FIELDS = ("coefficients", "mask", "affine", "contrast")
+MISSING_SHELL_FIELDS = ("signal", "bvals", "bvecs", "sh_matrix")  # others are those of `matched`
 
 
 def write_travelling_subject(
     folder: Path, subject: TravellingSubject, record: Mapping[str, Any]
 ) -> None:
-    """Write the arrays and what they were made from."""
-    image = {f"{SOURCE_PREFIX}{name}": getattr(subject.source, name) for name in IMAGE_FIELDS}
-    plain = {
-        f"{UNHARMONIZED_PREFIX}{name}": array for name, array in vars(subject.unharmonized).items()
+    """Write the arrays of a subject, and a record of its inputs."""
+    image = {name: getattr(subject.source, name) for name in IMAGE_FIELDS}
+    arrays = {
+        **vars(subject.matched),
+        **_add_prefix(SOURCE_PREFIX, image),
+        **_add_prefix(UNHARMONIZED_PREFIX, vars(subject.unharmonized)),
     }
-    missing = (
-        {
-            f"{MISSING_SHELLS_PREFIX}{name}": getattr(subject.missing_shells, name)
-            for name in MISSING_SHELL_FIELDS
-        }
-        if subject.missing_shells
-        else {}
-    )
-    write_arrays(folder, {**vars(subject.matched), **image, **plain, **missing}, record)
+    if subject.missing_shells is not None:
+        missing = {name: getattr(subject.missing_shells, name) for name in MISSING_SHELL_FIELDS}
+        arrays |= _add_prefix(MISSING_SHELLS_PREFIX, missing)
+    write_arrays(folder, arrays, record)
 
 
 def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> TravellingSubject:
     """Open a subject without reading its arrays into memory; `shells` are the source's."""
     arrays = open_arrays(folder)
-    image, plain, labels = (
-        _pop_arrays(arrays, part)
-        for part in (SOURCE_PREFIX, UNHARMONIZED_PREFIX, MISSING_SHELLS_PREFIX)
-    )
+    image = _pop_prefix(SOURCE_PREFIX, arrays)
+    unharmonized = _pop_prefix(UNHARMONIZED_PREFIX, arrays)
+    missing = _pop_prefix(MISSING_SHELLS_PREFIX, arrays)
     matched = MatchedVoxels(**arrays)
-    missing = replace(matched, **labels) if labels else None
     return TravellingSubject(
-        ShImage(shells=tuple(shells), **image), matched, UnharmonizedData(**plain), missing
+        source=ShImage(shells=tuple(shells), **image),
+        matched=matched,
+        unharmonized=UnharmonizedData(**unharmonized),
+        missing_shells=replace(matched, **missing) if missing else None,
     )
 
 
-def _pop_arrays(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
-    """Take the arrays of one part out of all."""
-    return {
-        name.removeprefix(prefix): arrays.pop(name)
-        for name in list(arrays)
-        if name.startswith(prefix)
-    }
+def _add_prefix(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def _pop_prefix(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    """Take the arrays with a prefix out of all arrays."""
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays.pop(name) for name in names}

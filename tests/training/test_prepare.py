@@ -24,16 +24,15 @@ from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
 from bids_shresnet.pairs import MatchedVoxels, Pair, TravellingSubject
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import LabelImage, Scan, Scanner, Shell, Tissue
+from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.prepare import (
     PrepareJob,
     is_prepared,
-    match_scans,
     prepare_jobs,
     prepare_subject,
     repeat_scan_jobs,
-    segment_tissue,
-    training_mask,
 )
+from bids_shresnet.training.tissue import segment_tissue, training_mask
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
 
 POSE = Rotation.from_rotvec(
@@ -120,7 +119,7 @@ def moved(source: Scan, tmp_path_factory: pytest.TempPathFactory) -> Scan:
 
 @pytest.fixture(scope="module")
 def travelling(source: Scan, moved: Scan) -> TravellingSubject:
-    return match_scans(PrepareJob(source, moved, SHELLS, Path("unused")))
+    return match_scans(source, moved, SHELLS)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +175,7 @@ def test_missing_shells_are_taught_as_measured_at_the_same_places_in_the_sources
 ) -> None:
     """The target's only shell taken for one that the source lacks as well."""
     shells = replace(SHELLS, missing=(Shell(1000.0, 4),))
-    found = match_scans(PrepareJob(source, moved, shells, Path("unused"))).missing_shells
+    found = match_scans(source, moved, shells).missing_shells
     assert found is not None
     for name in ("signal", "bvals", "bvecs", "patches", "points"):
         np.testing.assert_array_equal(getattr(found, name), getattr(matched, name))
@@ -210,9 +209,7 @@ def test_what_lies_outside_the_sources_brain_is_not_learned_from(
     top = np.flatnonzero(loaded.mask.any(axis=(0, 1)))[-4]
     inside = loaded.mask & (np.arange(loaded.mask.shape[2]) < top)
     nib.save(nib.Nifti1Image(inside.astype(np.uint8), loaded.dwi.affine), tmp_path / "mask.nii.gz")
-    found = match_scans(
-        PrepareJob(replace(source, mask=tmp_path / "mask.nii.gz"), moved, SHELLS, Path("unused"))
-    ).matched
+    found = match_scans(replace(source, mask=tmp_path / "mask.nii.gz"), moved, SHELLS).matched
     voxels = np.rint(
         nib.affines.apply_affine(np.linalg.inv(loaded.dwi.affine), found.points)
     ).astype(int)
@@ -349,7 +346,7 @@ def test_a_subject_is_prepared_once_and_again_when_one_of_its_files_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "bids_shresnet.training.prepare.match_scans", lambda _: travelling
+        "bids_shresnet.training.prepare.match_scans", lambda *_: travelling
     )  # its result is tested above
     bvec = Path(shutil.copy(source.bvec, tmp_path / "a.bvec"))
     own = Pair(Scanner("GE"), Scanner("Prisma"), ((replace(source, bvec=bvec), moved),))

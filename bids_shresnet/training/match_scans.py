@@ -1,0 +1,180 @@
+"""Match the two scans of a travelling subject, so that methods can be fitted on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from bids_shresnet.diffusion.gradients import rotate_bvecs
+from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.registration import register_images
+from bids_shresnet.diffusion.representation import (
+    Representation,
+    anisotropy,
+    represent_dwi,
+    unmask,
+    unregularized_coefficients,
+)
+from bids_shresnet.diffusion.sampling import sample_image, sample_patches
+from bids_shresnet.diffusion.shells import PairShells
+from bids_shresnet.diffusion.tensors import fit_tensor, fit_tensor_maps
+from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
+from bids_shresnet.scans import Scan, Shell
+from bids_shresnet.training.tissue import mean_signal, segment_tissue, training_mask
+
+
+@dataclass(frozen=True)
+class RepresentedScan:
+    """A scan in memory and its representation in spherical harmonics."""
+
+    loaded: LoadedScan
+    representation: Representation
+
+    @classmethod
+    def load(cls, scan: Scan, shells: tuple[Shell, ...]) -> RepresentedScan:
+        """Read a scan and represent some of its shells."""
+        loaded = load_scan(scan)
+        return cls(loaded, represent_dwi(loaded.dwi, loaded.mask, shells))
+
+    def contrasts(self) -> list[Float[np.ndarray, "x y z"]]:
+        """Contrasts that scanners share: S0 (CSF), anisotropy (tracts), mean signal (tissue)."""
+        return [
+            self.loaded.s0 * self.loaded.mask,
+            anisotropy(self.representation.image),
+            mean_signal(self.loaded, self.representation),
+        ]
+
+
+@dataclass(frozen=True)
+class VoxelMatch:
+    """Voxels of the target and their positions in the source scan.
+
+    Attributes
+    ----------
+    selected
+        The target's voxels.
+    points
+        Position of each selected voxel in the source scan, RAS+ mm, in the order of `np.argwhere`.
+    rotation
+        Rotation from the target's to the source's head pose.
+    """
+
+    selected: Bool[np.ndarray, "x y z"]
+    points: Float[np.ndarray, "p 3"]
+    rotation: Float[np.ndarray, "3 3"]
+
+
+def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> TravellingSubject:
+    """Collect both scanners' signal at the target's grey- and white-matter voxels."""
+    source = RepresentedScan.load(source_scan, shells.source)
+    target = RepresentedScan.load(target_scan, shells.target)
+    tissue = segment_tissue(target_scan, target.loaded, target.representation)
+    match = match_voxels(source, target, tissue)
+    matched = _collect_matched_voxels(source, target, match, tissue, shells.source)
+    missing = None
+    if shells.missing:
+        dwi = target.loaded.dwi
+        shown = replace(
+            target, representation=represent_dwi(dwi, target.loaded.mask, shells.missing)
+        )
+        missing = replace(matched, **_target_measurements(shown, match, shells.missing))
+    return TravellingSubject(
+        source=source.representation.image,
+        matched=matched,
+        unharmonized=_compute_unharmonized(source, target.loaded, match),
+        missing_shells=missing,
+    )
+
+
+def match_voxels(
+    source: RepresentedScan, target: RepresentedScan, tissue: Int[np.ndarray, "x y z"]
+) -> VoxelMatch:
+    """Register the scans, and find the training voxels of the target in the source's brain."""
+    affine = target.loaded.dwi.affine
+    selected = training_mask(tissue) & target.loaded.mask
+    correspondence = register_images(
+        target.contrasts(),
+        affine,
+        source.contrasts(),
+        source.loaded.dwi.affine,
+        nib.affines.apply_affine(affine, np.argwhere(selected)),
+    )
+    is_inside = _is_in_brain(correspondence.points, source.loaded)
+    selected[selected] = is_inside
+    return VoxelMatch(selected, correspondence.points[is_inside], correspondence.rotation)
+
+
+def _collect_matched_voxels(
+    source: RepresentedScan,
+    target: RepresentedScan,
+    match: VoxelMatch,
+    tissue: Int[np.ndarray, "x y z"],
+    shells: Sequence[Shell],
+) -> MatchedVoxels:
+    """Collect patches of the source and measurements of the target."""
+    loaded = target.loaded
+    variance = estimate_noise_variance(loaded.dwi, target.representation, loaded.s0)
+    return MatchedVoxels(
+        patches=sample_patches(source.representation.image, match.points),
+        noise_variance=variance[match.selected[loaded.mask]].astype(np.float32),
+        points=match.points.astype(np.float32),
+        tissue=tissue[match.selected].astype(np.uint8),
+        **_target_measurements(target, match, shells),
+    )
+
+
+def _target_measurements(
+    target: RepresentedScan, match: VoxelMatch, order_shells: Sequence[Shell]
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Signal of the target, its gradient table in the source's head pose, and harmonics.
+
+    `order_shells` give the order of the harmonics of each shell.
+    """
+    representation = target.representation
+    tables = [rotate_bvecs(table, match.rotation) for table in representation.directions]
+    bvalues = [shell.bvalue for shell in representation.image.shells]
+    shells = [
+        Shell(bvalue, shell.sh_order) for bvalue, shell in zip(bvalues, order_shells, strict=True)
+    ]
+    selected = match.selected[target.loaded.mask]
+    return {
+        "signal": representation.signal[selected].astype(np.float16),
+        "bvals": np.repeat(bvalues, [len(table) for table in tables]),
+        "bvecs": np.concatenate(tables),
+        "sh_matrix": evaluation_matrix(tables, shells).astype(np.float32),
+    }
+
+
+def _compute_unharmonized(
+    source: RepresentedScan, target: LoadedScan, match: VoxelMatch
+) -> UnharmonizedData:
+    """Fit both scans as they are, each on its own grid."""
+    scan = source.loaded
+    source_tensors = fit_tensor_maps(scan.dwi, scan.mask)
+    target_tensors = fit_tensor(
+        target.dwi.data[match.selected],
+        np.where(target.dwi.is_b0, 0, target.dwi.bvals),
+        target.dwi.bvecs,
+    )
+    coefficients = unmask(unregularized_coefficients(source.representation), scan.mask)
+    return UnharmonizedData(
+        source_coefficients=sample_image(coefficients, scan.dwi.affine, match.points),
+        source_maps=np.stack([source_tensors.fa, source_tensors.md], -1),
+        target_maps=np.stack([target_tensors.fa, target_tensors.md], -1),
+    )
+
+
+def _is_in_brain(points: Float[np.ndarray, "p 3"], scan: LoadedScan) -> Bool[np.ndarray, " p"]:
+    """Return True for points in the scan's brain. Beyond it (at a slab's edge) is no signal."""
+    to_voxels = np.linalg.inv(scan.dwi.affine)
+    voxels = np.rint(nib.affines.apply_affine(to_voxels, points)).astype(int)
+    is_on_grid = ((voxels >= 0) & (voxels < scan.mask.shape)).all(axis=1)
+    is_inside = np.zeros(len(points), dtype=bool)
+    is_inside[is_on_grid] = scan.mask[tuple(voxels[is_on_grid].T)]
+    return is_inside

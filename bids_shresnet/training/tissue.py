@@ -1,0 +1,101 @@
+"""Tissue of a scan, and the voxels that networks are trained on."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage
+
+from bids_shresnet.diffusion.representation import Representation, anisotropy, unmask
+from bids_shresnet.diffusion.tissue import classify_tissue, diffusion_contrast, parenchyma_mask
+from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.inputs.load_scan import LoadedScan
+from bids_shresnet.inputs.segmentation import read_tissue
+from bids_shresnet.scans import Scan, Segmentation, Tissue
+
+
+def segment_tissue(
+    scan: Scan, loaded: LoadedScan, representation: Representation
+) -> Int[np.ndarray, "x y z"]:
+    """Read the input's own segmentation, or classify the contrast of the first shell.
+
+    Returns
+    -------
+    Values of `Tissue`, 0 elsewhere.
+
+    Raises
+    ------
+    BadInput
+        If the segmentation's tissues do not have the expected contrast in the scan.
+    """
+    contrast = diffusion_contrast(
+        mean_signal(loaded, representation), anisotropy(representation.image)
+    )
+    if scan.segmentation is None:
+        return classify_tissue(contrast, parenchyma_mask(loaded.s0, loaded.mask))
+    tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
+    _check_segmentation(scan.segmentation, tissue, contrast, loaded.mask)
+    return tissue
+
+
+def training_mask(tissue: Int[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Grey and white matter and the voxels that touch them.
+
+    The border is included because the classifier sees the target's own signal. If voxels were
+    chosen by the brightness of their label, networks would predict too bright a signal wherever
+    grey matter and CSF share a voxel.
+    """
+    matter = (tissue == Tissue.GM) | (tissue == Tissue.WM)
+    return np.asarray(ndimage.binary_dilation(matter))
+
+
+def mean_signal(loaded: LoadedScan, representation: Representation) -> Float[np.ndarray, "x y z"]:
+    """Mean S/S0 over the directions of the first shell."""
+    first_shell = representation.signal[:, : len(representation.directions[0])]
+    return unmask(first_shell.mean(axis=1), loaded.mask)
+
+
+def _check_segmentation(
+    segmentation: Segmentation,
+    tissue: Int[np.ndarray, "x y z"],
+    contrast: Float[np.ndarray, "x y z"],
+    mask: Bool[np.ndarray, "x y z"],
+) -> None:
+    """Raise if the contrast does not rise from CSF to GM to WM.
+
+    The labels are then wrong, or the anatomy is in another space.
+    """
+    medians = _tissue_medians(tissue, contrast, mask)
+    is_rising = all(low < high for low, high in pairwise(medians.values()))
+    if is_rising and {Tissue.GM, Tissue.WM} <= set(medians):
+        return
+    listed = ", ".join(f"{label.name} {median:.2f}" for label, median in medians.items())
+    finding = Finding(
+        severity="error",
+        file=str(segmentation.files[0]),
+        value=(
+            "its tissues are not what the scan shows: contrast of "
+            f"{listed or 'none of them in the brain'}; it should rise from CSF to GM to WM"
+        ),
+        remedy=(
+            "Its labels may be wrong, or it is not aligned with the scan: correct it, "
+            "or leave the derivative out."
+        ),
+    )
+    raise BadInput([finding])
+
+
+def _tissue_medians(
+    tissue: Int[np.ndarray, "x y z"],
+    contrast: Float[np.ndarray, "x y z"],
+    mask: Bool[np.ndarray, "x y z"],
+) -> dict[Tissue, float]:
+    """Median contrast of each tissue in the mask; tissues without a voxel are left out."""
+    medians = {}
+    for label in (Tissue.CSF, Tissue.GM, Tissue.WM):
+        values = contrast[mask & (tissue == label)]
+        if values.size:
+            medians[label] = float(np.median(values))
+    return medians
