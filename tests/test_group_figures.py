@@ -121,8 +121,8 @@ def test_a_curve_is_read_with_its_stages_and_the_epoch_that_was_kept(tmp_path: P
     found = read_curves(tmp_path / "training.tsv", (2, 1))
     assert found == CURVES
     assert [curve.stage_changes for curve in found] == [(2,), ()]
-    assert "adam hands over to sgd" in drawn("training").caption
-    assert "one stage only" in draw_training_curves(found[1:]).caption
+    assert "change from adam to sgd" in drawn("training").caption
+    assert "only one stage" in draw_training_curves(found[1:]).caption
 
 
 def test_a_method_in_closed_form_has_no_curves(tmp_path: Path) -> None:

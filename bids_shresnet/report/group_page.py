@@ -22,11 +22,17 @@ from bids_shresnet.outputs.history import NovelFraction, ScanRow
 from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
-from bids_shresnet.report.figures.agreement import DISPLAY_FACTORS
 from bids_shresnet.report.figures.resblocks import SweepRow
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.page import format_p_value, render_page
-from bids_shresnet.report.style import TISSUE_NAMES, Drawing, inline_svg, method_label, sort_methods
+from bids_shresnet.report.style import (
+    DISPLAY_FACTORS,
+    TISSUE_NAMES,
+    Drawing,
+    inline_svg,
+    method_label,
+    sort_methods,
+)
 from bids_shresnet.settings import DEFAULT_METHOD, NO_HARMONIZATION
 
 ENDPOINTS = tuple(product(QUANTITIES, TISSUES))

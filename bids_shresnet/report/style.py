@@ -1,8 +1,9 @@
-"""What all figures share: names and looks of the methods, and a figure turned into bytes that are always the same.
+"""What all figures share: labels, colours and styles of the methods, and bytes of a figure.
 
-Matplotlib's figures are used as objects, without pyplot, whose list of open figures is a state of the whole process.
-Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; a method also has its own hatch, so
-that a grey print shows the same.
+Figures are matplotlib objects made without pyplot, because pyplot's list of open figures is a
+state of the whole process. Equal figures give equal bytes. The colours are those of Okabe and Ito
+(2008), which colour-blind readers can tell apart; each group of methods also has its own hatch for
+grey prints.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from PIL import Image
 
 from bids_shresnet.settings import DEFAULT_METHOD, METHOD_NAMES, NO_HARMONIZATION
 
-# Names for readers, in the order in which methods are always shown; unknown ones follow under their own names
+# In the order of all figures and tables; unknown methods follow under their own names
 METHOD_LABELS: Mapping[str, str] = {
     NO_HARMONIZATION: "no harmonization",
     "combat_mean": "ComBat, tissue means",
@@ -31,17 +32,28 @@ METHOD_LABELS: Mapping[str, str] = {
     **METHOD_NAMES,
 }
 TISSUE_NAMES = {"WM": "White matter", "GM": "Grey matter"}
+DISPLAY_FACTORS: Mapping[str, float] = {  # MD is shown in units of 0.001 mm2/s
+    "signal": 1.0,
+    "FA": 1.0,
+    "MD": 1000.0,
+}
 DPI = 150
 FOLDER_UP = "../"  # from figures/ to the pages
 FIGURE_RC_PARAMS: Mapping[str, Any] = {
     "svg.fonttype": "none",  # text stays text, so that it can be searched and edited
-    "svg.hashsalt": "bids_shresnet",  # ids are drawn at random without one
+    "svg.hashsalt": "bids_shresnet",  # ids are random without one
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9.0,
 }
-WHITE, SKY, ORANGE, GREEN = "#ffffff", "#56b4e9", "#e69f00", "#009e73"
-DARK, FAINT, RED = "#222222", "#999999", "#d55e00"
-N_PALETTE_GREYS = 32  # of a palette
+WHITE = "#ffffff"
+SKY = "#56b4e9"
+ORANGE = "#e69f00"
+GREEN = "#009e73"
+DARK = "#222222"
+FAINT = "#999999"
+RED = "#d55e00"
+PALETTE_SIZE = 256
+PALETTE_GREYS = 32  # of the palette's colours, for text
 
 
 @dataclass(frozen=True)
@@ -51,15 +63,15 @@ class Drawing:
     Attributes
     ----------
     name
-        Of its files, without extension.
+        Name of its files without extension.
     caption
-        What is shown, for a reader who sees only the figure.
+        Text for a reader who sees only the figure.
     alt
-        The same in a line, for a reader who does not see it.
+        One line for a reader who does not see it.
     svg
-        Empty where the figure shows voxels, which no vector graphic makes clearer.
+        Empty for figures of voxels, which a vector graphic would not make clearer.
     has_links
-        Whether parts of the SVG are links to other pages, so that it has to stand in a page itself.
+        True if parts of the SVG link to other pages, so that the page must contain the SVG itself.
     """
 
     name: str
@@ -73,51 +85,62 @@ class Drawing:
 def render_figure(
     figure: Figure, name: str, caption: str, alt: str, *, has_links: bool = False
 ) -> Drawing:
-    """Turn a figure into bytes; the same figure gives the same bytes."""
-    png, svg = _encode_figure(figure, "png", {}), _encode_figure(figure, "svg", {"Date": None})
-    return Drawing(name, caption, alt, png=png, svg=svg, has_links=has_links)
-
-
-def inline_svg(drawing: Drawing, prefix: str) -> str:
-    """The SVG as a part of a page one folder above its file.
-
-    Its ids begin with `prefix`, its links start one folder below; its size, which the page sets, and what HTML needs
-    not are left out.
-    """
-    text = drawing.svg.decode()
-    text = re.sub(
-        r"<metadata>.*?</metadata>| xmlns(:\w+)?=\"[^\"]*\"",
-        "",
-        text[text.index("<svg") :],
-        flags=re.DOTALL,
+    """Encode a figure as PNG and SVG."""
+    return Drawing(
+        name=name,
+        caption=caption,
+        alt=alt,
+        png=_encode_figure(figure, "png", {}),
+        svg=_encode_figure(figure, "svg", {"Date": None}),
+        has_links=has_links,
     )
-    text = re.sub(r' width="[^"]*" height="[^"]*"', "", text, count=1)
-    text = re.sub(
-        r"(\bid=\"|href=\"#|url\(#)", rf"\g<1>{re.sub('[^A-Za-z0-9_-]', '', prefix)}-", text
-    )
-    return text.replace(f'href="{FOLDER_UP}', 'href="')
 
 
 def render_voxel_figure(
     figure: Figure, name: str, caption: str, alt: str, *, cmap: str | None = None
 ) -> Drawing:
-    """Turn a figure of voxels into a PNG alone; with the name of its only colour map it takes half the space."""
+    """Encode a figure of voxels as PNG only.
+
+    Parameters
+    ----------
+    cmap
+        Name of the figure's only colour map, if it has one. The PNG then has a palette, and half
+        the size.
+    """
     canvas: Any = FigureCanvasAgg(figure)  # matplotlib's backends have no types
     figure.dpi = DPI
-    canvas.draw()  # once; `savefig` draws twice, for layouts that figures of voxels do not have
-    with (
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB") as picture,
-        BytesIO() as file,
-    ):
-        (picture if cmap is None else _quantize_to_palette(picture, cmap)).save(
-            file, "png", optimize=cmap is not None
-        )
-        return Drawing(name, caption, alt, file.getvalue())
+    canvas.draw()  # once; `savefig` draws twice, for layouts that these figures do not use
+    with Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB") as image:
+        if cmap is None:
+            png = _encode_image(image)
+        else:
+            png = _encode_image(_quantize_to_palette(image, cmap), optimize=True)
+    return Drawing(name, caption, alt, png)
+
+
+def inline_svg(drawing: Drawing, prefix: str) -> str:
+    """Return the SVG as a part of a page that lies one folder above its file.
+
+    Its size is removed, because the page sets it, and so is all that HTML does not need.
+
+    Parameters
+    ----------
+    prefix
+        Beginning of all ids, so that those of several figures differ.
+    """
+    text = drawing.svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r' width="[^"]*" height="[^"]*"', "", text, count=1)
+    id_prefix = re.sub("[^A-Za-z0-9_-]", "", prefix)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{id_prefix}-", text)
+    return text.replace(f'href="{FOLDER_UP}', 'href="')
 
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Settings of all figures, and matplotlib's own for the rest: a user's matplotlibrc changes nothing."""
+    """Use the settings of all figures; a user's matplotlibrc has no effect."""
     with mpl.rc_context():
         mpl.rcdefaults()
         for name, value in FIGURE_RC_PARAMS.items():
@@ -126,12 +149,11 @@ def figure_style() -> Iterator[None]:
 
 
 def sort_methods(methods: Iterable[str]) -> tuple[str, ...]:
-    """Each method once, in the order in which all figures and tables show them."""
+    """Return each method once, in the order of all figures and tables."""
     unique = dict.fromkeys(methods)
-    return (
-        *(name for name in METHOD_LABELS if name in unique),
-        *(name for name in unique if name not in METHOD_LABELS),
-    )
+    known = [method for method in METHOD_LABELS if method in unique]
+    unknown = [method for method in unique if method not in METHOD_LABELS]
+    return (*known, *unknown)
 
 
 def method_label(method: str) -> str:
@@ -140,16 +162,17 @@ def method_label(method: str) -> str:
 
 
 def box_style(method: str) -> dict[str, Any]:
-    """Face, edge and hatch of a method's box: nothing, the default, its relatives, and other methods."""
+    """Face, edge and hatch of a method's box.
+
+    They tell apart no harmonization, the default method, its variants and all other methods.
+    """
     if method == NO_HARMONIZATION:
         return {"facecolor": WHITE, "hatch": ""}
     if method == DEFAULT_METHOD:
         return {"facecolor": ORANGE, "hatch": "////", "linewidth": 1.8}
-    return (
-        {"facecolor": GREEN, "hatch": ".."}
-        if method.startswith(DEFAULT_METHOD)
-        else {"facecolor": SKY, "hatch": ""}
-    )
+    if method.startswith(DEFAULT_METHOD):
+        return {"facecolor": GREEN, "hatch": ".."}
+    return {"facecolor": SKY, "hatch": ""}
 
 
 def draw_boxes(
@@ -159,40 +182,71 @@ def draw_boxes(
     *,
     whiskers: float | tuple[float, float] = 1.5,
 ) -> None:
-    """A box a column, at 0, 1, 2 ..; none where a column is empty.
+    """Draw one box per column, at 0, 1, 2 and so on; an empty column has none.
 
-    Whiskers end at percentiles, or at the last value within so many times the box.
+    Parameters
+    ----------
+    whiskers
+        Two percentiles, or the largest length in heights of the box.
     """
-    filled = [place for place, values in enumerate(columns) if values]
+    filled = [index for index, values in enumerate(columns) if values]
     if not filled:
         return
-    values = [columns[place] for place in filled]
-    shape: dict[str, Any] = {"positions": filled, "widths": 0.6, "patch_artist": True, "zorder": 2}
-    made = axes.boxplot(values, whis=whiskers, showfliers=False, **shape)
-    for place, box, median in zip(filled, made["boxes"], made["medians"], strict=True):
-        box.set(edgecolor=DARK, alpha=0.75, **box_styles[place])
+    boxes = axes.boxplot(
+        [columns[index] for index in filled],
+        whis=whiskers,
+        showfliers=False,
+        positions=filled,
+        widths=0.6,
+        patch_artist=True,
+        zorder=2,
+    )
+    for index, box, median in zip(filled, boxes["boxes"], boxes["medians"], strict=True):
+        box.set(edgecolor=DARK, alpha=0.75, **box_styles[index])
         median.set(color=DARK, linewidth=2)
 
 
+def draw_subject_line(
+    axes: Axes, values: Sequence[float], opacity: float, line_width: float
+) -> None:
+    """Draw one subject's values behind the boxes; NaN leaves a gap."""
+    axes.plot(
+        range(len(values)),
+        values,
+        color=FAINT,
+        alpha=opacity,
+        linewidth=line_width,
+        marker=".",
+        markersize=3,
+        zorder=1,
+    )
+
+
 def style_axes(axes: Axes, grid: str) -> None:
-    """Leave what is read: two spines and a faint grid along the axis with numbers ("x" or "y")."""
+    """Keep two spines, and a faint grid along the axis with numbers ("x" or "y")."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x" if grid == "x" else "y", color=FAINT, alpha=0.3, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def _encode_figure(figure: Figure, kind: str, metadata: Mapping[str, Any]) -> bytes:
-    """Write in one format; text in an SVG stays text, and its ids do not change from run to run."""
+def _encode_figure(figure: Figure, file_format: str, metadata: Mapping[str, Any]) -> bytes:
     with BytesIO() as file, figure_style():
-        figure.savefig(file, format=kind, dpi=DPI, metadata=dict(metadata))
+        figure.savefig(file, format=file_format, dpi=DPI, metadata=dict(metadata))
         return file.getvalue()
 
 
-def _quantize_to_palette(picture: Image.Image, cmap: str) -> Image.Image:
-    """The same picture of 256 colours: the map's, those of lines, and greys for the text."""
-    steps = mpl.colormaps[cmap](np.linspace(0, 1, 256 - N_PALETTE_GREYS - 1))[:, :3]
-    greys = np.linspace(0, 1, N_PALETTE_GREYS)[:, None].repeat(3, axis=1)
-    colours = np.concatenate([steps, greys, [mpl.colors.to_rgb(RED)]])
+def _encode_image(image: Image.Image, *, optimize: bool = False) -> bytes:
+    with BytesIO() as file:
+        image.save(file, "png", optimize=optimize)
+        return file.getvalue()
+
+
+def _quantize_to_palette(image: Image.Image, cmap: str) -> Image.Image:
+    """Reduce an image to the colours of the map, the red of lines, and greys for text."""
+    positions = np.linspace(0, 1, PALETTE_SIZE - PALETTE_GREYS - 1)
+    map_colours = mpl.colormaps[cmap](positions)[:, :3]
+    greys = np.linspace(0, 1, PALETTE_GREYS)[:, None].repeat(3, axis=1)
+    colours = np.concatenate([map_colours, greys, [mpl.colors.to_rgb(RED)]])
     with Image.new("P", (1, 1)) as palette:
         palette.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
-        return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+        return image.quantize(palette=palette, dither=Image.Dither.NONE)

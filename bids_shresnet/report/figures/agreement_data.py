@@ -1,4 +1,4 @@
-"""What figures compare of source and target: the sum over a group's held-out subjects, or the voxels of one."""
+"""Values of source and target to compare: of a group's held-out subjects, or of one scan."""
 
 from __future__ import annotations
 
@@ -24,30 +24,32 @@ from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
 from bids_shresnet.report.style import TISSUE_NAMES
 from bids_shresnet.settings import NO_HARMONIZATION
 
-NOISE_REMARKS: Mapping[str, str] = {  # what a reader has to know of held-out subjects
-    "signal": "Where a method takes noise away, that of the target's scan still spreads values around the line, "
-    "however right the prediction is.",
-    "FA": "Where a method takes noise away, its FA and MD are shown as the target would measure them, in the mean over "
-    "its noise.",
-}
-SUBJECT_BINS = 100  # bins of the voxels of one subject
-MAX_CROPPED_FRACTION = 0.0005  # share of values at either end of an axis that is not shown, or the oddest voxel sets the scale
+SIGNAL_NOISE_REMARK = (
+    "Even a perfect prediction scatters around the line if the method removes noise, because the "
+    "target scan is noisy."
+)
+TENSOR_NOISE_REMARK = (
+    "If a method removes noise, its FA and MD are shown as the target scanner would measure them, "
+    "averaged over the target's noise."
+)
+SUBJECT_BINS = 100  # along each axis of a histogram of one subject
+MAX_CROPPED_FRACTION = 0.0005  # of the values at either end of an axis, where outliers lie
 
 
 @dataclass(frozen=True)
 class AgreementData:
-    """One quantity of source and target.
+    """One quantity, measured by the target and in the source scan.
 
     Attributes
     ----------
     edges
-        Of the bins, the same along both axes and in all clouds; MD in mm2/s.
+        Edges of the bins along both axes of all histograms; MD in mm2/s.
     distributions
-        By region and state.
+        Joint distributions by region and state of the scan.
     where
-        Which values they are of, as a part of a sentence.
+        Phrase that names the voxels, such as "in the voxels of 3 held-out subjects".
     remark
-        What a reader has to know besides.
+        Sentence at the end of the caption.
     """
 
     quantity: str
@@ -58,31 +60,32 @@ class AgreementData:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Names."""
+        """Names of the regions, in order."""
         return tuple(dict.fromkeys(region for region, _ in self.distributions))
 
 
 def group_agreement(
     histograms: Histograms, agreements: Iterable[Agreement], quantity: str
 ) -> AgreementData:
-    """All held-out subjects: counts are sums, limits of agreement means."""
-    rows = [row for row in agreements if row.quantity == quantity]
+    """Pool all held-out subjects: counts are added, limits of agreement averaged."""
     counts = histograms.counts[:, :, :, QUANTITIES.index(quantity)].sum(axis=0, dtype=np.int64)
-    clouds = {}
-    for (column, state), (line, tissue) in product(enumerate(SCAN_STATES), enumerate(TISSUES)):
-        here = [
-            one
-            for one in rows
-            if one.tissue == tissue
-            and (one.method == NO_HARMONIZATION) == (state == SCAN_STATES[0])
+    rows = [row for row in agreements if row.quantity == quantity]
+    distributions = {}
+    for (row, state), (column, tissue) in product(enumerate(SCAN_STATES), enumerate(TISSUES)):
+        panel_rows = [
+            agreement
+            for agreement in rows
+            if agreement.tissue == tissue and _scan_state(agreement) == state
         ]
-        clouds[TISSUE_NAMES[tissue], state] = JointDistribution(
-            counts[column, line], mean_limits(here) if here else None
+        distributions[TISSUE_NAMES[tissue], state] = JointDistribution(
+            counts=counts[row, column], limits=mean_limits(panel_rows) if panel_rows else None
         )
-    where = f"in the voxels of {len(histograms.subjects)} held-out subjects"
-    edges = np.linspace(*QUANTITY_RANGES[quantity], HISTOGRAM_BINS + 1)
     return AgreementData(
-        quantity, edges, clouds, where, NOISE_REMARKS.get(quantity, NOISE_REMARKS["FA"])
+        quantity=quantity,
+        edges=np.linspace(*QUANTITY_RANGES[quantity], HISTOGRAM_BINS + 1),
+        distributions=distributions,
+        where=f"in the voxels of {len(histograms.subjects)} held-out subjects",
+        remark=SIGNAL_NOISE_REMARK if quantity == "signal" else TENSOR_NOISE_REMARK,
     )
 
 
@@ -92,26 +95,42 @@ def voxel_agreement(
     where: str,
     remark: str,
 ) -> AgreementData:
-    """One subject, by region and then by `STATES` and `MEASURED`: the values of the same voxels.
+    """Compare the voxels of one scan with the target's.
+
+    Parameters
+    ----------
+    regions
+        Values of the same voxels, by region and then by `SCAN_STATES` and `TARGET_MEASUREMENT`.
+    where, remark
+        See `AgreementData`.
 
     Raises
     ------
     ValueError
-        If a region has no voxel, or none is given.
+        If there is no region, or one without voxels.
     """
-    values = [one for region in regions.values() for one in region.values()]
-    if not values or not all(one.size for one in values):
-        msg = "nothing to compare"
-        raise ValueError(msg)
-    low, high = np.quantile(
-        np.concatenate(values), [MAX_CROPPED_FRACTION, 1 - MAX_CROPPED_FRACTION]
-    )
-    edges = np.histogram_bin_edges(
-        np.empty(0), SUBJECT_BINS, (low, high)
-    )  # of nothing, but wider than a point
-    clouds = {
+    edges = _voxel_edges(regions)
+    distributions = {
         (name, state): joint_distribution(region[TARGET_MEASUREMENT], region[state], edges)
         for name, region in regions.items()
         for state in SCAN_STATES
     }
-    return AgreementData(quantity, edges, clouds, where, remark)
+    return AgreementData(quantity, edges, distributions, where, remark)
+
+
+def _scan_state(agreement: Agreement) -> str:
+    before, after = SCAN_STATES
+    return before if agreement.method == NO_HARMONIZATION else after
+
+
+def _voxel_edges(
+    regions: Mapping[str, Mapping[str, Float[np.ndarray, " v"]]],
+) -> Float[np.ndarray, " e"]:
+    """Edges of bins that hold nearly all values of all regions."""
+    values = [scan for region in regions.values() for scan in region.values()]
+    if not values or not all(scan.size for scan in values):
+        msg = "nothing to compare"
+        raise ValueError(msg)
+    ends = np.quantile(np.concatenate(values), [MAX_CROPPED_FRACTION, 1 - MAX_CROPPED_FRACTION])
+    no_values = np.empty(0)  # numpy widens the range if both ends are equal
+    return np.histogram_bin_edges(no_values, SUBJECT_BINS, (ends[0], ends[1]))

@@ -1,12 +1,14 @@
-"""Errors and site bias of the methods on held-out subjects, drawn as in Koppers et al. 2018, Figures 2 to 4."""
+"""Errors and site bias of the methods, drawn as in Koppers et al. 2018, Figures 2 to 4."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, ScalarFormatter
@@ -23,11 +25,11 @@ from bids_shresnet.evaluation.statistics import (
 )
 from bids_shresnet.report.style import (
     DARK,
-    FAINT,
     TISSUE_NAMES,
     Drawing,
     box_style,
     draw_boxes,
+    draw_subject_line,
     figure_style,
     method_label,
     render_figure,
@@ -36,103 +38,101 @@ from bids_shresnet.report.style import (
 )
 from bids_shresnet.settings import DEFAULT_METHOD, NO_HARMONIZATION
 
-SIGNIFICANCE_STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-LOG_AXIS_RATIO = (
-    8.0  # ratio of the largest error to the smallest above which a linear axis hides the small ones
-)
+SIGNIFICANCE_LEVEL = 0.05
+SIGNIFICANCE_STARS = ((0.001, "***"), (0.01, "**"), (SIGNIFICANCE_LEVEL, "*"))
+NOT_SIGNIFICANT = "n.s."
+MAX_LINEAR_ERROR_RATIO = 8.0  # largest error over smallest; beyond it the axis is logarithmic
 DEFAULT_BETTER_MARK = "▼"
+STARS_HEIGHT = 1.02  # in parts of the panel's height
+DEFAULT_BETTER_HEIGHT = 1.08
 TISSUE_MARKERS: Mapping[str, Mapping[str, Any]] = {
     "WM": {"marker": "o", "fillstyle": "full"},
     "GM": {"marker": "s", "fillstyle": "none"},
 }
+TISSUE_SHIFTS: Mapping[str, float] = {"WM": -0.14, "GM": 0.14}  # in rows; white above grey matter
 
 
 def significance_stars(p: float) -> str:
     """`*` p < .05, `**` p < .01, `***` p < .001, else `n.s.`."""
-    return next((mark for limit, mark in SIGNIFICANCE_STARS if p < limit), "n.s.")
+    return next((stars for limit, stars in SIGNIFICANCE_STARS if p < limit), NOT_SIGNIFICANT)
 
 
 def draw_errors(
     rows: Iterable[HeldOutResult], comparisons: Iterable[Comparison], quantity: str
 ) -> Drawing:
-    """Box plots of the NMSE of one quantity: a panel a tissue, a box a method, a line a subject.
+    """Draw box plots of the NMSE of one quantity: one panel per tissue, one box per method.
 
-    Above a box stand its method's stars against `NOTHING`, and a mark where the default method is better than it, both
-    if `comparisons` holds them. Methods that correct no voxel are left out: their error is of another kind.
+    The stars above a box belong to the comparison with `NO_HARMONIZATION`. A mark above them says
+    that the default method is better. Methods of `TISSUE_MEAN_METHODS`, which correct no voxel, are
+    not drawn.
     """
-    shown = [
-        row for row in rows if row.quantity == quantity and row.method not in TISSUE_MEAN_METHODS
+    rows = [row for row in rows if row.quantity == quantity]
+    rows = [row for row in rows if row.method not in TISSUE_MEAN_METHODS]
+    comparisons = [
+        comparison
+        for comparison in _adjust_p_values(comparisons)
+        if comparison.quantity == quantity and not comparison.is_mean_error
     ]
-    compared = [
-        one
-        for one in _adjust_p_values(comparisons)
-        if one.quantity == quantity and not one.is_mean_error
-    ]
-    methods = sort_methods(row.method for row in shown)
+    methods = sort_methods(row.method for row in rows)
+    n = len({row.subject for row in rows})
     with figure_style():
         figure = Figure(figsize=(11, 5.2), layout="constrained")
         for axes, tissue in zip(figure.subplots(1, 2), TISSUES, strict=True):
-            _draw_error_panel(axes, shown, methods, (tissue, quantity))
-            _mark_significance(axes, [one for one in compared if one.tissue == tissue], methods)
+            _draw_error_panel(axes, rows, methods, (tissue, quantity))
+            _mark_significance(axes, [c for c in comparisons if c.tissue == tissue], methods)
             axes.set_title(TISSUE_NAMES[tissue], pad=34, fontweight="bold")
-        n = len({row.subject for row in shown})
-        alt = f"Box plots of the error of {quantity} in white and grey matter for {len(methods)} methods, {n} subjects"
+        alt = (
+            f"Box plots of the error of {quantity} in white and grey matter for {len(methods)} "
+            f"methods, {n} subjects"
+        )
         return render_figure(figure, f"errors_{quantity.lower()}", _error_caption(quantity, n), alt)
 
 
 def draw_biases(biases: Iterable[Bias]) -> Drawing:
-    """Mean site bias with its interval: a panel a quantity, a line a method, a mark a tissue."""
-    shown = tuple(biases)
-    methods = sort_methods(bias.method for bias in shown)
+    """Draw mean site bias and its interval: one panel per quantity, one row per method."""
+    biases = tuple(biases)
+    methods = sort_methods(bias.method for bias in biases)
+    n = max((bias.n for bias in biases), default=0)
     with figure_style():
         figure = Figure(figsize=(11, 1.6 + 0.34 * len(methods)), layout="constrained")
-        panels = figure.subplots(1, 3, sharey=True)
+        panels = figure.subplots(1, len(QUANTITIES), sharey=True)
         for axes, quantity in zip(panels, QUANTITIES, strict=True):
-            _draw_bias_panel(axes, [bias for bias in shown if bias.quantity == quantity], methods)
+            _draw_bias_panel(axes, [bias for bias in biases if bias.quantity == quantity], methods)
             axes.set_title(quantity, fontweight="bold")
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
-        n = max((bias.n for bias in shown), default=0)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
         caption = (
-            "Site bias: mean over a tissue relative to what the target scanner measured, minus 1; mean of "
-            f"{n} held-out subjects and 95 % bootstrap interval. Zero is no bias. It says nothing about single voxels."
+            "Site bias: the mean over a tissue divided by the mean that the target scanner "
+            f"measured, minus 1. Mean of {n} held-out subjects and 95 % bootstrap interval. Zero "
+            "is no bias. It says nothing about single voxels."
         )
-        return render_figure(
-            figure, "bias", caption, f"Site bias of {len(methods)} methods for signal, FA and MD"
-        )
+        alt = f"Site bias of {len(methods)} methods for signal, FA and MD"
+        return render_figure(figure, "bias", caption, alt)
 
 
 def _draw_error_panel(
     axes: Axes, rows: Sequence[HeldOutResult], methods: Sequence[str], endpoint: tuple[str, str]
 ) -> None:
-    """Boxes and the lines of the subjects behind them."""
+    """Draw the boxes, and behind them one line per subject."""
     errors = [subject_means(rows, (method, *endpoint)) for method in methods]
-    for subject in sorted({subject for values in errors for subject in values}):
-        line = [values.get(subject, np.nan) for values in errors]
-        axes.plot(
-            range(len(line)),
-            line,
-            color=FAINT,
-            alpha=0.5,
-            linewidth=0.7,
-            marker=".",
-            markersize=3,
-            zorder=1,
-        )
-    values = [list(column.values()) for column in errors]
-    draw_boxes(axes, values, [box_style(method) for method in methods])
+    subjects = {subject for method_errors in errors for subject in method_errors}
+    for subject in sorted(subjects):
+        values = [method_errors.get(subject, np.nan) for method_errors in errors]
+        draw_subject_line(axes, values, opacity=0.5, line_width=0.7)
+    columns = [list(method_errors.values()) for method_errors in errors]
+    draw_boxes(axes, columns, [box_style(method) for method in methods])
     axes.set_ylabel(f"NMSE of {endpoint[1]} (no unit)")
-    axes.set_xticks(
-        range(len(methods)), [method_label(method) for method in methods], rotation=45, ha="right"
-    )
+    labels = [method_label(method) for method in methods]
+    axes.set_xticks(range(len(methods)), labels, rotation=45, ha="right")
     axes.set_xlim(-0.6, len(methods) - 0.4)
-    _set_error_scale(axes, [value for column in values for value in column])
+    _set_error_scale(axes, [error for column in columns for error in column])
     style_axes(axes, "y")
 
 
 def _set_error_scale(axes: Axes, errors: Sequence[float]) -> None:
-    """From zero, unless errors differ so much that the small ones would lie on it."""
-    if errors and min(errors) > 0 and max(errors) / min(errors) > LOG_AXIS_RATIO:
+    """Begin the axis at zero, unless small errors could then not be told from zero."""
+    is_log = errors and min(errors) > 0 and max(errors) / min(errors) > MAX_LINEAR_ERROR_RATIO
+    if is_log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
@@ -144,79 +144,62 @@ def _set_error_scale(axes: Axes, errors: Sequence[float]) -> None:
 def _mark_significance(
     axes: Axes, comparisons: Sequence[Comparison], methods: Sequence[str]
 ) -> None:
-    """Stars with the direction of the change above each box, and over them the mark of those the default beats."""
-    for place, method in enumerate(methods):
-        for one in comparisons:
-            if (one.method, one.baseline) == (method, NO_HARMONIZATION):
-                _write_above_box(
-                    axes,
-                    place,
-                    1.02,
-                    f"{'' if significance_stars(one.p_holm) == 'n.s.' else _arrow(one)}{significance_stars(one.p_holm)}",
-                )
-            if (
-                (one.method, one.baseline) == (DEFAULT_METHOD, method)
-                and one.is_better
-                and one.p_holm < SIGNIFICANCE_STARS[-1][0]
-            ):
-                _write_above_box(axes, place, 1.08, DEFAULT_BETTER_MARK)
+    """Write stars above each box, and the mark above those that the default method beats."""
+    for position, method in enumerate(methods):
+        for comparison in comparisons:
+            pair = (comparison.method, comparison.baseline)
+            if pair == (method, NO_HARMONIZATION):
+                _write_above_box(axes, position, STARS_HEIGHT, _stars_with_arrow(comparison))
+            is_significant = comparison.is_better and comparison.p_holm < SIGNIFICANCE_LEVEL
+            if pair == (DEFAULT_METHOD, method) and is_significant:
+                _write_above_box(axes, position, DEFAULT_BETTER_HEIGHT, DEFAULT_BETTER_MARK)
 
 
 def _adjust_p_values(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
-    """With p adjusted for the places in which the same two methods are compared, whatever else was compared."""
-    pairs: dict[tuple[str, str], list[Comparison]] = {}
-    for one in comparisons:
-        pairs.setdefault((one.method, one.baseline), []).append(one)
-    for table in pairs.values():
-        adjusted = adjust_p_values([one.p for one in table])
-        yield from (replace(one, p_holm=p) for one, p in zip(table, adjusted, strict=True))
+    """Adjust p for all tissues and quantities in which the same two methods are compared."""
+    by_pair: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
+    for comparison in comparisons:
+        by_pair[comparison.method, comparison.baseline].append(comparison)
+    for pair_comparisons in by_pair.values():
+        adjusted = adjust_p_values([comparison.p for comparison in pair_comparisons])
+        for comparison, p_holm in zip(pair_comparisons, adjusted, strict=True):
+            yield replace(comparison, p_holm=p_holm)
 
 
-def _arrow(comparison: Comparison) -> str:
-    return "↓" if comparison.decrease > 0 else "↑"
+def _stars_with_arrow(comparison: Comparison) -> str:
+    """Return the stars after an arrow for the direction of the change of the error."""
+    stars = significance_stars(comparison.p_holm)
+    if stars == NOT_SIGNIFICANT:
+        return stars
+    return f"↓{stars}" if comparison.decrease > 0 else f"↑{stars}"
 
 
 def _write_above_box(axes: Axes, position: int, height: float, text: str) -> None:
-    """Put text over a box; the height is in parts of the panel's."""
-    axes.text(
-        position,
-        height,
-        text,
-        transform=axes.get_xaxis_transform(),
-        ha="center",
-        va="bottom",
-        fontsize=8,
-    )
+    """Write text over a box; the height is in parts of the panel's height."""
+    transform = axes.get_xaxis_transform()
+    axes.text(position, height, text, transform=transform, ha="center", va="bottom", fontsize=8)
 
 
 def _error_caption(quantity: str, n: int) -> str:
     return (
-        f"Error (NMSE) of {quantity} on {n} held-out subjects; a grey line is a subject, a box holds the middle half "
-        "of them, its whiskers reach 1.5 times as far. Above the boxes: two-sided Wilcoxon against no harmonization, "
-        "* p < .05, ** p < .01, *** p < .001, n.s. not significant; ↓ error lower, ↑ higher; "
-        f"{DEFAULT_BETTER_MARK} the default method's error is lower than this method's with p < .05. "
-        "These p are adjusted (Holm) for all tissues and quantities in which the same two methods are compared. "
-        "Where errors differ much, the axis is logarithmic."
+        f"Error (NMSE) of {quantity} on {n} held-out subjects. A grey line is one subject. A box "
+        "is the middle half of the subjects, its whiskers reach up to 1.5 times the height of the "
+        "box. Above the boxes: two-sided Wilcoxon signed-rank test against no harmonization, "
+        "* p < .05, ** p < .01, *** p < .001, n.s. not significant; ↓ lower error, ↑ higher error; "
+        f"{DEFAULT_BETTER_MARK} the default method has a lower error than this one, p < .05. All p "
+        "are adjusted (Holm) for the tissues and quantities in which the same two methods are "
+        "compared. If errors differ much, the axis is logarithmic."
     )
 
 
 def _draw_bias_panel(axes: Axes, biases: Sequence[Bias], methods: Sequence[str]) -> None:
-    """Two marks a line, white matter above grey matter."""
     axes.axvline(0, color=DARK, linewidth=1)
-    for tissue, shift in zip(TISSUES, (-0.14, 0.14), strict=True):
-        here = [bias for bias in biases if bias.tissue == tissue]
-        means, places = (
-            [bias.mean for bias in here],
-            [methods.index(bias.method) + shift for bias in here],
-        )
-        ends = np.array([(b.mean - b.interval[0], b.interval[1] - b.mean) for b in here]).reshape(
-            -1, 2
-        )
-        spans = np.where(np.isnan(ends), 0, ends).clip(min=0).T
+    for tissue in TISSUES:
+        tissue_biases = [bias for bias in biases if bias.tissue == tissue]
         axes.errorbar(
-            means,
-            places,
-            xerr=spans,
+            [bias.mean for bias in tissue_biases],
+            [methods.index(bias.method) + TISSUE_SHIFTS[tissue] for bias in tissue_biases],
+            xerr=_interval_lengths(tissue_biases),
             linestyle="none",
             color=DARK,
             label=TISSUE_NAMES[tissue],
@@ -227,3 +210,10 @@ def _draw_bias_panel(axes: Axes, biases: Sequence[Bias], methods: Sequence[str])
     axes.set_xlabel("site bias (%)")
     axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     style_axes(axes, "x")
+
+
+def _interval_lengths(biases: Sequence[Bias]) -> Float[np.ndarray, "2 n"]:
+    """Distance of the mean to both ends of its interval; zero where no interval is known."""
+    below = [bias.mean - bias.interval[0] for bias in biases]
+    above = [bias.interval[1] - bias.mean for bias in biases]
+    return np.asarray(np.nan_to_num(np.array([below, above])).clip(min=0))

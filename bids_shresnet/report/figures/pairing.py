@@ -1,9 +1,10 @@
-"""Who was scanned where and what for, and who was held out of which fold, as matrices."""
+"""Who was scanned on which scanner, and who was held out of which fold, as matrices."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,9 +24,11 @@ from bids_shresnet.report.style import (
     render_figure,
 )
 
-MAX_SUBJECT_COLUMNS = 60  # subjects whose columns are still told apart
-MARKER_SIZE_POINTS = 8.5  # of a mark, points
-TRAINING_LABEL, UNUSED_LABEL = "a scan to learn from", "scanned, but not to learn from"
+MAX_SUBJECT_COLUMNS = 60  # with more, subjects of a single scanner are not drawn
+MARKER_SIZE_POINTS = 8.5
+TRAINING_LABEL = "used for training"
+UNUSED_LABEL = "scanned, but not used for training"
+SPLIT_LABELS = ("held out", "validation", "training")
 CELL_MARKERS: Mapping[str, Mapping[str, Any]] = {
     TRAINING_LABEL: {"marker": "s", "color": GREEN},
     UNUSED_LABEL: {"marker": "o", "color": WHITE},
@@ -34,111 +37,142 @@ CELL_MARKERS: Mapping[str, Mapping[str, Any]] = {
     "training": {"marker": ".", "color": FAINT},
 }
 
+Cell = tuple[str, str]  # names of the column and the row
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """Marks in a grid of named columns and rows.
+
+    Attributes
+    ----------
+    marks
+        Label of the mark by cell.
+    labels
+        All labels in the order of the legend.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[str]
+    marks: Mapping[Cell, str]
+    labels: Sequence[str]
+
+    def position(self, cell: Cell) -> tuple[int, int]:
+        """Index of the column and of the row."""
+        column, row = cell
+        return self.columns.index(column), self.rows.index(row)
+
 
 def draw_pairing(scans: Sequence[ScanRow]) -> Drawing:
-    """A row a scanner, a column a subject; where there are many, only subjects of several scanners."""
-    known = [scan for scan in scans if scan.scanner]
-    counts = Counter((scan.scanner, scan.subject) for scan in known)
-    places = Counter(subject for _, subject in counts)
-    several = [subject for subject in places if places[subject] > 1]
-    subjects = sorted(places if len(places) <= MAX_SUBJECT_COLUMNS else several)
-    scanners = sorted({scan.scanner for scan in known})
-    trained_on = {(scan.scanner, scan.subject) for scan in known if scan.is_training_scan}
-    kinds = {
-        place: TRAINING_LABEL if place in trained_on else UNUSED_LABEL
-        for place in counts
-        if place[1] in subjects
-    }
-    cells = {
-        (subjects.index(subject), scanners.index(name)): kind
-        for (name, subject), kind in kinds.items()
-    }
-    numbers = {
-        (subjects.index(who), scanners.index(name)): counts[name, who] for name, who in kinds
-    }
+    """Draw one row per scanner and one column per subject.
+
+    If there are more than `MAX_SUBJECT_COLUMNS` subjects, only those of several scanners are drawn.
+    """
+    scans = [scan for scan in scans if scan.scanner]
+    scan_counts = Counter((scan.subject, scan.scanner) for scan in scans)
+    training_cells = {(scan.subject, scan.scanner) for scan in scans if scan.is_training_scan}
+    subjects = _subjects_to_draw(scan_counts)
+    cells = [cell for cell in scan_counts if cell[0] in subjects]
+    matrix = _Matrix(
+        columns=subjects,
+        rows=sorted({scan.scanner for scan in scans}),
+        marks={c: TRAINING_LABEL if c in training_cells else UNUSED_LABEL for c in cells},
+        labels=(TRAINING_LABEL, UNUSED_LABEL),
+    )
     with figure_style():
-        figure, axes = _draw_matrix(
-            [f"sub-{name}" for name in subjects], scanners, cells, (TRAINING_LABEL, UNUSED_LABEL)
+        figure, axes = _draw_matrix(matrix)
+        for cell in cells:
+            if scan_counts[cell] > 1:
+                _write_in_cell(axes, matrix.position(cell), str(scan_counts[cell]))
+        alt = (
+            f"Matrix of {len(subjects)} subjects and {len(matrix.rows)} scanners: "
+            "who was scanned on which scanner"
         )
-        for place, number in numbers.items():
-            if number > 1:
-                axes.annotate(
-                    str(number), place, ha="center", va="center", fontsize=7, color=DARK, zorder=3
-                )
-        alt = f"Matrix of {len(subjects)} subjects and {len(scanners)} scanners: who was scanned where"
-        left = len(places) - len(subjects)
-        return render_figure(figure, "pairing", _caption(left), alt)
+        hidden_subjects = len({scan.subject for scan in scans}) - len(subjects)
+        return render_figure(figure, "pairing", _pairing_caption(hidden_subjects), alt)
 
 
 def draw_splits(splits: Sequence[Split]) -> Drawing:
-    """A row a fold, a column a subject."""
-    subjects = sorted({name for one in splits for part in vars(one).values() for name in part})
-    kinds = {"test": "held out", "validation": "validation", "training": "training"}
-    cells = {
-        (subjects.index(name), row): kind
-        for row, split in enumerate(splits)
-        for part, kind in kinds.items()
-        for name in getattr(split, part)
-    }
-    names = [f"fold {row}" for row in range(1, len(splits) + 1)]
+    """Draw one row per fold and one column per subject."""
+    folds = [f"fold {number}" for number in range(1, len(splits) + 1)]
+    marks: dict[Cell, str] = {}
+    for fold, split in zip(folds, splits, strict=True):
+        parts = (split.test, split.validation, split.training)
+        for label, subjects in zip(SPLIT_LABELS, parts, strict=True):
+            marks |= {(subject, fold): label for subject in subjects}
+    columns = sorted({subject for subject, _ in marks})
     with figure_style():
-        figure, _ = _draw_matrix(
-            [f"sub-{name}" for name in subjects], names, cells, tuple(kinds.values())
-        )
+        figure, _ = _draw_matrix(_Matrix(columns, folds, marks, SPLIT_LABELS))
         caption = (
-            f"Splits of {len(subjects)} travelling subjects into {len(splits)} folds. The network of a fold learns "
-            "from its training subjects, stops by the validation subject and is evaluated on the held-out subject."
+            f"Splits of {len(columns)} travelling subjects into {len(splits)} folds. The network "
+            "of a fold is trained on its training subjects, stopped early by its validation "
+            "subject and tested on its held-out subject."
         )
         alt = (
-            f"Matrix of {len(subjects)} subjects and {len(splits)} folds: who was held out of which"
+            f"Matrix of {len(columns)} subjects and {len(splits)} folds: "
+            "who was held out of which fold"
         )
         return render_figure(figure, "splits", caption, alt)
 
 
-def _draw_matrix(
-    columns: Sequence[str],
-    rows: Sequence[str],
-    cells: Mapping[tuple[int, int], str],
-    kinds: Sequence[str],
-) -> tuple[Figure, Axes]:
-    """Marks by column and row, with the names of both and what the marks mean."""
-    longest = max(map(len, rows), default=0)
-    size = (1.5 + 0.085 * longest + 0.24 * len(columns), 1.6 + 0.26 * len(rows))
-    figure = Figure(figsize=(max(5.0, size[0]), size[1]), layout="constrained")
+def _subjects_to_draw(scan_counts: Mapping[Cell, int]) -> list[str]:
+    scanner_counts = Counter(subject for subject, _ in scan_counts)
+    if len(scanner_counts) <= MAX_SUBJECT_COLUMNS:
+        return sorted(scanner_counts)
+    return sorted(subject for subject, count in scanner_counts.items() if count > 1)
+
+
+def _draw_matrix(matrix: _Matrix) -> tuple[Figure, Axes]:
+    """Draw the marks, the names of columns and rows, and the legend."""
+    longest_name = max((len(name) for name in matrix.rows), default=0)
+    width = 1.5 + 0.085 * longest_name + 0.24 * len(matrix.columns)
+    height = 1.6 + 0.26 * len(matrix.rows)
+    figure = Figure(figsize=(max(5.0, width), height), layout="constrained")
     axes = figure.subplots()
-    for kind in kinds:
-        places = [place for place, found in cells.items() if found == kind]
-        axes.plot([x for x, _ in places], [y for _, y in places], **_marker_options(kind))
-    axes.set_xticks(range(len(columns)), columns, rotation=90)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_xlim(-0.6, len(columns) - 0.4)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    for label in matrix.labels:
+        cells = [cell for cell, mark in matrix.marks.items() if mark == label]
+        positions = [matrix.position(cell) for cell in cells]
+        axes.plot([x for x, _ in positions], [y for _, y in positions], **_marker_options(label))
+    _style_matrix_axes(axes, matrix)
+    handles = [Line2D([], [], label=label, **_marker_options(label)) for label in matrix.labels]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(matrix.labels), frameon=False
+    )
+    return figure, axes
+
+
+def _style_matrix_axes(axes: Axes, matrix: _Matrix) -> None:
+    names = [f"sub-{subject}" for subject in matrix.columns]
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(matrix.rows)), matrix.rows)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_ylim(len(matrix.rows) - 0.4, -0.6)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.grid(color=FAINT, alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
-    handles = [Line2D([], [], label=kind, **_marker_options(kind)) for kind in kinds]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), frameon=False)
-    return figure, axes
 
 
-def _marker_options(kind: str) -> dict[str, Any]:
+def _write_in_cell(axes: Axes, position: tuple[int, int], text: str) -> None:
+    axes.annotate(text, position, ha="center", va="center", fontsize=7, color=DARK, zorder=3)
+
+
+def _marker_options(label: str) -> dict[str, Any]:
     return {
         "linestyle": "none",
         "markersize": MARKER_SIZE_POINTS,
         "markeredgecolor": DARK,
-        **CELL_MARKERS[kind],
+        **CELL_MARKERS[label],
     }
 
 
-def _caption(hidden_subjects: int) -> str:
-    more = (
-        f" {hidden_subjects} more subjects, each scanned on one scanner, are not drawn."
-        if hidden_subjects
-        else ""
+def _pairing_caption(hidden_subjects: int) -> str:
+    caption = (
+        "Scanners and subjects. A square is a scan used for training; its subject was scanned on "
+        "both scanners of a pair. A circle is a scan not used for training, because its subject "
+        "was scanned on one of the scanners only or the scanner is in no pair. A number counts "
+        "several scans."
     )
-    return (
-        "Scanners and subjects: a square is a scan that a model learns from, of a subject scanned on both scanners of "
-        "a pair; a circle is a scan that none learns from, because the subject was scanned on one of them only, or the "
-        f"scanner is in no pair. A number counts the scans where there are several.{more}"
-    )
+    if hidden_subjects:
+        return f"{caption} {hidden_subjects} more subjects, scanned on one scanner, are not drawn."
+    return caption

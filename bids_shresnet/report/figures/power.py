@@ -1,4 +1,7 @@
-"""Power (RISH) of every order before and after, beside the target's: over the subjects of a group, or one's voxels."""
+"""Power (RISH) of each spherical-harmonic order, before and after, and of the target scanner.
+
+The group report draws it over the subjects, the subject report over the voxels of one scan.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from bids_shresnet.report.style import (
     Drawing,
     box_style,
     draw_boxes,
+    draw_subject_line,
     figure_style,
     render_figure,
     style_axes,
@@ -26,10 +30,11 @@ from bids_shresnet.report.style import (
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import NO_HARMONIZATION
 
-WHISKER_PERCENTILES = (5.0, 95.0)  # percentiles
+WHISKER_PERCENTILES = (5.0, 95.0)
 ORDERS_CAPTION = (
-    "Order 0 is the mean over directions, higher orders are contrast between directions. A box is the middle half with "
-    "its median, its whiskers reach from the 5th to the 95th percentile; b (s/mm²) is the source's."
+    "Order 0 is the mean over directions; higher orders are contrast between directions. A box is "
+    "the middle half of the values with their median; its whiskers reach from the 5th to the 95th "
+    "percentile. The b-values (s/mm²) are the source's."
 )
 
 
@@ -40,7 +45,8 @@ class PowerPanel:
     Attributes
     ----------
     values
-        By `STATES` and, where it is known, `MEASURED`: one a subject, NaN where one lacks it, or one a voxel.
+        Arrays by `SCAN_STATES` and, if it was measured, `TARGET_MEASUREMENT`. They have one value
+        per subject, NaN where a subject lacks the state, or one per voxel.
     """
 
     region: str
@@ -50,41 +56,28 @@ class PowerPanel:
 
 
 def draw_group_power(powers: Sequence[RishPower], method: str) -> Drawing:
-    """Of all held-out subjects, each a line."""
-    subjects = dict.fromkeys(row.subject for row in powers)
-    found = {
-        (row.tissue, row.bvalue, row.order, row.method, row.subject): row.power for row in powers
-    }
-    states = dict(
-        zip(
-            (*SCAN_STATES, TARGET_MEASUREMENT),
-            (NO_HARMONIZATION, method, TARGET_MEASUREMENT),
-            strict=True,
-        )
-    )
-    bvalues, orders = (
-        sorted({getattr(row, name) for row in powers}) for name in ("bvalue", "order")
-    )
-    tissues = [tissue for tissue in TISSUES if any(row.tissue == tissue for row in powers)]
-    parts = [
+    """Draw the mean power of all held-out subjects, with one line per subject."""
+    bvalues = sorted({row.bvalue for row in powers})
+    orders = sorted({row.order for row in powers})
+    measured_tissues = {row.tissue for row in powers}
+    tissues = [tissue for tissue in TISSUES if tissue in measured_tissues]
+    panels = [
         PowerPanel(
-            TISSUE_NAMES[place[0]],
-            *place[1:],
-            {
-                name: np.array([found.get((*place, one, s), np.nan) for s in subjects])
-                for name, one in states.items()
-            },
+            region=TISSUE_NAMES[tissue],
+            bvalue=bvalue,
+            order=order,
+            values=_subject_values(powers, method, (tissue, bvalue, order)),
         )
         for bvalue, tissue, order in product(bvalues, tissues, orders)
-        for place in [(tissue, bvalue, order)]
     ]
     caption = (
-        f"Power of the signal by order of its spherical harmonics (RISH), mean over a tissue of {len(subjects)} "
-        f"held-out subjects; a grey line is a subject. {ORDERS_CAPTION} Noise adds power to every order. A prediction without "
-        "noise is therefore shown as the target would measure it: the power that the noise of the target's scan has in "
-        "the mean is added."
+        "Power of the signal by order of its spherical harmonics (RISH), mean over a tissue of "
+        f"{len({row.subject for row in powers})} held-out subjects. A grey line is one subject. "
+        f"{ORDERS_CAPTION} Noise adds power to every order. A prediction without noise is "
+        "therefore shown as the target scanner would measure it: the mean power of the noise of "
+        "the target's scan is added."
     )
-    return _draw_power(parts, method, caption, has_subject_lines=True)
+    return _draw_power(panels, method, caption, has_subject_lines=True)
 
 
 def draw_subject_power(
@@ -95,92 +88,101 @@ def draw_subject_power(
     where: str,
     remark: str,
 ) -> Drawing:
-    """Of the voxels of one scan.
+    """Draw the power in the voxels of one scan.
 
     Parameters
     ----------
     powers
-        By region, then by `STATES` and perhaps `MEASURED`: RISH of each order, shell after shell.
+        RISH of each order, shell after shell, by region and then by `SCAN_STATES` and, if it was
+        measured, `TARGET_MEASUREMENT`.
     shells
-        Of the source.
-    where, remark
-        Which voxels they are, as a part of a sentence; what a reader has to know besides.
+        Shells of the source.
+    where
+        Phrase that names the voxels.
+    remark
+        Sentence at the end of the caption.
     """
-    columns = [
-        (shell.bvalue, order) for shell in shells for order in range(0, shell.sh_order + 1, 2)
-    ]
-    parts = [
-        PowerPanel(
-            region, bvalue, order, {name: values[:, column] for name, values in by_state.items()}
-        )
-        for region, by_state in powers.items()
-        for column, (bvalue, order) in enumerate(columns)
-    ]
+    panels = []
+    for region, state_powers in powers.items():
+        for column, (bvalue, order) in enumerate(_shell_orders(shells)):
+            values = {state: power[:, column] for state, power in state_powers.items()}
+            panels.append(PowerPanel(region, bvalue, order, values))
     caption = (
-        f"Power of the signal by order of its spherical harmonics (RISH) {where}. {ORDERS_CAPTION} A measurement's noise adds "
-        "to the power of high orders, where it is most of it; what a network predicts holds less noise. "
-        f"{remark}"
+        f"Power of the signal by order of its spherical harmonics (RISH) {where}. {ORDERS_CAPTION} "
+        "The noise of a measurement adds to the power of high orders and is most of it there. The "
+        f"prediction of a network holds less noise. {remark}"
     )
-    return _draw_power(parts, method, caption, has_subject_lines=False)
+    return _draw_power(panels, method, caption, has_subject_lines=False)
+
+
+def _shell_orders(shells: Sequence[Shell]) -> list[tuple[float, int]]:
+    """The b-value and order of each column of the power."""
+    return [(shell.bvalue, order) for shell in shells for order in range(0, shell.sh_order + 1, 2)]
+
+
+def _subject_values(
+    powers: Sequence[RishPower], method: str, panel_key: tuple[str, float, int]
+) -> dict[str, Float[np.ndarray, " n"]]:
+    """Power of each subject by state, for one tissue, b-value and order."""
+    subjects = dict.fromkeys(row.subject for row in powers)
+    rows = [row for row in powers if (row.tissue, row.bvalue, row.order) == panel_key]
+    measured = {(row.method, row.subject): row.power for row in rows}
+    state_methods = {
+        SCAN_STATES[0]: NO_HARMONIZATION,
+        SCAN_STATES[1]: method,
+        TARGET_MEASUREMENT: TARGET_MEASUREMENT,
+    }
+    return {
+        state: np.array([measured.get((key, subject), np.nan) for subject in subjects])
+        for state, key in state_methods.items()
+    }
 
 
 def _draw_power(
     power_panels: Sequence[PowerPanel], method: str, caption: str, *, has_subject_lines: bool
 ) -> Drawing:
-    """A row a shell and region, a column an order; each panel from zero, since orders differ by powers of ten."""
-    orders = sorted({part.order for part in power_panels})
-    rows = sorted(
-        dict.fromkeys((part.bvalue, part.region) for part in power_panels), key=lambda row: row[0]
-    )
+    """Draw one row per shell and region, and one column per order.
+
+    Each panel has its own axis from zero, because orders differ by powers of ten.
+    """
+    orders = sorted({panel.order for panel in power_panels})
+    keys = dict.fromkeys((panel.bvalue, panel.region) for panel in power_panels)
+    rows = sorted(keys, key=lambda row: row[0])
+    size = (max(4.5, 2.3 * len(orders)), 0.6 + 2.1 * len(rows))
     with figure_style():
-        figure = Figure(
-            figsize=(max(4.5, 2.3 * len(orders)), 0.6 + 2.1 * len(rows)), layout="constrained"
-        )
-        panels = figure.subplots(len(rows), len(orders), squeeze=False)
-        for axes in panels.flat:
-            axes.axis("off")  # of an order that the shell has not
-        for part in power_panels:
-            axes = panels[rows.index((part.bvalue, part.region)), orders.index(part.order)]
-            _draw_power_panel(axes, part, method, has_subject_lines=has_subject_lines)
-        for (bvalue, region), row in zip(rows, panels, strict=True):
-            row[0].set_ylabel(f"{region}\nb = {bvalue:.0f}", fontweight="bold")
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(len(rows), len(orders), squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")  # stays so if the shell has no such order
+        for panel in power_panels:
+            axes = grid[rows.index((panel.bvalue, panel.region)), orders.index(panel.order)]
+            _draw_power_panel(axes, panel, method, has_subject_lines=has_subject_lines)
+        for (bvalue, region), row_axes in zip(rows, grid, strict=True):
+            row_axes[0].set_ylabel(f"{region}\nb = {bvalue:.0f}", fontweight="bold")
         figure.supylabel("power, (S/S0)²", fontsize="medium")
-        regions = " and ".join(dict.fromkeys(part.region for part in power_panels))
-        states = ", ".join(dict.fromkeys(name for part in power_panels for name in part.values))
-        return render_figure(
-            figure,
-            "power",
-            caption,
-            f"Power of the spherical-harmonic orders in {regions}: {states}",
-        )
+        return render_figure(figure, "power", caption, _alt_text(power_panels))
+
+
+def _alt_text(panels: Sequence[PowerPanel]) -> str:
+    regions = dict.fromkeys(panel.region for panel in panels)
+    states = dict.fromkeys(state for panel in panels for state in panel.values)
+    return f"Power of the spherical-harmonic orders in {' and '.join(regions)}: {', '.join(states)}"
 
 
 def _draw_power_panel(
     axes: Axes, panel: PowerPanel, method: str, *, has_subject_lines: bool
 ) -> None:
-    """A box a state; lines only between states that a subject has."""
+    """Draw one box per state; a subject's line has gaps where it lacks a state."""
     axes.axis("on")
-    values = list(panel.values.values())
-    for line in zip(*values, strict=True) if has_subject_lines else ():
-        axes.plot(
-            range(len(line)),
-            line,
-            color=FAINT,
-            alpha=0.6,
-            linewidth=0.8,
-            marker=".",
-            markersize=3,
-            zorder=1,
-        )
-    looks = [box_style(NO_HARMONIZATION), box_style(method), {"facecolor": FAINT}]
-    draw_boxes(
-        axes,
-        [one[np.isfinite(one)].tolist() for one in values],
-        looks,
-        whiskers=WHISKER_PERCENTILES,
-    )
+    columns = list(panel.values.values())
+    if has_subject_lines:
+        for subject_values in zip(*columns, strict=True):
+            draw_subject_line(axes, subject_values, opacity=0.6, line_width=0.8)
+    styles = [box_style(NO_HARMONIZATION), box_style(method), {"facecolor": FAINT}]
+    finite = [column[np.isfinite(column)].tolist() for column in columns]
+    draw_boxes(axes, finite, styles, whiskers=WHISKER_PERCENTILES)
     axes.set_title(f"order {panel.order}", fontsize="medium")
-    axes.set_xticks(range(len(values)), list(panel.values))
-    axes.set_xlim(-0.6, len(values) - 0.4)
+    axes.set_xticks(range(len(columns)), list(panel.values))
+    axes.set_xlim(-0.6, len(columns) - 0.4)
     axes.set_ylim(bottom=0)
     style_axes(axes, "y")

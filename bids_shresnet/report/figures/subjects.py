@@ -1,4 +1,4 @@
-"""Errors before and after, a line a subject; each point leads to the subject's report."""
+"""Errors of each held-out subject before and after harmonization, with links to its report."""
 
 from __future__ import annotations
 
@@ -26,90 +26,87 @@ from bids_shresnet.report.style import (
 )
 from bids_shresnet.settings import NO_HARMONIZATION
 
-STATE_COLOURS = (WHITE, ORANGE)  # before, after
+BEFORE_COLOUR = WHITE
+AFTER_COLOUR = ORANGE
+
+Errors = Mapping[str, float]  # NMSE by subject
 
 
 def subject_page_name(subject: str) -> str:
-    """Name of a subject's report, which lies beside that of the group."""
+    """Name of a subject's report, which lies next to the group report."""
     return f"sub-{subject}.html"
 
 
 def draw_subject_errors(
     rows: Sequence[HeldOutResult], method: str, pages: Collection[str]
 ) -> Drawing:
-    """A panel a quantity and tissue; subjects with a report, one of `pages`, are links."""
-    subjects = sorted({row.subject for row in rows}, reverse=True)  # the first one comes out on top
+    """Draw one panel per quantity and tissue; points of subjects with one of `pages` are links."""
+    subjects = sorted({row.subject for row in rows}, reverse=True)  # the first one is on top
+    height = 1.8 + 2 * 0.2 * max(4, len(subjects))
     with figure_style():
-        figure = Figure(figsize=(11, 1.8 + 2 * 0.2 * max(4, len(subjects))), layout="constrained")
+        figure = Figure(figsize=(11, height), layout="constrained")
         panels = figure.subplots(len(TISSUES), len(QUANTITIES), sharey=True)
-        for axes, (tissue, quantity) in zip(panels.flat, product(TISSUES, QUANTITIES), strict=True):
-            before, after = (
-                subject_means(rows, (name, tissue, quantity)) for name in (NO_HARMONIZATION, method)
-            )
-            _draw_endpoint_panel(axes, subjects, (before, after), pages)
+        for axes, endpoint in zip(panels.flat, product(TISSUES, QUANTITIES), strict=True):
+            tissue, quantity = endpoint
+            before = subject_means(rows, (NO_HARMONIZATION, tissue, quantity))
+            after = subject_means(rows, (method, tissue, quantity))
+            _draw_lines(axes, subjects, before, after)
+            _draw_points(axes, subjects, before, BEFORE_COLOUR, pages)
+            _draw_points(axes, subjects, after, AFTER_COLOUR, pages)
+            _style_panel(axes, subjects, max([*before.values(), *after.values()], default=1))
             axes.set_title(f"{quantity}, {TISSUE_NAMES[tissue].lower()}", fontweight="bold")
-        figure.legend(*_legend_entries(method), loc="outside lower center", ncols=2, frameon=False)
-        caption = _caption(
-            len(subjects), method, any(subject_page_name(name) in pages for name in subjects)
-        )
+        handles = _legend_handles(method)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+        has_links = any(subject_page_name(subject) in pages for subject in subjects)
+        caption = _caption(len(subjects), method, has_links=has_links)
         alt = f"Error before and after of {len(subjects)} held-out subjects"
         return render_figure(figure, "subjects", caption, alt, has_links=True)
 
 
-def _draw_endpoint_panel(
-    axes: Axes,
-    subjects: Sequence[str],
-    values: Sequence[Mapping[str, float]],
-    pages: Collection[str],
-) -> None:
-    """A line from before to after in each subject's row."""
-    rows = {subject: row for row, subject in enumerate(subjects)}
-    before, after = values
-    both = [subject for subject in subjects if subject in before and subject in after]
+def _draw_lines(axes: Axes, subjects: Sequence[str], before: Errors, after: Errors) -> None:
+    """Draw a line from before to after in the row of each subject that has both."""
+    complete = [subject for subject in subjects if subject in before and subject in after]
     axes.hlines(
-        [rows[one] for one in both],
-        [before[one] for one in both],
-        [after[one] for one in both],
+        [subjects.index(subject) for subject in complete],
+        [before[subject] for subject in complete],
+        [after[subject] for subject in complete],
         color=FAINT,
         zorder=1,
     )
-    for column, colour in zip(values, STATE_COLOURS, strict=True):
-        names = list(column)
-        heights = [rows[name] for name in names]
-        dots = axes.scatter(
-            list(column.values()), heights, s=42, color=colour, edgecolor=DARK, zorder=2
-        )
-        dots.set_urls(
-            [
-                FOLDER_UP + subject_page_name(n) if subject_page_name(n) in pages else None
-                for n in names
-            ]
-        )
+
+
+def _draw_points(
+    axes: Axes, subjects: Sequence[str], errors: Errors, colour: str, pages: Collection[str]
+) -> None:
+    rows = [subjects.index(subject) for subject in errors]
+    points = axes.scatter(list(errors.values()), rows, s=42, color=colour, edgecolor=DARK, zorder=2)
+    names = [subject_page_name(subject) for subject in errors]
+    points.set_urls([FOLDER_UP + name if name in pages else None for name in names])
+
+
+def _style_panel(axes: Axes, subjects: Sequence[str], largest_error: float) -> None:
     axes.set_yticks(range(len(subjects)), [f"sub-{subject}" for subject in subjects])
     axes.set_ylim(-0.6, len(subjects) - 0.4)
-    axes.set_xlim(
-        0, 1.08 * max((error for column in values for error in column.values()), default=1)
-    )
+    axes.set_xlim(0, 1.08 * largest_error)
     axes.set_xlabel("NMSE (no unit)")
     style_axes(axes, "x")
 
 
-def _legend_entries(method: str) -> tuple[list[Line2D], list[str]]:
-    """What the two points of a line are."""
-    shape: dict[str, Any] = {"marker": "o", "linestyle": "none", "markeredgecolor": DARK}
-    return [Line2D([], [], color=colour, **shape) for colour in STATE_COLOURS], [
-        method_label(NO_HARMONIZATION),
-        method_label(method),
+def _legend_handles(method: str) -> list[Line2D]:
+    marker: dict[str, Any] = {"marker": "o", "linestyle": "none", "markeredgecolor": DARK}
+    return [
+        Line2D([], [], color=BEFORE_COLOUR, label=method_label(NO_HARMONIZATION), **marker),
+        Line2D([], [], color=AFTER_COLOUR, label=method_label(method), **marker),
     ]
 
 
-def _caption(n: int, method: str, has_links: bool) -> str:
-    found = (
-        "A point leads to the report on its subject."
+def _caption(n: int, method: str, *, has_links: bool) -> str:
+    links = (
+        "A point links to the report of its subject."
         if has_links
-        else "There were no reports on these subjects yet."
+        else "There were no reports of these subjects yet."
     )
     return (
-        f"Error (NMSE) of each of {n} held-out subjects, as the scan came (white) and with {method_label(method)} (orange): "
-        f"further left is better. {found}"
+        f"Error (NMSE) of each of {n} held-out subjects, without harmonization (white) and with "
+        f"{method_label(method)} (orange): further left is better. {links}"
     )
