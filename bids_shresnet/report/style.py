@@ -206,16 +206,14 @@ def draw_boxes(
         median.set(color=DARK, linewidth=2)
 
 
-def draw_subject_line(
-    axes: Axes, values: Sequence[float], opacity: float, line_width: float
-) -> None:
+def draw_subject_line(axes: Axes, values: Sequence[float]) -> None:
     """Draw one subject's values behind the boxes; NaN leaves a gap."""
     axes.plot(
         range(len(values)),
         values,
         color=FAINT,
-        alpha=opacity,
-        linewidth=line_width,
+        alpha=0.5,
+        linewidth=0.7,
         marker=".",
         markersize=3,
         zorder=1,

@@ -118,7 +118,7 @@ def _draw_error_panel(
     subjects = {subject for method_errors in errors for subject in method_errors}
     for subject in sorted(subjects):
         values = [method_errors.get(subject, np.nan) for method_errors in errors]
-        draw_subject_line(axes, values, opacity=0.5, line_width=0.7)
+        draw_subject_line(axes, values)
     columns = [list(method_errors.values()) for method_errors in errors]
     draw_boxes(axes, columns, [box_style(method) for method in methods])
     axes.set_ylabel(f"NMSE of {endpoint[1]} (no unit)")

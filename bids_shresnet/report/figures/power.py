@@ -177,7 +177,7 @@ def _draw_power_panel(
     columns = list(panel.values.values())
     if has_subject_lines:
         for subject_values in zip(*columns, strict=True):
-            draw_subject_line(axes, subject_values, opacity=0.6, line_width=0.8)
+            draw_subject_line(axes, subject_values)
     styles = [box_style(NO_HARMONIZATION), box_style(method), {"facecolor": FAINT}]
     finite = [column[np.isfinite(column)].tolist() for column in columns]
     draw_boxes(axes, finite, styles, whiskers=WHISKER_PERCENTILES)
