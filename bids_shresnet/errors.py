@@ -38,6 +38,12 @@ class Finding:
         return f"{self.severity}: {self.file}: {self.value}. {self.remedy}"
 
 
+def join_some(texts: Sequence[str], limit: int, separator: str = ", ") -> str:
+    """Join the first texts, and count the rest: "a, b and 3 more"."""
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return separator.join(texts[:limit]) + more
+
+
 class ShresnetError(Exception):
     """An error whose message is meant for the user; nothing else is printed with it."""
 

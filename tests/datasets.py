@@ -1,8 +1,13 @@
-"""Tiny BIDS datasets from a plain dict: path -> content.
+"""Tiny BIDS datasets from a dict of contents by path.
 
-`{"sub-01/dwi/sub-01_dwi": Series(sidecar=PRISMA), "participants.tsv": [["participant_id"], ["sub-01"]]}` becomes an
-image with its .bval, .bvec and .json, and a table. A dict becomes JSON, a list of rows a TSV, an array a NIfTI image,
-an image or a text itself, and None a link to annexed content that is not there.
+    {
+        "sub-01/dwi/sub-01_dwi": Series(sidecar=PRISMA),
+        "participants.tsv": [["participant_id"], ["sub-01"]],
+    }
+
+becomes an image with its .bval, .bvec and .json, and a table. A dict becomes JSON, a list of rows a
+TSV, an array a NIfTI image; images and texts are written as they are. None becomes a link to
+content that was not fetched.
 """
 
 from __future__ import annotations
@@ -33,38 +38,55 @@ ELITION = {
     "DeviceSerialNumber": 45053,
 }
 DESCRIPTION = {"Name": "generated", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])  # voxel indices to RAS mm
+# The labels of a tissue segmentation, as QSIPrep numbers them
+TISSUE_TABLE = [("index", "name"), ("1", "CSF"), ("2", "Gray Matter"), ("3", "White Matter")]
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])  # voxel indices to RAS+ mm
 
 
 @dataclass(frozen=True)
 class Series:
-    """A DWI series: volumes by b-value in s/mm2, its own sidecar, and whether its gradient tables lie beside it."""
+    """A DWI series.
+
+    Attributes
+    ----------
+    shells
+        Number of volumes by b-value in s/mm2.
+    sidecar
+        Its own sidecar; None for no file.
+    has_tables
+        Whether its gradient tables lie beside it.
+    shape
+        Voxels of the grid.
+    """
 
     shells: Mapping[float, int] = field(default_factory=lambda: {0: 1, 1000: 6})
     sidecar: Mapping[str, Any] | None = None
-    tables: bool = True
+    has_tables: bool = True
     shape: tuple[int, int, int] = (2, 2, 2)
 
     @property
     def bvals(self) -> list[float]:
-        """One a volume."""
+        """b-values in s/mm2, one per volume."""
         return [b for b, count in self.shells.items() for _ in range(count)]
 
     @property
     def bvecs(self) -> Float[np.ndarray, "n 3"]:
-        """One a volume, zero at b = 0."""
+        """Directions, one per volume; zero at b = 0."""
         return spiral(len(self.bvals)) * (np.array(self.bvals) > 0)[:, None]
 
     def gradient_tables(self) -> dict[str, str]:
-        """Texts of its FSL tables, by extension."""
+        """Texts of its FSL tables by extension."""
         bvec = "\n".join(" ".join(f"{value:.6f}" for value in axis) for axis in self.bvecs.T)
         return {".bval": " ".join(f"{b:g}" for b in self.bvals), ".bvec": bvec}
 
     def files(self) -> dict[str, Any]:
-        """Contents by extension."""
-        image = {".nii.gz": np.full((*self.shape, len(self.bvals)), 100, np.int16)}
-        tables = self.gradient_tables() if self.tables else {}
-        return image | tables | ({} if self.sidecar is None else {".json": dict(self.sidecar)})
+        """Contents of its files by extension."""
+        files: dict[str, Any] = {".nii.gz": np.full((*self.shape, len(self.bvals)), 100, np.int16)}
+        if self.has_tables:
+            files |= self.gradient_tables()
+        if self.sidecar is not None:
+            files[".json"] = dict(self.sidecar)
+        return files
 
 
 def spiral(count: int) -> Float[np.ndarray, "count 3"]:
@@ -76,16 +98,12 @@ def spiral(count: int) -> Float[np.ndarray, "count 3"]:
 
 
 def write_tree(root: Path, tree: Mapping[str, Any]) -> Path:
-    """Write a dataset and return its root; it gets a dataset_description.json where the tree has none."""
+    """Write a dataset, with a dataset_description.json where the tree has none; return its root."""
     for name, content in ({"dataset_description.json": DESCRIPTION} | dict(tree)).items():
         files = content.files() if isinstance(content, Series) else {"": content}
-        for extension, part in files.items():
-            _write(root / (name + extension), part)
+        for extension, file_content in files.items():
+            _write(root / (name + extension), file_content)
     return root
-
-
-# The labels of a tissue segmentation, as QSIPrep numbers them
-TISSUES = [("index", "name"), ("1", "CSF"), ("2", "Gray Matter"), ("3", "White Matter")]
 
 
 def travelling_heads(
@@ -93,23 +111,29 @@ def travelling_heads(
     subjects: Mapping[str, Sequence[Mapping[str, Any]]],
     shells: Mapping[str, Mapping[float, int]] | None = None,
 ) -> Path:
-    """Write a dataset: subject label -> sidecars of the scanners it was on; a session is named by its manufacturer.
+    """Write a dataset of subjects on several scanners, with a session per manufacturer.
 
-    `shells` gives the volumes by b-value of a session label, where they are not the default ones.
+    Parameters
+    ----------
+    root
+        Folder of the dataset.
+    subjects
+        Sidecars of a subject's scans, by label.
+    shells
+        Number of volumes by b-value, by session label, where they are not the default ones.
     """
     tree = {}
     for subject, sidecars in subjects.items():
         for sidecar in sidecars:
             session = str(sidecar["Manufacturer"]).lower()
             volumes = (shells or {}).get(session, Series().shells)
-            tree[f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"] = Series(
-                volumes, sidecar
-            )
+            name = f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"
+            tree[name] = Series(volumes, sidecar)
     return write_tree(root, tree)
 
 
 def _write(path: Path, content: Any) -> None:
-    """One file, by the type of its content."""
+    """Write a file by the type of its content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if content is None:
         path.unlink(missing_ok=True)

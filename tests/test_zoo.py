@@ -236,13 +236,13 @@ ZOO = (
     Case("an empty .bval", heads() | {f"{ONE}.bval": ""}, BAD, ("the file is empty", ".bval")),
     Case(
         "no gradient tables",
-        heads() | {"sub-04/dwi/sub-04_dwi": Series(sidecar=GE, tables=False)},
+        heads() | {"sub-04/dwi/sub-04_dwi": Series(sidecar=GE, has_tables=False)},
         BAD,
         ("no .bval belongs to it; looked beside it and in the folders above", "no .bvec"),
     ),
     Case(
         "gradient tables at the root only",
-        heads(tables=False) | ROOT_TABLES,
+        heads(has_tables=False) | ROOT_TABLES,
         GOOD,
         ("Findings\n  none",),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -16,55 +17,76 @@ from bids_shresnet.io.mrtrix import read_b_table
 from bids_shresnet.scans import BvecAxes
 
 PIPELINE_BVEC_AXES: Mapping[str, BvecAxes] = {QSIPREP: "image"}
-MAX_MEAN_ANGLE_DEGREES = 2.0  # degrees, on average, from which a .bvec and a .b are said to disagree; rounding stays far below
+# Mean angle above which a .bvec and a .b disagree; the rounding of files stays far below
+MAX_MEAN_ANGLE_DEGREES = 2.0
 
 
 def find_bvec_axes(
     file: DwiFile, bvecs: Float[np.ndarray, "n 3"], affine: Float[np.ndarray, "4 4"]
 ) -> tuple[BvecAxes, tuple[Finding, ...]]:
-    """What the b-vectors of a .bvec count along: by the .b beside it, else by the pipeline that wrote it, else FSL's.
+    """Find the axes of a .bvec: by the .b beside it, else by the pipeline, else FSL's.
+
+    Parameters
+    ----------
+    file
+        The DWI file.
+    bvecs
+        The b-vectors as written.
+    affine
+        Voxel indices of the file to RAS+ mm.
 
     Raises
     ------
     BadInput
         If the .b cannot be used, or the grid is sheared.
     """
-    usual = PIPELINE_BVEC_AXES.get(file.pipeline, "fsl")
+    default = PIPELINE_BVEC_AXES.get(file.pipeline, "fsl")
     if file.b_table is None:
-        return usual, ()
-    world = read_b_table(file.b_table)
-    if world.shape != bvecs.shape:
-        raise_bad_input(
-            file.b_table,
-            f"{len(world)} directions, but {len(bvecs)} in {file.bvec}",
-            "One is not the scan's table.",
-        )
+        return default, ()
+    directions = _read_b_table(file.b_table, file.bvec, len(bvecs))
+    angles = _mean_angles(file, bvecs, affine, directions)
+    closest = min(angles, key=lambda axes: (angles[axes], axes != default))
+    if angles[closest] <= MAX_MEAN_ANGLE_DEGREES:
+        return closest, ()
+    name = file.b_table.name
+    difference = f"{angles[closest]:.0f} degrees apart on average"
+    problem = f"its b-vectors and those of {name} are {difference}"
+    remedy = f"{name} is used; check which one is right."
+    return default, (Finding("warning", str(file.bvec), problem, remedy),)
+
+
+def _read_b_table(path: Path, bvec: Path | None, count: int) -> Float[np.ndarray, "n 3"]:
+    """Read the directions of a .b, one per b-vector."""
+    directions = read_b_table(path)
+    if len(directions) != count:
+        problem = f"{len(directions)} directions, but {count} in {bvec}"
+        raise_bad_input(path, problem, "One is not the scan's table.")
+    return directions
+
+
+def _mean_angles(
+    file: DwiFile,
+    bvecs: Float[np.ndarray, "n 3"],
+    affine: Float[np.ndarray, "4 4"],
+    directions: Float[np.ndarray, "n 3"],
+) -> dict[BvecAxes, float]:
+    """Mean angle in degrees between directions and b-vectors, by the axes of the b-vectors."""
     try:
-        apart = {
-            axes: _mean_angle(bvecs @ frame(affine).T, world)
-            for axes, frame in BVEC_AXES_FUNCTIONS.items()
+        return {
+            axes: _mean_angle(bvecs @ matrix(affine).T, directions)
+            for axes, matrix in BVEC_AXES_FUNCTIONS.items()
         }
     except ValueError as error:
-        raise BadInput(
-            [Finding("error", str(file.image), str(error), SHEARED_GRID_REMEDY)]
-        ) from error
-    closest = min(apart, key=lambda axes: (apart[axes], axes != usual))
-    if apart[closest] <= MAX_MEAN_ANGLE_DEGREES:
-        return closest, ()
-    value = f"its b-vectors and those of {file.b_table.name} are {apart[closest]:.0f} degrees apart on average"
-    return usual, (
-        Finding(
-            "warning",
-            str(file.bvec),
-            value,
-            f"{file.b_table.name} is used; check which one is right.",
-        ),
-    )
+        finding = Finding("error", str(file.image), str(error), SHEARED_GRID_REMEDY)
+        raise BadInput([finding]) from error
 
 
 def _mean_angle(bvecs: Float[np.ndarray, "n 3"], other_bvecs: Float[np.ndarray, "n 3"]) -> float:
-    """Mean angle in degrees between two tables, of any lengths; a direction and its opposite are the same."""
+    """Mean angle in degrees between vectors of any lengths; opposite directions are equal."""
     lengths = np.linalg.norm(bvecs, axis=1) * np.linalg.norm(other_bvecs, axis=1)
-    known = lengths > 0
-    cosines = np.abs((bvecs * other_bvecs).sum(axis=1)[known]) / lengths[known]
-    return float(np.degrees(np.arccos(np.clip(cosines, 0, 1))).mean()) if known.any() else 0.0
+    is_direction = lengths > 0
+    if not is_direction.any():
+        return 0.0
+    products = (bvecs * other_bvecs).sum(axis=1)
+    cosines = np.abs(products[is_direction]) / lengths[is_direction]
+    return float(np.degrees(np.arccos(np.clip(cosines, 0, 1))).mean())

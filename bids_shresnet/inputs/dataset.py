@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.errors import InputMissing, UsageError, join_some
 from bids_shresnet.io.description import read_pipeline_name
 
 if TYPE_CHECKING:  # pybids takes a second to import; workers and --help do not need it
@@ -29,6 +29,7 @@ SEGMENTATION_SUFFIXES = ("mask", "dseg", "probseg")
 LISTED_SUFFIXES = ("dwi", *COMPUTED_MAP_SUFFIXES, *SEGMENTATION_SUFFIXES)
 LISTED_EXTENSIONS = (".nii", ".nii.gz", ".json", ".bval", ".bvec", ".b", ".tsv")
 ANY_LABEL = "[^/.]+"  # without a dot, unlike file names
+FOLDER_PATTERNS = ("sub-*", "sub-*/*", "sub-*/ses-*/*")
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
 PYBIDS_CONFIGS = ("bids", "derivatives")
 # What pybids calls entities, but is no key-value pair of a file name
@@ -94,11 +95,12 @@ class BidsDataset:
         Raises
         ------
         InputMissing
-            If the folder does not exist or is no BIDS dataset.
+            If the folder does not exist or is no BIDS dataset, or if folders in it cannot be read.
         UsageError
             If the database is of another dataset.
         """
         _check_is_dataset(root)
+        _check_is_readable(root)
         paths = list_files(root, subjects, database)
         files = tuple(parse_file_name(path) for path in paths)
         files_by_kind = defaultdict(list)
@@ -121,6 +123,11 @@ class BidsDataset:
             inherited.sort(key=lambda file: len(file.entities))
             paths += [file.path for file in inherited]
         return paths
+
+    def closest_file(self, image: BidsFile, extension: str) -> Path | None:
+        """Return the file that applies to an image, the closest if there are several."""
+        paths = self.applicable_files(image, extension)
+        return paths[-1] if paths else None
 
 
 def list_files(
@@ -209,6 +216,17 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
     return layout
 
 
+def _check_is_readable(root: Path) -> None:
+    """Raise InputMissing for folders that cannot be read: pybids would leave them out silently."""
+    folders = (folder for pattern in FOLDER_PATTERNS for folder in root.glob(pattern))
+    closed = [folder for folder in folders if not os.access(folder, os.R_OK | os.X_OK)]
+    closed = [folder for folder in closed if folder.is_dir()]
+    if closed:
+        listed = join_some(sorted(map(str, closed)), MAX_LISTED_NAMES)
+        msg = f"folders that cannot be read: {listed}. Ask for the right to read them."
+        raise InputMissing(msg)
+
+
 def _check_is_dataset(root: Path) -> None:
     """Raise InputMissing if a folder is no BIDS dataset, and name what exists instead."""
     if not root.is_dir():
@@ -217,9 +235,7 @@ def _check_is_dataset(root: Path) -> None:
         raise InputMissing(msg)
     if not (root / "dataset_description.json").exists():
         names = sorted(path.name for path in root.iterdir())
-        listed = ", ".join(names[:MAX_LISTED_NAMES]) or "nothing"
-        if len(names) > MAX_LISTED_NAMES:
-            listed += f" and {len(names) - MAX_LISTED_NAMES} more"
+        listed = join_some(names, MAX_LISTED_NAMES) or "nothing"
         problem = f"{root} is no BIDS dataset: it has no dataset_description.json, but {listed}"
         msg = f"{problem}. Give the folder that has one."
         raise InputMissing(msg)

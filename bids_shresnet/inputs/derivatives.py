@@ -1,8 +1,8 @@
-"""What derivatives add to the raw images: brain masks, tissue segmentations, and preprocessed images in their place."""
+"""Files that derivatives add to raw images: masks, segmentations and preprocessed images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,12 @@ from bids_shresnet.inputs.qsiprep import QSIPREP
 from bids_shresnet.inputs.segmentation import read_label_tissues
 from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue
 
-PROCESSING_ENTITIES = (
-    "space",
-    "res",
-    "den",
-    "desc",
-    "label",
-)  # entities a pipeline adds to the name of its source
-CONTENT_ENTITIES = (
-    "desc",
-    "label",
-)  # entities that say what a segmentation shows, not of which image
-TISSUES_BY_LABEL = {
-    tissue.name: tissue for tissue in Tissue
-}  # by `label-` (BIDS, "Common image-derived labels")
+# Entities that a pipeline adds to the name of its source
+PROCESSING_ENTITIES = ("space", "res", "den", "desc", "label")
+# Entities that describe the content of a segmentation, not the image it is of
+CONTENT_ENTITIES = ("desc", "label")
+# By `label-` (BIDS, "Common image-derived labels")
+TISSUES_BY_LABEL = {tissue.name: tissue for tissue in Tissue}
 REQUIRED_TISSUES = {Tissue.GM, Tissue.WM}
 
 
@@ -37,116 +29,136 @@ class DerivativeFile:
     file: BidsFile
     dataset: BidsDataset
 
+    @property
+    def folder(self) -> Path:
+        """The folder that holds it."""
+        return self.file.path.parent
+
 
 def matching_derivatives(
     image: BidsFile, derivatives: Iterable[DerivativeFile]
 ) -> list[DerivativeFile]:
-    """Those of an image's subject and session, the closest name first, those from a dwi folder before others."""
-    own = image.entities.items()
-    found = [
-        one
-        for one in derivatives
-        if {k: v for k, v in one.file.entities.items() if k not in CONTENT_ENTITIES}.items() <= own
+    """Return the files whose entities are all in an image's name.
+
+    Those that share most entities come first, and those in a dwi folder before others.
+    """
+    matching = [
+        derivative
+        for derivative in derivatives
+        if _without(derivative.file, CONTENT_ENTITIES).items() <= image.entities.items()
     ]
-    return sorted(
-        found,
-        key=lambda one: (-len(one.file.entities.items() & own), one.file.path.parent.name != "dwi"),
-    )
+
+    def distance(derivative: DerivativeFile) -> tuple[int, bool]:
+        shared = derivative.file.entities.items() & image.entities.items()
+        return -len(shared), derivative.folder.name != "dwi"
+
+    return sorted(matching, key=distance)
 
 
 def brain_mask_paths(derivatives: Iterable[DerivativeFile]) -> tuple[Path, ...]:
-    """`desc-brain_mask`, in the order offered."""
-    files = (one.file for one in derivatives)
-    return tuple(
-        file.path
-        for file in files
-        if file.suffix == "mask" and file.entities.get("desc") == "brain"
-    )
+    """Return the `desc-brain_mask` files, in the given order."""
+    files = (derivative.file for derivative in derivatives)
+    masks = (file for file in files if file.suffix == "mask")
+    return tuple(file.path for file in masks if file.entities.get("desc") == "brain")
 
 
 def read_segmentations(derivatives: Sequence[DerivativeFile]) -> tuple[Segmentation, ...]:
-    """`dseg` and `probseg` in the order offered; a `desc` says that it is of something else.
+    """Return the usable `dseg` and `probseg` files, in the given order.
 
-    Only those count of which grey and white matter are known by name; see `segmentation`.
+    Files with a `desc` show something else than tissue. Grey and white matter must be known by
+    name; see `segmentation`. A set of probability maps comes at the position of its grey matter.
     """
-    return tuple(
-        _read_named_segmentations([one for one in derivatives if "desc" not in one.file.entities])
-    )
+    unspecific = [derived for derived in derivatives if "desc" not in derived.file.entities]
+    segmentations: list[Segmentation | None] = []
+    for derivative in unspecific:
+        if derivative.file.suffix == "dseg":
+            segmentations.append(_read_label_image(derivative))
+        elif derivative.file.suffix == "probseg":
+            segmentations.append(_group_probability_maps(derivative, unspecific))
+    return tuple(segmentation for segmentation in segmentations if segmentation)
 
 
 def is_in_space(image: BidsFile, dataset: BidsDataset, derivative: DerivativeFile) -> bool:
-    """Whether names say that a mask or segmentation is in the space of an image, so that grids may differ.
+    """Return whether a mask or segmentation is in the space of an image by their names.
 
-    QSIPrep turns its spaces to the anterior and posterior commissure, also the one that it once called T1w: they are
-    no other pipeline's.
+    Their grids may then differ. QSIPrep rotates its spaces to the anterior and posterior
+    commissure, even the one that it once called T1w: they equal no other pipeline's space.
     """
-    foreign = derivative.dataset is not dataset and QSIPREP in (
-        dataset.pipeline,
-        derivative.dataset.pipeline,
-    )
-    return not foreign and _space(image) == _space(derivative.file)
+    pipelines = (dataset.pipeline, derivative.dataset.pipeline)
+    if derivative.dataset is not dataset and QSIPREP in pipelines:
+        return False
+    return _space(image) == _space(derivative.file)
 
 
 def prefer_preprocessed(raw: Iterable[DwiFile], preprocessed: Iterable[DwiFile]) -> list[DwiFile]:
-    """Raw images marked as replaced, and preprocessed ones with the metadata that pipelines leave behind."""
-    originals = {file.image: file for file in raw}
+    """Mark raw images that a preprocessed image replaces.
+
+    A preprocessed image gets the metadata that its raw images agree on, as pipelines drop them.
+    """
+    raw_files = {file.image: file for file in raw}
     files = []
     for file in preprocessed:
-        kept = {
-            key: value for key, value in file.entities.items() if key not in PROCESSING_ENTITIES
-        }.items()
-        sources = [
-            r for r in originals.values() if r.suffix == "dwi" and kept <= r.entities.items()
-        ]
-        originals |= {
-            source.image: replace(source, preprocessed_image=file.image) for source in sources
-        }
+        sources = _find_sources(file, raw_files.values())
+        for source in sources:
+            raw_files[source.image] = replace(source, preprocessed_image=file.image)
         metadata = _shared_metadata(sources) | dict(file.metadata)
-        files.append(
-            replace(file, metadata=metadata, raw_images=tuple(source.image for source in sources))
-        )
-    return [*originals.values(), *files]
+        raw_images = tuple(source.image for source in sources)
+        files.append(replace(file, metadata=metadata, raw_images=raw_images))
+    return [*raw_files.values(), *files]
 
 
-def _read_named_segmentations(derivatives: Sequence[DerivativeFile]) -> Iterator[Segmentation]:
-    """Label images with their names; a probabilistic segmentation stands where its grey matter does."""
-    for one in derivatives:
-        file = one.file
-        if file.suffix == "dseg":
-            labels = read_label_tissues(
-                one.dataset.applicable_files(file, ".tsv"), one.dataset.pipeline
-            )
-            if set(labels.values()) >= REQUIRED_TISSUES:
-                yield LabelImage(file.path, labels)
-        elif file.suffix == "probseg" and file.entities.get("label") == Tissue.GM.name:
-            others = [
-                other.file for other in derivatives if other.file.path.parent == file.path.parent
-            ]
-            paths = {
-                TISSUES_BY_LABEL[o.entities["label"]]: o.path
-                for o in others
-                if _is_sibling_map(o, file)
-            }
-            if set(paths) >= REQUIRED_TISSUES:
-                yield ProbabilityMaps(paths)
+def _find_sources(file: DwiFile, raw_files: Iterable[DwiFile]) -> list[DwiFile]:
+    """Find the raw DWI whose names have all entities of a preprocessed file's source."""
+    entities = _without(file, PROCESSING_ENTITIES).items()
+    raw_dwi = (raw for raw in raw_files if raw.suffix == "dwi")
+    return [raw for raw in raw_dwi if entities <= raw.entities.items()]
 
 
-def _is_sibling_map(other: BidsFile, file: BidsFile) -> bool:
-    """Whether a file differs from a probability map at most in its tissue."""
-    same = {**other.entities, "label": ""} == {**file.entities, "label": ""}
-    return same and other.suffix == file.suffix and other.entities.get("label") in TISSUES_BY_LABEL
+def _without(file: BidsFile | DwiFile, names: Sequence[str]) -> dict[str, str]:
+    """Return the entities of a file but for some."""
+    return {name: value for name, value in file.entities.items() if name not in names}
+
+
+def _read_label_image(derivative: DerivativeFile) -> LabelImage | None:
+    """Return a dseg if the names of its labels are known."""
+    tables = derivative.dataset.applicable_files(derivative.file, ".tsv")
+    labels = read_label_tissues(tables, derivative.dataset.pipeline)
+    if not set(labels.values()) >= REQUIRED_TISSUES:
+        return None
+    return LabelImage(derivative.file.path, labels)
+
+
+def _group_probability_maps(
+    grey_matter: DerivativeFile, derivatives: Sequence[DerivativeFile]
+) -> ProbabilityMaps | None:
+    """Return the probability maps beside that of grey matter; None for a map of anything else."""
+    if grey_matter.file.entities.get("label") != Tissue.GM.name:
+        return None
+    neighbours = (other for other in derivatives if other.folder == grey_matter.folder)
+    siblings = (other.file for other in neighbours if _is_sibling(other.file, grey_matter.file))
+    paths = {TISSUES_BY_LABEL[file.entities["label"]]: file.path for file in siblings}
+    return ProbabilityMaps(paths) if set(paths) >= REQUIRED_TISSUES else None
+
+
+def _is_sibling(other: BidsFile, file: BidsFile) -> bool:
+    """Return whether a file differs from a probability map at most in its tissue."""
+    is_tissue = other.entities.get("label") in TISSUES_BY_LABEL
+    has_same_name = _without(other, ("label",)) == _without(file, ("label",))
+    return is_tissue and has_same_name and other.suffix == file.suffix
 
 
 def _space(file: BidsFile) -> str | None:
-    """The space of a file; what is derived from anatomical images is in theirs where nothing else is said."""
+    """Return the space in a name; files of the anat folder are in T1w if they name none."""
     return file.entities.get("space", "T1w" if file.path.parent.name == "anat" else None)
 
 
-def _shared_metadata(files: list[DwiFile]) -> dict[str, Any]:
-    """Fields with the same value in all files."""
-    first = files[0].metadata if files else {}
+def _shared_metadata(files: Sequence[DwiFile]) -> dict[str, Any]:
+    """Return the fields that have the same value in all files."""
+    if not files:
+        return {}
+    fields = files[0].metadata.items()
     return {
         key: value
-        for key, value in first.items()
-        if all(f.metadata.get(key) == value for f in files)
+        for key, value in fields
+        if all(file.metadata.get(key) == value for file in files)
     }

@@ -1,7 +1,6 @@
-"""A DWI series as it was found, and the little that is read of it before anything is judged.
+"""A DWI file as found in a dataset, before any check, and its gradient tables as written.
 
-Gradient tables are read as written, unlike in `fsl.py`, and of an image only the header: what is wrong with a file
-becomes a finding, so that all that is wrong with a dataset can be listed at once.
+What is wrong with a file becomes a finding, so that all problems of a dataset are listed at once.
 """
 
 from __future__ import annotations
@@ -22,28 +21,31 @@ from bids_shresnet.scans import Segmentation
 
 @dataclass(frozen=True)
 class DwiFile:
-    """An image of a DWI series, or of a map a scanner computed from one, before anything is judged.
+    """An image of a DWI series, or of a map a scanner computed from one.
 
     Attributes
     ----------
     image, dataset
         The file as found, and the root of its dataset.
     suffix, entities
-        Of its name; entities by long name, values as text with their zeros, in the order of the name.
+        The parts of its name; see `BidsFile`.
     metadata
-        Sidecars merged by inheritance; a preprocessed image also has what all raw images it was made from agree on.
+        Sidecars merged by inheritance. A preprocessed image also has the fields that all its raw
+        images agree on.
     pipeline
-        Name of what made its dataset, in small letters; empty for raw data.
+        Name of the pipeline that made the dataset, in small letters; empty for raw data.
     bval, bvec, b_table
-        By inheritance; None where there is none. `b_table` is MRtrix's .b.
+        Gradient tables by inheritance (`b_table` is MRtrix's .b); None where there is none.
     masks, segmentations
-        Brain masks and tissue segmentations of the same subject and session, on any grid, the closest name first.
+        Brain masks and tissue segmentations of the same subject and session on any grid, the
+        closest name first.
     aligned_files
-        Those of their files that are in the image's space by their names; others are only if they are on its grid.
+        Files of masks and segmentations that are in the image's space by their names. Others are
+        usable only if they are on its grid.
     raw_images
-        Raw images that a preprocessed one stands for.
+        Raw images that a preprocessed image was made from.
     preprocessed_image
-        Preprocessed image that stands for this raw one.
+        Preprocessed image that replaces this raw image.
     findings
         What is wrong with its sidecars.
     """
@@ -65,8 +67,17 @@ class DwiFile:
     findings: tuple[Finding, ...] = ()
 
 
-def read_gradients(file: DwiFile) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "m 3"]]:
-    """b-values in s/mm2 and b-vectors as written: of any length, along the image's axes; nothing is matched or mended.
+def read_raw_gradients(
+    file: DwiFile,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "m 3"]]:
+    """Read b-values and b-vectors as written.
+
+    Returns
+    -------
+    bvals
+        b-values in s/mm2.
+    bvecs
+        b-vectors of any length and any number, as in the file.
 
     Raises
     ------
@@ -77,34 +88,33 @@ def read_gradients(file: DwiFile) -> tuple[Float[np.ndarray, " n"], Float[np.nda
     findings: list[Finding] = []
     for extension, path in ((".bval", file.bval), (".bvec", file.bvec)):
         try:
-            tables.append(_read_numbers(path) if path else _raise_missing_table(file, extension))
+            tables.append(_read_gradient_file(file, extension, path))
         except BadInput as error:
             findings.extend(error.findings)
-    if not findings and 3 not in tables[1].shape:
-        value = f"a table of {tables[1].shape[0]} x {tables[1].shape[1]} numbers"
-        remedy = "b-vectors are 3 lines of numbers; convert the scan again."
-        findings.append(Finding("error", str(file.bvec), value, remedy))
     if findings:
         raise BadInput(findings)
     bvals, bvecs = tables
+    if 3 not in bvecs.shape:
+        value = f"a table of {bvecs.shape[0]} x {bvecs.shape[1]} numbers"
+        remedy = "b-vectors are 3 lines of numbers; convert the scan again."
+        raise BadInput([Finding("error", str(file.bvec), value, remedy)])
     return bvals.ravel(), bvecs.T if bvecs.shape[0] == 3 else bvecs
 
 
-def _read_numbers(path: Path) -> Float[np.ndarray, "r c"]:
-    """Read a table of numbers; a missing file is a finding like any other."""
+def describe_search(file: DwiFile) -> str:
+    """Name the folders that were searched for what an image inherits."""
+    return f"looked beside it and in the folders above, up to {file.dataset}"
+
+
+def _read_gradient_file(
+    file: DwiFile, extension: str, path: Path | None
+) -> Float[np.ndarray, "r c"]:
+    """Read a table of numbers, or raise BadInput with the place where it should be."""
+    if path is None:
+        value = f"no {extension} belongs to it; {describe_search(file)}"
+        remedy = f"Put {file.image.name.split('.')[0]}{extension} beside it."
+        raise BadInput([Finding("error", str(file.image), value, remedy)])
     try:
         return read_number_table(path)
     except InputMissing as error:
         raise BadInput([unreadable_finding(path, str(error))]) from error
-
-
-def describe_search(file: DwiFile) -> str:
-    """Say where what an image inherits was looked for."""
-    return f"looked beside it and in the folders above, up to {file.dataset}"
-
-
-def _raise_missing_table(file: DwiFile, extension: str) -> Float[np.ndarray, "r c"]:
-    """Say where a gradient table was looked for."""
-    value = f"no {extension} belongs to it; {describe_search(file)}"
-    remedy = f"Put {file.image.name.split('.')[0]}{extension} beside it."
-    raise BadInput([Finding("error", str(file.image), value, remedy)])

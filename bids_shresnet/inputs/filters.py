@@ -1,4 +1,4 @@
-"""Which DWI a user wants: `--bids-filter-file`, in the form that fMRIPrep and QSIPrep read, and excluded subjects."""
+"""Filters of DWI: `--bids-filter-file`, as fMRIPrep reads it, and excluded subjects."""
 
 from __future__ import annotations
 
@@ -12,41 +12,49 @@ from bids_shresnet.inputs.dataset import entity_names
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.storage import read_json
 
+ROLE = "dwi"
 # Inputs of other apps
 OTHER_ROLES = ("anat", "asl", "bold", "flair", "fmap", "m0scan", "roi", "sbref", "t1w", "t2w")
+FILE_KEYS = ("suffix", "extension", "datatype")
 ANY_VALUE = "*"
 
 
 @dataclass(frozen=True)
 class BidsFilter:
-    """What the user asks of every DWI, whether it is trained on or harmonized.
+    """A filter of DWI, both for training and for harmonization.
 
     Attributes
     ----------
     entities
-        By long name: a value, several of which one must hold, "*" for any, or None for a name without the entity.
+        By pybids' name: a value, a list of values, "*" for any, or None for a name without the
+        entity.
     excluded_subjects
-        Labels of subjects that are used for nothing.
+        Labels of subjects that are not used.
     """
 
     entities: Mapping[str, Any] = field(default_factory=dict)
     excluded_subjects: Collection[str] = ()
 
     def exclusion_reason(self, file: DwiFile) -> str:
-        """Say why a file is not wanted; empty if it is."""
+        """Return why a file is excluded; empty if it is not."""
         if file.entities.get("subject") in self.excluded_subjects:
             return "not asked for (--exclude-participant-label)"
-        place = {"suffix": file.suffix, "extension": "." + file.image.name.partition(".")[2]}
-        found = {**file.entities, **place, "datatype": file.image.parent.name}
-        unlike = [
-            name for name, value in self.entities.items() if not _is_match(value, found.get(name))
+        values = {
+            **file.entities,
+            "suffix": file.suffix,
+            "extension": "." + file.image.name.partition(".")[2],
+            "datatype": file.image.parent.name,
+        }
+        criteria = [
+            f"{name}: {criterion}"
+            for name, criterion in self.entities.items()
+            if not _is_match(criterion, values.get(name))
         ]
-        asked = ", ".join(f"{name}: {self.entities[name]}" for name in unlike)
-        return f"not asked for (--bids-filter-file, {asked})" if unlike else ""
+        return f"not asked for (--bids-filter-file, {', '.join(criteria)})" if criteria else ""
 
 
 def read_bids_filter(path: Path | None, excluded_subjects: Collection[str]) -> BidsFilter:
-    """Read the filter of the role `dwi`; those of other roles are for other apps.
+    """Read the filter of the role `dwi`; other roles are for other apps.
 
     Raises
     ------
@@ -62,28 +70,32 @@ def read_bids_filter(path: Path | None, excluded_subjects: Collection[str]) -> B
         raise InputMissing(msg)
     try:
         roles = dict(read_json(path))
-        entities = dict(roles.get("dwi", {}))
+        entities = dict(roles.get(ROLE, {}))
     except (ValueError, TypeError) as error:
-        msg = f'--bids-filter-file {path} is not of the form {{"dwi": {{"acquisition": "b1200"}}}}: {error}'
+        form = f'{{"{ROLE}": {{"acquisition": "b1200"}}}}'
+        msg = f"--bids-filter-file {path} is not of the form {form}: {error}"
         raise UsageError(msg) from error
-    unknown = [name for name in roles if name not in ("dwi", *OTHER_ROLES)]
-    keys = (*entity_names(), "suffix", "extension", "datatype")
-    unknown += [name for name in entities if name not in keys]
-    if unknown:
-        msg = (
-            f"--bids-filter-file {path}: no such role or entity: {', '.join(unknown)}. "
-            f"The role is dwi, the entities are {', '.join(keys)}."
-        )
-        raise UsageError(msg)
+    _check_names(path, roles, entities)
     return BidsFilter(entities, excluded_subjects)
 
 
-def _is_match(filter_value: Any, value: str | None) -> bool:
-    """Compare as pybids does: a number is any spelling of it, with or without zeros."""
-    if isinstance(filter_value, list):
-        return any(_is_match(one, value) for one in filter_value)
-    if filter_value is None or value is None:
-        return filter_value is None and value is None
-    if isinstance(filter_value, int):
-        return value.isdecimal() and int(value) == filter_value
-    return bool(filter_value in (ANY_VALUE, value))
+def _check_names(path: Path, roles: Collection[str], entities: Collection[str]) -> None:
+    """Raise UsageError for roles and entities that do not exist."""
+    keys = (*entity_names(), *FILE_KEYS)
+    unknown = [role for role in roles if role not in (ROLE, *OTHER_ROLES)]
+    unknown += [name for name in entities if name not in keys]
+    if unknown:
+        problem = f"--bids-filter-file {path}: no such role or entity: {', '.join(unknown)}"
+        msg = f"{problem}. The role is {ROLE}, the entities are {', '.join(keys)}."
+        raise UsageError(msg)
+
+
+def _is_match(criterion: Any, value: str | None) -> bool:
+    """Compare as pybids does: a number matches its text with or without leading zeros."""
+    if isinstance(criterion, list):
+        return any(_is_match(item, value) for item in criterion)
+    if criterion is None or value is None:
+        return criterion is None and value is None
+    if isinstance(criterion, int):
+        return value.isdecimal() and int(value) == criterion
+    return bool(criterion in (ANY_VALUE, value))

@@ -1,9 +1,9 @@
-"""All DWI of a dataset and its derivatives, each with what its datasets say about it; nothing is judged."""
+"""All DWI of a dataset and its derivatives, with what the datasets state about each."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from bids_shresnet.inputs.dataset import (
@@ -23,6 +23,8 @@ from bids_shresnet.inputs.derivatives import (
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.sidecars import merge_sidecars
 
+DerivativesBySubject = Mapping[str | None, list[DerivativeFile]]
+
 
 def find_dwi(
     root: Path,
@@ -31,9 +33,20 @@ def find_dwi(
     subjects: Collection[str] = (),
     database: Path | None = None,
 ) -> tuple[DwiFile, ...]:
-    """All DWI of a dataset, and the `desc-preproc_dwi` of its derivatives, by name; nothing is opened but sidecars.
+    """Find the DWI of a dataset and the `desc-preproc_dwi` of its derivatives, sorted by name.
 
-    Of `subjects` only, where they are named. `database` is the folder of a pybids database of the dataset.
+    Only sidecars and tables of labels are read.
+
+    Parameters
+    ----------
+    root
+        The raw dataset.
+    derivatives
+        Roots of derivative datasets by name.
+    subjects
+        Labels of the subjects to look for; all by default.
+    database
+        Folder of a pybids database of the raw dataset.
 
     Raises
     ------
@@ -42,42 +55,40 @@ def find_dwi(
     UsageError
         If the database is of another dataset.
     """
-    own = BidsDataset.from_folder(root, subjects, database)
-    others = [BidsDataset.from_folder(folder, subjects) for folder in derivatives.values()]
-    derived: dict[str | None, list[DerivativeFile]] = defaultdict(list)
-    for dataset in (own, *others):
-        for file in dataset.images(SEGMENTATION_SUFFIXES):
-            derived[file.entities.get("subject")].append(DerivativeFile(file, dataset))
-    raw = [
-        _make_dwi_file(file, own, derived) for file in own.images(("dwi", *COMPUTED_MAP_SUFFIXES))
+    raw_dataset = BidsDataset.from_folder(root, subjects, database)
+    datasets = [BidsDataset.from_folder(folder, subjects) for folder in derivatives.values()]
+    segmentations = _segmentations_by_subject([raw_dataset, *datasets])
+    raw_files = [
+        _make_dwi_file(file, raw_dataset, segmentations)
+        for file in raw_dataset.images(("dwi", *COMPUTED_MAP_SUFFIXES))
     ]
-    preprocessed = [
-        _make_dwi_file(file, dataset, derived)
-        for dataset in others
+    preprocessed_files = [
+        _make_dwi_file(file, dataset, segmentations)
+        for dataset in datasets
         for file in dataset.images(("dwi",))
         if file.entities.get("desc") == "preproc"
     ]
-    return tuple(
-        sorted(
-            prefer_preprocessed(raw, preprocessed), key=lambda file: (file.image.name, file.image)
-        )
-    )
+    files = prefer_preprocessed(raw_files, preprocessed_files)
+    return tuple(sorted(files, key=lambda file: (file.image.name, file.image)))
+
+
+def _segmentations_by_subject(datasets: Iterable[BidsDataset]) -> DerivativesBySubject:
+    """Collect masks and segmentations by subject label."""
+    by_subject = defaultdict(list)
+    for dataset in datasets:
+        for file in dataset.images(SEGMENTATION_SUFFIXES):
+            by_subject[file.entities.get("subject")].append(DerivativeFile(file, dataset))
+    return by_subject
 
 
 def _make_dwi_file(
-    file: BidsFile,
-    dataset: BidsDataset,
-    derivatives_by_subject: Mapping[str | None, list[DerivativeFile]],
+    file: BidsFile, dataset: BidsDataset, segmentations: DerivativesBySubject
 ) -> DwiFile:
-    """Collect what applies to an image; `derived` is by subject."""
+    """Collect what applies to an image."""
     metadata, findings = merge_sidecars(dataset.applicable_files(file, ".json"))
-    bval, bvec, b_table = (
-        next(reversed(dataset.applicable_files(file, ext)), None)
-        for ext in (".bval", ".bvec", ".b")
-    )
-    offered = matching_derivatives(
-        file, derivatives_by_subject.get(file.entities.get("subject"), [])
-    )
+    candidates = segmentations.get(file.entities.get("subject"), [])
+    matching = matching_derivatives(file, candidates)
+    aligned = (derived for derived in matching if is_in_space(file, dataset, derived))
     return DwiFile(
         image=file.path,
         dataset=dataset.root,
@@ -85,13 +96,11 @@ def _make_dwi_file(
         entities=file.entities,
         metadata=metadata,
         pipeline=dataset.pipeline,
-        bval=bval,
-        bvec=bvec,
-        b_table=b_table,
-        masks=brain_mask_paths(offered),
-        segmentations=read_segmentations(offered),
-        aligned_files=frozenset(
-            one.file.path for one in offered if is_in_space(file, dataset, one)
-        ),
+        bval=dataset.closest_file(file, ".bval"),
+        bvec=dataset.closest_file(file, ".bvec"),
+        b_table=dataset.closest_file(file, ".b"),
+        masks=brain_mask_paths(matching),
+        segmentations=read_segmentations(matching),
+        aligned_files=frozenset(derived.file.path for derived in aligned),
         findings=findings,
     )

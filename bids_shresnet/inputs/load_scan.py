@@ -1,4 +1,4 @@
-"""Reading a scan, which several steps begin with."""
+"""Scans in memory, with brain mask and S0."""
 
 from __future__ import annotations
 
@@ -24,18 +24,16 @@ class LoadedScan:
 
 
 def load_scan(scan: Scan) -> LoadedScan:
-    """Read a scan; its mask is the input's own, or made from S0."""
+    """Read a scan with the brain mask of the input, or one computed from S0."""
     dwi = read_dwi(scan)
-    given = (
-        None
-        if scan.mask is None
-        else read_on_grid(scan.mask, dwi.shape, dwi.affine, spline_order=0) > 0
-    )
-    return add_mask_and_s0(dwi, given)
+    mask = None
+    if scan.mask is not None:
+        mask = read_on_grid(scan.mask, dwi.shape, dwi.affine, spline_order=0) > 0
+    return add_mask_and_s0(dwi, mask)
 
 
 def add_mask_and_s0(dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | None) -> LoadedScan:
-    """A DWI with S0 and the mask that is given, or one made from S0."""
+    """Compute S0 (the mean b0 image), and the brain mask where none is given."""
     s0 = mean_b0(dwi)
     if mask is None:
         mask = compute_brain_mask(s0, float(nib.affines.voxel_sizes(dwi.affine).mean()))

@@ -1,7 +1,8 @@
-"""What QSIPrep does in its own way: the labels of its dseg, and b-vectors along the image's axes without FSL's flip.
+"""Conventions of QSIPrep that its files do not state: labels of its dseg, axes of its b-vectors.
 
-Both differ from BIDS and are said nowhere in its files, so they are known by the name of the pipeline. (QSIPrep's
-documentation, "Preprocessing", on gradients; its FreeSurfer2dseg.txt for the labels, which have no dseg.tsv.)
+Both differ from BIDS, so they are known by the name of the pipeline. Its b-vectors follow the axes
+of the image, without FSL's flip (QSIPrep's documentation, "Preprocessing"); its labels are those of
+FreeSurfer2dseg.txt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Which physical machine took a scan: by the user's map, a table, the sidecar, or the file name; never a guess.
+"""The scanner of a scan: from the user's map, a table, the sidecar or the file name.
 
-A machine is known by its model and its serial number. In real data one serial number stands for two models of a vendor,
-and the model alone, institution, station name, software version and README tell machines apart wrongly.
+A sidecar identifies a scanner by model and serial number. In real data, one serial number stands
+for two models of a vendor. Other fields (institution, station name, software version) do not
+identify a scanner, nor does the model alone. Without an answer, the result is a finding.
 """
 
 from __future__ import annotations
@@ -14,33 +15,37 @@ from typing import Any
 
 from bids_shresnet.errors import Finding, InputMissing, UsageError
 from bids_shresnet.inputs.dwi_file import DwiFile
+from bids_shresnet.inputs.scanner_labels import (
+    model_and_serial,
+    normalize_serial,
+    sanitize_label,
+    sidecar_model,
+)
 from bids_shresnet.inputs.sidecars import format_sidecar_value
 from bids_shresnet.inputs.tables import read_column, read_scanner_column
 from bids_shresnet.scans import Scanner
 
-MODEL_KEYS = (
-    "ManufacturersModelName",
-    "ManufacturerModelName",
-)  # BIDS's key, and a misspelling found in real sidecars
-# Product lines that sidecars of one machine have or lack; SIGNA stays, since GE writes it every time.
-PRODUCT_LINES = ("MAGNETOM", "DISCOVERY")
-SCANNER_MAP_FORMAT = "It is a table with tab-separated columns named scan and scanner; a line may read `ses-ge`, tab, `GE1`."
+SCANNER_MAP_FORMAT = (
+    "It is a table with tab-separated columns named scan and scanner; "
+    "a line may read `ses-ge`, tab, `GE1`."
+)
 
 
 @dataclass(frozen=True)
 class ScannerNaming:
-    """What the user says about scanners.
+    """Names of scanners given by the user and by the tables of a dataset.
 
     Attributes
     ----------
     map_scanners, table_scanners
-        Scanner by a file name or by `sub-..`, `ses-..` or `sub-.._ses-..`; from --scanner-map and the dataset's tables.
+        Scanners from --scanner-map and from the dataset's tables, by file name or by `sub-..`,
+        `ses-..` or `sub-.._ses-..`.
     pattern
         --scanner-from.
     findings
-        What is wrong with the map or the tables.
+        Errors in the map or the tables.
     split_by
-        Sidecar keys whose values make several scanners of one.
+        Sidecar keys. Scans of one scanner with different values belong to different scanners.
     """
 
     map_scanners: Mapping[str, set[str]] = field(default_factory=dict)
@@ -60,58 +65,52 @@ def read_scanner_naming(
     InputMissing
         If the map does not exist.
     UsageError
-        If the regular expression is none or has no group `scanner`.
+        If the regular expression is invalid or has no group `scanner`.
     """
-    if scanner_map and not scanner_map.is_file():
-        msg = f"--scanner-map {scanner_map} does not exist"
-        raise InputMissing(msg)
-    lines = read_column(scanner_map, "scan", "scanner") if scanner_map else {}
-    findings = (
-        []
-        if lines or not scanner_map
-        else [Finding("error", str(scanner_map), "no line names a scanner", SCANNER_MAP_FORMAT)]
-    )
-    cells = read_scanner_column(root, column)
-    for file, names in ((scanner_map, lines), (root, cells)):
-        findings.extend(_find_label_clashes(str(file), set().union(*names.values())))
+    table_scanners = read_scanner_column(root, column)
+    findings = _check_label_clashes(root, table_scanners.values())
+    map_scanners = {}
+    if scanner_map:
+        map_scanners = _read_scanner_map(scanner_map)
+        findings += _check_label_clashes(scanner_map, map_scanners.values())
+        if not map_scanners:
+            problem = "no line names a scanner"
+            findings.append(Finding("error", str(scanner_map), problem, SCANNER_MAP_FORMAT))
     return ScannerNaming(
-        lines, cells, _compile_pattern(pattern) if pattern else None, tuple(findings)
+        map_scanners=map_scanners,
+        table_scanners=table_scanners,
+        pattern=_compile_pattern(pattern) if pattern else None,
+        findings=tuple(findings),
     )
 
 
 def identify_scanner(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding:
-    """Name the scanner of a scan, by the first that answers: map, table, sidecar, file name; or say what is missing."""
+    """Identify the scanner of a scan: by map, table, sidecar or file name, in this order."""
     scanner = _identify_machine(file, naming)
     if isinstance(scanner, Finding):
         return scanner
-    values = [format_sidecar_value(file.metadata.get(key)) for key in naming.split_by]
-    missing = [
-        key for key, value in zip(naming.split_by, values, strict=True) if not sanitize_label(value)
-    ]
+    values = {key: format_sidecar_value(file.metadata.get(key)) for key in naming.split_by}
+    missing = [key for key, value in values.items() if not sanitize_label(value)]
     if missing:
-        value = (
-            f"its sidecars lack {' and '.join(missing)}, by which --split-by tells scanners apart"
-        )
-        return Finding(
-            "error",
-            str(file.image),
-            value,
-            "Add it, or name the scanner with --scanner-map instead.",
-        )
-    return replace(scanner, label=scanner.label + sanitize_label("".join(values)))
+        keys = " and ".join(missing)
+        problem = f"its sidecars lack {keys}, by which --split-by tells scanners apart"
+        remedy = "Add it, or name the scanner with --scanner-map instead."
+        return Finding("error", str(file.image), problem, remedy)
+    return replace(scanner, label=scanner.label + sanitize_label("".join(values.values())))
 
 
 def _identify_machine(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding:
-    """Name the machine, however it was set up."""
-    for origin, names in (("map", naming.map_scanners), ("table", naming.table_scanners)):
-        answers = {answer for answer in _matching_scanners(file, names) if sanitize_label(answer)}
-        if len(answers) > 1:
-            value = f"the {origin} names several scanners for it ({', '.join(sorted(answers))})"
-            return Finding(
-                "error", str(file.image), value, "Name one, on a line with its file name."
-            )
-        if answers:
-            return Scanner(sanitize_label(answers.pop()), named_by=origin)
+    """Identify the scanner without regard to --split-by."""
+    sources = {"map": naming.map_scanners, "table": naming.table_scanners}
+    for source, scanners_by_name in sources.items():
+        names = _matching_scanners(file, scanners_by_name)
+        names = {name for name in names if sanitize_label(name)}
+        if len(names) > 1:
+            problem = f"the {source} names several scanners for it ({', '.join(sorted(names))})"
+            remedy = "Name one, on a line with its file name."
+            return Finding("error", str(file.image), problem, remedy)
+        if names:
+            return Scanner(sanitize_label(names.pop()), named_by=source)
     return (
         _scanner_from_sidecar(file.metadata)
         or _scanner_from_file_name(file, naming.pattern)
@@ -119,112 +118,88 @@ def _identify_machine(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding
     )
 
 
-def sanitize_label(name: str) -> str:
-    """Letters and digits of a name: what a label may hold."""
-    return re.sub(r"[^0-9A-Za-z]", "", name)
-
-
-def normalize_model(model: str) -> str:
-    """Spell a model one way: "MAGNETOM Prisma Fit" = "Prisma_fit" = "Prisma Fit"; "DISCOVERY_MR750" = "MR750".
-
-    Words keep their letters (dStream, SIGNA), but those in small letters get a capital. "Prisma" and "Prisma Fit" stay
-    two models: the latter is a rebuilt Trio.
-    """
-    words = [
-        word
-        for word in re.split(r"[\s_]+", model.strip())
-        if word and word.upper() not in PRODUCT_LINES
-    ]
-    return " ".join(word.capitalize() if word.islower() else word for word in words)
-
-
-def normalize_serial(serial: object) -> str:
-    """Write a serial number as text: 35343, 35343.0 and "35343.0 " are "35343"; empty where it was removed.
-
-    Anonymized ones (Anonymized, 000000000000GEHC, 0000000000orange) have no digit but 0, and name no machine.
-    """
-    text = (
-        ""
-        if isinstance(serial, bool) or not isinstance(serial, str | int | float)
-        else str(serial).strip()
-    )
-    text = re.sub(r"^(\d+)\.0*$", r"\1", text)
-    return text if re.search(r"[1-9]", text) else ""
-
-
-def sidecar_model(metadata: Mapping[str, Any]) -> str:
-    """The model as the sidecar spells it."""
-    return next((str(metadata[key]).strip() for key in MODEL_KEYS if metadata.get(key)), "")
-
-
-def model_and_serial(metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """Model and serial number in one spelling; empty where the sidecar lacks them."""
-    return normalize_model(sidecar_model(metadata)), normalize_serial(
-        metadata.get("DeviceSerialNumber")
-    )
-
-
 def _scanner_from_sidecar(metadata: Mapping[str, Any]) -> Scanner | None:
-    """Name the machine by model and serial number; None if one of them is missing."""
+    """Name a scanner by model and serial number; None if one of them is missing."""
     model, serial = model_and_serial(metadata)
     if not sanitize_label(model) or not serial:
         return None
-    manufacturer = str(metadata.get("Manufacturer") or "").strip()
     return Scanner(
-        sanitize_label(model + serial),
-        manufacturer,
-        sidecar_model(metadata),
-        serial,
+        label=sanitize_label(model + serial),
+        manufacturer=str(metadata.get("Manufacturer") or "").strip(),
+        model=sidecar_model(metadata),
+        serial=serial,
         named_by="sidecar",
     )
 
 
 def _scanner_from_file_name(file: DwiFile, pattern: re.Pattern[str] | None) -> Scanner | None:
-    """Name the machine by what --scanner-from finds in the file name."""
+    """Name a scanner by the match of --scanner-from in the file name."""
     match = pattern.search(file.image.name) if pattern else None
     label = sanitize_label(match.group("scanner") or "") if match else ""
     return Scanner(label, named_by="regex") if label else None
 
 
 def _unknown_scanner_finding(file: DwiFile) -> Finding:
-    """Say which fields are missing and how the user can name the scanner."""
-    serial = file.metadata.get("DeviceSerialNumber")
-    removed = (
-        []
-        if serial in (None, "") or normalize_serial(serial)
-        else [f"its DeviceSerialNumber is anonymized ({serial})"]
-    )
-    missing = [] if sidecar_model(file.metadata) else ["ManufacturersModelName"]
-    missing += [] if removed or normalize_serial(serial) else ["DeviceSerialNumber"]
-    lacking = [f"its sidecars lack {' and '.join(missing)}"] if missing and file.metadata else []
-    reasons = removed + (lacking if file.metadata else ["it has no sidecar"])
-    example = (
-        "ses" if "session" in file.entities else "acq" if "acquisition" in file.entities else "sub"
-    )
+    """Name the missing fields and the flags by which the user can name the scanner."""
+    entity = next((key for key in ("session", "acquisition") if key in file.entities), "subject")
+    prefix = {"session": "ses", "acquisition": "acq", "subject": "sub"}[entity]
     remedy = (
-        "Name the scanner with --scanner-map scanners.tsv (columns scan and scanner), with --scanner-column (a column "
-        "of scans.tsv, sessions.tsv or participants.tsv) or with --scanner-from "
-        f"'{example}-(?P<scanner>[0-9A-Za-z]+)'."
+        "Name the scanner with --scanner-map scanners.tsv (columns scan and scanner), with "
+        "--scanner-column (a column of scans.tsv, sessions.tsv or participants.tsv) or with "
+        f"--scanner-from '{prefix}-(?P<scanner>[0-9A-Za-z]+)'."
     )
-    return Finding("error", str(file.image), f"unknown scanner: {', '.join(reasons)}", remedy)
+    reasons = ", ".join(_missing_identity(file.metadata))
+    return Finding("error", str(file.image), f"unknown scanner: {reasons}", remedy)
+
+
+def _missing_identity(metadata: Mapping[str, Any]) -> list[str]:
+    """Say what a sidecar lacks to identify a scanner."""
+    if not metadata:
+        return ["it has no sidecar"]
+    reasons = []
+    missing = [] if sidecar_model(metadata) else ["ManufacturersModelName"]
+    serial = metadata.get("DeviceSerialNumber")
+    if serial in (None, ""):
+        missing.append("DeviceSerialNumber")
+    elif not normalize_serial(serial):
+        reasons.append(f"its DeviceSerialNumber is anonymized ({serial})")
+    if missing:
+        reasons.append(f"its sidecars lack {' and '.join(missing)}")
+    return reasons
 
 
 def _matching_scanners(file: DwiFile, scanners_by_name: Mapping[str, set[str]]) -> set[str]:
     """Scanners of the most specific entries for a scan, or for a raw image it was made from."""
     matches: dict[int, set[str]] = {0: set()}
     for image in (file.image, *file.raw_images):
-        parts = _stem(image.name).split("_")
-        for key, scanners in scanners_by_name.items():
-            wanted = _stem(key).split("_")
-            # a whole file name is for that file only; "sub-01_ses-ge" is for all files of the session
-            if parts == wanted or ("-" in wanted[-1] and set(wanted) <= set(parts)):
-                matches.setdefault(len(wanted), set()).update(scanners)
+        image_parts = _name_parts(image.name)
+        for name, scanners in scanners_by_name.items():
+            parts = _name_parts(name)
+            if _is_entry_for(parts, image_parts):
+                matches.setdefault(len(parts), set()).update(scanners)
     return set(matches[max(matches)])
 
 
-def _stem(name: str) -> str:
-    """File name without folders and extension."""
-    return Path(name).name.split(".")[0]
+def _is_entry_for(parts: list[str], image_parts: list[str]) -> bool:
+    """Return whether an entry is for an image.
+
+    A file name is for that file only, "sub-01_ses-ge" for all files of the session.
+    """
+    has_suffix = "-" not in parts[-1]
+    return parts == image_parts or (not has_suffix and set(parts) <= set(image_parts))
+
+
+def _name_parts(name: str) -> list[str]:
+    """Return the parts of a file name, without folders and extension."""
+    return Path(name).name.split(".")[0].split("_")
+
+
+def _read_scanner_map(path: Path) -> dict[str, set[str]]:
+    """Read --scanner-map; empty if it lacks the columns."""
+    if not path.is_file():
+        msg = f"--scanner-map {path} does not exist"
+        raise InputMissing(msg)
+    return read_column(path, "scan", "scanner")
 
 
 def _compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -235,23 +210,20 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
         msg = f"--scanner-from {pattern!r} is no regular expression: {error}"
         raise UsageError(msg) from error
     if "scanner" not in compiled.groupindex:
-        msg = f"--scanner-from {pattern!r} has no group named scanner; write (?P<scanner>...) around the naming part"
+        problem = f"--scanner-from {pattern!r} has no group named scanner"
+        msg = f"{problem}; write (?P<scanner>...) around the part that names it"
         raise UsageError(msg)
     return compiled
 
 
-def _find_label_clashes(file: str, names: Iterable[str]) -> list[Finding]:
-    """Two names must not silently become one label."""
+def _check_label_clashes(file: Path, names: Iterable[set[str]]) -> list[Finding]:
+    """Find names that become the same label, and names without letters and digits."""
     spellings: dict[str, set[str]] = {}
-    for name in names:
+    for name in set[str]().union(*names):
         spellings.setdefault(sanitize_label(name), set()).add(name)
-    return [
-        Finding(
-            "error",
-            file,
-            f"scanners {', '.join(sorted(same))} become the label {label!r}",
-            "Use letters and digits.",
-        )
-        for label, same in sorted(spellings.items())
-        if len(same) > 1 or not label
-    ]
+    findings = []
+    for label, clashing in sorted(spellings.items()):
+        if len(clashing) > 1 or not label:
+            problem = f"scanners {', '.join(sorted(clashing))} become the label {label!r}"
+            findings.append(Finding("error", str(file), problem, "Use letters and digits."))
+    return findings

@@ -1,14 +1,14 @@
-"""Tissue segmentations: which label is which tissue, by name and never by number.
+"""Tissue segmentations. Labels are identified by name, never by number.
 
-BIDS numbers grey matter 1, white matter 2 and CSF 3; QSIPrep CSF 1, grey matter 2 and white matter 3. So a dseg counts
-only with the table that names its labels (columns index and name or abbreviation), or if QSIPrep made it; a probseg
-names its tissue in `label-`.
+BIDS numbers grey matter 1, white matter 2 and CSF 3; QSIPrep numbers CSF 1, grey matter 2 and white
+matter 3. So a dseg needs the table that names its labels (columns index and name or abbreviation),
+unless QSIPrep made it. A probseg names its tissue in `label-`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from bids_shresnet.inputs.qsiprep import QSIPREP, QSIPREP_LABELS
 from bids_shresnet.inputs.tables import read_column
 from bids_shresnet.io.nifti import read_on_grid
-from bids_shresnet.scans import LabelImage, Segmentation, Tissue
+from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue
 
 PIPELINE_LABELS = {QSIPREP: QSIPREP_LABELS}
 TISSUE_NAME_PATTERNS = {
@@ -25,33 +25,29 @@ TISSUE_NAME_PATTERNS = {
     Tissue.WM: re.compile(r"(cerebral )?(wm|white matter)", re.IGNORECASE),
     Tissue.CSF: re.compile(r"csf|cerebro ?spinal fluid", re.IGNORECASE),
 }
-MIN_TISSUE_PROBABILITY = (
-    0.5  # probability from which a voxel is of one of the tissues rather than of none
-)
+# Sum of the tissue probabilities below which a voxel has no tissue
+MIN_TISSUE_PROBABILITY = 0.5
 
 
-def read_label_tissues(tables: Iterable[Path], pipeline: str) -> dict[int, Tissue]:
-    """The tissue of each label: by the last (closest) table, else by what is known of the pipeline; else empty."""
-    closest = next(reversed(list(tables)), None)
-    if closest is None:
+def read_label_tissues(tables: Sequence[Path], pipeline: str) -> dict[int, Tissue]:
+    """Return the tissue of each label.
+
+    The last (closest) table counts. Without one, the labels of the pipeline count; they are empty
+    if they are not known.
+    """
+    if not tables:
         return dict(PIPELINE_LABELS.get(pipeline, {}))
-    cells = [
-        item
-        for heading in ("name", "abbreviation")
-        for item in read_column(closest, "index", heading).items()
-    ]
-    return {
-        int(index): tissue
-        for index, names in cells
-        for tissue, pattern in TISSUE_NAME_PATTERNS.items()
-        if any(pattern.fullmatch(name.replace("_", " ").replace("-", " ")) for name in names)
-    }
+    tissues: dict[int, Tissue] = {}
+    for column in ("name", "abbreviation"):
+        for index, names in read_column(tables[-1], "index", column).items():
+            tissues |= {int(index): tissue for tissue in Tissue if _is_named(tissue, names)}
+    return tissues
 
 
 def read_tissue(
     segmentation: Segmentation, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
 ) -> Int[np.ndarray, "x y z"]:
-    """Read a segmentation on a canonical grid as values of `Tissue`, 0 for everything else.
+    """Read a segmentation on a canonical grid, as values of `Tissue`; 0 is everything else.
 
     Raises
     ------
@@ -60,14 +56,35 @@ def read_tissue(
     BadInput
         If one of them is damaged.
     """
-    tissue = np.zeros(shape, dtype=np.int32)
     if isinstance(segmentation, LabelImage):
-        labels = np.rint(read_on_grid(segmentation.path, shape, affine, spline_order=0))
-        for index, value in segmentation.labels.items():
-            tissue[labels == index] = value
-        return tissue
-    maps = np.stack(
-        [read_on_grid(path, shape, affine, spline_order=1) for path in segmentation.paths.values()]
-    )
-    likeliest = np.array(list(segmentation.paths), dtype=np.int32)[maps.argmax(axis=0)]
-    return np.where(maps.sum(axis=0) >= MIN_TISSUE_PROBABILITY, likeliest, tissue)
+        return _read_labels(segmentation, shape, affine)
+    return _read_probabilities(segmentation, shape, affine)
+
+
+def _read_labels(
+    segmentation: LabelImage, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
+) -> Int[np.ndarray, "x y z"]:
+    """Read a label image; the label of the nearest voxel counts."""
+    labels = np.rint(read_on_grid(segmentation.path, shape, affine, spline_order=0))
+    tissue = np.zeros(shape, dtype=np.int32)
+    for index, value in segmentation.labels.items():
+        tissue[labels == index] = value
+    return tissue
+
+
+def _read_probabilities(
+    segmentation: ProbabilityMaps, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
+) -> Int[np.ndarray, "x y z"]:
+    """Read the most probable tissue of each voxel."""
+    paths = segmentation.paths
+    maps = [read_on_grid(path, shape, affine, spline_order=1) for path in paths.values()]
+    probabilities = np.stack(maps)
+    most_probable = np.array(list(paths), dtype=np.int32)[probabilities.argmax(axis=0)]
+    has_tissue = probabilities.sum(axis=0) >= MIN_TISSUE_PROBABILITY
+    return np.where(has_tissue, most_probable, np.int32(0))
+
+
+def _is_named(tissue: Tissue, names: set[str]) -> bool:
+    """Return whether one of the names is that of a tissue."""
+    spellings = (name.replace("_", " ").replace("-", " ") for name in names)
+    return any(TISSUE_NAME_PATTERNS[tissue].fullmatch(spelling) for spelling in spellings)

@@ -1,4 +1,4 @@
-"""The official BIDS validator, for those who want a dataset to be valid as a whole and not only what the app uses."""
+"""The official BIDS validator, for --validate-bids: it checks the dataset beyond its DWI."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 
 from bids_shresnet.errors import Finding, UsageError
 
-VALIDATOR_PROGRAM = "bids-validator-deno"  # of PyPI and conda-forge; the program of this name follows the specification's schema
+# From PyPI or conda-forge; this validator follows the schema of the specification
+VALIDATOR_PROGRAM = "bids-validator-deno"
 INVALID_FILE_REMEDY = "Correct it or, if it is meant to be so, list it in .bidsignore."
 
 
 def run_bids_validator(dataset: Path) -> list[Finding]:
-    """Return the validator's errors; its warnings are not asked for.
+    """Return the errors that the validator finds, without its warnings.
 
     Raises
     ------
@@ -27,40 +28,36 @@ def run_bids_validator(dataset: Path) -> list[Finding]:
     OSError
         If it ends without a result.
     """
-    places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
-    program = shutil.which(VALIDATOR_PROGRAM, path=places)
-    if program is None:
-        msg = f"--validate-bids needs {VALIDATOR_PROGRAM}, which is not installed: pip install {VALIDATOR_PROGRAM}"
-        raise UsageError(msg)
-    command = [program, str(dataset), "--format", "json", "--ignoreWarnings"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [_find_validator(), str(dataset), "--format", "json", "--ignoreWarnings"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        found = json.loads(said.stdout)["issues"]
+        report = json.loads(process.stdout)["issues"]
     except ValueError as error:
-        msg = f"{VALIDATOR_PROGRAM} ended with {said.returncode} and without a result: {said.stderr.strip()}"
+        ending = f"{VALIDATOR_PROGRAM} ended with {process.returncode} and without a result"
+        msg = f"{ending}: {process.stderr.strip()}"
         raise OSError(msg) from error
-    texts: Mapping[str, str] = found["codeMessages"]
-    return [
-        _finding_from_issue(issue, texts, dataset)
-        for issue in found["issues"]
-        if issue["severity"] == "error"
-    ]
+    texts: Mapping[str, str] = report["codeMessages"]
+    errors = (issue for issue in report["issues"] if issue["severity"] == "error")
+    return [_finding_from_issue(issue, texts, dataset) for issue in errors]
+
+
+def _find_validator() -> str:
+    """Find the program in PATH or beside this Python."""
+    search_path = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
+    program = shutil.which(VALIDATOR_PROGRAM, path=os.pathsep.join(search_path))
+    if program is None:
+        problem = f"--validate-bids needs {VALIDATOR_PROGRAM}, which is not installed"
+        msg = f"{problem}: pip install {VALIDATOR_PROGRAM}"
+        raise UsageError(msg)
+    return program
 
 
 def _finding_from_issue(
     issue: Mapping[str, Any], texts: Mapping[str, str], dataset: Path
 ) -> Finding:
-    """Name the file, and say in one sentence what is wrong with it."""
-    text = (
-        str(issue.get("issueMessage") or texts.get(issue["code"], ""))
-        .split(". ")[0]
-        .strip()
-        .rstrip(".")
-    )
+    """Describe an issue by its file, its code and the first sentence of its text."""
+    text = str(issue.get("issueMessage") or texts.get(issue["code"], ""))
+    sentence = text.split(". ")[0].strip().rstrip(".")
     code = " ".join(issue[key] for key in ("code", "subCode") if issue.get(key))
-    return Finding(
-        "error",
-        str(dataset / issue.get("location", "").strip("/")),
-        f"{code}: {text}",
-        INVALID_FILE_REMEDY,
-    )
+    file = dataset / issue.get("location", "").strip("/")
+    return Finding("error", str(file), f"{code}: {sentence}", INVALID_FILE_REMEDY)

@@ -198,5 +198,5 @@ def read_number_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
         raise_bad_input(path, f"not a table of numbers ({error})", "Convert the scan again.")
     rows = [row for row in rows if row.size]
     if not rows:
-        raise_bad_input(path, "an empty table", "Convert the scan again.")
+        raise_bad_input(path, "the file is empty", "Convert the scan again.")
     return rows

@@ -22,7 +22,7 @@ from bids_shresnet.config import (
 )
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
-from bids_shresnet.inputs.dwi_file import DwiFile, read_gradients
+from bids_shresnet.inputs.dwi_file import DwiFile, read_raw_gradients
 from bids_shresnet.inputs.filters import BidsFilter, read_bids_filter
 from bids_shresnet.inputs.find import find_dwi
 from bids_shresnet.inputs.scanners import ScannerNaming, identify_scanner, read_scanner_naming
@@ -161,7 +161,7 @@ def _classify_file(
     if reason := checks.name_exclusion_reason(file) or bids_filter.exclusion_reason(file):
         return _exclude(file, reason), ()
     try:
-        bvals, bvecs = read_gradients(file)
+        bvals, bvecs = read_raw_gradients(file)
     except BadInput as error:
         return _classify_without_gradients(file, error)
     if reason := checks_gradients.gradient_exclusion_reason(bvals, bvecs):

@@ -15,9 +15,17 @@ from tests.datasets import Series, write_tree
 NAMES = ["acq-b1_run-01", "acq-b2_run-02", "acq-b2_dir-PA_run-10", "run-02"]
 
 
-def written(path: Path, content: Any) -> Path:
+def write_filter(folder: Path, content: Any) -> Path:
+    path = folder / "filter.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
+
+
+def pybids_criterion(value: Any) -> Any:
+    """Write a value of a filter file as pybids' queries have it."""
+    if value is None:
+        return Query.NONE
+    return Query.ANY if value == "*" else value
 
 
 @pytest.mark.parametrize(
@@ -37,29 +45,24 @@ def written(path: Path, content: Any) -> Path:
 def test_a_filter_keeps_the_files_that_pybids_finds_with_it(
     tmp_path: Path, entities: dict[str, Any]
 ) -> None:
-    root = write_tree(
-        tmp_path / "data", {f"sub-01/dwi/sub-01_{name}_dwi": Series() for name in NAMES}
-    )
-    wanted = read_bids_filter(written(tmp_path / "filter.json", {"dwi": entities}), ())
-    kept = [file.image.name for file in find_dwi(root, {}) if not wanted.exclusion_reason(file)]
-    query = {
-        key: Query.NONE if value is None else Query.ANY if value == "*" else value
-        for key, value in entities.items()
-    }
-    found = BIDSLayout(root, validate=False).get(
-        **{"suffix": "dwi", "extension": ".nii.gz", **query}
-    )
-    assert kept == sorted(file.filename for file in found)
+    tree = {f"sub-01/dwi/sub-01_{name}_dwi": Series() for name in NAMES}
+    root = write_tree(tmp_path / "data", tree)
+    bids_filter = read_bids_filter(write_filter(tmp_path, {"dwi": entities}), ())
+    files = [file for file in find_dwi(root, {}) if not bids_filter.exclusion_reason(file)]
+    query = {"suffix": "dwi", "extension": ".nii.gz"}
+    query |= {key: pybids_criterion(value) for key, value in entities.items()}
+    expected = BIDSLayout(root, validate=False).get(**query)
+    assert [file.image.name for file in files] == sorted(file.filename for file in expected)
 
 
 @pytest.mark.parametrize(
     "content", ["{", [1], {"dwi": {"acquisitoin": "b1"}}, {"dwo": {}}, {"dwi": 1}]
 )
-def test_a_filter_that_asks_for_nothing_that_exists_is_a_usage_error(
+def test_a_filter_of_unknown_roles_or_entities_is_a_usage_error(
     tmp_path: Path, content: Any
 ) -> None:
     with pytest.raises(UsageError, match=r"filter\.json"):
-        read_bids_filter(written(tmp_path / "filter.json", content), ())
+        read_bids_filter(write_filter(tmp_path, content), ())
 
 
 def test_a_filter_that_does_not_exist_is_missing(tmp_path: Path) -> None:

@@ -10,26 +10,25 @@ from hypothesis import strategies as st
 
 from bids_shresnet.errors import Finding, InputMissing, UsageError
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.inputs.scanners import (
-    ScannerNaming,
-    identify_scanner,
-    normalize_model,
-    normalize_serial,
-    read_scanner_naming,
-    sanitize_label,
-)
+from bids_shresnet.inputs.scanner_labels import sanitize_label
+from bids_shresnet.inputs.scanners import ScannerNaming, identify_scanner, read_scanner_naming
 from bids_shresnet.scans import Scanner
 from tests.datasets import ELITION, GE, PRISMA, write_tree
 
-
-def dwi(name: str = "sub-01_ses-ge_acq-x_dwi", **metadata: Any) -> DwiFile:
-    pairs = dict(pair.split("-") for pair in name.split("_")[:-1])
-    long = {"sub": "subject", "ses": "session", "acq": "acquisition"}
-    entities = {long[key]: value for key, value in pairs.items()}
-    return DwiFile(Path(f"/data/{name}.nii.gz"), Path("/data"), "dwi", entities, metadata)
+NO_NAMING = ScannerNaming()
 
 
-def label(file: DwiFile, naming: ScannerNaming = ScannerNaming()) -> str:  # noqa: B008 - frozen
+def make_file(**metadata: Any) -> DwiFile:
+    return DwiFile(
+        image=Path("/data/sub-01_ses-ge_acq-x_dwi.nii.gz"),
+        dataset=Path("/data"),
+        suffix="dwi",
+        entities={"subject": "01", "session": "ge", "acquisition": "x"},
+        metadata=metadata,
+    )
+
+
+def scanner_label(file: DwiFile, naming: ScannerNaming = NO_NAMING) -> str:
     scanner = identify_scanner(file, naming)
     assert isinstance(scanner, Scanner), scanner
     return scanner.label
@@ -40,110 +39,58 @@ def label(file: DwiFile, naming: ScannerNaming = ScannerNaming()) -> str:  # noq
     [(PRISMA, "Prisma66083"), (GE, "SIGNAEXCITE000000UOWMR1"), (ELITION, "IngeniaElitionX45053")],
 )
 def test_a_label_is_model_and_serial_number(sidecar: dict[str, Any], expected: str) -> None:
-    assert label(dwi(**sidecar)) == expected
-
-
-@pytest.mark.parametrize(
-    "spellings",
-    [
-        ("DISCOVERY MR750", "DISCOVERY_MR750", "MR750"),
-        ("Prisma_fit", "MAGNETOM Prisma Fit", "Prisma Fit", "MAGNETOM_Prisma_fit"),
-        ("Avanto", "Avanto ", " Avanto"),
-    ],
-)
-def test_spellings_of_one_model_are_one(spellings: tuple[str, ...]) -> None:
-    assert len({normalize_model(spelling) for spelling in spellings}) == 1
-
-
-def test_models_that_differ_stay_apart() -> None:
-    models = (
-        "Prisma",
-        "Prisma_fit",
-        "Skyra",
-        "SIGNA Premier",
-        "DISCOVERY MR750",
-        "DISCOVERY MR750w",
-        "Achieva dStream",
-    )
-    assert len({sanitize_label(normalize_model(model)) for model in models}) == len(models)
+    assert scanner_label(make_file(**sidecar)) == expected
 
 
 def test_two_machines_with_one_serial_number_stay_two() -> None:
     serial = "00000000269MRS04"
-    models = ("DISCOVERY MR750", "SIGNA Premier")
-    assert (
-        len({label(dwi(ManufacturersModelName=m, DeviceSerialNumber=serial)) for m in models}) == 2
-    )
+    labels = {
+        scanner_label(make_file(ManufacturersModelName=model, DeviceSerialNumber=serial))
+        for model in ("DISCOVERY MR750", "SIGNA Premier")
+    }
+    assert len(labels) == 2
 
 
 @given(st.lists(st.text(max_size=8), min_size=2, max_size=4))
-def test_institution_station_and_software_do_not_name_the_machine(texts: list[str]) -> None:
-    keys = ("InstitutionName", "StationName", "SoftwareVersions")
-    assert {label(dwi(**PRISMA, **dict.fromkeys(keys, text))) for text in texts} == {"Prisma66083"}
+def test_institution_station_and_software_do_not_name_the_scanner(texts: list[str]) -> None:
+    for text in texts:
+        fields = dict.fromkeys(("InstitutionName", "StationName", "SoftwareVersions"), text)
+        assert scanner_label(make_file(**PRISMA, **fields)) == "Prisma66083"
 
 
-@given(st.integers(1, 10**9))
-def test_a_serial_number_is_the_same_as_text_number_or_decimal(serial: int) -> None:
-    assert {normalize_serial(s) for s in (serial, float(serial), f"{serial}", f" {serial}.0 ")} == {
-        str(serial)
-    }
-
-
-@pytest.mark.parametrize(
-    "serial",
-    [
-        None,
-        "",
-        " ",
-        0,
-        True,
-        [],
-        "Anonymized",
-        "anonymous",
-        "n/a",
-        "000000000000GEHC",
-        "0000000000orange",
-    ],
-)
-def test_an_anonymized_serial_number_names_no_machine(serial: object) -> None:
-    assert normalize_serial(serial) == ""
-    assert isinstance(
-        identify_scanner(dwi(**PRISMA | {"DeviceSerialNumber": serial}), ScannerNaming()), Finding
-    )
+@pytest.mark.parametrize("serial", [None, 0, "Anonymized"])
+def test_an_anonymized_serial_number_names_no_scanner(serial: object) -> None:
+    file = make_file(**PRISMA | {"DeviceSerialNumber": serial})
+    assert isinstance(identify_scanner(file, NO_NAMING), Finding)
 
 
 def test_the_misspelt_model_key_is_understood() -> None:
-    assert label(dwi(ManufacturerModelName="Prisma", DeviceSerialNumber="66083")) == "Prisma66083"
+    file = make_file(ManufacturerModelName="Prisma", DeviceSerialNumber="66083")
+    assert scanner_label(file) == "Prisma66083"
 
 
 @pytest.mark.parametrize("missing", ["ManufacturersModelName", "DeviceSerialNumber"])
 def test_a_missing_field_is_named_with_every_remedy(missing: str) -> None:
     metadata = {key: value for key, value in PRISMA.items() if key != missing}
-    finding = identify_scanner(dwi(**metadata), ScannerNaming())
+    finding = identify_scanner(make_file(**metadata), NO_NAMING)
     assert isinstance(finding, Finding)
     assert re.findall("[A-Z][a-z]+[A-Z]\\w+", finding.value) == [missing]
-    assert all(
-        flag in finding.remedy for flag in ("--scanner-map", "--scanner-column", "--scanner-from")
-    )
+    for flag in ("--scanner-map", "--scanner-column", "--scanner-from"):
+        assert flag in finding.remedy
 
 
-def test_the_first_that_answers_names_the_scanner() -> None:
-    file = dwi(**PRISMA)
-    everything = ScannerNaming(
-        {"sub-01": {"M 1"}}, {"sub-01": {"C-1"}}, re.compile("ses-(?P<scanner>[a-z]+)")
-    )
-    without_map = ScannerNaming({"sub-02": {"M1"}}, everything.table_scanners, everything.pattern)
-    without_table = ScannerNaming({}, {}, everything.pattern)
-    assert [label(file, naming) for naming in (everything, without_map, without_table)] == [
-        "M1",
-        "C1",
-        "Prisma66083",
-    ]
-    assert label(dwi(), without_table) == "ge"
+def test_map_table_sidecar_and_file_name_count_in_this_order() -> None:
+    table = {"sub-01": {"C-1"}}
+    pattern = re.compile("ses-(?P<scanner>[a-z]+)")
+    file = make_file(**PRISMA)
+    assert scanner_label(file, ScannerNaming({"sub-01": {"M 1"}}, table, pattern)) == "M1"
+    assert scanner_label(file, ScannerNaming({"sub-02": {"M1"}}, table, pattern)) == "C1"
+    assert scanner_label(file, ScannerNaming(pattern=pattern)) == "Prisma66083"
+    assert scanner_label(make_file(), ScannerNaming(pattern=pattern)) == "ge"
 
 
 @pytest.mark.parametrize(
-    ("keys", "expected"),
+    ("names", "expected"),
     [
         (["sub-01", "sub-01_ses-ge"], "sub-01_ses-ge"),
         (["ses-ge", "sub-01_ses-ge_acq-x_dwi.nii.gz"], "sub-01_ses-ge_acq-x_dwi.nii.gz"),
@@ -151,25 +98,23 @@ def test_the_first_that_answers_names_the_scanner() -> None:
         (["ses-g", "sub-01_acq-x"], "sub-01_acq-x"),
     ],
 )
-def test_the_most_specific_line_of_a_map_wins(keys: list[str], expected: str) -> None:
-    assert label(dwi(), ScannerNaming({key: {f"at{key}"} for key in keys})) == sanitize_label(
-        f"at{expected}"
-    )
+def test_the_most_specific_line_of_a_map_counts(names: list[str], expected: str) -> None:
+    naming = ScannerNaming({name: {f"at{name}"} for name in names})
+    assert scanner_label(make_file(), naming) == sanitize_label(f"at{expected}")
 
 
-def test_lines_that_contradict_each_other_name_nothing() -> None:
-    finding = identify_scanner(dwi(**PRISMA), ScannerNaming({"sub-01": {"A"}, "ses-ge": {"B"}}))
+def test_lines_that_contradict_each_other_are_a_finding() -> None:
+    naming = ScannerNaming({"sub-01": {"A"}, "ses-ge": {"B"}})
+    finding = identify_scanner(make_file(**PRISMA), naming)
     assert isinstance(finding, Finding)
     assert "A, B" in finding.value
 
 
 def test_names_that_would_become_one_label_are_an_error(tmp_path: Path) -> None:
-    root = write_tree(
-        tmp_path,
-        {"map.tsv": [["scan", "scanner"], ["ses-a", "GE 1"], ["ses-b", "GE-1"], ["ses-c", "GE2"]]},
-    )
-    naming = read_scanner_naming(root, root / "map.tsv", "scanner", None)
-    assert ["GE 1, GE-1" in finding.value for finding in naming.findings] == [True]
+    rows = [["scan", "scanner"], ["ses-a", "GE 1"], ["ses-b", "GE-1"], ["ses-c", "GE2"]]
+    root = write_tree(tmp_path, {"map.tsv": rows})
+    (finding,) = read_scanner_naming(root, root / "map.tsv", "scanner", None).findings
+    assert "GE 1, GE-1" in finding.value
 
 
 def test_a_map_without_its_columns_is_an_error(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from bids_shresnet.errors import InputMissing, UsageError
-from tests.datasets import PRISMA, TISSUES, Series, write_tree
+from tests.datasets import PRISMA, TISSUE_TABLE, Series, write_tree
 from tests.inventories import B0S, ONE, find, heads
 
 
 def test_all_errors_are_listed_at_once_and_every_image_is_in_one_place(tmp_path: Path) -> None:
     tree = {
         "sub-01/dwi/sub-01_dwi": Series(sidecar=PRISMA),
-        "sub-02/dwi/sub-02_dwi": Series(sidecar=PRISMA, tables=False),
+        "sub-02/dwi/sub-02_dwi": Series(sidecar=PRISMA, has_tables=False),
         "sub-03/dwi/sub-03_dwi": Series(B0S, sidecar=PRISMA),
         "sub-04/dwi/sub-04_dwi": Series(),
         "sub-05/dwi/sub-05_dwi.nii.gz": None,
@@ -63,7 +63,9 @@ def test_masks_of_another_space_are_used_only_on_the_scans_own_grid(tmp_path: Pa
     }
     masks |= {"sub-01/ses-siemens/anat/sub-01_ses-siemens_desc-brain_mask.nii.gz": (3, 2, 2)}
     tree = {name: np.ones(shape, np.uint8) for name, shape in masks.items()}
-    derivative = write_tree(tmp_path / "qsiprep", tree | {stem.format("ge") + "dseg.tsv": TISSUES})
+    derivative = write_tree(
+        tmp_path / "qsiprep", tree | {stem.format("ge") + "dseg.tsv": TISSUE_TABLE}
+    )
     ge, siemens = find(root, derivatives=(f"qsiprep={derivative}",)).scans
     assert ge.segmentation is not None
     assert (ge.mask, *ge.segmentation.files) == tuple(derivative / name for name in list(masks)[:2])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bids_shresnet.errors import SEVERITIES, Finding
 from bids_shresnet.inputs.dwi_file import DwiFile, describe_search
-from bids_shresnet.inputs.scanners import normalize_serial
+from bids_shresnet.inputs.scanner_labels import normalize_serial
 from bids_shresnet.planning.checks.gradients import MIN_DIRECTIONS
 from bids_shresnet.scans import Scan
 

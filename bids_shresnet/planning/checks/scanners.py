@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.inputs.scanners import model_and_serial
+from bids_shresnet.inputs.scanner_labels import model_and_serial
 from bids_shresnet.inputs.sidecars import count_values
 from bids_shresnet.scans import Scan
 

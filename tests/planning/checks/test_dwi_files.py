@@ -24,7 +24,7 @@ from tests.inventories import B0S, ONE, find, heads
         ({"dwi": Series(sidecar=PRISMA)}, "no subject"),
         ({"sub-01/dwi/sub-01_run-1_odd-1_dwi": Series()}, "odd-1"),
         ({"sub-01/dwi/sub-01_run-1a_dwi": Series()}, "run-1a"),
-        ({ONE: Series({0: 2}, tables=False)}, "2 volumes without b-values"),
+        ({ONE: Series({0: 2}, has_tables=False)}, "2 volumes without b-values"),
     ],
 )
 def test_what_cannot_be_harmonized_is_left_out_with_its_reason_and_is_no_error(
