@@ -181,7 +181,7 @@ def read_number_table(path: Path) -> Float[np.ndarray, "r c"]:
     rows = read_number_rows(path)
     lengths = sorted({row.size for row in rows})
     if len(lengths) > 1:
-        value = f"not a table of numbers: its lines have {lengths} numbers"
+        value = f"not a table of numbers: lines of {lengths} numbers"
         raise_bad_input(path, value, "All lines must be of the same length.")
     return np.stack(rows)
 
