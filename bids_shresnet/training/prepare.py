@@ -94,5 +94,5 @@ def _segmentation_inputs(scan: Scan) -> list[Any]:
     return [*map(hash_file, segmentation.files), labels]
 
 
-def _shell_inputs(shells: tuple[Shell, ...]) -> list[list[float]]:
-    return [[shell.bvalue, shell.sh_order] for shell in shells]
+def _shell_inputs(shells: tuple[Shell, ...]) -> list[tuple[float, int]]:
+    return [(shell.bvalue, shell.sh_order) for shell in shells]
