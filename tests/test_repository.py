@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 VERSION = (ROOT / "version").read_text(encoding="utf-8").strip()
@@ -50,6 +51,21 @@ def test_a_package_file_has_a_docstring_and_nothing_else(package: Path) -> None:
     module = ast.parse(package.read_text(encoding="utf-8"))
     assert ast.get_docstring(module)
     assert len(module.body) == 1
+
+
+@pytest.mark.parametrize("program", ["ruff", "codespell"])
+def test_pre_commit_uses_the_pinned_version(program: str) -> None:
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (revision,) = [repo["rev"] for repo in config["repos"] if program in repo["repo"]]
+    assert f"{program}=={revision.removeprefix('v')}" in pinned
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda path: path.name
+)
+def test_files_for_github_are_valid_yaml(path: Path) -> None:
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
