@@ -17,6 +17,8 @@ from bids_shresnet.report.subject_page import render_subject_report
 from tests.report.test_group_page import pair_report
 from tests.report.test_subject_page import report
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 

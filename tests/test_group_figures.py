@@ -23,6 +23,8 @@ from bids_shresnet.report.figures.uncertainty import draw_calibration
 from bids_shresnet.report.style import Drawing, inline_svg
 from tests.held_out import METHODS, SUBJECTS
 
+pytestmark = pytest.mark.slow
+
 CURVES = (
     TrainingCurve(
         1,

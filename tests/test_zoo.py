@@ -16,6 +16,8 @@ from jaxtyping import Float
 from bids_shresnet.cli.app import main
 from tests.datasets import AFFINE, GE, PRISMA, Series, spiral, write_tree
 
+pytestmark = pytest.mark.slow
+
 SUBJECTS = ("01", "02", "03")
 GOOD, NOTHING, USAGE, BAD, MISSING, NO_OUTPUT = 0, 18, 64, 65, 66, 73
 ONE = "sub-01/ses-ge/dwi/sub-01_ses-ge_dwi"

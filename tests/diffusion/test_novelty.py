@@ -202,6 +202,7 @@ def test_single_subject_is_enough_to_fit() -> None:
     assert beyond == pytest.approx(0.02, abs=0.002)  # of the very scan it was fitted to
 
 
+@pytest.mark.slow
 def test_free_water_in_white_matter_is_marked_and_healthy_brain_is_not() -> None:
     novelty = fit_novelty_detector([head(number)[0] for number in range(6)])
     (healthy, weight), (ill, _) = head(7), head(7, lesion=True)

@@ -16,6 +16,8 @@ from bids_shresnet.phantom.scanner import PhantomScanner
 from bids_shresnet.phantom.tracts import tract_directions
 from tests.diffusion.heads import NOBODY, atlas, lay_down, turn
 
+pytestmark = pytest.mark.slow
+
 SCANNER = PhantomScanner(
     {}, directions=6, table_seed=3, b0_count=1, te_ms=80.0, psf_mm=3.0, snr=30.0
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from bids_shresnet.methods.golkov import fit_golkov
@@ -12,6 +13,7 @@ from tests.methods.heads import QUICK, error, head, lesson, patches_of, scaled, 
 SCHEDULE = replace(QUICK, adam_learning_rate=3e-3, max_epochs=15)
 
 
+@pytest.mark.slow
 def test_a_scanner_that_scales_each_order_is_undone_in_a_head_never_seen() -> None:
     subjects = [travelling(head(seed)) for seed in (1, 2, 3)]
     fitted, unseen = fit_golkov(lesson(subjects[:2], subjects[2], schedule=SCHEDULE)), head(4)

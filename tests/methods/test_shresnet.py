@@ -63,6 +63,7 @@ def truth(image: ShImage) -> np.ndarray:
     return scaled(patches_of(image)[..., :6])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projected", [False, True])
 def test_a_scanner_that_scales_each_order_is_undone_in_a_head_never_seen(
     fitted: FitResult, projected: bool

@@ -121,6 +121,7 @@ def test_batches_are_all_rows_once_in_the_given_order() -> None:
         assert torch.equal(found, getattr(data, name)[order])
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learnt_by_heart() -> None:
     data, network = samples(8, directions=(6,)), build_shresnet(SMALL, seed=0)
     before = validation_error(network, data)

@@ -23,6 +23,8 @@ from bids_shresnet.report.group import build_pair_report, write_group_report
 from tests.models import change_card
 from tests.report.cross_validations import agreement_results, cross_validation, held_out
 
+pytestmark = pytest.mark.slow
+
 CALIBRATION = SpreadCalibration(0.5, (SpreadGroup(0.01, 0.02), SpreadGroup(0.03, 0.04)))
 FILES = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 

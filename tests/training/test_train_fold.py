@@ -42,6 +42,8 @@ from tests.datasets import Series, write_tree
 from tests.methods.heads import SHELLS, head, patches_of, travelling
 from tests.models import constant_model
 
+pytestmark = pytest.mark.slow
+
 QUICK = TrainingConfig(
     schedule="two-stage",
     max_epochs=2,

@@ -25,6 +25,8 @@ from bids_shresnet.report.figures.agreement_data import (
 from bids_shresnet.report.style import Drawing
 from tests.held_out import SUBJECTS, agreements, histograms
 
+pytestmark = pytest.mark.slow
+
 DRAW = (draw_joint_histograms, draw_differences)
 
 

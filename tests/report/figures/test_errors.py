@@ -28,6 +28,8 @@ from bids_shresnet.report.figures.errors import (
 from bids_shresnet.report.figures.resblocks import draw_sweep, sweep_table
 from bids_shresnet.report.style import METHOD_LABELS, Drawing, box_style, method_label, sort_methods
 
+pytestmark = pytest.mark.slow
+
 SUBJECTS = 10
 ERRORS = {
     "shresnet": 0.01,

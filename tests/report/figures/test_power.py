@@ -4,11 +4,14 @@ import xml.etree.ElementTree as ET
 from functools import cache
 
 import numpy as np
+import pytest
 
 from bids_shresnet.report.figures.power import draw_group_power, draw_subject_power
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Shell
 from tests.held_out import powers
+
+pytestmark = pytest.mark.slow
 
 REGIONS = ("White matter", "Grey matter")
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
