@@ -187,10 +187,10 @@ def _append_empty_volumes(
 
 
 def unmask(
-    values: Shaped[np.ndarray, "v *n"], mask: Bool[np.ndarray, "x y z"]
+    values: Shaped[np.ndarray, "v *n"], mask: Bool[np.ndarray, "x y z"], *, fill: float = 0
 ) -> Shaped[np.ndarray, "x y z *n"]:
-    """Values of the voxels of a mask as an image, zero elsewhere."""
-    image = np.zeros((*mask.shape, *values.shape[1:]), dtype=values.dtype)
+    """Values of the voxels of a mask as an image, and `fill` elsewhere."""
+    image = np.full((*mask.shape, *values.shape[1:]), fill, dtype=values.dtype)
     image[mask] = values
     return image
 

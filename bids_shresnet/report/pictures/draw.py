@@ -1,4 +1,4 @@
-"""Picture: a harmonized scan, before and after, and the target's scan of the same head -> figures and their numbers."""
+"""Draw a harmonized scan before and after, and the target's scan of the same head."""
 
 from __future__ import annotations
 
@@ -19,31 +19,34 @@ from bids_shresnet.diffusion.regions import (
 )
 from bids_shresnet.diffusion.representation import unmask
 from bids_shresnet.diffusion.views import DwiView, middle_direction, view_dwi
-from bids_shresnet.evaluation.agreement import pearson_correlation, summarize_differences
 from bids_shresnet.inputs.segmentation import read_tissue
 from bids_shresnet.io.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.io.storage import hash_file, hash_record, read_json
-from bids_shresnet.outputs.layout import INPUT_DESC, TENSOR_PARAMETERS, ScanOutputs
-from bids_shresnet.report.pictures.gallery import gallery_path, is_drawn, write_gallery
-from bids_shresnet.report.pictures.panels import build_panels
-from bids_shresnet.report.pictures.scan_maps import (
-    AFTER,
-    BEFORE,
-    TARGET,
-    ScanMaps,
-    direction_change,
-    paired_values,
-    unmask_with_nan,
+from bids_shresnet.outputs.layout import INPUT_DESC, ScanOutputs, TensorParameter
+from bids_shresnet.report.pictures.gallery import (
+    RECORD_DESC,
+    gallery_path,
+    is_drawn,
+    write_gallery,
 )
+from bids_shresnet.report.pictures.map_statistics import (
+    agreement_rows,
+    angle_statistics,
+    region_means,
+)
+from bids_shresnet.report.pictures.panels import build_panels
+from bids_shresnet.report.pictures.scan_maps import AFTER, BEFORE, TARGET, ScanMaps
 from bids_shresnet.report.pictures.slices import SliceLayout
 from bids_shresnet.report.pictures.target_scan import TargetView, view_target_scan
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.version import __version__
 
+Maps = dict[str, Float[np.ndarray, "x y z"]]  # by state: before, after, target
+
 
 @dataclass(frozen=True)
 class PictureJob:
-    """One harmonized scan.
+    """One harmonized scan to draw.
 
     Attributes
     ----------
@@ -64,7 +67,7 @@ class PictureJob:
     @property
     def record_path(self) -> Path:
         """Path of the record of the figures and their numbers."""
-        return gallery_path(self.outputs.root, self.scan, self.outputs.label("figures"))
+        return gallery_path(self.outputs.root, self.scan, self.outputs.label(RECORD_DESC))
 
     @property
     def sidecar(self) -> Mapping[str, Any]:
@@ -73,154 +76,124 @@ class PictureJob:
 
     @property
     def digest(self) -> str:
-        """Of all that the figures depend on."""
-        segmentation = self.scan.segmentation.files if self.scan.segmentation else ()
-        others = [*(self.target.files if self.target else ()), *segmentation]
-        there = [hash_file(path) for path in others if path.exists()]
-        return hash_record([__version__, self.sidecar["Digest"], there])
+        """Digest of everything that the figures depend on."""
+        target_files = self.target.files if self.target else ()
+        segmentation_files = self.scan.segmentation.files if self.scan.segmentation else ()
+        paths = [*target_files, *segmentation_files]
+        hashes = [hash_file(path) for path in paths if path.exists()]
+        return hash_record([__version__, self.sidecar["Digest"], hashes])
+
+
+@dataclass(frozen=True)
+class _ScanViews:
+    """The voxels in the pictures, as measured and as harmonized.
+
+    Attributes
+    ----------
+    target
+        None if there is no view of the target; `target_problem` then says why.
+    """
+
+    layout: SliceLayout
+    before: DwiView
+    after: DwiView
+    target: TargetView | None
+    target_problem: str
 
 
 def write_pictures(job: PictureJob) -> bool:
-    """Write the figures of a scan and their record; False if they were made from the same before."""
-    made_from = job.digest
-    if is_drawn(job.record_path) and read_json(job.record_path)["MadeFrom"] == made_from:
+    """Write the figures of a scan and their record.
+
+    Returns
+    -------
+    bool
+        False if the figures were up to date.
+    """
+    digest = job.digest
+    if is_drawn(job.record_path) and read_json(job.record_path)["MadeFrom"] == digest:
         return False
-    sidecar = job.sidecar["Harmonization"]
-    shells = [_model_shells(sidecar, which) for which in ("Source", "Target")]
-    before = read_dwi(job.scan)
-    mask = read_mask(job.outputs.mask, before.shape, before.affine)
-    cut, direction = SliceLayout.from_mask(mask, before.affine), middle_direction(before, shells[0])
-    views = {
-        BEFORE: view_dwi(before, cut.shown_mask, shells[0], direction),
-        AFTER: view_dwi(
-            read_dwi(job.outputs.harmonized_scan), cut.shown_mask, shells[1], direction
-        ),
+    model = job.sidecar["Harmonization"]
+    views = _view_scans(job, model)
+    scan_maps = _read_scan_maps(job, model, views)
+    has_segmentation = job.scan.segmentation is not None
+    record = {
+        "MadeFrom": digest,
+        "Regions": {
+            "From": SEGMENTATION_REGIONS_NOTE if has_segmentation else TENSOR_REGIONS_NOTE,
+            "Means": region_means(scan_maps),
+        },
+        "Angles": angle_statistics(scan_maps),
+        "Target": {
+            "File": job.target.image.name if job.target and views.target else "",
+            "Missing": views.target_problem,
+            "Agreement": agreement_rows(scan_maps),
+        },
     }
-    beside, problem = view_target_scan(job.target, before, cut, shells[1], direction)
-    if beside:
-        views[TARGET] = beside.view
-    shown = _read_scan_maps(job, cut, views, beside, sidecar)
-    write_gallery(
-        job.record_path,
-        build_panels(shown),
-        {"MadeFrom": made_from, **_map_statistics(job, shown, problem)},
-    )
+    write_gallery(job.record_path, build_panels(scan_maps), record)
     return True
 
 
-def _model_shells(sidecar: Mapping[str, Any], role: str) -> tuple[Shell, ...]:
-    """Shells of the model, on the source or on the target scanner."""
-    return tuple(Shell(shell[f"{role}BValue"], shell["SHOrder"]) for shell in sidecar["Shells"])
+def _model_shells(model: Mapping[str, Any], scanner: str) -> tuple[Shell, ...]:
+    """Shells of the model; the scanner is "Source" or "Target"."""
+    return tuple(Shell(shell[f"{scanner}BValue"], shell["SHOrder"]) for shell in model["Shells"])
 
 
-def _read_scan_maps(
-    job: PictureJob,
-    layout: SliceLayout,
-    views: Mapping[str, DwiView],
-    target_view: TargetView | None,
-    sidecar: Mapping[str, Any],
-) -> ScanMaps:
-    """Put the maps on disk and the views together."""
-    maps: dict[str, dict[str, Float[np.ndarray, "x y z"]]] = {
-        param: {
-            time: read_volume(job.outputs.tensor_map(param, desc))[0]
-            for time, desc in ((BEFORE, INPUT_DESC), (AFTER, job.outputs.desc))
-        }
-        for param in TENSOR_PARAMETERS
-    }
-    uncertainty = job.outputs.uncertainty
+def _view_scans(job: PictureJob, model: Mapping[str, Any]) -> _ScanViews:
+    shells = _model_shells(model, "Source")
+    target_shells = _model_shells(model, "Target")
+    dwi = read_dwi(job.scan)
+    layout = SliceLayout.from_mask(read_mask(job.outputs.mask, dwi.shape, dwi.affine), dwi.affine)
+    direction = middle_direction(dwi, shells)
+    before = view_dwi(dwi, layout.shown_mask, shells, direction)
+    harmonized_dwi = read_dwi(job.outputs.harmonized_scan)
+    after = view_dwi(harmonized_dwi, layout.shown_mask, target_shells, direction)
+    target, problem = view_target_scan(job.target, dwi, layout, target_shells, direction)
+    return _ScanViews(layout, before, after, target, problem)
+
+
+def _read_scan_maps(job: PictureJob, model: Mapping[str, Any], views: _ScanViews) -> ScanMaps:
+    """Join the maps on disk and the views."""
+    layout = views.layout
+    fa = _read_tensor_maps(job.outputs, "fa")
+    md = _read_tensor_maps(job.outputs, "md")
     novelty = read_volume(job.outputs.novelty)[0]
-    regions = _find_regions(job, layout, maps, novelty > 0)
-    if target_view:
-        there = unmask(target_view.measured_mask, layout.shown_mask)
-        maps["fa"][TARGET], maps["md"][TARGET] = (
-            unmask_with_nan(values, there)
-            for values in (target_view.view.tensor.fa, target_view.view.tensor.md)
-        )
+    regions = _find_regions(job.scan, layout, novelty > 0, fa, md)
+    state_views = {BEFORE: views.before, AFTER: views.after}
+    if views.target:
+        target_mask = unmask(views.target.measured_mask, layout.shown_mask)
+        state_views[TARGET] = views.target.view
+        fa[TARGET] = unmask(views.target.view.tensor.fa, target_mask, fill=np.nan)
+        md[TARGET] = unmask(views.target.view.tensor.md, target_mask, fill=np.nan)
+    uncertainty = job.outputs.uncertainty
     return ScanMaps(
         layout=layout,
-        **maps,
-        views=views,
-        target_mask=target_view.measured_mask if target_view else None,
-        shells=_model_shells(sidecar, "Source"),
-        method=sidecar["Method"],
+        fa=fa,
+        md=md,
+        views=state_views,
+        target_mask=views.target.measured_mask if views.target else None,
+        shells=_model_shells(model, "Source"),
+        method=model["Method"],
         regions=regions,
         novelty=novelty,
         uncertainty=read_volume(uncertainty)[0] if uncertainty.exists() else None,
     )
 
 
+def _read_tensor_maps(outputs: ScanOutputs, parameter: TensorParameter) -> Maps:
+    before, _ = read_volume(outputs.tensor_map(parameter, INPUT_DESC))
+    after, _ = read_volume(outputs.tensor_map(parameter, outputs.desc))
+    return {BEFORE: before, AFTER: after}
+
+
 def _find_regions(
-    job: PictureJob,
-    layout: SliceLayout,
-    maps: Mapping[str, Mapping[str, Float[np.ndarray, "x y z"]]],
-    signal_mask: Bool[np.ndarray, "x y z"],
+    scan: Scan, layout: SliceLayout, signal_mask: Bool[np.ndarray, "x y z"], fa: Maps, md: Maps
 ) -> tuple[Region, ...]:
-    """Tissues of the input's segmentation, else what FA and MD tell apart."""
-    if job.scan.segmentation is not None:
+    """Take the tissues of the input's segmentation, or else regions by FA and MD."""
+    mask = layout.mask & signal_mask
+    if scan.segmentation is not None:
         return segmentation_regions(
-            read_tissue(job.scan.segmentation, layout.shape, layout.affine),
-            layout.mask & signal_mask,
+            read_tissue(scan.segmentation, layout.shape, layout.affine), mask
         )
-    fa, md = (
-        np.mean([maps[param][time] for time in (BEFORE, AFTER)], axis=0) for param in ("fa", "md")
-    )
-    return tensor_regions(fa, md, layout.mask & signal_mask)
-
-
-def _map_statistics(job: PictureJob, shown: ScanMaps, problem: str) -> dict[str, Any]:
-    """What the pictures show, in numbers."""
-    angle = direction_change(shown)
-    return {
-        "Regions": {
-            "From": SEGMENTATION_REGIONS_NOTE if job.scan.segmentation else TENSOR_REGIONS_NOTE,
-            "Means": [
-                _measure_region(shown, region) for region in shown.regions if region.mask.any()
-            ],
-        },
-        "Angles": {
-            "Median": round(float(np.median(angle)), 2) if angle.size else None,
-            "Voxels": int(angle.size),
-        },
-        "Target": {
-            "File": job.target.image.name if job.target and TARGET in shown.views else "",
-            "Missing": problem,
-            "Agreement": _agreement_rows(shown),
-        },
-    }
-
-
-def _measure_region(shown: ScanMaps, region: Region) -> dict[str, Any]:
-    """Means over a region of the whole brain; MD in mm2/s."""
-    fa, md = (
-        {time: float(f"{maps[time][region.mask].mean():.5g}") for time in (BEFORE, AFTER)}
-        for maps in (shown.fa, shown.md)
-    )
-    return {"Region": region.name, "Voxels": int(region.mask.sum()), "FA": fa, "MD": md}
-
-
-def _agreement_rows(shown: ScanMaps) -> list[dict[str, Any]]:
-    """Of each quantity and region, before and after; differences of MD in mm2/s."""
-    return [
-        {
-            "Quantity": quantity,
-            "Region": region,
-            "Time": time,
-            **_agreement_statistics(values[TARGET], values[time]),
-        }
-        for quantity, maps in (("FA", shown.fa), ("MD", shown.md))
-        for region, values in paired_values(shown, maps).items()
-        for time in (BEFORE, AFTER)
-    ]
-
-
-def _agreement_statistics(
-    measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]
-) -> dict[str, float]:
-    """Of the same voxels."""
-    _, bias, spread = summarize_differences(measured, value)
-    numbers = {"bias": bias, "spread": spread, "correlation": pearson_correlation(measured, value)}
-    return {
-        "TargetMean": float(f"{measured.mean():.5g}"),
-        **{name: float(f"{number:.4g}") for name, number in numbers.items()},
-    }
+    mean_fa = np.mean([fa[BEFORE], fa[AFTER]], axis=0)
+    mean_md = np.mean([md[BEFORE], md[AFTER]], axis=0)
+    return tensor_regions(mean_fa, mean_md, mask)

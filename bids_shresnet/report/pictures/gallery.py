@@ -1,6 +1,6 @@
-"""Pictures of one scan on disk: PNG and SVG below `sub-<label>/figures`, and a record that says what they show.
+"""Pictures of one scan on disk: PNG and SVG files in `sub-<label>/figures`, and their record.
 
-The record is written last: where it is, all pictures are.
+The record is written last, so that it exists only together with all its pictures.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Scan
 
 Section = Literal["images", "metrics", "trust"]  # of the subject's report
+RECORD_DESC = "figures"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Pictures of the same thing in the same place, by what they are of ("Before", "After"); often a single one.
+    """One or more pictures that share their position in the page, such as "before" and "after".
 
     Attributes
     ----------
+    pictures
+        Pictures by label.
     files
-        Of the PNG, one a picture, in `sub-<label>/figures`.
+        Names of their PNG files in `sub-<label>/figures`, in the same order.
     """
 
     section: Section
@@ -35,79 +38,88 @@ class Panel:
 
     @property
     def caption(self) -> str:
-        """Of all pictures together."""
+        """The caption, which all pictures share."""
         return next(iter(self.pictures.values())).caption
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures of a scan, and the record they were written with."""
+    """All pictures of a scan, and the rest of their record."""
 
     record: Mapping[str, Any]
     panels: tuple[Panel, ...]
 
 
 def gallery_path(root: Path, scan: Scan, desc: str, extension: str = ".json") -> Path:
-    """Name of the record, or of one picture; `desc` names the picture and, of several targets, the target."""
-    named = output_path(root, scan, desc=desc, suffix="dwi", extension=extension)
-    return root / f"sub-{scan.subject}" / "figures" / named.name
+    """Name the record, or one picture.
+
+    Parameters
+    ----------
+    desc
+        Name of the picture; if there are several targets, it ends in the target.
+    """
+    path = output_path(root, scan, desc=desc, suffix="dwi", extension=extension)
+    return root / f"sub-{scan.subject}" / "figures" / path.name
 
 
 def write_gallery(record_path: Path, panels: Sequence[Panel], record: Mapping[str, Any]) -> None:
-    """Write all pictures, then their record; the pictures' names are the record's with their own `desc`."""
-    described = []
-    for panel in panels:
-        pictures = []
-        for label, drawing in panel.pictures.items():
-            image = _picture_path(record_path, drawing.name)
-            write_bytes(image, drawing.png)
-            if drawing.svg:
-                write_bytes(image.with_suffix(".svg"), drawing.svg)
-            pictures.append(
-                {"Label": label, "File": image.name, "Name": drawing.name, "Alt": drawing.alt}
-            )
-        described.append(
-            {
-                "Section": panel.section,
-                "Title": panel.title,
-                "Caption": panel.caption,
-                "Pictures": pictures,
-            }
-        )
-    write_json(record_path, {**record, "Panels": described})
+    """Write all pictures, then the record; pictures are named like it, with their own `desc`."""
+    panel_records = [
+        {
+            "Section": panel.section,
+            "Title": panel.title,
+            "Caption": panel.caption,
+            "Pictures": _write_panel(record_path, panel),
+        }
+        for panel in panels
+    ]
+    write_json(record_path, {**record, "Panels": panel_records})
 
 
 def is_drawn(record_path: Path) -> bool:
-    """Whether the record and all its pictures are there."""
+    """Return whether the record and all its pictures exist."""
     if not record_path.exists():
         return False
     panels = read_json(record_path)["Panels"]
-    return all(
-        record_path.with_name(one["File"]).exists() for panel in panels for one in panel["Pictures"]
-    )
+    files = [picture["File"] for panel in panels for picture in panel["Pictures"]]
+    return all(record_path.with_name(file).exists() for file in files)
 
 
 def read_gallery(record_path: Path) -> Gallery:
-    """What `write_gallery` left; its SVG are not read."""
+    """Read what `write_gallery` wrote, without the SVG."""
     record = read_json(record_path)
-    panels = []
-    for panel in record.pop("Panels"):
-        pictures = {
-            one["Label"]: Drawing(
-                one["Name"],
-                panel["Caption"],
-                one["Alt"],
-                record_path.with_name(one["File"]).read_bytes(),
-            )
-            for one in panel["Pictures"]
-        }
-        files = tuple(one["File"] for one in panel["Pictures"])
-        panels.append(Panel(panel["Section"], panel["Title"], pictures, files))
-    return Gallery(record, tuple(panels))
+    panels = tuple(_read_panel(record_path, panel) for panel in record.pop("Panels"))
+    return Gallery(record, panels)
+
+
+def _write_panel(record_path: Path, panel: Panel) -> list[dict[str, str]]:
+    records = []
+    for label, drawing in panel.pictures.items():
+        path = _picture_path(record_path, drawing.name)
+        write_bytes(path, drawing.png)
+        if drawing.svg:
+            write_bytes(path.with_suffix(".svg"), drawing.svg)
+        records.append(
+            {"Label": label, "File": path.name, "Name": drawing.name, "Alt": drawing.alt}
+        )
+    return records
+
+
+def _read_panel(record_path: Path, panel: Mapping[str, Any]) -> Panel:
+    pictures = {
+        picture["Label"]: Drawing(
+            name=picture["Name"],
+            caption=panel["Caption"],
+            alt=picture["Alt"],
+            png=record_path.with_name(picture["File"]).read_bytes(),
+        )
+        for picture in panel["Pictures"]
+    }
+    files = tuple(picture["File"] for picture in panel["Pictures"])
+    return Panel(panel["Section"], panel["Title"], pictures, files)
 
 
 def _picture_path(record_path: Path, name: str) -> Path:
-    """`.._desc-figures_dwi.json` -> `.._desc-<name>_dwi.png`; what follows `figures` in the label (a target) stays."""
-    return record_path.with_name(
-        record_path.name.replace("_desc-figures", f"_desc-{name}").replace(".json", ".png")
-    )
+    """Name a picture: `_desc-figuresToB_dwi.json` becomes `_desc-<name>ToB_dwi.png`."""
+    stem = record_path.stem.replace(f"_desc-{RECORD_DESC}", f"_desc-{name}")
+    return record_path.with_name(f"{stem}.png")

@@ -1,7 +1,8 @@
-"""Maps of a brain as mosaics: axial, coronal and sagittal slices, the same for all maps of a scan, on one colour scale.
+"""Mosaics: axial, coronal and sagittal slices of one map, on one colour scale.
 
-Two mosaics of one scan lie pixel on pixel, so they can be flickered. Colour maps are matplotlib's that keep their order
-in grey and for colour-blind readers.
+All maps of a scan have the same slices, so that their pictures match pixel by pixel and can be
+flickered. The colour maps are those of matplotlib that keep their order in grey and for
+colour-blind readers.
 """
 
 from __future__ import annotations
@@ -17,33 +18,36 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from bids_shresnet.report.pictures.slices import PLANES, SliceLayout
+from bids_shresnet.report.pictures.slices import PLANE_AXES, SliceLayout
 from bids_shresnet.report.style import FAINT, RED, Drawing, figure_style, render_voxel_figure
 
-PLANE_SIDES: Mapping[str, tuple[str, str]] = {
+PLANE_SIDES: Mapping[str, tuple[str, str]] = {  # on the left and on the right of a slice
     "axial": ("R", "L"),
     "coronal": ("R", "L"),
     "sagittal": ("A", "P"),
 }
-FIGURE_WIDTH_INCHES, TITLE_HEIGHT_INCHES, COLOUR_BAR_HEIGHT_INCHES = (
-    10.0,
-    0.32,
-    0.55,
-)  # inches: of the figure, for the title, for the colour bar
+FIGURE_WIDTH_INCHES = 10.0
+TITLE_HEIGHT_INCHES = 0.32
+COLOUR_BAR_HEIGHT_INCHES = 0.55
+OUTLINE_WIDTH_POINTS = 0.5
+DIRECTION_LEGEND = (
+    "red: left-right    green: anterior-posterior    blue: inferior-superior    brightness: FA"
+)
 
 
 @dataclass(frozen=True)
 class ColourScale:
-    """How values become colours, the same for all pictures that are to be compared.
+    """Colours of the values in all pictures that are to be compared.
 
     Attributes
     ----------
     label
-        Of the colour bar: quantity and unit.
+        Quantity and unit, for the colour bar.
     cmap
-        A name of matplotlib's; "gray" stands on black, all others on white with the brain's outline.
+        Name of one of matplotlib's colour maps. "gray" is drawn on black, all others on white with
+        the outline of the brain.
     contour_level
-        Value to draw a line around.
+        Value at which a red line is drawn.
     """
 
     low: float
@@ -54,8 +58,13 @@ class ColourScale:
 
     @property
     def background(self) -> str:
-        """Of what is outside the brain."""
+        """Colour outside the brain."""
         return "black" if self.cmap == "gray" else "white"
+
+    @property
+    def text_colour(self) -> str:
+        """Colour that is readable on the background."""
+        return "white" if self.cmap == "gray" else "black"
 
 
 def draw_mosaic(
@@ -68,30 +77,27 @@ def draw_mosaic(
     caption: str,
     alt: str,
 ) -> Drawing:
-    """Draw one map; outside the brain there is nothing."""
+    """Draw one map inside the brain."""
+    brain_values = np.where(layout.mask, values, np.nan)
     with figure_style():
         figure, rows = _make_figure(layout, title)
-        inside = np.where(layout.mask, values, np.nan)
         for plane, axes in rows.items():
-            colours: dict[str, Any] = {"cmap": scale.cmap, "vmin": scale.low, "vmax": scale.high}
-            axes.imshow(
-                layout.tile_slices(inside, plane), **_imshow_options(layout, plane), **colours
+            _show_slices(
+                axes,
+                layout,
+                plane,
+                layout.tile_slices(brain_values, plane),
+                cmap=scale.cmap,
+                vmin=scale.low,
+                vmax=scale.high,
             )
             axes.set_facecolor(scale.background)
             if scale.background == "white":
-                _draw_outline(axes, layout, plane, layout.mask, 0.5, FAINT)
+                _draw_outline(axes, layout, plane, layout.mask, FAINT)
             if scale.contour_level is not None:
-                _draw_outline(
-                    axes,
-                    layout,
-                    plane,
-                    np.where(layout.mask, values, -np.inf) > scale.contour_level,
-                    0.5,
-                    RED,
-                )
-            _write_positions(
-                axes, layout, plane, "white" if scale.background == "black" else "black"
-            )
+                is_above = np.where(layout.mask, values, -np.inf) > scale.contour_level
+                _draw_outline(axes, layout, plane, is_above, RED)
+            _write_positions(axes, layout, plane, scale.text_colour)
         _add_colour_bar(figure, scale)
         return render_voxel_figure(figure, name, caption, alt, cmap=scale.cmap)
 
@@ -106,99 +112,104 @@ def draw_direction_mosaic(
     caption: str,
     alt: str,
 ) -> Drawing:
-    """Draw directions (unit, along the world axes) as colours, as bright as their strength (0 to 1)."""
+    """Draw directions as colours.
+
+    Parameters
+    ----------
+    directions
+        Unit vectors along the world axes.
+    strength
+        Brightness, clipped to 0 to 1.
+    """
+    brightness = np.clip(np.where(layout.mask, strength, 0), 0, 1)
+    colours = np.abs(directions) * brightness[..., None]
     with figure_style():
         figure, rows = _make_figure(layout, title)
-        shown = np.abs(directions) * np.clip(np.where(layout.mask, strength, 0), 0, 1)[..., None]
         for plane, axes in rows.items():
-            axes.imshow(
-                np.clip(layout.tile_slices(shown, plane), 0, 1), **_imshow_options(layout, plane)
-            )
+            pixels = np.clip(layout.tile_slices(colours, plane), 0, 1)
+            _show_slices(axes, layout, plane, pixels)
             _write_positions(axes, layout, plane, "white")
-        text = "red: left-right    green: anterior-posterior    blue: inferior-superior    brightness: FA"
-        figure.text(0.5, 0.2 / figure.get_figheight(), text, ha="center", va="bottom")
+        height = figure.get_figheight()
+        figure.text(0.5, 0.2 / height, DIRECTION_LEGEND, ha="center", va="bottom")
         return render_voxel_figure(figure, name, caption, alt)
 
 
 def _make_figure(layout: SliceLayout, title: str) -> tuple[Figure, dict[str, Axes]]:
-    """A figure with a row a plane, as high as its slices are if they fill the width."""
-    heights = {
-        plane: FIGURE_WIDTH_INCHES * size[1] / size[0]
-        for plane in PLANES
-        for size in [layout.size_mm(plane)]
-    }
+    """Make a figure with one row per plane; the slices of a row fill the width."""
+    heights = {}
+    for plane in PLANE_AXES:
+        width_mm, height_mm = layout.size_mm(plane)
+        heights[plane] = FIGURE_WIDTH_INCHES * height_mm / width_mm
     total = TITLE_HEIGHT_INCHES + sum(heights.values()) + COLOUR_BAR_HEIGHT_INCHES
     figure = Figure(figsize=(FIGURE_WIDTH_INCHES, total), facecolor="white")
     figure.text(0.004, 1 - 0.06 / total, title, ha="left", va="top", fontweight="bold", fontsize=10)
-    rows, top = {}, total - TITLE_HEIGHT_INCHES
+    rows = {}
+    bottom = total - TITLE_HEIGHT_INCHES
     for plane, height in heights.items():
-        top -= height
-        rows[plane] = figure.add_axes(
-            (0, top / total, 1, height / total), xticks=[], yticks=[], facecolor="black"
-        )
+        bottom -= height
+        box = (0, bottom / total, 1, height / total)
+        rows[plane] = figure.add_axes(box, xticks=[], yticks=[], facecolor="black")
         rows[plane].spines[:].set_visible(False)
     return figure, rows
 
 
-def _imshow_options(layout: SliceLayout, plane: str) -> dict[str, Any]:
-    """Pixels as wide and high as the voxels are, never blended."""
-    width, height = layout.size_mm(plane)
-    return {
-        "extent": (0, width, height, 0),
-        "aspect": "auto",
-        "interpolation": "nearest",
-        "interpolation_stage": "data",
-    }
-
-
-def _draw_outline(
+def _show_slices(
     axes: Axes,
     layout: SliceLayout,
     plane: str,
-    inside: Bool[np.ndarray, "x y z"],
-    width: float,
-    colour: str,
+    pixels: Float[np.ndarray, "v u *n"],
+    **colours: Any,
 ) -> None:
-    """A line around voxels; nothing where all or none of a row are inside."""
-    row = layout.tile_slices(inside, plane).astype(np.float32)
-    if 0 < row.sum() < row.size:
-        size = layout.size_mm(plane)
-        x, y = (
-            (np.arange(n) + 0.5) * length / n
-            for n, length in zip(row.shape[::-1], size, strict=True)
-        )
-        axes.contour(x, y, row, levels=[0.5], colors=colour, linewidths=width)
+    """Show slices with the aspect of the voxels, without blending them."""
+    width, height = layout.size_mm(plane)
+    axes.imshow(
+        pixels,
+        extent=(0, width, height, 0),
+        aspect="auto",
+        interpolation="nearest",
+        interpolation_stage="data",
+        **colours,
+    )
+
+
+def _draw_outline(
+    axes: Axes, layout: SliceLayout, plane: str, region: Bool[np.ndarray, "x y z"], colour: str
+) -> None:
+    """Draw a line around voxels; there is none if they fill the whole row."""
+    row = layout.tile_slices(region, plane).astype(np.float32)
+    if not 0 < row.sum() < row.size:
+        return
+    width, height = layout.size_mm(plane)
+    row_count, column_count = row.shape
+    x = (np.arange(column_count) + 0.5) * width / column_count
+    y = (np.arange(row_count) + 0.5) * height / row_count
+    axes.contour(x, y, row, levels=[0.5], colors=colour, linewidths=OUTLINE_WIDTH_POINTS)
 
 
 def _write_positions(axes: Axes, layout: SliceLayout, plane: str, colour: str) -> None:
-    """The slice's place in mm, and the sides of the first one."""
+    """Write the position of each slice in mm, and the sides of the first slice."""
     width, _ = layout.size_mm(plane)
-    tile = width / len(layout.slices[plane])
-    look: dict[str, Any] = {
+    tile_width = width / len(layout.slices[plane])
+    axis_name = "xyz"[PLANE_AXES[plane]]
+    style: dict[str, Any] = {
         "color": colour,
         "fontsize": 6.5,
         "transform": axes.get_xaxis_transform(),
     }
-    for index, place in enumerate(layout.positions_mm(plane)):
-        axes.text(
-            (index + 0.03) * tile,
-            0.02,
-            f"{'xyz'[PLANES[plane][0]]} {place:.0f}",
-            va="bottom",
-            **look,
-        )
+    for index, position in enumerate(layout.positions_mm(plane)):
+        x = (index + 0.03) * tile_width
+        axes.text(x, 0.02, f"{axis_name} {position:.0f}", va="bottom", **style)
     left, right = PLANE_SIDES[plane]
-    axes.text(0.03 * tile, 0.97, left, va="top", **look)
-    axes.text(0.97 * tile, 0.97, right, va="top", ha="right", **look)
+    axes.text(0.03 * tile_width, 0.97, left, va="top", **style)
+    axes.text(0.97 * tile_width, 0.97, right, va="top", ha="right", **style)
 
 
 def _add_colour_bar(figure: Figure, scale: ColourScale) -> None:
-    """Below the slices, with arrows because values beyond the ends get the colour of the ends."""
+    """Add a bar below the slices; its arrows stand for values beyond the ends."""
     height = figure.get_figheight()
-    axes = figure.add_axes((0.25, 0.4 / height, 0.5, 0.1 / height))
     bar = figure.colorbar(
         ScalarMappable(Normalize(scale.low, scale.high), scale.cmap),
-        cax=axes,
+        cax=figure.add_axes((0.25, 0.4 / height, 0.5, 0.1 / height)),
         orientation="horizontal",
         extend="both",
     )

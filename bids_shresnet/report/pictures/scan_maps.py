@@ -1,4 +1,4 @@
-"""What pictures of a harmonized scan are made of: the scan before and after, the target's, and voxels to count."""
+"""Everything that the pictures of a harmonized scan show, and the voxels to compare."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ TARGET = TARGET_MEASUREMENT
 
 @dataclass(frozen=True)
 class ScanMaps:
-    """What is to be shown of a scan.
+    """A scan before and after harmonization and, if there is one, the target's scan.
 
     Attributes
     ----------
     fa, md
-        By "before", "after" and, where it was measured, "target"; MD in mm2/s. The target's are NaN where it is not
-        looked up.
+        Maps by `BEFORE`, `AFTER` and, if it was measured, `TARGET`; MD in mm2/s. Those of the
+        target are NaN outside the voxels of the pictures.
     views
-        The voxels of `cut.seen` under the same names; of the target those of `known`.
+        Voxels of `layout.shown_mask` under the same names; the target's are those of `target_mask`.
     target_mask
-        Which voxels of `cut.seen` the target measured; None without a target.
+        True for the voxels of `layout.shown_mask` that the target measured; None without a target.
     shells
-        Of the source.
+        Shells of the source.
     method
-        What it was harmonized with.
+        Key of the method that harmonized the scan.
     """
 
     layout: SliceLayout
@@ -52,69 +52,76 @@ class ScanMaps:
 
     @property
     def signal_mask(self) -> Bool[np.ndarray, "x y z"]:
-        """Where there is signal to speak of: not in the rim of background that a mask holds."""
+        """Voxels with signal, without the rim of background that a mask may hold."""
         return np.asarray(self.novelty > 0)
 
     def unmask_view(
         self, name: str, values: Float[np.ndarray, "v *n"]
     ) -> Float[np.ndarray, "x y z *n"]:
         """Values of a view's voxels as an image, NaN elsewhere."""
+        mask = self.layout.shown_mask
         if name == TARGET and self.target_mask is not None:
-            return unmask_with_nan(values, unmask(self.target_mask, self.layout.shown_mask))
-        return unmask_with_nan(values, self.layout.shown_mask)
-
-
-def unmask_with_nan(
-    values: Float[np.ndarray, "v *n"], mask: Bool[np.ndarray, "x y z"]
-) -> Float[np.ndarray, "x y z *n"]:
-    """Values of some voxels as an image, NaN elsewhere."""
-    image = np.full((*mask.shape, *values.shape[1:]), np.nan, dtype=np.float32)
-    image[mask] = values
-    return image
+            mask = unmask(self.target_mask, mask)
+        return unmask(values, mask, fill=np.nan)
 
 
 def paired_values(
-    shown: ScanMaps, maps: Mapping[str, Float[np.ndarray, "x y z"]]
+    scan_maps: ScanMaps, maps: Mapping[str, Float[np.ndarray, "x y z"]]
 ) -> dict[str, dict[str, Float[np.ndarray, " v"]]]:
-    """Values of voxels that the pictures show and where all scans have a fit, by region and scan; no empty region."""
+    """Values of a map to compare with the target's, by region and state.
+
+    They are those of voxels in the pictures where all states have a fit. Empty regions are missing.
+    """
     if TARGET not in maps:
         return {}
-    there = shown.layout.shown_mask & np.all(
-        [np.nan_to_num(one) > 0 for one in maps.values()], axis=0
-    )
-    where = {region.name: region.mask & there for region in shown.regions}
-    return {
-        region: {name: values[mask] for name, values in maps.items()}
-        for region, mask in where.items()
-        if mask.any()
-    }
+    has_fit = np.all([np.nan_to_num(values) > 0 for values in maps.values()], axis=0)
+    shown_mask = scan_maps.layout.shown_mask & has_fit
+    pairs = {}
+    for region in scan_maps.regions:
+        mask = region.mask & shown_mask
+        if mask.any():
+            pairs[region.name] = {state: values[mask] for state, values in maps.items()}
+    return pairs
 
 
-def rish_by_region(shown: ScanMaps) -> dict[str, dict[str, Float[np.ndarray, "v o"]]]:
-    """RISH of voxels that the pictures show and that all scans have, by region and scan; no empty region."""
-    found = {}
-    for region in shown.regions:
-        inside = region.mask[shown.layout.shown_mask]
-        if shown.target_mask is not None:
-            inside = inside & shown.target_mask
-        if inside.any():
-            found[region.name] = {
-                name: view.power[inside] for name, view in shown.views.items() if name != TARGET
-            }
-            if shown.target_mask is not None:
-                found[region.name][TARGET] = shown.views[TARGET].power[inside[shown.target_mask]]
-    return found
+def rish_by_region(scan_maps: ScanMaps) -> dict[str, dict[str, Float[np.ndarray, "v o"]]]:
+    """RISH of the voxels in the pictures that all states have, by region and state.
+
+    Empty regions are missing.
+    """
+    powers = {}
+    for region in scan_maps.regions:
+        is_selected = region.mask[scan_maps.layout.shown_mask]
+        if scan_maps.target_mask is not None:
+            is_selected = is_selected & scan_maps.target_mask
+        if is_selected.any():
+            powers[region.name] = _select_power(scan_maps, is_selected)
+    return powers
 
 
-def tract_mask(shown: ScanMaps) -> Bool[np.ndarray, " v"]:
-    """Voxels of the pictures that have one principal direction to speak of, by the mean FA before and after."""
-    mean = np.mean([shown.fa[name][shown.layout.shown_mask] for name in (BEFORE, AFTER)], axis=0)
-    return np.asarray((mean > MIN_WHITE_MATTER_FA) & shown.signal_mask[shown.layout.shown_mask])
+def _select_power(
+    scan_maps: ScanMaps, is_selected: Bool[np.ndarray, " v"]
+) -> dict[str, Float[np.ndarray, "w o"]]:
+    power = {state: scan_maps.views[state].power[is_selected] for state in (BEFORE, AFTER)}
+    if scan_maps.target_mask is not None:
+        is_selected_target = is_selected[scan_maps.target_mask]
+        power[TARGET] = scan_maps.views[TARGET].power[is_selected_target]
+    return power
 
 
-def direction_change(shown: ScanMaps) -> Float[np.ndarray, " v"]:
-    """Angle between their principal directions before and after, degrees."""
-    before, after = (
-        shown.views[name].tensor.direction[tract_mask(shown)] for name in (BEFORE, AFTER)
-    )
+def tract_mask(scan_maps: ScanMaps) -> Bool[np.ndarray, " v"]:
+    """Voxels in the pictures that have a distinct principal direction.
+
+    It is the mean FA before and after that decides.
+    """
+    shown_mask = scan_maps.layout.shown_mask
+    mean_fa = np.mean([scan_maps.fa[state][shown_mask] for state in (BEFORE, AFTER)], axis=0)
+    return np.asarray((mean_fa > MIN_WHITE_MATTER_FA) & scan_maps.signal_mask[shown_mask])
+
+
+def direction_change(scan_maps: ScanMaps) -> Float[np.ndarray, " v"]:
+    """Angle between the principal directions before and after in `tract_mask`, in degrees."""
+    tracts = tract_mask(scan_maps)
+    before = scan_maps.views[BEFORE].tensor.direction[tracts]
+    after = scan_maps.views[AFTER].tensor.direction[tracts]
     return angles(before, after)

@@ -1,6 +1,7 @@
-"""Where a brain is cut into slices, and how these lie beside each other in a picture.
+"""Slices of a brain, and their layout in a picture.
 
-Radiological convention: the patient's right is on the left of a picture, anterior is on the left of sagittal slices.
+Pictures follow the radiological convention: the patient's right is on the left. In sagittal
+slices, anterior is on the left.
 """
 
 from __future__ import annotations
@@ -12,29 +13,24 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from nibabel.affines import apply_affine, voxel_sizes
 
-PLANES: Mapping[str, tuple[int, int]] = {
-    "axial": (2, 7),
-    "coronal": (1, 7),
-    "sagittal": (0, 6),
-}  # axis, slices
-SKIPPED_END_FRACTION = (
-    0.12  # of the brain's extent that is left out at either end: little brain is to be seen there
-)
-MARGIN_VOXELS = 1  # voxels around the brain
+PLANE_AXES: Mapping[str, int] = {"axial": 2, "coronal": 1, "sagittal": 0}
+SLICE_COUNTS: Mapping[str, int] = {"axial": 7, "coronal": 7, "sagittal": 6}
+SKIPPED_END_FRACTION = 0.12  # of the brain's extent at either end, where little brain is visible
+MARGIN_VOXELS = 1  # around the brain
 
 
 @dataclass(frozen=True)
 class SliceLayout:
-    """Where the brain of a scan is cut.
+    """The slices of a scan that all its pictures show.
 
     Attributes
     ----------
     mask
-        Brain, (x, y, z), as RAS as its grid can be.
+        The brain; axes point to right, anterior and superior.
     slices
-        Indices by the name of the plane.
+        Indices of the slices by plane.
     bounding_box
-        The part of the grid that holds the brain.
+        Part of the grid that holds the brain.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -46,7 +42,7 @@ class SliceLayout:
     def from_mask(
         cls, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
     ) -> SliceLayout:
-        """Evenly through a brain.
+        """Space the slices of each plane evenly through a brain.
 
         Raises
         ------
@@ -56,64 +52,64 @@ class SliceLayout:
         if not mask.any():
             msg = "there is no brain to cut: the mask is empty"
             raise ValueError(msg)
-        ends = [(int(found.min()), int(found.max())) for found in np.nonzero(mask)]
-        x, y, z = (
-            slice(max(0, low - MARGIN_VOXELS), high + MARGIN_VOXELS + 1) for low, high in ends
-        )
+        indices = np.nonzero(mask)
+        extents = [(int(axis_indices.min()), int(axis_indices.max())) for axis_indices in indices]
+        x, y, z = [
+            slice(max(0, first - MARGIN_VOXELS), last + MARGIN_VOXELS + 1)
+            for first, last in extents
+        ]
         slices = {
-            name: _evenly_spaced_indices(*ends[axis], n) for name, (axis, n) in PLANES.items()
+            plane: _evenly_spaced_indices(*extents[axis], SLICE_COUNTS[plane])
+            for plane, axis in PLANE_AXES.items()
         }
         return cls(mask, affine, slices, (x, y, z))
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of the grid."""
+        """Shape of the grid."""
         x, y, z = self.mask.shape
         return x, y, z
 
     @property
     def shown_mask(self) -> Bool[np.ndarray, "x y z"]:
-        """The brain's voxels that any picture shows."""
-        planes = np.zeros_like(self.mask)
-        for name, indices in self.slices.items():
-            np.moveaxis(planes, PLANES[name][0], 0)[list(indices)] = True
-        return np.asarray(planes & self.mask)
+        """Voxels of the brain that lie in any of the slices."""
+        is_in_slice = np.zeros_like(self.mask)
+        for plane, indices in self.slices.items():
+            np.moveaxis(is_in_slice, PLANE_AXES[plane], 0)[list(indices)] = True
+        return np.asarray(is_in_slice & self.mask)
 
     def tile_slices(
         self, values: Shaped[np.ndarray, "x y z *n"], plane: str
     ) -> Shaped[np.ndarray, "v u *n"]:
-        """Slices of one plane side by side: rows from the top, columns from the left of the picture."""
-        axis = PLANES[plane][0]
-        within = tuple(
-            slice(None) if one == axis else part for one, part in enumerate(self.bounding_box)
-        )
-        slabs = np.moveaxis(values[within], axis, 0)[list(self.slices[plane])]
-        return np.asarray(
-            np.concatenate([np.swapaxes(slab[::-1, ::-1], 0, 1) for slab in slabs], axis=1)
-        )
+        """Put the slices of a plane side by side.
+
+        Rows run from the top of the picture, columns from its left.
+        """
+        axis = PLANE_AXES[plane]
+        crop = list(self.bounding_box)
+        crop[axis] = slice(None)
+        slabs = np.moveaxis(values[tuple(crop)], axis, 0)[list(self.slices[plane])]
+        tiles = [np.swapaxes(slab[::-1, ::-1], 0, 1) for slab in slabs]
+        return np.asarray(np.concatenate(tiles, axis=1))
 
     def size_mm(self, plane: str) -> tuple[float, float]:
-        """Width and height of a row."""
-        axis = PLANES[plane][0]
-        width, height = (
-            (part.stop - part.start) * size
-            for one, (part, size) in enumerate(
-                zip(self.bounding_box, voxel_sizes(self.affine), strict=True)
-            )
-            if one != axis
-        )
+        """Width and height of the slices of a plane, side by side."""
+        lengths = [part.stop - part.start for part in self.bounding_box]
+        sizes = np.array(lengths) * voxel_sizes(self.affine)
+        width, height = np.delete(sizes, PLANE_AXES[plane])
         return len(self.slices[plane]) * float(width), float(height)
 
     def positions_mm(self, plane: str) -> list[float]:
-        """Where each slice is along its axis, at the middle of the grid."""
-        axis, middle = PLANES[plane][0], (np.array(self.mask.shape) - 1) / 2
-        points = np.stack(
-            [np.where(np.arange(3) == axis, index, middle) for index in self.slices[plane]]
-        )
+        """Position of each slice along its axis, at the middle of the grid."""
+        axis = PLANE_AXES[plane]
+        centre = (np.array(self.mask.shape) - 1) / 2
+        points = np.tile(centre, (len(self.slices[plane]), 1))
+        points[:, axis] = self.slices[plane]
         return [float(point[axis]) for point in apply_affine(self.affine, points)]
 
 
 def _evenly_spaced_indices(first: int, last: int, count: int) -> tuple[int, ...]:
-    """Indices from one end to the other without the outermost part."""
-    off = SKIPPED_END_FRACTION * (last - first)
-    return tuple(int(index) for index in np.rint(np.linspace(first + off, last - off, count)))
+    """Indices from one end to the other, without the outermost part."""
+    skipped = SKIPPED_END_FRACTION * (last - first)
+    indices = np.rint(np.linspace(first + skipped, last - skipped, count))
+    return tuple(int(index) for index in indices)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 
-from bids_shresnet.report.pictures.slices import PLANES, SliceLayout
+from bids_shresnet.report.pictures.slices import PLANE_AXES, SLICE_COUNTS, SliceLayout
 
 SHAPE = (12, 14, 10)
 AFFINE = np.array([[2.0, 0.1, 0, -11], [-0.1, 2.0, 0, -13], [0, 0, 3.0, -15], [0, 0, 0, 1]])
@@ -37,8 +37,8 @@ def test_what_is_right_and_anterior_is_on_the_left_and_what_is_anterior_and_supe
 
 def test_slices_are_inside_the_brain_and_their_places_are_those_of_the_affine() -> None:
     made = cut()
-    for plane, (axis, count) in PLANES.items():
-        assert len(made.slices[plane]) == count
+    for plane, axis in PLANE_AXES.items():
+        assert len(made.slices[plane]) == SLICE_COUNTS[plane]
         middle = (np.array(SHAPE) - 1) / 2
         for index, place in zip(made.slices[plane], made.positions_mm(plane), strict=True):
             assert made.mask.any(axis=tuple({0, 1, 2} - {axis}))[index]
@@ -49,7 +49,7 @@ def test_slices_are_inside_the_brain_and_their_places_are_those_of_the_affine() 
 
 def test_voxels_that_are_seen_are_those_of_the_slices() -> None:
     made = cut()
-    for plane, (axis, _) in PLANES.items():
+    for plane, axis in PLANE_AXES.items():
         there = np.moveaxis(made.shown_mask, axis, 0)
         assert (
             there[list(made.slices[plane])]
