@@ -1,4 +1,4 @@
-"""The folds of a pair's model: which harmonizer is fitted on which subjects, and where it is kept."""
+"""The folds of a pair's model: subjects, settings and files of every harmonizer to fit."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class FoldJob:
     Attributes
     ----------
     method
-        One that has a fit of its own.
+        A method with a fit of its own.
     number
-        From 1.
+        Number of the fold, from 1.
     folder
-        The model's.
+        Folder of the model or baseline.
     prepared_folders
         Folder with the arrays of each subject.
     input_digests
-        Digest of each subject's scans, which the harmonizer is bound to.
+        Digest of each subject's scans. A harmonizer is only used with the scans it was fitted on.
     has_novelty_detector
-        Whether the guard against unlikely voxels is fitted as well.
+        True if a detector of out-of-distribution voxels is fitted as well.
     missing_shells
-        Shells of the target that the source lacks, if it is these that are predicted.
+        Shells that only the target has, if these are predicted.
     """
 
     method: Method
@@ -54,29 +54,25 @@ class FoldJob:
 
     @property
     def file(self) -> Path:
-        """Its weights."""
-        return (
-            self.folder
-            / f"{'missing' if self.missing_shells else 'fold'}-{self.number:02d}.safetensors"
-        )
+        """File of the harmonizer."""
+        kind = "missing" if self.missing_shells else "fold"
+        return self.folder / f"{kind}-{self.number:02d}.safetensors"
 
     @property
     def novelty_file(self) -> Path:
-        """What its training subjects' scans look like, to tell what is unlike them."""
+        """File of the novelty detector."""
         return self.folder / f"novelty-{self.number:02d}.safetensors"
 
     @property
     def state_file(self) -> Path:
-        """Where its training was stopped; only while that is not over."""
+        """State of an unfinished training."""
         return self.file.with_name(f".{self.file.name}.state")
 
     @property
     def digest(self) -> str:
-        """Of all that the weights depend on."""
-        subjects = {
-            subject: self.input_digests[subject]
-            for subject in (*self.split.training, *self.split.validation)
-        }
+        """Digest of everything that the weights depend on."""
+        labels = (*self.split.training, *self.split.validation)
+        subjects = {label: self.input_digests[label] for label in labels}
         shells = [asdict(shell) for shell in (*self.shells, *self.missing_shells)]
         settings = [self.method, asdict(self.network), asdict(self.training), self.seed]
         return hash_record([subjects, shells, settings, asdict(self.split)])
@@ -90,10 +86,9 @@ def fold_jobs(
     method: Method,
 ) -> tuple[FoldJob, ...]:
     """Make one job per fold of the cross-validation over the prepared subjects."""
-    subjects = {item.source.subject: item for item in prepared}
-    splits = split_subjects(list(subjects), settings.training.folds)
-    folders = {subject: item.folder for subject, item in subjects.items()}
-    inputs = {subject: item.digest for subject, item in subjects.items()}
+    folders = {job.source.subject: job.folder for job in prepared}
+    digests = {job.source.subject: job.digest for job in prepared}
+    splits = split_subjects(list(folders), settings.training.folds)
     return tuple(
         FoldJob(
             method=METHOD_SPECS[method].fitted_method,
@@ -101,7 +96,7 @@ def fold_jobs(
             split=split,
             folder=folder,
             prepared_folders=folders,
-            input_digests=inputs,
+            input_digests=digests,
             shells=shells,
             network=settings.network,
             training=settings.training,
@@ -163,7 +158,7 @@ def sweep_jobs(
 def missing_shell_jobs(
     jobs: Sequence[FoldJob], missing_shells: tuple[Shell, ...]
 ) -> tuple[FoldJob, ...]:
-    """The same folds for the shells that the source lacks; none if there are none. The method is always the network."""
+    """Make jobs on the same folds that predict the missing shells with the network, if any."""
     if not missing_shells:
         return ()
     return tuple(
@@ -173,18 +168,16 @@ def missing_shell_jobs(
 
 
 def missing_shell_baselines(work: Path, jobs: Sequence[FoldJob]) -> tuple[FoldJob, ...]:
-    """The regression on the same folds, for the comparison."""
-    return tuple(
-        replace(job, method="patch_linear", folder=work / "missing_shells") for job in jobs
-    )
+    """Make jobs on the same folds that predict the missing shells with a linear regression."""
+    folder = work / "missing_shells"
+    return tuple(replace(job, method="patch_linear", folder=folder) for job in jobs)
 
 
 def open_fold_subject(job: FoldJob, subject: str) -> TravellingSubject:
-    """What a subject teaches: the shells that both scanners have, or those that the source lacks."""
-    opened = open_travelling_subject(job.prepared_folders[subject], job.shells)
+    """Open a subject with the signal that the job predicts: of matched or of missing shells."""
+    folder = job.prepared_folders[subject]
+    travelling = open_travelling_subject(folder, job.shells)
     if not job.missing_shells:
-        return opened
-    assert opened.missing_shells is not None, (
-        f"{job.prepared_folders[subject]} was prepared without missing shells"
-    )
-    return replace(opened, matched=opened.missing_shells)
+        return travelling
+    assert travelling.missing_shells is not None, f"{folder} was prepared without missing shells"
+    return replace(travelling, matched=travelling.missing_shells)

@@ -91,7 +91,7 @@ def _write_fold(job: FoldJob, fitted: FitResult) -> None:
         "inputs": job.digest,
         "method": job.method,
         "harmonizer": fitted.harmonizer.record(),
-        "best": fitted.best_epoch,
+        "best_epoch": fitted.best_epoch,
         "epochs": [asdict(epoch) for epoch in fitted.epochs],
         "notes": dict(fitted.notes or {}),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -37,22 +36,6 @@ from bids_shresnet.scans import Dwi, Scanner, Shell
 from bids_shresnet.settings import METHOD_NAMES, FitSettings, Method
 from bids_shresnet.training.folds import FoldJob
 
-logger = logging.getLogger(__name__)
-
-
-def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
-    """Write the validation error of every network of a sweep into the model's folder."""
-    records = [(job, read_record(str(job.file))) for job in jobs]
-    rows = [
-        {
-            "resblocks": job.network.resblocks,
-            "fold": job.number,
-            "validation_loss": record["epochs"][record["best"]]["validation_loss"],
-        }
-        for job, record in records
-    ]
-    write_tsv(folder / RESBLOCKS_TSV, rows)
-
 
 def write_model(
     pair: Pair,
@@ -64,14 +47,13 @@ def write_model(
 ) -> Model:
     """Write training.tsv and, last, model.json: from then on the folder is a model.
 
-    `missing_shell_jobs` are the jobs of the same folds for the shells that the source lacks.
+    `missing_shell_jobs` are the jobs of the same folds for the missing shells.
     """
     folder = jobs[0].folder
-    records = {job.number: read_record(str(job.file)) for job in jobs}
-    rows = [{"fold": job.number} | epoch for job in jobs for epoch in records[job.number]["epochs"]]
-    write_tsv(folder / TRAINING_TSV, rows, ["fold", *(field.name for field in fields(Epoch))])
+    records = [read_record(str(job.file)) for job in jobs]
+    _write_epochs(folder / TRAINING_TSV, jobs, records)
     target_dwi = read_dwi(pair.travelling_scans[0][1])
-    missing_shell_files = {job.number: _file_record(job.file) for job in missing_shell_jobs}
+    missing_files = {job.number: _file_record(job.file) for job in missing_shell_jobs}
     missing_shells = missing_shell_jobs[0].missing_shells if missing_shell_jobs else ()
     card = ModelCard(
         name=pair.name,
@@ -88,18 +70,30 @@ def write_model(
         shells=_shell_records(target_dwi, jobs[0].shells, target_shells),
         missing_shells=_missing_shell_records(target_dwi, missing_shells),
         network=jobs[0].network,
-        harmonizer=records[jobs[0].number]["harmonizer"],
+        harmonizer=records[0]["harmonizer"],
         training=jobs[0].training,
         seed=jobs[0].seed,
         dataset=read_dataset_record(dataset),
         subjects=dict(jobs[0].input_digests),
         folds=tuple(
-            _fold_record(job, records[job.number], missing_shell_files.get(job.number))
-            for job in jobs
+            _fold_record(job, record, missing_files.get(job.number))
+            for job, record in zip(jobs, records, strict=True)
         ),
         software=package_versions(),
     )
     return write_card(folder, card)
+
+
+def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
+    """Write the validation error of every network of a sweep into the model's folder."""
+    rows = []
+    for job in jobs:
+        record = read_record(str(job.file))
+        loss = record["epochs"][record["best_epoch"]]["validation_loss"]
+        rows.append(
+            {"resblocks": job.network.resblocks, "fold": job.number, "validation_loss": loss}
+        )
+    write_tsv(folder / RESBLOCKS_TSV, rows)
 
 
 def settings_difference(model: Model, fit: FitSettings, settings: ModelSettings) -> str:
@@ -118,10 +112,22 @@ def settings_difference(model: Model, fit: FitSettings, settings: ModelSettings)
     )
 
 
+def _write_epochs(
+    path: Path, jobs: Sequence[FoldJob], records: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write one row per fold and epoch."""
+    rows = [
+        {"fold": job.number} | epoch
+        for job, record in zip(jobs, records, strict=True)
+        for epoch in record["epochs"]
+    ]
+    write_tsv(path, rows, ["fold", *(field.name for field in fields(Epoch))])
+
+
 def _fold_record(
     job: FoldJob, record: Mapping[str, Any], missing_shells: ModelFile | None
 ) -> FoldRecord:
-    best = record["epochs"][record["best"]] if record["epochs"] else {}
+    best = record["epochs"][record["best_epoch"]] if record["epochs"] else {}
     return FoldRecord(
         weights=_file_record(job.file),
         novelty=_file_record(job.novelty_file),
@@ -129,7 +135,7 @@ def _fold_record(
         training=job.split.training,
         validation=job.split.validation,
         test=job.split.test,
-        best_epoch=record["best"],
+        best_epoch=record["best_epoch"],
         training_loss=best.get("training_loss"),
         validation_loss=best.get("validation_loss"),
         notes=record["notes"] or None,
@@ -143,7 +149,7 @@ def _file_record(file: Path) -> ModelFile:
 def _shell_records(
     target_dwi: Dwi, source_shells: Sequence[Shell], target_shells: Sequence[Shell]
 ) -> tuple[ShellRecord, ...]:
-    """Matched shells; both scanners have the source's order."""
+    """Make the records of the matched shells; both scanners have the source's order."""
     directions = _target_directions(target_dwi, target_shells)
     return tuple(
         ShellRecord(
