@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference that are read off the code; scripts/docs calls it."""
+"""Write the pages of docs/reference that come from the code; scripts/docs calls this."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bids_shresnet.phantom.simulate import PhantomArguments, PhantomConfig
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs/reference"
 SCHEMA_FILE = ROOT / "bids_shresnet/outputs/model.schema.json"
-NOTE = "<!-- Written by scripts/docs; change what it was written from. -->\n"
-GROUPS = {  # headings, by the first flag below them
+NOTE = "<!-- scripts/docs writes this page from the code. Change the code, not the page. -->\n"
+GROUPS = {  # headings by their first flag
     "bids_dir": "Input",
     "output_dir": "Output",
     "analysis_level": "Run",
@@ -31,72 +31,77 @@ GROUPS = {  # headings, by the first flag below them
     "training.folds": "Training",
 }
 SWITCHES = """\
-A switch has a second form with `no`: `--validation` and `--no-validation`, `--network.skip` and `--network.no-skip`. `-h` shows
-all this in short.
+A switch has a second form with `no`: `--validation` and `--no-validation`, `--network.skip` and
+`--network.no-skip`. `-h` shows all flags in short.
 """
-OTHERS = {  # what a run can end with beside the errors
-    0: "All went well, or there was nothing to do; a dry run: a run would start.",
+OTHER_EXIT_CODES = {  # of runs without an error of the app
+    0: "All went well, or there was nothing to do. After a dry run: a run would start.",
     1: "A scan failed (`logs/<run>/status.tsv` says which and why), or the program has an error.",
     errors.IO_ERROR_EXIT_CODE: "Reading or writing failed in the middle of a run.",
 }
 
 
 def pages() -> dict[Path, str]:
-    """Content of every generated page."""
+    """Return the text of every generated page."""
+    schema = SCHEMA_FILE.read_text(encoding="utf-8")
     return {
         REFERENCE / "command-line.md": command_line(),
         REFERENCE / "exit-codes.md": exit_codes(),
-        REFERENCE / "model.md": model_page(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))),
-        REFERENCE / "model.schema.json": SCHEMA_FILE.read_text(encoding="utf-8"),
+        REFERENCE / "model.md": model_page(json.loads(schema)),
+        REFERENCE / "model.schema.json": schema,
     }
 
 
 def command_line() -> str:
-    """Every flag with its other spellings, values, default and meaning."""
+    """Describe every flag: spellings, values, default and meaning."""
     summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
-    other = dict(_aliases(Config))
-    lines = [NOTE, "# Command line\n", f"{summary}\n", f"{_plain(rest)}\n", SWITCHES]
-    for one in iter_inputs(Config):
-        if one["name"] in GROUPS:
-            lines.append(f"## {GROUPS[one['name']]}\n")
-        lines.append(_flag(one, other.get(one["name"], ())))
+    aliases = dict(_aliases(Config))
+    lines = [NOTE, "# Command line\n", f"{summary}\n", f"{_escape(rest)}\n", SWITCHES]
+    for flag in iter_inputs(Config):
+        if flag["name"] in GROUPS:
+            lines.append(f"## {GROUPS[flag['name']]}\n")
+        lines.append(_describe_flag(flag, aliases.get(flag["name"], ())))
+    return "\n".join([*lines, *_phantom_command_line()])
+
+
+def _phantom_command_line() -> list[str]:
+    summary = inspect.cleandoc(PhantomArguments.__doc__ or "")
     out, score, *_ = iter_inputs(PhantomArguments)
-    lines += ["## bids-shresnet-phantom\n", f"{inspect.cleandoc(PhantomArguments.__doc__ or '')}\n"]
-    lines += [_flag({"name": out["name"], "description": out["description"]}, ()), _flag(score, ())]
-    lines += [_flag(one, ()) for one in iter_inputs(PhantomConfig)]
-    return "\n".join(lines)
+    out = {"name": out["name"], "description": out["description"]}
+    flags = [_describe_flag(flag) for flag in (out, score, *iter_inputs(PhantomConfig))]
+    return ["## bids-shresnet-phantom\n", f"{summary}\n", *flags]
 
 
-def _flag(one: Mapping[str, Any], aliases: Sequence[str]) -> str:
-    """One flag as a definition."""
-    name = one.get("command-line-flag", one["name"].upper())
+def _describe_flag(flag: Mapping[str, Any], aliases: Sequence[str] = ()) -> str:
+    """Write one flag, an input of the Boutiques descriptor, as an entry of a definition list."""
+    name = flag.get("command-line-flag", flag["name"].upper())
     spellings = ", ".join(f"`{spelling}`" for spelling in (name, *aliases))
-    values = ", ".join(f"`{value}`" for value in one.get("value-choices", ()))
-    notes = [
-        *([f"one of {values}"] if values else []),
-        *(["several"] if one.get("list") else []),
-        *(
-            [f"default `{one['default-value']}`"]
-            if one.get("default-value") not in (None, "")
-            else []
-        ),
-    ]
-    return (
-        f"{spellings}\n:   {_plain(one['description'])}"
-        + f" *({'; '.join(notes)})*" * bool(notes)
-        + "\n"
-    )
+    notes = _value_notes(flag)
+    suffix = f" *({'; '.join(notes)})*" if notes else ""
+    return f"{spellings}\n:   {_escape(flag['description'])}{suffix}\n"
 
 
-def _plain(text: str) -> str:
-    """Text in which only what stands between backticks is markup."""
+def _value_notes(flag: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if flag.get("value-choices"):
+        choices = ", ".join(f"`{value}`" for value in flag["value-choices"])
+        notes.append(f"one of {choices}")
+    if flag.get("list"):
+        notes.append("several")
+    if flag.get("default-value") not in (None, ""):
+        notes.append(f"default `{flag['default-value']}`")
+    return notes
+
+
+def _escape(text: str) -> str:
+    """Escape markup outside of backticks."""
     parts = text.split("`")
     parts[::2] = [part.replace("<", "&lt;").replace("*", r"\*") for part in parts[::2]]
     return "`".join(parts)
 
 
 def _aliases(kind: type) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Other spellings of each flag without a prefix; those with one have no other."""
+    """Yield each flag that has other spellings, with these; flags with a prefix have none."""
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
         hint = hints[field.name]
@@ -108,39 +113,39 @@ def _aliases(kind: type) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def exit_codes() -> str:
-    """Every code a run can end with."""
-    own = {
-        error.exit_code: inspect.cleandoc(error.__doc__ or "").partition("\n")[0]
-        for error in _errors()
-    }
-    rows = [f"| {code} | {text} |" for code, text in sorted((OTHERS | own).items())]
+    """Describe every code a run can end with."""
+    meanings = dict(OTHER_EXIT_CODES)
+    meanings[errors.Interrupted.exit_code] = _summary(errors.Interrupted)
+    meanings |= {error.exit_code: _summary(error) for error in _error_classes()}
+    rows = [f"| {code} | {meaning} |" for code, meaning in sorted(meanings.items())]
     return "\n".join([NOTE, "# Exit codes\n", "| code | what happened |", "|---|---|", *rows, ""])
 
 
-def _errors() -> list[type[errors.ShresnetError]]:
-    return [
-        one
-        for one in vars(errors).values()
-        if inspect.isclass(one)
-        and issubclass(one, errors.ShresnetError)
-        and one is not errors.ShresnetError
-    ]
+def _summary(documented: type) -> str:
+    """Return the first line of a docstring."""
+    return inspect.cleandoc(documented.__doc__ or "").partition("\n")[0]
+
+
+def _error_classes() -> list[type[errors.ShresnetError]]:
+    classes = [value for value in vars(errors).values() if inspect.isclass(value)]
+    base = errors.ShresnetError
+    return [kind for kind in classes if issubclass(kind, base) and kind is not base]
 
 
 def model_page(schema: Mapping[str, Any]) -> str:
-    """Every key of model.json, from its JSON schema."""
-    head = [
+    """Describe every key of model.json, from its JSON schema."""
+    lines = [
         NOTE,
         f"# {schema['title']}\n",
         f"{schema['description']} [JSON schema](model.schema.json)\n",
         "| key | holds |",
         "|---|---|",
     ]
-    return "\n".join([*head, *_keys(schema, schema["$defs"], prefix=""), ""])
+    return "\n".join([*lines, *_keys(schema, schema["$defs"], prefix=""), ""])
 
 
 def _keys(part: Mapping[str, Any], definitions: Mapping[str, Any], *, prefix: str) -> Iterator[str]:
-    """One row for each key of an object, followed by the keys inside it."""
+    """Yield one row for each key of an object, followed by the keys inside it."""
     for name, value in part.get("properties", {}).items():
         optional = "" if name in part["required"] else " *(optional)*"
         yield f"| `{prefix}{name}` | {value['description']}{optional} |"
