@@ -15,7 +15,7 @@ from bids_shresnet.report.figures.errors import draw_biases
 from bids_shresnet.report.group_page import DatasetReport, render_group_report
 from bids_shresnet.report.subject_page import render_subject_report
 from tests.report.test_group_page import pair_report
-from tests.report.test_subject_page import report
+from tests.report.test_subject_page import subject_report
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pair = replace(pair_report(), figures={"metrics": (draw_biases(pair_report().biases),)})
     texts = {
         "group": render_group_report([pair], {"command": "app"}, DatasetReport()),
-        "sub-01": render_subject_report(report()),
+        "sub-01": render_subject_report(subject_report()),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Report: what lies in the output of a subject -> sub-<label>.html; from equal files, equal pages."""
+"""Read the outputs of a subject and write its report, `sub-<label>.html`.
+
+Equal files give equal pages.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from pathlib import Path
 
 from bids_shresnet.io.storage import read_json, read_tsv, write_text
 from bids_shresnet.outputs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
+from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.methods_text import read_methods_text
 from bids_shresnet.report.pictures.gallery import is_drawn, read_gallery
-from bids_shresnet.report.subject_page import ScanReport, SubjectReport, render_subject_report
+from bids_shresnet.report.subject_page import render_subject_report
+from bids_shresnet.report.subject_report import ScanReport, SubjectReport
 
 HARMONIZED_SIDECAR_GLOB = "**/dwi/*_desc-harmonized*_dwi.json"
 
@@ -19,37 +24,56 @@ logger = logging.getLogger(__name__)
 
 def find_harmonized_subjects(root: Path) -> tuple[str, ...]:
     """Labels of the subjects that have a harmonized scan."""
+    folders = sorted(root.glob("sub-*/"))
     return tuple(
         folder.name.removeprefix("sub-")
-        for folder in sorted(root.glob("sub-*/"))
+        for folder in folders
         if any(folder.glob(HARMONIZED_SIDECAR_GLOB))
     )
 
 
+def subjects_to_report(root: Path, rows: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    """Choose the subjects that a run worked on, and those without a page.
+
+    Parameters
+    ----------
+    rows
+        Subject and status of each scan of the run.
+    """
+    subjects = set()
+    for subject, status in rows:
+        is_page_missing = status == "up to date" and not report_path(root, subject).exists()
+        if status in PROCESSED_STATUSES or is_page_missing:
+            subjects.add(subject)
+    return tuple(sorted(subjects))
+
+
 def report_path(root: Path, subject: str) -> Path:
-    """Of the page."""
-    return root / f"sub-{subject}.html"
+    """Path of a subject's page."""
+    return root / subject_page_name(subject)
 
 
 def write_subject_reports(root: Path, subjects: Collection[str]) -> None:
     """Write the page of each subject."""
     runs = read_last_runs(root, subjects)
     for subject in subjects:
-        write_text(
-            report_path(root, subject),
-            render_subject_report(read_subject(root, subject, runs.get(subject))),
-        )
+        report = read_subject(root, subject, runs.get(subject))
+        write_text(report_path(root, subject), render_subject_report(report))
     logger.info("reports: %d subjects, %s", len(subjects), report_path(root, "*"))
 
 
 def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectReport:
-    """All that the page says, from the files of the subject and of the last run that worked on it."""
+    """Read everything that the page of a subject shows.
+
+    Parameters
+    ----------
+    run
+        The last run that worked on the subject.
+    """
+    sidecars = sorted((root / f"sub-{subject}").glob(HARMONIZED_SIDECAR_GLOB))
     return SubjectReport(
         subject=subject,
-        scans=tuple(
-            _read_scan(root, path)
-            for path in sorted((root / f"sub-{subject}").glob(HARMONIZED_SIDECAR_GLOB))
-        ),
+        scans=tuple(_read_scan(root, sidecar) for sidecar in sidecars),
         run=run,
         methods_text=read_methods_text(root),
         has_group_report=(root / "group.html").exists(),
@@ -57,26 +81,16 @@ def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectRepo
 
 
 def _read_scan(root: Path, sidecar: Path) -> ScanReport:
-    """A harmonized scan by its sidecar; beside it lie its numbers, and its figures in the subject's folder."""
+    """Read a harmonized scan: its sidecar, the table next to it, and its figures."""
     record = read_json(sidecar)
     stem = sidecar.name.removesuffix("_dwi.json")
     table = sidecar.with_name(stem.replace("desc-harmonized", "desc-harmonization") + "_qc.tsv")
-    subject = sidecar.relative_to(root).parts[0]
-    gallery = root / subject / "figures" / sidecar.name.replace("desc-harmonized", "desc-figures")
+    subject_folder = root / sidecar.relative_to(root).parts[0]
+    gallery_name = sidecar.name.replace("desc-harmonized", "desc-figures")
+    gallery = subject_folder / "figures" / gallery_name
     return ScanReport(
         scan_file=Path(record["Sources"][0]).name,
         harmonization=record["Harmonization"],
         qc=tuple(read_tsv(table)) if table.exists() else (),
         gallery=read_gallery(gallery) if is_drawn(gallery) else None,
     )
-
-
-def subjects_to_report(root: Path, rows: Collection[tuple[str, str]]) -> tuple[str, ...]:
-    """Subjects, of (subject, status) rows of a run, that it worked on or that lack their page."""
-    touched = {
-        s
-        for s, status in rows
-        if status in PROCESSED_STATUSES
-        or (status == "up to date" and not report_path(root, s).exists())
-    }
-    return tuple(sorted(touched))

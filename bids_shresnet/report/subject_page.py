@@ -1,25 +1,21 @@
-"""The report on a subject: what was done to its scans, what changed, how far that can be trusted; one HTML file."""
+"""The report on a subject as one HTML file: its scans, what changed, and how far to trust it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bids_shresnet.io.storage import NOT_AVAILABLE
-from bids_shresnet.outputs.past_runs import RunRecord
 from bids_shresnet.report.page import format_percent, render_page
-from bids_shresnet.report.pictures.gallery import Gallery, Panel
+from bids_shresnet.report.subject_report import ScanReport, SubjectReport
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
 
 SUBJECT_PAGE_TEMPLATE = "subject.html.jinja"
-PANEL_SECTIONS = ("images", "metrics", "trust")  # that show panels
-MAX_EMBEDDED_PNG_BYTES = (
-    7_000_000  # bytes of pictures that stand in the page, a quarter less than what they take there
-)
+PANEL_SECTIONS = ("images", "metrics", "trust")
+MAX_EMBEDDED_PNG_BYTES = 7_000_000  # a page is a third larger and shall stay below 10 MB
 EXPECTED_NOVEL_FRACTION = 0.02  # share of a healthy brain that is out of distribution
-WARN_NOVEL_FRACTION = 0.05  # the same: worth a warning
-WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1] that is worth a warning
+WARN_NOVEL_FRACTION = 0.05
+WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1]
 ANSWER_PREDICATES = {
     "yes": "is validated",
     "no": "is not validated",
@@ -27,237 +23,186 @@ ANSWER_PREDICATES = {
 }
 
 
-NO_MAP_STATISTICS: Mapping[str, Any] = {
-    "Regions": {"From": "", "Means": []},
-    "Angles": {"Median": None, "Voxels": 0},
-    "Target": {"File": "", "Missing": "", "Agreement": []},
-}
-
-
 @dataclass(frozen=True)
-class ScanReport:
-    """One harmonized scan.
+class PairingRow:
+    """One scan of the subject, the role of its scanner, and what the run did with it."""
 
-    Attributes
-    ----------
-    scan_file
-        Its file.
-    harmonization
-        `Harmonization` of its sidecar.
-    qc
-        Rows of desc-harmonization_qc.tsv, before and after.
-    gallery
-        None where its figures are not there.
-    """
-
-    scan_file: str
-    harmonization: Mapping[str, Any]
-    qc: tuple[Mapping[str, str], ...]
-    gallery: Gallery | None
-
-    @property
-    def source(self) -> str:
-        """Label of the source scanner."""
-        return str(self.harmonization["SourceScanner"]["Label"])
-
-    @property
-    def target(self) -> str:
-        """Label of the target scanner."""
-        return str(self.harmonization["TargetScanner"]["Label"])
-
-    @property
-    def map_statistics(self) -> Mapping[str, Any]:
-        """What was measured while the figures were made."""
-        return self.gallery.record if self.gallery else NO_MAP_STATISTICS
-
-    @property
-    def held_out_errors(self) -> list[tuple[str, float, float]]:
-        """Endpoint, NMSE before and NMSE after of a travelling subject, by the network that held it out."""
-        errors = self.harmonization.get("HeldOutErrors", {})
-        before, after = (
-            errors.get(NO_HARMONIZATION, {}),
-            errors.get(self.harmonization["Method"], {}),
-        )
-        return [
-            (place, before[place]["NMSE"], after[place]["NMSE"])
-            for place in before
-            if place in after
-        ]
-
-    @property
-    def improved_count(self) -> int:
-        """In how many places of `held_out_errors` the error fell."""
-        return sum(after < before for _, before, after in self.held_out_errors)
-
-    def panels(self, section: str) -> list[Panel]:
-        """Its pictures of one section."""
-        return (
-            [panel for panel in self.gallery.panels if panel.section == section]
-            if self.gallery
-            else []
-        )
-
-
-@dataclass(frozen=True)
-class SubjectReport:
-    """All that the page says.
-
-    Attributes
-    ----------
-    run
-        The last run that worked on the subject; None where none is recorded.
-    methods_text
-        The methods text.
-    has_group_report
-        Whether a report on the group lies beside this one.
-    """
-
-    subject: str
-    scans: tuple[ScanReport, ...]
-    run: RunRecord | None
-    methods_text: str
-    has_group_report: bool
+    file: str
+    scanner: str
+    role: str
+    status: str
 
 
 def render_subject_report(report: SubjectReport) -> str:
     """Return the page."""
-    facts: dict[str, Any] = {
-        "pairing": list(pairing_rows(report)),
-        "failures": [
-            row for row in (report.run.rows if report.run else ()) if row["status"] == "failed"
-        ],
-        "statement": validation_statement,
-        "warnings": scan_warnings,
-        "changes": region_means,
-        "embedded": _files_to_embed(report.scans),
-        "usual": EXPECTED_NOVEL_FRACTION,
-    }
     return render_page(
         SUBJECT_PAGE_TEMPLATE,
         report=report,
         about=run_provenance(report),
         methods=report.methods_text,
-        **facts,
+        pairing_rows=list(pairing_rows(report)),
+        failures=[row for row in report.run_rows if row["status"] == "failed"],
+        validation_statement=validation_statement,
+        scan_warnings=scan_warnings,
+        embedded_files=_files_to_embed(report.scans),
+        expected_novel_fraction=EXPECTED_NOVEL_FRACTION,
     )
 
 
 def validation_statement(scan: ScanReport) -> tuple[str, str]:
-    """Return the answer whether the model is better than no harmonization, and a sentence."""
-    validation, method = (
-        scan.harmonization["Validation"],
-        METHOD_NAMES[scan.harmonization["Method"]],
-    )
-    found = validation.get("BetterThan", {}).get(NO_HARMONIZATION)
-    if found is None:
-        return (
-            "no",
-            "It is not known whether harmonizing helps: the model was never cross-validated (`group` does).",
+    """Return whether the model is better than no harmonization: the answer and a sentence."""
+    validation = scan.harmonization["Validation"]
+    result = validation.get("BetterThan", {}).get(NO_HARMONIZATION)
+    if result is None:
+        return "no", (
+            "It is not known whether harmonization helps, because the model was never "
+            "cross-validated. Run `group` to find out."
         )
     if validation["Method"] != scan.harmonization["Method"]:
-        other = METHOD_NAMES[validation["Method"]]
-        return "no", f"It is not known whether {method} helps: {other} was cross-validated."
-    statement = f"that {method} from {scan.source} to {scan.target} is better than no harmonization"
-    on = f"on {validation['Subjects']} held-out subjects (largest p = {found['LargestP']:g}"
-    floor = (
-        f"; below {found['SmallestPossibleP']:g} no p is possible)"
-        if found["Answer"] not in ("yes", "no")
-        else ")"
+        validated_method = METHOD_NAMES[validation["Method"]]
+        return "no", (
+            f"It is not known whether {scan.method_name} helps, because {validated_method} was "
+            "cross-validated."
+        )
+    answer = result["Answer"]
+    p_values = f"largest p = {result['LargestP']:g}"
+    if answer == "not enough subjects":
+        p_values += f"; smallest attainable p = {result['SmallestPossibleP']:g}"
+    return answer, (
+        f"It {ANSWER_PREDICATES[answer]} that {scan.method_name} from {scan.source} to "
+        f"{scan.target} is better than no harmonization, on {validation['Subjects']} held-out "
+        f"subjects ({p_values})."
     )
-    return found["Answer"], f"It {ANSWER_PREDICATES[found['Answer']]} {statement}, {on}{floor}."
 
 
 def scan_warnings(scan: ScanReport) -> list[str]:
-    """What a reader must know before using the scan, a sentence each."""
-    record, share = scan.harmonization, scan.harmonization["Novelty"]["MarkedFraction"]
-    predicted = [f"{shell['BValue']:.0f}" for shell in record.get("PredictedShells", [])]
-    kept = " These voxels were left as measured." if record["Novelty"]["LeftAsMeasured"] else ""
-    worse = [place for place, before, after in scan.held_out_errors if after > before]
-    found = {
-        f"{format_percent(share).removeprefix('+')} of the brain are unlike anything the model was trained on; of a healthy "
-        f"scan of this scanner {EXPECTED_NOVEL_FRACTION:.0%} are.{kept}": share
-        > WARN_NOVEL_FRACTION,
-        f"{format_percent(record['ClippedSignal']).removeprefix('+')} of S/S0 was outside 0 to 1 and clipped: look at the b0 "
-        "volumes and for motion.": record["ClippedSignal"] > WARN_CLIPPED_FRACTION,
-        f"The shells b = {', '.join(predicted)} s/mm² were never measured in any form; they are predictions.": bool(
-            predicted
-        ),
-        f"On this very subject the error became larger in {', '.join(worse)}.": bool(worse),
-        "The figures of this scan are missing; `participant` draws them again.": scan.gallery
-        is None,
-    }
-    return [sentence for sentence, holds in found.items() if holds]
+    """Return what a reader must know before using the scan, one text per warning."""
+    warnings = (
+        _novelty_warning(scan),
+        _clipping_warning(scan),
+        _prediction_warning(scan),
+        _error_warning(scan),
+        _figures_warning(scan),
+    )
+    return [warning for warning in warnings if warning]
 
 
-def region_means(scan: ScanReport) -> list[tuple[str, str, float, float]]:
-    """Region, quantity and its means before and after; MD in 10^-3 mm2/s."""
-    means = scan.map_statistics["Regions"]["Means"]
-    rows = [(one["Region"], "FA", one["FA"]["before"], one["FA"]["after"]) for one in means]
-    return rows + [
-        (one["Region"], "MD", 1e3 * one["MD"]["before"], 1e3 * one["MD"]["after"]) for one in means
-    ]
-
-
-def pairing_rows(report: SubjectReport) -> Iterator[tuple[str, str, str, str]]:
-    """Scan, scanner, role and why, a row a scan; those of an earlier run come last."""
-    rows = report.run.rows if report.run else ()
-    goals = {scan.target for scan in report.scans}
-    for row in rows:
-        own = [scan for scan in report.scans if scan.scan_file == row["file"]]
-        scanner = row.get("scanner", NOT_AVAILABLE) if not own else own[0].source
-        role = "source" if own else "target" if scanner in goals else "not used"
-        models = ", ".join(scan.harmonization["Model"] for scan in own)
-        reason = "" if row["reason"] == NOT_AVAILABLE else f": {row['reason']}"
-        yield (
-            row["file"],
-            scanner,
-            role,
-            f"{row['status']}{reason}" + (f"; model {models}" if models else ""),
-        )
-    said = {row["file"] for row in rows}
+def pairing_rows(report: SubjectReport) -> Iterator[PairingRow]:
+    """List the subject's scans; those that only an earlier run harmonized come last."""
+    targets = {scan.target for scan in report.scans}
+    for row in report.run_rows:
+        scans = [scan for scan in report.scans if scan.scan_file == row["file"]]
+        status = row["status"]
+        if row["reason"] != NOT_AVAILABLE:
+            status += f": {row['reason']}"
+        if scans:
+            models = ", ".join(scan.harmonization["Model"] for scan in scans)
+            yield PairingRow(row["file"], scans[0].source, "source", f"{status}; model {models}")
+        else:
+            scanner = row.get("scanner", NOT_AVAILABLE)
+            role = "target" if scanner in targets else "not used"
+            yield PairingRow(row["file"], scanner, role, status)
+    run_files = {row["file"] for row in report.run_rows}
     for scan in report.scans:
-        if scan.scan_file not in said:
-            yield (
-                scan.scan_file,
-                scan.source,
-                "source",
-                f"harmonized by an earlier run; model {scan.harmonization['Model']}",
-            )
+        if scan.scan_file not in run_files:
+            status = f"harmonized by an earlier run; model {scan.harmonization['Model']}"
+            yield PairingRow(scan.scan_file, scan.source, "source", status)
 
 
 def run_provenance(report: SubjectReport) -> dict[str, str]:
-    """Run, models and versions, by name."""
+    """Run, models and software versions, by name."""
     run = report.run
-    facts = (
-        {"run": run.name, "started": run.start_time, "command": run.command}
-        if run
-        else {"run": NOT_AVAILABLE}
-    )
+    provenance = {"run": NOT_AVAILABLE}
+    if run:
+        provenance = {"run": run.name, "started": run.start_time, "command": run.command}
     for scan in report.scans:
-        record, of = (
-            scan.harmonization,
-            f", {scan.scan_file} to {scan.target}" if len(report.scans) > 1 else "",
-        )
-        seen = (
+        suffix = f", {scan.scan_file} to {scan.target}" if len(report.scans) > 1 else ""
+        for name, value in _model_provenance(scan).items():
+            provenance[name + suffix] = value
+    return provenance | dict(run.software if run else {})
+
+
+def _model_provenance(scan: ScanReport) -> Mapping[str, str]:
+    record = scan.harmonization
+    return {
+        "model": f"{record['Model']}, SHA-256 {record['ModelSHA256']}",
+        "method": scan.method_name,
+        "fold": ", ".join(record["Networks"]),
+        "subject in training": (
             "yes: it was harmonized by the fold that held it out"
             if record["SubjectInTraining"]
             else "no: the mean of all folds"
-        )
-        facts |= {
-            f"model{of}": f"{record['Model']}, SHA-256 {record['ModelSHA256']}",
-            f"method{of}": METHOD_NAMES[record["Method"]],
-            f"fold{of}": ", ".join(record["Networks"]),
-            f"subject in training{of}": seen,
-        }
-    return facts | dict(run.software if run else {})
+        ),
+    }
+
+
+def _novelty_warning(scan: ScanReport) -> str:
+    novelty = scan.harmonization["Novelty"]
+    if novelty["MarkedFraction"] <= WARN_NOVEL_FRACTION:
+        return ""
+    warning = (
+        f"{_format_share(novelty['MarkedFraction'])} of the brain is out of distribution (about "
+        f"{EXPECTED_NOVEL_FRACTION:.0%} is typical of a healthy scan)."
+    )
+    if novelty["LeftAsMeasured"]:
+        return f"{warning} These voxels were left as measured."
+    return warning
+
+
+def _clipping_warning(scan: ScanReport) -> str:
+    clipped = scan.harmonization["ClippedSignal"]
+    if clipped <= WARN_CLIPPED_FRACTION:
+        return ""
+    return (
+        f"{_format_share(clipped)} of S/S0 was outside 0 to 1 and was clipped. Check the b0 "
+        "volumes, and the scan for motion."
+    )
+
+
+def _prediction_warning(scan: ScanReport) -> str:
+    shells = scan.harmonization.get("PredictedShells", [])
+    if not shells:
+        return ""
+    bvalues = ", ".join(f"{shell['BValue']:.0f}" for shell in shells)
+    return f"The shells b = {bvalues} s/mm² are predictions; they were never measured in any form."
+
+
+def _error_warning(scan: ScanReport) -> str:
+    larger = [
+        f"{error.endpoint} ({error.before:.3g} to {error.after:.3g})"
+        for error in scan.held_out_errors
+        if error.after > error.before
+    ]
+    if not larger:
+        return ""
+    return f"For this subject the error (NMSE) became larger in {', '.join(larger)}."
+
+
+def _figures_warning(scan: ScanReport) -> str:
+    if scan.gallery:
+        return ""
+    return "The figures of this scan are missing. Run `participant` to draw them again."
+
+
+def _format_share(fraction: float) -> str:
+    return format_percent(fraction).removeprefix("+")
 
 
 def _files_to_embed(scans: Sequence[ScanReport]) -> set[str]:
-    """Files that stand in the page itself: as many pictures, in their order, as keep it below 10 MB."""
-    chosen, total = set(), 0
+    """Choose the pictures that the page itself contains: the first ones that fit."""
+    embedded = set()
+    total_bytes = 0
+    for file, png in _pictures(scans):
+        total_bytes += len(png)
+        if total_bytes <= MAX_EMBEDDED_PNG_BYTES:
+            embedded.add(file)
+    return embedded
+
+
+def _pictures(scans: Sequence[ScanReport]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of all PNG files, in the order of the page."""
     for section in PANEL_SECTIONS:
-        for panel in (panel for scan in scans for panel in scan.panels(section)):
-            for file, drawing in zip(panel.files, panel.pictures.values(), strict=True):
-                total += len(drawing.png)
-                if total <= MAX_EMBEDDED_PNG_BYTES:
-                    chosen.add(file)
-    return chosen
+        for scan in scans:
+            for panel in scan.panels(section):
+                for file, drawing in zip(panel.files, panel.pictures.values(), strict=True):
+                    yield file, drawing.png
