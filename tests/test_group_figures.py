@@ -13,7 +13,7 @@ import pytest
 
 from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.io.storage import write_tsv
-from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.outputs.history import Role, ScanRow
 from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.pairing import MAX_SUBJECT_COLUMNS, draw_pairing, draw_splits
@@ -45,8 +45,15 @@ def rows() -> list[HeldOutResult]:
     ]
 
 
-def scan(subject: str, scanner: str, role: str = "excluded") -> ScanRow:
-    return ScanRow(f"sub-{subject}_dwi.nii.gz", subject, "", scanner, "30 x 1000", role, "")
+def scan(subject: str, scanner: str, *roles: Role) -> ScanRow:
+    return ScanRow(
+        file=f"sub-{subject}_dwi.nii.gz",
+        subject=subject,
+        session="",
+        scanner=scanner,
+        shells="30 x 1000",
+        roles=roles,
+    )
 
 
 SCANS = [

@@ -67,7 +67,7 @@ def test_on_harmony_has_eight_scanners_and_their_travelling_subjects(
         scan["file"] for scan in said["scans"] if scan["reason"].startswith("only b=0 images")
     ]
     assert len(b0_only) == 135
-    assert {scan["role"] for scan in said["scans"] if scan["file"] in b0_only} == {"excluded"}
+    assert not any(scan["roles"] for scan in said["scans"] if scan["file"] in b0_only)
     assert len(said["scans"]) == 330
 
 
@@ -106,6 +106,6 @@ def test_thp_has_eight_sites_and_no_phantom_when_told_so(
     assert [scanner["label"] for scanner in said["scanners"]] == SITES
     assert [len(pair["travelling"]) for pair in said["pairs"]] == [5] * 7
     phantom = {
-        (scan["role"], scan["reason"]) for scan in said["scans"] if scan["subject"] == "THPBALL"
+        (*scan["roles"], scan["reason"]) for scan in said["scans"] if scan["subject"] == "THPBALL"
     }
-    assert phantom == {("excluded", "not asked for (--exclude-participant-label)")}
+    assert phantom == {("not asked for (--exclude-participant-label)",)}

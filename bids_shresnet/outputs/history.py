@@ -1,48 +1,81 @@
-"""The whole dataset as runs left it in `logs/` and beside their outputs: every DWI and its use, findings, failures."""
+"""The dataset as earlier runs saw it: every DWI and its roles, findings, failures and novelty."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, cast, get_args
 
-from bids_shresnet.errors import Finding
+from bids_shresnet.errors import Finding, Severity
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_tsv
 from bids_shresnet.outputs.past_runs import find_run_folders, read_run_table
-from bids_shresnet.outputs.run_log import FINDINGS_TSV, STATUS_TSV, Run, ScanStatus
+from bids_shresnet.outputs.run_log import (
+    CONFIG_FILE,
+    FINDINGS_TSV,
+    STATUS_TSV,
+    Run,
+    ScanStatus,
+    Status,
+)
 
 SCANS_TSV = "scans.tsv"
-HARMONIZED_SIDECARS = [
-    f"sub-*/{session}dwi/*_desc-harmonized*_dwi.json" for session in ("", "ses-*/")
-]
+SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
+ROLE_SEPARATOR = "; "
+NO_ROLE = "excluded"
+HARMONIZED_SIDECARS = (
+    "sub-*/dwi/*_desc-harmonized*_dwi.json",
+    "sub-*/ses-*/dwi/*_desc-harmonized*_dwi.json",
+)
+
+Role = Literal["travelling source", "travelling target", "to harmonize"]
+ROLES: tuple[Role, ...] = get_args(Role)
+TRAINING_ROLES: frozenset[Role] = frozenset({"travelling source", "travelling target"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScanRow:
-    """A DWI file, its directions by shell, what it is used for and, where for nothing, why; `scanner` may be empty."""
+    """A DWI file and its use.
+
+    Attributes
+    ----------
+    scanner
+        Label; empty if unknown.
+    shells
+        Directions by shell, such as "50 x 1000 + 50 x 2000" (s/mm2).
+    roles
+        What the scan is used for; empty if it is excluded.
+    reason
+        Why it is excluded or not harmonized.
+    """
 
     file: str
     subject: str
     session: str
     scanner: str
     shells: str
-    role: str
-    reason: str
+    roles: tuple[Role, ...] = ()
+    reason: str = ""
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file."""
         return Path(self.file).name
 
     @property
+    def role_text(self) -> str:
+        """All roles, for readers; `excluded` without one."""
+        return ROLE_SEPARATOR.join(self.roles) or NO_ROLE
+
+    @property
     def is_training_scan(self) -> bool:
-        """Whether a model learns from it."""
-        return "travelling" in self.role
+        """Whether a model is trained on the scan."""
+        return not TRAINING_ROLES.isdisjoint(self.roles)
 
 
 @dataclass(frozen=True)
 class NovelFraction:
-    """Share of a harmonized scan's brain that is unlike anything its model was trained on."""
+    """Fraction of a harmonized scan's brain that is unlike the training data of its model."""
 
     scan: str
     subject: str
@@ -51,66 +84,93 @@ class NovelFraction:
 
 
 def write_scans(run: Run, rows: Sequence[ScanRow]) -> None:
-    """Write every DWI of the dataset, and what it is used for, into scans.tsv of a run."""
-    write_tsv(
-        run.folder / SCANS_TSV,
-        [asdict(row) for row in rows],
-        [field.name for field in fields(ScanRow)],
-    )
+    """Write every DWI of the dataset and its roles into scans.tsv of a run."""
+    cells = [{**vars(row), "role": row.role_text} for row in rows]
+    table = [{column: record[column] for column in SCAN_COLUMNS} for record in cells]
+    write_tsv(run.folder / SCANS_TSV, table, SCAN_COLUMNS)
 
 
 def read_last_scans(root: Path) -> tuple[ScanRow, ...]:
-    """All DWI as the last `group` run saw them; a run for some subjects may have seen fewer."""
-    return tuple(ScanRow(**row) for row in _read_rows(_find_last_group_run(root), SCANS_TSV))
+    """Read all DWI as the last `group` run saw them; a run for some subjects sees fewer."""
+    return tuple(_scan_row(row) for row in _read_rows(_find_last_group_run(root), SCANS_TSV))
 
 
 def read_last_findings(root: Path) -> tuple[Finding, ...]:
-    """What that run found wrong or odd."""
-    found = tuple(Finding(**row) for row in _read_rows(_find_last_group_run(root), FINDINGS_TSV))  # type: ignore[arg-type]  # text
-    return tuple(one for one in found if one.severity != "note")
+    """Read the errors and warnings of the last `group` run."""
+    rows = _read_rows(_find_last_group_run(root), FINDINGS_TSV)
+    findings = [_finding(row) for row in rows]
+    return tuple(finding for finding in findings if finding.severity != "note")
 
 
 def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:
-    """Scans that failed and were not done by a later run."""
-    rows = [row for run in find_run_folders(root) for row in _read_rows(run, STATUS_TSV)]
-    last = {row["file"]: row for row in rows}
-    return tuple(ScanStatus(**row) for row in last.values() if row["status"] == "failed")  # type: ignore[arg-type]  # text
+    """Read the scans that failed and that no later run completed."""
+    last_rows = {}
+    for folder in find_run_folders(root):
+        for row in _read_rows(folder, STATUS_TSV):
+            last_rows[row["file"]] = row
+    return tuple(_scan_status(row) for row in last_rows.values() if row["status"] == "failed")
 
 
 def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
-    """Of every harmonized scan, from its sidecar."""
+    """Read the novel fraction of every harmonized scan from its sidecar."""
     sidecars = [path for pattern in HARMONIZED_SIDECARS for path in root.glob(pattern)]
-    records = [
-        (path.name.removesuffix(".json"), read_json(path)["Harmonization"])
-        for path in sorted(sidecars)
-    ]
-    return tuple(
-        NovelFraction(
-            name,
-            name.split("_")[0].removeprefix("sub-"),
-            one["Model"],
-            one["Novelty"]["MarkedFraction"],
-        )
-        for name, one in records
+    return tuple(_novel_fraction(path) for path in sorted(sidecars))
+
+
+def _novel_fraction(sidecar: Path) -> NovelFraction:
+    scan = sidecar.name.removesuffix(".json")
+    harmonization: Mapping[str, Any] = read_json(sidecar)["Harmonization"]
+    return NovelFraction(
+        scan=scan,
+        subject=scan.split("_")[0].removeprefix("sub-"),
+        model=harmonization["Model"],
+        fraction=harmonization["Novelty"]["MarkedFraction"],
+    )
+
+
+def _scan_row(row: Mapping[str, str]) -> ScanRow:
+    roles = row["role"].split(ROLE_SEPARATOR)
+    return ScanRow(
+        file=row["file"],
+        subject=row["subject"],
+        session=row["session"],
+        scanner=row["scanner"],
+        shells=row["shells"],
+        roles=tuple(role for role in ROLES if role in roles),
+        reason=row["reason"],
+    )
+
+
+def _finding(row: Mapping[str, str]) -> Finding:
+    severity = cast("Severity", row["severity"])
+    return Finding(severity, file=row["file"], value=row["value"], remedy=row["remedy"])
+
+
+def _scan_status(row: Mapping[str, str]) -> ScanStatus:
+    return ScanStatus(
+        subject=row["subject"],
+        session=row["session"],
+        file=row["file"],
+        status=cast("Status", row["status"]),
+        reason=row["reason"],
+        scanner=row["scanner"],
     )
 
 
 def _find_last_group_run(root: Path) -> Path | None:
-    """The last one that looked at a dataset; one that only wrote reports did not."""
-    looked = [run for run in find_run_folders(root) if (run / SCANS_TSV).exists()]
-    return next(
-        (
-            run
-            for run in reversed(looked)
-            if read_json(run / "config.json")["analysis_level"] == "group"
-        ),
-        None,
-    )
+    """Find the last `group` run that looked at the dataset; one that only wrote reports did not."""
+    for folder in reversed(find_run_folders(root)):
+        has_scans = (folder / SCANS_TSV).exists()
+        if has_scans and read_json(folder / CONFIG_FILE)["analysis_level"] == "group":
+            return folder
+    return None
 
 
 def _read_rows(folder: Path | None, name: str) -> list[dict[str, str]]:
-    """Rows of a table of a run, n/a as empty text."""
+    """Read the rows of a table of a run, with `n/a` as empty text."""
     rows = read_run_table(folder, name) if folder else []
-    return [
-        {key: "" if cell == NOT_AVAILABLE else cell for key, cell in row.items()} for row in rows
-    ]
+    return [{key: _cell_text(cell) for key, cell in row.items()} for row in rows]
+
+
+def _cell_text(cell: str) -> str:
+    return "" if cell == NOT_AVAILABLE else cell

@@ -87,12 +87,9 @@ def _scan_name(scan: ScanRow) -> str:
 def _role_text(scan: ScanRow) -> str:
     """Role and, where a scan is not harmonized, why."""
     if not scan.reason:
-        return scan.role
-    return (
-        f"not harmonized: {scan.reason}"
-        if scan.role == "excluded"
-        else f"{scan.role}; not harmonized: {scan.reason}"
-    )
+        return scan.role_text
+    note = f"not harmonized: {scan.reason}"
+    return f"{scan.role_text}; {note}" if scan.roles else note
 
 
 def _format_table(title: str, header: Cells, rows: Sequence[Cells]) -> str:

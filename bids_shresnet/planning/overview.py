@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.errors import Finding
 from bids_shresnet.inputs.sidecars import count_values
-from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.outputs.history import Role, ScanRow
 from bids_shresnet.pairs import Inventory, Pair, Selection
 from bids_shresnet.scans import Scan, Scanner
 
@@ -66,7 +67,6 @@ def make_overview(
             session=scan.session,
             scanner=scan.scanner_label,
             shells="",
-            role="excluded",
             reason=scan.reason,
         )
         for scan in inventory.excluded
@@ -108,7 +108,7 @@ def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
 def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> list[ScanRow]:
     """Say of every usable scan what it is used for; one can be trained on and be harmonized."""
     travelling = [both for pair in pairs for both in pair.travelling_scans]
-    used = {
+    used: dict[Role, set[Path]] = {
         "travelling source": {source.image for source, _ in travelling},
         "travelling target": {target.image for _, target in travelling},
         "to harmonize": {scan.image for scan in selection.scans},
@@ -116,10 +116,8 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
     reasons = {scan.image: scan.reason for scan in selection.excluded}
     rows = []
     for scan in inventory.scans:
-        role = (
-            "; ".join(name for name, images in used.items() if scan.image in images) or "excluded"
-        )
-        unused = _training_exclusion_reason(scan, pairs) if role == "excluded" else ""
+        roles = tuple(role for role, images in used.items() if scan.image in images)
+        unused = "" if roles else _training_exclusion_reason(scan, pairs)
         reason = reasons.get(scan.image, unused)
         rows.append(
             ScanRow(
@@ -128,7 +126,7 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
                 session=scan.session,
                 scanner=scan.scanner_label,
                 shells=_shell_summary(scan),
-                role=role,
+                roles=roles,
                 reason=reason,
             )
         )

@@ -13,6 +13,7 @@ from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize
 from bids_shresnet.evaluation.statistics import QUANTITIES, compare_methods
 from bids_shresnet.io.storage import write_bytes, write_json, write_text, write_tsv
 from bids_shresnet.outputs.history import (
+    Role,
     ScanRow,
     read_failed_scans,
     read_last_findings,
@@ -241,19 +242,16 @@ def _read_dataset_report(root: Path, cross_validations: Sequence[CrossValidation
 
 def _travelling_scan_rows(model: Model) -> Iterator[ScanRow]:
     """What a model alone says of the dataset: who was scanned on both scanners."""
+    roles: dict[str, Role] = {model.source: "travelling source", model.target: "travelling target"}
     for subject in model.card.subjects:
-        for scanner, role in (
-            (model.source, "travelling source"),
-            (model.target, "travelling target"),
-        ):
+        for scanner, role in roles.items():
             yield ScanRow(
                 file="",
                 subject=subject,
                 session="",
                 scanner=scanner,
                 shells="",
-                role=role,
-                reason="",
+                roles=(role,),
             )
 
 

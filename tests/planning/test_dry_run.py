@@ -56,11 +56,11 @@ def test_the_document_says_the_same_of_every_dwi(tmp_path: Path) -> None:
         str(path) for path in root.rglob("*.nii.gz")
     }
     roles = {
-        Path(scan["file"]).name.removesuffix("_dwi.nii.gz"): scan["role"] for scan in said["scans"]
+        Path(scan["file"]).name.removesuffix("_dwi.nii.gz"): scan["roles"] for scan in said["scans"]
     }
-    assert roles["sub-01_ses-ge"] == "travelling source; to harmonize"
-    assert roles["sub-01_ses-siemens"] == "travelling target"
-    assert (roles["sub-04_ses-ge"], roles["sub-04_ses-ge_dir-PA"]) == ("to harmonize", "excluded")
+    assert roles["sub-01_ses-ge"] == ["travelling source", "to harmonize"]
+    assert roles["sub-01_ses-siemens"] == ["travelling target"]
+    assert (roles["sub-04_ses-ge"], roles["sub-04_ses-ge_dir-PA"]) == (["to harmonize"], [])
     assert said["pairs"][0]["travelling"] == ["01", "02", "03"]
     ge = said["scanners"][1]
     assert (ge["label"], ge["scans"], ge["subjects"]) == ("SIGNAEXCITE000000UOWMR1", 4, 4)
