@@ -76,8 +76,8 @@ def write_tensor_maps(outputs: ScanOutputs) -> bool:
     Whether anything was written.
     """
     harmonized_record = read_json(outputs.dwi(".json"))
-    digest = harmonized_record["Digest"]
-    if _is_up_to_date(outputs, digest):
+    checksum = harmonized_record["Checksum"]
+    if _is_up_to_date(outputs, checksum):
         return False
     before = TensorInput(scan=outputs.scan, desc=INPUT_DESC, title="input scan")
     after = TensorInput(
@@ -88,18 +88,18 @@ def write_tensor_maps(outputs: ScanOutputs) -> bool:
     )
     rows = [_write_maps(outputs, before), _write_maps(outputs, after)]
     write_tsv(outputs.qc_table(), rows)
-    write_json(outputs.qc_table(".json"), {**QC_COLUMNS, "HarmonizedDigest": digest})
+    write_json(outputs.qc_table(".json"), {**QC_COLUMNS, "HarmonizedChecksum": checksum})
     return True
 
 
-def _is_up_to_date(outputs: ScanOutputs, harmonized_digest: Mapping[str, str]) -> bool:
+def _is_up_to_date(outputs: ScanOutputs, harmonized_checksum: list[Mapping[str, str]]) -> bool:
     """Return whether all maps exist and were made from this very harmonized DWI."""
     qc_record = outputs.qc_table(".json")
     before = [outputs.tensor_map(parameter, INPUT_DESC) for parameter in TENSOR_PARAMETERS]
     after = [outputs.tensor_map(parameter, outputs.desc) for parameter in TENSOR_PARAMETERS]
     if not all(path.exists() for path in [qc_record, *before, *after]):
         return False
-    return bool(read_json(qc_record).get("HarmonizedDigest") == harmonized_digest)
+    return bool(read_json(qc_record).get("HarmonizedChecksum") == harmonized_checksum)
 
 
 def _write_maps(outputs: ScanOutputs, source: TensorInput) -> dict[str, object]:

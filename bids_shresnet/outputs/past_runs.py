@@ -1,31 +1,32 @@
-"""Earlier runs, read back from `logs/` and `prov/`: in which order they were, and the last that worked on a subject."""
+"""Earlier runs, read from `logs/` and `prov/`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, read_tsv
-from bids_shresnet.outputs.run_log import CRASH_FILE, FINDINGS_TSV, STATUS_TSV, prov_path
+from bids_shresnet.io.storage import read_tsv
+from bids_shresnet.outputs.provenance import Provenance, read_provenance
+from bids_shresnet.outputs.run_log import CONFIG_FILE, CRASH_FILE, FINDINGS_TSV, STATUS_TSV
 
-PROCESSED_STATUSES = ("done", "failed")  # what a run says of a scan that it worked on
+PROCESSED_STATUSES = ("done", "failed")  # of scans that the run worked on
+
+Row = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run says of itself and of one subject.
+    """A run and its results for one subject.
 
     Attributes
     ----------
     name
-        Of its folder in `logs`.
-    command, start_time
-        As in its provenance; "n/a" if it was ended before it wrote that.
-    software
-        Versions by name.
+        Name of its folder in `logs`.
+    provenance
+        Its command, start and software.
     rows
-        Lines of status.tsv that are of the subject.
+        Lines of status.tsv about the subject.
     findings
         Warnings of findings.tsv that name a file of the subject.
     crashes
@@ -33,76 +34,75 @@ class RunRecord:
     """
 
     name: str
-    command: str
-    start_time: str
-    software: Mapping[str, str]
-    rows: tuple[Mapping[str, str], ...]
-    findings: tuple[Mapping[str, str], ...]
+    provenance: Provenance
+    rows: tuple[Row, ...]
+    findings: tuple[Row, ...]
     crashes: Mapping[str, str]
 
 
 def read_last_runs(root: Path, subjects: Collection[str]) -> dict[str, RunRecord]:
-    """The last run that worked on a scan of each subject, else the last that found all complete."""
-    found: dict[str, RunRecord] = {}
-    kept: dict[str, RunRecord] = {}
+    """Read, for each subject, the last run that processed one of its scans.
+
+    Without one, it is the last run that found all its scans up to date.
+    """
+    processed: dict[str, RunRecord] = {}
+    up_to_date: dict[str, RunRecord] = {}
     for folder in reversed(find_run_folders(root)):
-        missing = set(subjects) - found.keys()
-        if not missing:
+        remaining = set(subjects) - processed.keys()
+        if not remaining:
             break
-        table = read_run_table(folder, STATUS_TSV)
-        for subject in missing:
-            states = {row["status"] for row in table if row["subject"] == subject}
-            if states & set(PROCESSED_STATUSES):
-                found[subject] = _read_run_record(root, folder, subject, table)
-            elif "up to date" in states and subject not in kept:
-                kept[subject] = _read_run_record(root, folder, subject, table)
-    return {**kept, **found}
+        rows = read_run_table(folder, STATUS_TSV)
+        for subject in remaining:
+            statuses = {row["status"] for row in rows if row["subject"] == subject}
+            if not statuses.isdisjoint(PROCESSED_STATUSES):
+                processed[subject] = _read_run_record(root, folder, subject, rows)
+            elif "up to date" in statuses and subject not in up_to_date:
+                up_to_date[subject] = _read_run_record(root, folder, subject, rows)
+    return {**up_to_date, **processed}
 
 
 def find_run_folders(root: Path) -> list[Path]:
-    """Folders of all runs, the last one last; of those that began in one second, one that never ended comes first."""
-    return sorted((path.parent for path in root.glob("logs/*/config.json")), key=_run_sort_key)
+    """Find the folders of all runs, the last one last.
+
+    Of runs that began in the same second, one that never ended comes first.
+    """
+    folders = [config.parent for config in root.glob(f"logs/*/{CONFIG_FILE}")]
+    return sorted(folders, key=_run_sort_key)
 
 
 def read_run_table(folder: Path, name: str) -> list[dict[str, str]]:
-    """Rows of a table of a run; none where it has no such table."""
+    """Read the rows of a table of a run; empty if it has no such table."""
     return read_tsv(folder / name) if (folder / name).exists() else []
 
 
 def _run_sort_key(folder: Path) -> tuple[str, int]:
-    """Second of its beginning, with which its name begins, and when it ended."""
+    """Second of the run's start, which its name begins with, and time of its end."""
     status = folder / STATUS_TSV
-    return folder.name.partition("_")[0], status.stat().st_mtime_ns if status.exists() else 0
+    start = folder.name.partition("_")[0]
+    return start, status.stat().st_mtime_ns if status.exists() else 0
 
 
-def _read_run_record(
-    root: Path, folder: Path, subject: str, table: list[dict[str, str]]
-) -> RunRecord:
-    activity, tools = (prov_path(root, folder.name, kind) for kind in ("act", "soft"))
-    about = read_json(activity)["Activities"][0] if activity.exists() else {}
-    software = (
-        {tool["Label"]: tool["Version"] for tool in read_json(tools)["Software"]}
-        if tools.exists()
-        else {}
-    )
+def _read_run_record(root: Path, folder: Path, subject: str, table: Sequence[Row]) -> RunRecord:
     rows = tuple(row for row in table if row["subject"] == subject)
-    crashes = {row["file"]: folder / CRASH_FILE.format(row["file"].split(".")[0]) for row in rows}
     return RunRecord(
         name=folder.name,
-        command=about.get("Command", NOT_AVAILABLE),
-        start_time=about.get("StartedAtTime", NOT_AVAILABLE),
-        software=software,
+        provenance=read_provenance(root, folder.name),
         rows=rows,
         findings=_read_warnings(folder, subject),
-        crashes={
-            file: path.read_text(encoding="utf-8")
-            for file, path in crashes.items()
-            if path.exists()
-        },
+        crashes=_read_crashes(folder, [row["file"] for row in rows]),
     )
 
 
-def _read_warnings(folder: Path, subject: str) -> tuple[Mapping[str, str], ...]:
+def _read_crashes(folder: Path, scan_files: Sequence[str]) -> dict[str, str]:
+    crashes = {}
+    for file in scan_files:
+        report = folder / CRASH_FILE.format(file.split(".")[0])
+        if report.exists():
+            crashes[file] = report.read_text(encoding="utf-8")
+    return crashes
+
+
+def _read_warnings(folder: Path, subject: str) -> tuple[Row, ...]:
     rows = read_run_table(folder, FINDINGS_TSV)
     return tuple(
         row for row in rows if row["severity"] == "warning" and f"sub-{subject}_" in row["file"]

@@ -1,13 +1,12 @@
-"""Records of what was done: BIDS URIs, sidecars, a folder a run in `logs/`, and `prov/` as in the draft of BEP028.
+"""The folder of a run in `logs/`: its settings, its log, its findings and the status of each scan.
 
-Every file that is not about one output carries the run's name, so parallel jobs never share one.
+Every file that is not about one output is named after the run, so parallel jobs never share one.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import platform
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,22 +18,23 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.io.storage import hash_file, read_json, write_json, write_text, write_tsv
-from bids_shresnet.outputs.sidecars import bids_uri, package_versions
+from bids_shresnet.io.storage import write_json, write_text, write_tsv
+from bids_shresnet.outputs.provenance import write_provenance
 
-logger = logging.getLogger(__name__)
-
-STATUS_TSV, FINDINGS_TSV, CRASH_FILE = (
-    "status.tsv",
-    "findings.tsv",
-    "crash_{}.txt",
-)  # in the folder of a run; {}: name of a scan
+APP_LOGGER = logging.getLogger("bids_shresnet")
+CONFIG_FILE = "config.json"
+LOG_FILE = "run.log"
+STATUS_TSV = "status.tsv"
+FINDINGS_TSV = "findings.tsv"
+CRASH_FILE = "crash_{}.txt"  # {}: name of the scan
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+Status = Literal["done", "up to date", "excluded", "failed"]
 
 
 @dataclass(frozen=True)
 class ScanStatus:
-    """What became of one scan.
+    """Result of a run for one scan.
 
     Attributes
     ----------
@@ -45,20 +45,20 @@ class ScanStatus:
     reason
         Why it was excluded or failed.
     scanner
-        Label of its scanner; empty where it is not known.
+        Label of its scanner; empty if unknown.
     """
 
     subject: str
     session: str
     file: str
-    status: Literal["done", "up to date", "excluded", "failed"]
+    status: Status
     reason: str = ""
     scanner: str = ""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the app under way.
+    """A run of the app in progress.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Run:
     start_time
         In UTC.
     log_handler
-        What writes run.log.
+        Writes run.log.
     """
 
     root: Path
@@ -82,119 +82,82 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Return the folder of this run's log, settings and status."""
-        return self.root / "logs" / self.name
+        """Folder of this run's log, settings and status."""
+        return run_folder(self.root, self.name)
+
+
+def run_folder(root: Path, run_name: str) -> Path:
+    """Name the folder of a run."""
+    return root / "logs" / run_name
 
 
 def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> Run:
-    """Open the folder of a run: the settings, from which it can be repeated, in config.json, the log in run.log.
+    """Open the folder of a run: config.json, from which it can be repeated, and run.log.
 
-    `config` comes from `records.to_record`; the output must be prepared (`outputs.prepare_root`).
+    Parameters
+    ----------
+    root
+        The output dataset, made by `prepare_root`.
+    config
+        The settings as plain JSON.
+    command
+        The command line, word by word.
     """
-    started = datetime.now(UTC)
-    name = f"{started:%Y%m%d-%H%M%S}_{uuid4()}"
-    write_json(root / "logs" / name / "config.json", config)
-    handler = logging.FileHandler(root / "logs" / name / "run.log", encoding="utf-8")
+    start_time = datetime.now(UTC)
+    name = f"{start_time:%Y%m%d-%H%M%S}_{uuid4()}"
+    folder = run_folder(root, name)
+    write_json(folder / CONFIG_FILE, config)
+    handler = logging.FileHandler(folder / LOG_FILE, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logger = logging.getLogger("bids_shresnet")
-    for kept in [
-        one for one in logger.handlers if isinstance(one, MemoryHandler)
-    ]:  # what was said before
-        kept.setTarget(handler)
-        kept.flush()
-        logger.removeHandler(kept)
-    logger.addHandler(handler)
-    return Run(root, name, _hide_home(shlex.join(command)), started, handler)
+    _flush_earlier_messages(handler)
+    APP_LOGGER.addHandler(handler)
+    return Run(
+        root=root,
+        name=name,
+        command=_hide_home(shlex.join(command)),
+        start_time=start_time,
+        log_handler=handler,
+    )
 
 
 def write_findings(run: Run, findings: Sequence[Finding]) -> None:
-    """Write what was found about the dataset into findings.tsv of the run."""
-    write_tsv(
-        run.folder / FINDINGS_TSV,
-        [asdict(one) for one in findings],
-        [field.name for field in fields(Finding)],
-    )
+    """Write the findings about the dataset into findings.tsv of the run."""
+    rows = [asdict(finding) for finding in findings]
+    write_tsv(run.folder / FINDINGS_TSV, rows, [field.name for field in fields(Finding)])
 
 
 def write_crash_report(run: Run, scan_name: str, traceback: str) -> None:
-    """Write where a scan failed into the folder of the run, for its report and for whoever mends it."""
+    """Write the traceback of a failed scan into the folder of the run."""
     write_text(run.folder / CRASH_FILE.format(scan_name), _hide_home(traceback))
 
 
-def prov_path(root: Path, run_name: str, kind: str) -> Path:
-    """File of the provenance of a run: `act`, `ent`, `env` or `soft`."""
-    return root / "prov" / f"prov-shresnet{_bids_label(run_name)}_{kind}.json"
-
-
-def finish_run(run: Run, rows: Sequence[ScanStatus], outputs: Sequence[Path] = ()) -> None:
-    """Close a run: what became of each scan in status.tsv, and who made which output from what in prov/."""
-    logging.getLogger("bids_shresnet").removeHandler(run.log_handler)
+def finish_run(run: Run, rows: Sequence[ScanStatus]) -> None:
+    """Close a run: write the status of each scan to status.tsv, and the provenance to prov/."""
+    APP_LOGGER.removeHandler(run.log_handler)
     run.log_handler.close()
-    write_tsv(
-        run.folder / STATUS_TSV,
-        [asdict(row) for row in rows],
-        [field.name for field in fields(ScanStatus)],
+    status_columns = [field.name for field in fields(ScanStatus)]
+    write_tsv(run.folder / STATUS_TSV, [asdict(row) for row in rows], status_columns)
+    write_provenance(
+        run.root,
+        run.name,
+        command=run.command,
+        start_time=run.start_time,
+        end_time=datetime.now(UTC),
     )
-    for kind, record in _prov_records(run, outputs).items():
-        write_json(prov_path(run.root, run.name, kind), record)
 
 
-def _prov_records(run: Run, outputs: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Return the four records of BEP028's draft: activities, entities, environments, software."""
-    prefix = f"bids::prov#{_bids_label(run.name)}"
-    versions = package_versions()
-    tools = [
-        {"Id": f"{prefix}-{name}", "Label": name, "Version": version}
-        for name, version in versions.items()
-    ]
-    system = {
-        "Label": "environment",
-        "OperatingSystem": platform.platform(),
-        "Dependencies": versions,
-    }
-    links = read_json(run.root / "dataset_description.json")["DatasetLinks"]
-    datasets = [
-        {"Id": f"bids:{name}:", "Label": name, "AtLocation": link} for name, link in links.items()
-    ]
-    activity = {
-        "Id": f"{prefix}-activity",
-        "Label": "Harmonization of diffusion MRI",
-        "Command": run.command,
-        "AssociatedWith": [tool["Id"] for tool in tools],
-        "Used": [f"{prefix}-environment", *(dataset["Id"] for dataset in datasets)],
-        "StartedAtTime": run.start_time.isoformat(timespec="seconds"),
-        "EndedAtTime": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return {
-        "act": {"Activities": [activity]},
-        "ent": {
-            "Datasets": datasets,
-            "Files": [_file_entity(path, run, f"{prefix}-activity") for path in outputs],
-        },
-        "env": {"Environments": [{"Id": f"{prefix}-environment", **system}]},
-        "soft": {"Software": tools},
-    }
-
-
-def _file_entity(path: Path, run: Run, activity: str) -> dict[str, Any]:
-    """Return the record of an output file."""
-    return {
-        "Id": bids_uri(path, run.root),
-        "Label": path.name,
-        "AtLocation": path.relative_to(run.root).as_posix(),
-        "Digest": {"SHA-256": hash_file(path)},
-        "GeneratedBy": [activity],
-    }
-
-
-def _bids_label(run_name: str) -> str:
-    """Return a run's name as BIDS spells labels, letters and digits only."""
-    return "".join(filter(str.isalnum, run_name))
+def _flush_earlier_messages(handler: logging.Handler) -> None:
+    """Write the messages from before the run to its log, and stop collecting them."""
+    for collector in list(APP_LOGGER.handlers):
+        if isinstance(collector, MemoryHandler):
+            collector.setTarget(handler)
+            collector.flush()
+            APP_LOGGER.removeHandler(collector)
 
 
 def _hide_home(text: str) -> str:
-    """Hide the user's name where a home folder would tell it."""
-    home = os.environ.get("HOME", "").rstrip(
-        "/"
-    )  # "/" where a container runs under a uid without a name
-    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text) if home else text
+    """Replace the user's home folder by `~`, because its name can identify the user."""
+    home = os.environ.get("HOME", "").rstrip("/")
+    if not home:  # "/" in a container that runs under a uid without a name
+        return text
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text)

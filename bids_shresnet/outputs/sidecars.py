@@ -13,6 +13,7 @@ from bids_shresnet.io.storage import hash_file
 from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__
 
+SHA256_NAME = "spdx:checksumAlgorithm_sha256"  # as the draft of BEP028 spells it
 REPORTED_PACKAGES = ("numpy", "scipy", "nibabel", "dipy", "pybids", "antspyx", "torch")
 # Metadata of the acquisition that stay true of the harmonized signal: the scanner and site, the
 # timing and the distortion.
@@ -61,7 +62,7 @@ class Sidecar:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self, image: Path) -> dict[str, Any]:
-        """Return the content for an image that is already written, with the image's digest."""
+        """Return the content for an image that is already written, with the image's checksum."""
         spatial = {"SpatialReference": self.sources[0]} if "_space-" in image.name else {}
         inherited = {
             key: self.scan_metadata[key] for key in INHERITED_METADATA if key in self.scan_metadata
@@ -73,8 +74,12 @@ class Sidecar:
             **spatial,
             **inherited,
             **self.fields,
-            "Digest": {"SHA-256": hash_file(image)},
+            "Checksum": _checksums(image),
         }
+
+
+def _checksums(file: Path) -> list[dict[str, str]]:
+    return [{"ChecksumAlgorithm": SHA256_NAME, "ChecksumValue": hash_file(file)}]
 
 
 def scan_uri(scan: Scan) -> str:

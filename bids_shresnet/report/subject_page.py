@@ -112,14 +112,18 @@ def pairing_rows(report: SubjectReport) -> Iterator[PairingRow]:
 def run_provenance(report: SubjectReport) -> dict[str, str]:
     """Run, models and software versions, by name."""
     run = report.run
-    provenance = {"run": NOT_AVAILABLE}
+    facts = {"run": NOT_AVAILABLE}
     if run:
-        provenance = {"run": run.name, "started": run.start_time, "command": run.command}
+        facts = {
+            "run": run.name,
+            "started": run.provenance.start_time,
+            "command": run.provenance.command,
+        }
     for scan in report.scans:
         suffix = f", {scan.scan_file} to {scan.target}" if len(report.scans) > 1 else ""
         for name, value in _model_provenance(scan).items():
-            provenance[name + suffix] = value
-    return provenance | dict(run.software if run else {})
+            facts[name + suffix] = value
+    return facts | dict(run.provenance.software if run else {})
 
 
 def _model_provenance(scan: ScanReport) -> Mapping[str, str]:

@@ -32,10 +32,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What became of one scan: its line in status.tsv, the DWI if one was written, the traceback if it failed."""
+    """Result of one scan: its line in status.tsv, and the traceback if it failed."""
 
     row: ScanStatus
-    written_dwi: Path | None = None
     crash_report: str = ""
 
 
@@ -138,8 +137,7 @@ def process_scan(scan_job: ScanJob) -> ScanResult:
         failed = status_row(job.scan, "failed", reason)
         return ScanResult(failed, crash_report=traceback.format_exc())
     has_written = written or derived or pictured
-    status = status_row(job.scan, "done" if has_written else "up to date")
-    return ScanResult(status, job.outputs.dwi() if written else None)
+    return ScanResult(status_row(job.scan, "done" if has_written else "up to date"))
 
 
 def status_row(

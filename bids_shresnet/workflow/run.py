@@ -107,8 +107,7 @@ def execute_plan(
             results = use_models(plan, models, config, this_run, workers)
     finally:
         logger.info("memory: at most %d MB a process", peak_memory() / MB)
-        written = [result.written_dwi for result in results if result.written_dwi is not None]
-        finish_run(this_run, [result.row for result in results], written)
+        finish_run(this_run, [result.row for result in results])
     report_subjects(this_run, [result.row for result in results])
     return results
 

@@ -241,4 +241,4 @@ def write_every_output(root: Path, scan: Scan) -> None:
         "sub-01/figures/sub-01_desc-fa_dwi.svg",
     ):
         write_text(root / name, "x")
-    finish_run(run, [ScanStatus("01", "ge", scan.image.name, "done")], list(contents))
+    finish_run(run, [ScanStatus("01", "ge", scan.image.name, "done")])

@@ -56,8 +56,8 @@ def test_a_subject_that_is_complete_has_the_last_run_that_said_so(tmp_path: Path
 def test_command_versions_warnings_and_tracebacks_are_read(tmp_path: Path) -> None:
     ran(tmp_path, "failed", command="bids-shresnet")
     found = read_last_runs(tmp_path, ["01"])["01"]
-    assert found.command == "bids-shresnet"
-    assert "numpy" in found.software
+    assert found.provenance.command == "bids-shresnet"
+    assert "numpy" in found.provenance.software
     assert [one["value"] for one in found.findings] == ["a warning"]
     assert found.crashes == {FILE: "Traceback: it broke"}
 

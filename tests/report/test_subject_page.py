@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bids_shresnet.outputs.past_runs import RunRecord
+from bids_shresnet.outputs.provenance import Provenance
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
 from bids_shresnet.report.style import Drawing, render_voxel_figure
@@ -96,9 +97,11 @@ QC = tuple(
 )
 RUN = RunRecord(
     name="20260101-000000_x",
-    command="bids-shresnet /data /out participant",
-    start_time="2026-01-01T00:00:00+00:00",
-    software={"bids_shresnet": "0.1.0", "numpy": "2.3"},
+    provenance=Provenance(
+        command="bids-shresnet /data /out participant",
+        start_time="2026-01-01T00:00:00+00:00",
+        software={"bids_shresnet": "0.1.0", "numpy": "2.3"},
+    ),
     rows=(
         {
             "file": TARGET_FILE,
@@ -191,7 +194,7 @@ def test_the_group_report_is_linked_only_if_it_exists() -> None:
         ("images", f"The same head on the target scanner: {TARGET_FILE}"),
         ("metrics", "WM FA 0.0400 0.0100 +75.0 %"),
         ("metrics", f"White matter before {MINUS}0.0800 {MINUS}10.0 % 0.100 0.500"),
-        ("about", RUN.command),
+        ("about", RUN.provenance.command),
         ("about", "f" * 64),
         ("about", "fold-01.safetensors"),
         ("about", "the fold that held it out"),

@@ -81,7 +81,7 @@ class PictureJob:
         segmentation_files = self.scan.segmentation.files if self.scan.segmentation else ()
         paths = [*target_files, *segmentation_files]
         hashes = [hash_file(path) for path in paths if path.exists()]
-        return hash_record([__version__, self.sidecar["Digest"], hashes])
+        return hash_record([__version__, self.sidecar["Checksum"], hashes])
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,6 @@ def test_figures_are_drawn_again_only_if_something_changed(scan: Scan, root: Pat
     assert drawn.read_bytes() == before
     sidecar = root / "sub-04/ses-ge/dwi/sub-04_ses-ge_desc-harmonized_dwi.json"
     record = read_json(sidecar)
-    write_json(sidecar, record | {"Digest": {"SHA-256": "another"}})
+    write_json(sidecar, record | {"Checksum": [{"ChecksumValue": "another"}]})
     assert write_pictures(job)
     write_json(sidecar, record)
