@@ -197,8 +197,8 @@ class ModelSettings:
     measured. They are separate volumes at the end of the harmonized DWI, marked in its sidecar; FA
     and MD do not use them."""
     sh_order: Annotated[int | None, _aliases("--lmax")] = None
-    """Order of the spherical harmonics; by default 4, or 2 if a shell has fewer than 15
-    directions."""
+    """Order of the spherical harmonics (2, 4, 6 or 8); by default 4, or 2 if a shell has fewer than
+    15 directions."""
 
 
 @dataclass(frozen=True)

@@ -93,5 +93,6 @@ class FitSettings:
 SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epochs=1)
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
+SH_ORDERS = (2, 4, 6, 8)  # a diffusion signal is even
 DEFAULT_METHOD = "shresnet"  # the method that the app offers
 NO_HARMONIZATION = "no_harmonization"  # leaving the scans as they are

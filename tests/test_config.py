@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
+from bids_shresnet.settings import METHODS, SH_ORDERS, NetworkConfig, TrainingConfig
 from tests.configs import make_config
 
 LABELS = st.lists(st.text("abXY019+", min_size=1, max_size=4), max_size=4)
@@ -28,11 +28,15 @@ def test_what_is_no_bids_label_is_refused_and_shown(label: str) -> None:
         make_config(participant_label=("01", label))
 
 
-@pytest.mark.parametrize("order", [-2, 0, 1, 3, 5])
-def test_only_even_orders_from_2_describe_a_signal(order: int) -> None:
+@pytest.mark.parametrize("order", [-2, 0, 1, 3, 5, 10])
+def test_only_even_orders_from_2_to_8_are_accepted(order: int) -> None:
     with pytest.raises(UsageError, match=f"--sh-order {order}"):
         make_config(sh_order=order)
-    assert make_config(sh_order=2 * abs(order) + 2).model.sh_order == 2 * abs(order) + 2
+
+
+@pytest.mark.parametrize("order", SH_ORDERS)
+def test_every_supported_order_is_accepted(order: int) -> None:
+    assert make_config(sh_order=order).model.sh_order == order
 
 
 @pytest.mark.parametrize("output", ["data", "./data", "data/../data", "link"])

@@ -15,7 +15,7 @@ from bids_shresnet.config import (
     RunSettings,
 )
 from bids_shresnet.errors import UnknownLevel, UsageError
-from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, SLOPPY_TRAINING
+from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, SH_ORDERS, SLOPPY_TRAINING
 
 LABEL_PATTERN = re.compile(r"[0-9A-Za-z+]+")
 PAIR_PATTERN = re.compile("[^:]+:[^:]+")
@@ -141,8 +141,8 @@ def _check_contradictions(config: Config) -> None:
         )
         raise UsageError(msg)
     order = config.model.sh_order
-    if order is not None and (order < 2 or order % 2):
-        msg = f"--sh-order {order}: only even orders from 2 up describe a diffusion signal"
+    if order is not None and order not in SH_ORDERS:
+        msg = f"--sh-order {order}: only the even orders from 2 to 8 are supported"
         raise UsageError(msg)
 
 

@@ -10,7 +10,6 @@ from typing import Any, get_args, get_type_hints
 import jsonschema
 import pytest
 
-from bids_shresnet.config import Config
 from bids_shresnet.diffusion.harmonics import SH_BASIS_NAME
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import read_json
@@ -18,7 +17,7 @@ from bids_shresnet.outputs.json_records import json_key
 from bids_shresnet.outputs.model_card import Answer, ModelCard
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.outputs.model_schema import check_card, read_schema
-from bids_shresnet.settings import METHODS, NO_HARMONIZATION
+from bids_shresnet.settings import METHODS, NO_HARMONIZATION, SH_ORDERS
 from tests.datasets import write_tree
 from tests.models import change_card, constant_model
 
@@ -83,6 +82,7 @@ def test_names_in_the_schema_are_those_of_the_code() -> None:
     validation = properties["Validation"]["properties"]["BetterThan"]
     answers = validation["additionalProperties"]["properties"]["Answer"]["enum"]
     assert tuple(definitions["method"]["enum"]) == METHODS
+    assert tuple(definitions["sh_order"]["enum"]) == SH_ORDERS
     assert validation["propertyNames"]["enum"] == [NO_HARMONIZATION, *METHODS]
     assert tuple(answers) == get_args(Answer)
     assert properties["SHBasis"]["const"] == SH_BASIS_NAME
@@ -170,13 +170,3 @@ def test_a_wrong_card_is_not_written(model: Model) -> None:
     with pytest.raises(BadInput, match="from-A"):
         change_card(model, name="from-A")
     assert (model.folder / "model.json").read_bytes() == before
-
-
-@pytest.mark.parametrize("order", [2, 4, 6, 8])
-def test_every_order_that_can_be_asked_for_can_be_recorded(order: int, model: Model) -> None:
-    shells = tuple(
-        type(shell)(shell.source_bvalue, shell.target_bvalue, order, shell.target_directions)
-        for shell in model.card.shells
-    )
-    assert Config(Path("data"), Path("out"), "group", sh_order=order).sh_order == order
-    assert change_card(model, shells=shells).source_shells[0].sh_order == order
