@@ -1,4 +1,4 @@
-"""A BIDS App that makes diffusion MRI from different scanners comparable (SHResNet, Koppers et al. 2018)."""
+"""Make diffusion MRI from different scanners comparable (SHResNet, Koppers et al. 2018)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the Python interface when it is asked for: it brings torch, which `--help` must not wait for."""
+    """Load the Python interface on first use: it loads torch, which `--help` must not wait for."""
     if name in __all__:
         return getattr(import_module("bids_shresnet.api"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"

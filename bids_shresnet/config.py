@@ -14,7 +14,14 @@ from typing import Annotated, Literal
 import tyro
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.settings import METHODS, FitSettings, Method, NetworkConfig, TrainingConfig
+from bids_shresnet.settings import (
+    DEFAULT_METHOD,
+    METHODS,
+    FitSettings,
+    Method,
+    NetworkConfig,
+    TrainingConfig,
+)
 
 RAW_DATASET_NAME = "raw"  # the input dataset in BIDS URIs
 AnalysisLevel = Literal["participant", "group"]
@@ -177,7 +184,7 @@ class ModelSettings:
     models: Annotated[Path | None, _aliases("--model-dir")] = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..`
     of it."""
-    method: Method = "shresnet"
+    method: Method = DEFAULT_METHOD
     """Method to harmonize with. `group` compares all of `methods`, whichever this is."""
     methods: tuple[Method, ...] = METHODS
     """group: methods to compare in the cross-validation, next to no harmonization and to ComBat (by

@@ -1,15 +1,15 @@
-"""The errors a user can meet, each with the exit code of the BIDS execution specification.
+"""Errors for users, each with the exit code of the BIDS execution specification.
 
 ShresnetError
-├── BadInput           65   the data cannot be used; carries every finding at once
-│   └── InvalidDataset 16   the official BIDS validator finds errors, and the app none
+├── BadInput           65   the data cannot be used; lists all errors at once
+│   └── InvalidDataset 16   only the official BIDS validator finds errors
 ├── UnknownLevel       17   neither participant nor group
 ├── UsageError         64   the command line contradicts itself
 ├── InputMissing       66   a path or label that was asked for does not exist
 ├── NothingSelected    18   the filters leave no file
 └── OutputError        73   the output folder cannot be created or written
 
-Interrupted            75   a signal said to stop; the same command goes on
+Interrupted            75   a signal has stopped the run; the same command continues it
 """
 
 from __future__ import annotations
@@ -19,14 +19,25 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 IO_ERROR_EXIT_CODE = 74  # EX_IOERR: an OSError in the middle of a run
-# An error ends the run before any work; a warning may spoil a result; a note says how something odd is understood.
+# An error ends the run before any work. A warning may degrade the result. A note tells how the app
+# understands something unusual.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about the dataset that a user should know: where, what, and what to do about it."""
+    """Something about the dataset that a user should know.
+
+    Attributes
+    ----------
+    file
+        File or scanner that it is about.
+    value
+        What was found.
+    remedy
+        What to do about it.
+    """
 
     severity: Severity
     file: str
@@ -34,7 +45,7 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        """One line, ready to print."""
+        """Format all on one line."""
         return f"{self.severity}: {self.file}: {self.value}. {self.remedy}"
 
 
@@ -81,9 +92,9 @@ class OutputError(ShresnetError):
 
 
 class Interrupted(SystemExit):
-    """A signal said to stop (EX_TEMPFAIL): the same command, run again, goes on where this one was.
+    """A signal has stopped the run (EX_TEMPFAIL): the same command continues it.
 
-    No `Exception`, so that what goes on after the failure of one scan does not go on after this.
+    It is no `Exception`, so that code which continues after a failed scan does not swallow it.
     """
 
     exit_code: ClassVar[int] = 75
@@ -93,16 +104,16 @@ class Interrupted(SystemExit):
         self.signal_name = signal_name
 
     def __reduce__(self) -> tuple[type[Interrupted], tuple[str]]:
-        """How a worker process hands it on."""
+        """Let worker processes send it."""
         return type(self), (self.signal_name,)
 
     def __str__(self) -> str:
-        """What the user reads."""
+        """Name the signal and the remedy."""
         return f"stopped by {self.signal_name}; run the same command again to go on"
 
 
 class BadInput(ShresnetError):
-    """The data cannot be used: everything that is wrong with them, at once."""
+    """The data cannot be used; all errors are listed at once."""
 
     exit_code = 65
 
@@ -112,6 +123,6 @@ class BadInput(ShresnetError):
 
 
 class InvalidDataset(BadInput):
-    """The official BIDS validator finds errors in the dataset (`--validate-bids`), though the app could use it."""
+    """The official BIDS validator finds errors (`--validate-bids`), the app itself none."""
 
     exit_code = 16

@@ -1,4 +1,4 @@
-"""Scanner pairs, and what is left of a dataset for them: inventory, selection, travelling subjects, shells."""
+"""Inventory and selection of scans, pairs of scanners, and the data of travelling subjects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ExcludedScan:
     Attributes
     ----------
     subject, session
-        Labels; empty where the name has none.
+        Labels; empty if the file name has none.
     reason
         Why it is not used, in words that a radiographer understands.
     scanner_label
-        Empty where the scanner is not known.
+        Empty if the scanner is not known.
     """
 
     image: Path
@@ -52,9 +52,10 @@ class Inventory:
     Attributes
     ----------
     scans
-        Also those whose image cannot be read: an error then says so, but they can be planned with.
+        Usable scans. Scans with an unreadable image count, with an error in `findings`, so that
+        pairs can be planned with them.
     findings
-        One a file.
+        Everything that is wrong or unusual, one finding per file.
     conflicts
         Findings about conflicting metadata of a scanner, by its label.
     """
@@ -66,18 +67,18 @@ class Inventory:
 
     @property
     def scanners(self) -> dict[str, Scanner]:
-        """By label, sorted."""
-        found = {scan.scanner.label: scan.scanner for scan in self.scans if scan.scanner}
-        return dict(sorted(found.items()))
+        """Scanners by label, in alphabetical order."""
+        scanners = {scan.scanner.label: scan.scanner for scan in self.scans if scan.scanner}
+        return dict(sorted(scanners.items()))
 
     def scanner_scans(self, label: str) -> tuple[Scan, ...]:
-        """The scans of one scanner."""
+        """Return the scans of one scanner."""
         return tuple(scan for scan in self.scans if scan.scanner_label == label)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The scans to harmonize, and the other usable scans, each with the reason."""
+    """The scans to harmonize, and all other usable scans with the reason for each."""
 
     scans: tuple[Scan, ...]
     excluded: tuple[ExcludedScan, ...]
@@ -90,9 +91,9 @@ class Pair:
     Attributes
     ----------
     travelling_scans
-        One (source scan, target scan) a subject, by subject label.
+        (source scan, target scan) of each subject, by subject label.
     repeats
-        One (further target scan, target scan) for each of them that was scanned twice on the target.
+        (another target scan, target scan) of each subject that was scanned twice on the target.
     """
 
     source: Scanner
@@ -113,7 +114,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Split:
-    """Which subjects a fold trains on, stops by and never sees."""
+    """The subjects of a fold.
+
+    Attributes
+    ----------
+    training
+        Subjects to train on.
+    validation
+        Subjects that stop the training early.
+    test
+        Held-out subjects.
+    """
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
@@ -127,21 +138,22 @@ class MatchedVoxels:
     Attributes
     ----------
     patches
-        Source channels (coefficients, then contrast) of the 3x3x3 neighbours (C order) of the point that corresponds to
-        a target voxel, at the source's spacing, along its axes and in its head pose: as the source scan looks at
-        application.
+        Source channels (coefficients, then contrast) of 3x3x3 neighbours (C order) around the
+        point that corresponds to a target voxel. They are sampled at the source's spacing, along
+        its axes and in its head pose, as when the model is applied.
     signal
-        The target's S/S0 there, as measured: neither interpolated nor smoothed; all shells' directions side by side.
+        S/S0 of the target voxel as measured, neither interpolated nor smoothed. The directions of
+        all shells are side by side.
     bvals, bvecs
-        Of the signal, as the target measured it; the directions are turned into the source's head pose.
+        b-values (s/mm2) and directions of the signal, rotated into the source's head pose.
     sh_matrix
-        From stacked coefficients to the signal in these directions.
+        Matrix from stacked coefficients to the signal in these directions.
     noise_variance
         Variance of the noise in one value of the signal.
     points
-        Where the patches' centres are in the source scan, RAS+ mm.
+        Centres of the patches in the source scan, RAS+ mm.
     tissue
-        Values of `Tissue`; 0 and CSF occur where they border on grey or white matter.
+        Values of `Tissue`. Background (0) and CSF occur next to grey or white matter.
     """
 
     patches: Float[np.ndarray, "v 27 n"]
@@ -156,16 +168,16 @@ class MatchedVoxels:
 
 @dataclass(frozen=True)
 class UnharmonizedData:
-    """What the two scanners measured at the matched places, without any method between them.
+    """Measurements of both scanners without harmonization.
 
     Attributes
     ----------
     source_coefficients
-        The source's, fitted without smoothing.
+        Coefficients of the source at the matched voxels, fitted without smoothing.
     source_maps
         FA and MD (mm2/s) of the source, on its own grid.
     target_maps
-        FA and MD of the target at the matched places.
+        FA and MD (mm2/s) of the target at the matched voxels.
     """
 
     source_coefficients: Float[np.ndarray, "v c"]
@@ -175,13 +187,13 @@ class UnharmonizedData:
 
 @dataclass(frozen=True)
 class TravellingSubject:
-    """A travelling subject as the methods see it: the source scan, and the training data from both scans.
+    """The data of a travelling subject: the source scan, and training data from both scans.
 
     Attributes
     ----------
     missing_shells
-        The same places, but the signal of the shells that the target has and the source lacks; None if that was not
-        asked for.
+        The same voxels with the signal of the shells that only the target has; None if these are
+        not to be predicted.
     """
 
     source: ShImage

@@ -1,9 +1,10 @@
-"""The nouns every room shares: where a scan is (Scan) and what is in it (Dwi, ShImage).
+"""The types that all packages share: a scan on disk (Scan) and in memory (Dwi, ShImage).
 
-One convention inside: arrays are indexed (x, y, z, volume) with x, y, z closest to right, anterior, superior
-(`nibabel.as_closest_canonical`; oblique grids stay oblique), an affine maps voxel indices to RAS+ millimetres,
-b-vectors are unit vectors along the *world* axes (not the image's), b-values are in s/mm2, signals are S/S0.
-Foreign conventions end in `files/` and in the `to_`/`from_` functions of `diffusion/`.
+All packages use one convention. Arrays are indexed (x, y, z, volume) with x, y, z closest to right,
+anterior, superior (`nibabel.as_closest_canonical`; oblique grids stay oblique). An affine maps
+voxel indices to RAS+ mm. b-vectors are unit vectors along the *world* axes (not the image's),
+b-values are in s/mm2, signals are S/S0. Other conventions of files are converted by `io/` and
+`inputs/`, those of libraries by the `to_` and `from_` functions of `diffusion/`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-BvecAxes = Literal["fsl", "image"]  # what a .bvec counts along: see inputs/bvec_axes.py
+BvecAxes = Literal["fsl", "image"]  # the axes of a .bvec: see inputs/bvec_axes.py
 B0_THRESHOLD = 50.0  # s/mm2; scanners write 0, 5, 10 or 0.001 for "no diffusion weighting"
 
 
 class Tissue(IntEnum):
-    """Labels as BIDS gives them to a discrete segmentation ("common image-derived labels")."""
+    """BIDS labels of discrete segmentations ("common image-derived labels")."""
 
     GM = 1
     WM = 2
@@ -31,26 +32,26 @@ class Tissue(IntEnum):
 
 @dataclass(frozen=True)
 class LabelImage:
-    """A discrete segmentation (dseg), and which of its labels is which tissue."""
+    """A discrete segmentation (dseg) and the tissue of each label."""
 
     path: Path
     labels: Mapping[int, Tissue]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its image."""
+        """The image."""
         return (self.path,)
 
 
 @dataclass(frozen=True)
 class ProbabilityMaps:
-    """A probabilistic segmentation (probseg): an image a tissue."""
+    """A probabilistic segmentation (probseg): one image per tissue."""
 
     paths: Mapping[Tissue, Path]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its images, in the order of `Tissue`."""
+        """The images, in the order of `Tissue`."""
         return tuple(path for _, path in sorted(self.paths.items()))
 
 
@@ -66,9 +67,9 @@ class Scanner:
     label
         Letters and digits only; names the scanner in flags, folders and sidecars.
     manufacturer, model, serial
-        As the sidecar spells them; empty where the user named the scanner instead.
+        As the sidecar spells them; empty if the user has named the scanner.
     named_by
-        What named it: "map", "table", "sidecar" or "regex".
+        Source of the name: "map", "table", "sidecar" or "regex".
     """
 
     label: str
@@ -90,23 +91,23 @@ class Scan:
     Attributes
     ----------
     image, bval, bvec
-        Its files, as found (symbolic links are not followed: annexed data stay annexed).
+        Paths of the files. Symbolic links are not followed: annexed data stay annexed.
     entities
         BIDS entities by long name ("subject", "session", ...), values as text, in file-name order.
     metadata
-        The sidecars, merged by inheritance.
+        Sidecars, merged by inheritance.
     scanner
-        None where nothing names it.
+        None if nothing names it.
     bvals
-        b-values in s/mm2, one a volume, so that roles can be decided without opening the image.
+        b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
     mask, segmentation
-        Brain mask and tissue segmentation in the scan's space, on any grid, where the input has them.
+        Brain mask and tissue segmentation in the scan's space, on any grid; None without them.
     bvec_axes
-        What the .bvec counts along: FSL's axes or the image's own.
+        Axes of the .bvec: FSL's or the image's own.
     b_table
-        Directions along the world axes (MRtrix's .b), where the input has them; they count then, not the .bvec.
+        Table of directions along the world axes (MRtrix's .b), used instead of the .bvec.
     dataset, dataset_name
-        Root of the dataset that holds the image, and what BIDS URIs call it.
+        Root of the dataset that holds the image, and its name in BIDS URIs.
     """
 
     image: Path
@@ -125,22 +126,19 @@ class Scan:
 
     @property
     def subject(self) -> str:
-        """Label without `sub-`."""
+        """Subject label without `sub-`."""
         return self.entities["subject"]
 
     @property
     def session(self) -> str:
-        """Label without `ses-`; empty where there are no sessions."""
+        """Session label without `ses-`; empty without sessions."""
         return self.entities.get("session", "")
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that its signal is read from."""
-        return tuple(
-            path
-            for path in (self.image, self.bval, self.bvec, self.b_table, self.mask)
-            if path is not None
-        )
+        """All files that the signal depends on."""
+        paths = (self.image, self.bval, self.bvec, self.b_table, self.mask)
+        return tuple(path for path in paths if path is not None)
 
     @property
     def name(self) -> str:
@@ -154,7 +152,7 @@ class Scan:
 
     @property
     def scanner_label(self) -> str:
-        """Empty where nothing names the scanner."""
+        """Label of the scanner; empty if nothing names it."""
         return self.scanner.label if self.scanner else ""
 
 
@@ -169,7 +167,7 @@ class Dwi:
     affine
         Voxel indices to RAS+ mm, 4 x 4.
     bvals
-        s/mm2, one a volume.
+        b-values in s/mm2, one per volume.
     bvecs
         Unit vectors along the world axes, (volume, 3); zero for b0 volumes.
     """
@@ -182,24 +180,28 @@ class Dwi:
     def __post_init__(self) -> None:
         volumes = self.data.shape[3]
         if self.bvals.shape != (volumes,) or self.bvecs.shape != (volumes, 3):
-            got = f"{self.bvals.shape} and {self.bvecs.shape}"
+            shapes = f"{self.bvals.shape} and {self.bvecs.shape}"
             msg = (
-                f"{volumes} volumes need {volumes} b-values and ({volumes}, 3) b-vectors, got {got}"
+                f"{volumes} volumes need {volumes} b-values and ({volumes}, 3) b-vectors, "
+                f"got {shapes}"
             )
             raise ValueError(msg)
         norms = np.linalg.norm(self.bvecs, axis=1)
         if not np.all(np.isclose(norms, 1, atol=1e-3) | (norms == 0)):
-            msg = f"b-vectors must be unit or zero, got norms from {norms.min():.3f} to {norms.max():.3f}"
+            msg = (
+                f"b-vectors must be unit or zero, got norms from {norms.min():.3f} "
+                f"to {norms.max():.3f}"
+            )
             raise ValueError(msg)
 
     @property
     def is_b0(self) -> Bool[np.ndarray, " n"]:
-        """Which volumes carry no diffusion weighting."""
+        """Volumes without diffusion weighting."""
         return self.bvals < B0_THRESHOLD
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of the grid."""
+        """Shape of the grid."""
         return self.data.shape[:3]
 
 
@@ -212,7 +214,7 @@ class Shell:
 
     @property
     def coefficient_count(self) -> int:
-        """(L + 1)(L + 2) / 2 even harmonics."""
+        """Number of even harmonics, (L + 1)(L + 2) / 2."""
         return (self.sh_order + 1) * (self.sh_order + 2) // 2
 
 
@@ -229,10 +231,10 @@ class ShImage:
     affine
         Voxel indices to RAS+ mm.
     shells
-        In ascending b; their coefficients are stacked in this order.
+        Shells in ascending b; their coefficients are stacked in this order.
     contrast
-        Natural logarithm of S0 relative to its surroundings, which S/S0 has lost: how much of a voxel is CSF, grey or
-        white matter; zero outside the mask.
+        Natural logarithm of S0 relative to its surroundings; zero outside the mask. It tells CSF,
+        grey and white matter apart, which S/S0 cannot.
     """
 
     coefficients: Float[np.ndarray, "x y z c"]
@@ -244,10 +246,13 @@ class ShImage:
     def __post_init__(self) -> None:
         expected = sum(shell.coefficient_count for shell in self.shells)
         if self.coefficients.shape != (*self.mask.shape, expected):
-            msg = f"expected coefficients of shape {(*self.mask.shape, expected)}, got {self.coefficients.shape}"
+            msg = (
+                f"expected coefficients of shape {(*self.mask.shape, expected)}, "
+                f"got {self.coefficients.shape}"
+            )
             raise ValueError(msg)
 
     @property
     def channels(self) -> Float[np.ndarray, "x y z n"]:
-        """What a method sees of a voxel: its coefficients and, last, its contrast."""
+        """Input of the methods: coefficients, then contrast."""
         return np.concatenate([self.coefficients, self.contrast[..., None]], axis=3)

@@ -40,42 +40,45 @@ class NetworkConfig:
     hidden: int | None = None
     """Channels inside a functional unit; by default as many as a shell has coefficients."""
     contrast: bool = True
-    """Show the network S0 as well, relative to its surroundings: it tells tissues apart that look alike in S/S0."""
+    """Show the network S0 as well, relative to its surroundings. It tells tissues apart that are
+    alike in S/S0."""
     skip: bool = True
-    """Start from the linear regression of the patch, and let the network learn what that cannot do."""
+    """Start from linear patch regression, and let the network learn the rest."""
     calibrate: bool = True
-    """Give the predicted order 2 the amplitude that the target's signal has. A prediction alone flattens anisotropy."""
+    """Scale the predicted order 2 to the amplitude of the target's signal. Predictions alone reduce
+    anisotropy."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The schedule: how long, in which steps, and how the step size changes."""
+    """The training schedule: number of epochs, batches and learning rates."""
 
     folds: int = 10
-    """Networks per scanner pair, trained on different subjects; one a subject if there are fewer."""
+    """Networks per scanner pair, trained on different subjects; with fewer subjects, one network
+    per subject."""
     schedule: Literal["annealed", "two-stage"] = "annealed"
-    """annealed: Adam whose step size rises and then falls to nothing over `max-epochs`. two-stage: the paper's, Adam
-    for a start, then SGD until the validation subject sees no more progress."""
+    """annealed: Adam with a learning rate that rises and then falls to zero over `max-epochs`.
+    two-stage: as in the paper, first Adam, then SGD until the validation loss stops falling."""
     voxels_per_epoch: int = 80_000
-    """Voxels drawn for one epoch; 0 draws all."""
+    """Voxels drawn for each epoch; 0 uses all."""
     max_epochs: int = 10
-    """End of training if early stopping has not ended it."""
+    """Largest number of epochs; early stopping may end the training before."""
     adam_epochs: int = 5
     """two-stage: epochs of the first stage."""
     adam_learning_rate: float = 1e-3
-    """Step size of Adam; its highest where it is annealed."""
+    """Learning rate of Adam; annealed: its maximum."""
     adam_batch: int = 256
-    """Voxels a step of Adam."""
+    """Voxels per step of Adam."""
     sgd_learning_rate: float = 1e-3
-    """two-stage: first step size of SGD."""
+    """two-stage: first learning rate of SGD."""
     sgd_momentum: float = 0.9
     """two-stage: momentum of SGD."""
     sgd_batch: int = 128
-    """two-stage: voxels a step of SGD."""
+    """two-stage: voxels per step of SGD."""
     decay: float = 0.9
-    """two-stage: factor on SGD's step size after `decay-patience` epochs without progress."""
+    """two-stage: factor on SGD's learning rate after `decay-patience` epochs without progress."""
     decay_patience: int = 5
-    """two-stage: epochs without progress of the validation loss before the step size falls."""
+    """two-stage: epochs without progress of the validation loss before the learning rate falls."""
     stop_patience: int = 10
     """Epochs without progress of the validation loss before training ends."""
 
@@ -94,5 +97,5 @@ SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epoch
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
 SH_ORDERS = (2, 4, 6, 8)  # a diffusion signal is even
-DEFAULT_METHOD = "shresnet"  # the method that the app offers
-NO_HARMONIZATION = "no_harmonization"  # leaving the scans as they are
+DEFAULT_METHOD: Method = "shresnet"
+NO_HARMONIZATION = "no_harmonization"  # the scans as they are, as a method to compare with

@@ -22,6 +22,13 @@ NUMBER_TYPES: Mapping[Any, dict[str, Any]] = {
     int: {"type": "Number", "integer": True},
     float: {"type": "Number"},
 }
+OUTPUT_FOLDER = {
+    "id": "output_dir_files",
+    "name": "Harmonized dataset",
+    "description": "BIDS derivative dataset, derivatives/shresnet below it.",
+    "path-template": "[OUTPUT_DIR]",
+    "optional": False,
+}
 Input = dict[str, Any]
 
 
@@ -58,15 +65,7 @@ def make_descriptor() -> dict[str, Any]:
         "schema-version": "0.5",
         "command-line": command,
         "inputs": inputs,
-        "output-files": [
-            {
-                "id": "output_dir_files",
-                "name": "Harmonized dataset",
-                "description": "BIDS derivative dataset, derivatives/shresnet below it.",
-                "path-template": "[OUTPUT_DIR]",
-                "optional": False,
-            }
-        ],
+        "output-files": [OUTPUT_FOLDER],
         "custom": {"BIDSAppSpecVersion": "0.1.0.dev"},
         "tags": {"domain": ["neuroinformatics", "bids-app", "mri"]},
     }

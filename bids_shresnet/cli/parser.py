@@ -1,4 +1,4 @@
-"""Reading the command line, and talking back."""
+"""Read the command line, and log to the screen."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from bids_shresnet.errors import UsageError
 from bids_shresnet.runtime.progress import LOGGER, ScreenHandler
 
 PROGRAM = "bids-shresnet"
+FORMAT = "%(asctime)s %(message)s"
+VERBOSE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+TIME_FORMAT = "%H:%M:%S"
 CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
 
 
@@ -39,10 +42,8 @@ def parse_levels(arguments: Sequence[str]) -> list[Config]:
         return [parse(arguments)]
     before = arguments[:begin]
     after = arguments[begin + len(levels) :]
-    configs = [
-        parse([*before, level, *after])
-        for level in sorted({ANALYSIS_LEVELS[level] for level in levels})
-    ]
+    requested = {ANALYSIS_LEVELS[level] for level in levels}
+    configs = [parse([*before, level, *after]) for level in sorted(requested)]
     if any(config.run.json for config in configs):
         msg = f"--json prints one document: name one analysis level, not {' '.join(levels)}"
         raise UsageError(msg)
@@ -93,25 +94,20 @@ def _split_config_file(arguments: Sequence[str]) -> tuple[list[str], Path | None
 
 @contextmanager
 def log_to_screen(verbose: int) -> Iterator[None]:
-    """Show what the app says (once verbose: with the module, twice: for debugging) in the body.
+    """Show the app's log messages on the screen while the body runs.
 
-    All of it is kept as well, until `provenance.start_run` opens the run's log and puts it there.
+    Verbose once, messages name their module; twice, those for debugging are shown as well. All
+    messages are also kept in memory, until `run_log.start_run` moves them to the log of the run.
     """
-    screen, kept = ScreenHandler(), MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
+    screen = ScreenHandler()
     screen.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
-    screen.setFormatter(
-        logging.Formatter(
-            "%(asctime)s %(message)s"
-            if not verbose
-            else "%(asctime)s %(levelname)s %(name)s: %(message)s",
-            "%H:%M:%S",
-        )
-    )
+    screen.setFormatter(logging.Formatter(VERBOSE_FORMAT if verbose else FORMAT, TIME_FORMAT))
+    memory = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
     LOGGER.setLevel(logging.DEBUG)
-    for handler in (screen, kept):
-        LOGGER.addHandler(handler)
+    LOGGER.addHandler(screen)
+    LOGGER.addHandler(memory)
     try:
         yield
     finally:
-        for handler in (screen, kept):
-            LOGGER.removeHandler(handler)
+        LOGGER.removeHandler(screen)
+        LOGGER.removeHandler(memory)

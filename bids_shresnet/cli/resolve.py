@@ -13,6 +13,7 @@ from bids_shresnet.config import (
     ModelSettings,
     ResourceSettings,
     RunSettings,
+    ScannerSettings,
 )
 from bids_shresnet.errors import UnknownLevel, UsageError
 from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, SH_ORDERS, SLOPPY_TRAINING
@@ -43,6 +44,8 @@ def resolve_config(config: Config) -> Config:
     resolved = replace(resolved, model=_compare_applied_method(resolved.model))
     _check_folders(resolved)
     _check_contradictions(resolved)
+    _check_pairs(resolved.scanner)
+    _check_sh_order(resolved.model.sh_order)
     _check_stage(resolved)
     _check_resources(resolved.resource)
     return resolved
@@ -127,20 +130,26 @@ def _check_contradictions(config: Config) -> None:
     if config.input.validate_bids and config.input.skip_bids_validation:
         msg = "--validate-bids and --skip-bids-validation contradict each other; give one"
         raise UsageError(msg)
-    if config.scanner.pair and config.scanner.target:
-        msg = "--pair names its target itself; leave --target out"
-        raise UsageError(msg)
-    for pair in config.scanner.pair:
-        if not PAIR_PATTERN.fullmatch(pair):
-            msg = f"--pair {pair}: write SOURCE:TARGET, two scanners with a colon between them"
-            raise UsageError(msg)
     if config.harmonization.abstain and config.harmonization.output_directions == "target":
         msg = (
             "--abstain keeps voxels as they were measured, which --output-directions target "
             "cannot; give one"
         )
         raise UsageError(msg)
-    order = config.model.sh_order
+
+
+def _check_pairs(settings: ScannerSettings) -> None:
+    """Refuse pairs that do not name two scanners, or that come with another target."""
+    if settings.pair and settings.target:
+        msg = "--pair names its target itself; leave --target out"
+        raise UsageError(msg)
+    for pair in settings.pair:
+        if not PAIR_PATTERN.fullmatch(pair):
+            msg = f"--pair {pair}: write SOURCE:TARGET, two scanners with a colon between them"
+            raise UsageError(msg)
+
+
+def _check_sh_order(order: int | None) -> None:
     if order is not None and order not in SH_ORDERS:
         msg = f"--sh-order {order}: only the even orders from 2 to 8 are supported"
         raise UsageError(msg)

@@ -1,4 +1,4 @@
-"""From models to harmonized scans: rewrite every scan, derive FA and MD, picture it, and say what became of it."""
+"""From models to harmonized scans: harmonize each scan, derive FA and MD, draw pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_shresnet.config import Config, ModelSettings
-from bids_shresnet.errors import BadInput, NothingSelected
+from bids_shresnet.errors import BadInput, Finding, NothingSelected
 from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScanResult:
-    """Result of one scan: its line in status.tsv, and the traceback if it failed."""
+    """The row of a scan in status.tsv, and the traceback if it failed."""
 
     row: ScanStatus
     crash_report: str = ""
@@ -40,79 +40,63 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class ScanJob:
-    """A scan to harmonize, and the same head on the target scanner, if it was measured there, to show beside it."""
+    """A scan to harmonize, with the subject's scan of the target scanner for its pictures."""
 
     harmonize_job: HarmonizeJob
     target_scan: Scan | None
 
     @property
     def scans(self) -> tuple[Scan, ...]:
-        """What is read."""
-        return (
-            (self.harmonize_job.scan, self.target_scan)
-            if self.target_scan
-            else (self.harmonize_job.scan,)
-        )
+        """Scans to read."""
+        source_scan = self.harmonize_job.scan
+        return (source_scan, self.target_scan) if self.target_scan else (source_scan,)
 
 
 def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
-    """Warn about models that are not validated, or refuse them with --require-validation."""
-    found = [
-        reason
-        for model in models
-        for reason in unvalidated_reasons(model, applicable_method(model, settings.method))
-    ]
-    if found and settings.require_validation:
-        raise BadInput(found)
-    for reason in found:
-        logger.warning("%s: %s. %s", reason.file, reason.value, reason.remedy)
+    """Warn about models that are not validated, or refuse them with --require-validation.
+
+    Raises
+    ------
+    BadInput
+        If a model is refused.
+    """
+    findings: list[Finding] = []
+    for model in models:
+        method = applicable_method(model, settings.method)
+        findings += unvalidated_reasons(model, method)
+    if findings and settings.require_validation:
+        raise BadInput(findings)
+    for finding in findings:
+        logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)
 
 
 def harmonize_scans(
     plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers
 ) -> list[ScanResult]:
-    """Harmonize and derive every scan; what fails is said in its row, and the others go on."""
-    ranked = rank_scans(plan.inventory)
-    targets = {model.folder: model.target for model in models}
+    """Harmonize every scan of the plan; a scan that fails does not stop the others.
+
+    Raises
+    ------
+    NothingSelected
+        If no scan fits a model.
+    """
     jobs, unfit = make_harmonize_jobs(
         plan.selection.scans,
         models,
-        options=_harmonize_options(config),
+        options=make_harmonize_options(config),
         bids_dir=config.input.bids_dir,
         root=root,
     )
-    left_out = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
+    excluded = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
     if not jobs:
-        msg = "no scan fits a model:" + "".join(
-            f"\n  {scan.image.name}: {scan.reason}" for scan in left_out
-        )
+        reasons = [f"\n  {scan.image.name}: {scan.reason}" for scan in excluded]
+        msg = f"no scan fits a model:{''.join(reasons)}"
         raise NothingSelected(msg)
-    outcomes = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in left_out]
-    tasks = [
-        ScanJob(
-            job, next(iter(ranked.get((targets[job.model_folder], job.scan.subject), ())), None)
-        )
-        for job in jobs
-    ]
-    need = memory_for_scans(
-        (scan for task in tasks for scan in task.scans), is_spooled=config.resource.low_mem
-    )
-    results = workers.run(process_scan, tasks, need)
-    for count, (_, outcome) in enumerate(results, 1):
-        logger.info("%s: %s (%d of %d)", outcome.row.file, outcome.row.status, count, len(jobs))
-        if outcome.crash_report:
-            logger.error("%s", outcome.crash_report)
-        outcomes.append(outcome)
-        if config.run.stop_on_first_crash and outcome.row.status == "failed":
-            logger.error(
-                "stopped at the first scan that failed; %d scans were not begun or not waited for",
-                len(jobs) - count,
-            )
-            break
-    return outcomes
+    results = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in excluded]
+    return results + run_scan_jobs(_make_scan_jobs(jobs, plan, models), config, workers)
 
 
-def _harmonize_options(config: Config) -> HarmonizeOptions:
+def make_harmonize_options(config: Config) -> HarmonizeOptions:
     """Return how models are applied, from the flags."""
     return HarmonizeOptions(
         method=config.model.method,
@@ -123,21 +107,52 @@ def _harmonize_options(config: Config) -> HarmonizeOptions:
     )
 
 
+def _make_scan_jobs(
+    jobs: Sequence[HarmonizeJob], plan: Plan, models: Sequence[Model]
+) -> list[ScanJob]:
+    """Find the best scan of each subject on the target scanner of its model."""
+    ranked = rank_scans(plan.inventory)
+    targets = {model.folder: model.target for model in models}
+    scan_jobs = []
+    for job in jobs:
+        target_scans = ranked.get((targets[job.model_folder], job.scan.subject), ())
+        scan_jobs.append(ScanJob(job, target_scans[0] if target_scans else None))
+    return scan_jobs
+
+
+def run_scan_jobs(
+    scan_jobs: Sequence[ScanJob], config: Config, workers: Workers
+) -> list[ScanResult]:
+    """Run the jobs in parallel; with --stop-on-first-crash, until one fails."""
+    scans = [scan for job in scan_jobs for scan in job.scans]
+    memory = memory_for_scans(scans, is_spooled=config.resource.low_mem)
+    results = []
+    for _, result in workers.run(process_scan, scan_jobs, memory):
+        results.append(result)
+        progress = f"{len(results)} of {len(scan_jobs)}"
+        logger.info("%s: %s (%s)", result.row.file, result.row.status, progress)
+        if result.crash_report:
+            logger.error("%s", result.crash_report)
+            if config.run.stop_on_first_crash:
+                skipped_count = len(scan_jobs) - len(results)
+                logger.error("stopped at the first failed scan; %d were skipped", skipped_count)
+                break
+    return results
+
+
 def process_scan(scan_job: ScanJob) -> ScanResult:
-    """Harmonize, derive and picture one scan."""
+    """Harmonize one scan, derive its maps and draw its pictures."""
     job = scan_job.harmonize_job
     try:
-        written = write_harmonized_scan(job)
-        derived = write_tensor_maps(job.outputs)
-        pictured = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
-    except (
-        Exception
-    ) as error:  # one bad scan must not end the others; it is reported and fails the run
+        has_written_dwi = write_harmonized_scan(job)
+        has_written_maps = write_tensor_maps(job.outputs)
+        has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
+    except Exception as error:  # reported, so that the other scans go on; it fails the run
         reason = f"{type(error).__name__}: {error}"
         failed = status_row(job.scan, "failed", reason)
         return ScanResult(failed, crash_report=traceback.format_exc())
-    has_written = written or derived or pictured
-    return ScanResult(status_row(job.scan, "done" if has_written else "up to date"))
+    is_changed = has_written_dwi or has_written_maps or has_drawn
+    return ScanResult(status_row(job.scan, "done" if is_changed else "up to date"))
 
 
 def status_row(
@@ -145,7 +160,7 @@ def status_row(
     status: Literal["done", "up to date", "excluded", "failed"],
     reason: str = "",
 ) -> ScanStatus:
-    """A row of status.tsv."""
+    """Make the row of a scan in status.tsv."""
     return ScanStatus(
         subject=scan.subject,
         session=scan.session,
@@ -156,41 +171,36 @@ def status_row(
     )
 
 
-def status_text(scan_status: ScanStatus) -> str:
-    """What became of one scan, and why."""
-    return f"{scan_status.file} {scan_status.status}" + f" ({scan_status.reason})" * bool(
-        scan_status.reason
-    )
-
-
 def log_summary(rows: Sequence[ScanStatus], models: Sequence[Model], root: Path) -> None:
-    """One line a subject, with what became of its scans and why, and one for all."""
-    for subject in dict.fromkeys(item.subject for item in rows):
-        own = [item for item in rows if item.subject == subject]
-        failed = any(item.status == "failed" for item in own)
-        logger.log(
-            logging.ERROR if failed else logging.INFO,
-            "sub-%s: %s",
-            subject,
-            "; ".join(map(status_text, own)),
-        )
-    counts = Counter(item.status for item in rows)
+    """Log one line per subject, with the status of its scans, and one line for all."""
+    for subject in dict.fromkeys(row.subject for row in rows):
+        log_subject(subject, [row for row in rows if row.subject == subject])
+    counts = Counter(row.status for row in rows)
     if counts["up to date"] and not counts["done"] and not counts["failed"]:
         logger.info(
             "nothing to do: %d scans are complete and up to date in %s", counts["up to date"], root
         )
         return
-    scans = (
-        ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        or "none asked for"
-    )
-    logger.info(
-        "models: %s; scans: %s; results: %s", ", ".join(model.name for model in models), scans, root
-    )
+    scans = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    names = ", ".join(model.name for model in models)
+    logger.info("models: %s; scans: %s; results: %s", names, scans or "none asked for", root)
+
+
+def log_subject(subject: str, rows: Sequence[ScanStatus]) -> None:
+    """Log the status of a subject's scans."""
+    has_failed = any(row.status == "failed" for row in rows)
+    level = logging.ERROR if has_failed else logging.INFO
+    logger.log(level, "sub-%s: %s", subject, "; ".join(map(status_text, rows)))
+
+
+def status_text(row: ScanStatus) -> str:
+    """Format file, status and reason of a scan."""
+    reason = f" ({row.reason})" if row.reason else ""
+    return f"{row.file} {row.status}{reason}"
 
 
 def write_crash_reports(this_run: Run, results: Sequence[ScanResult]) -> None:
-    """Keep the tracebacks of scans that failed beside their line in status.tsv."""
-    for outcome in results:
-        if outcome.crash_report:
-            write_crash_report(this_run, outcome.row.file.split(".")[0], outcome.crash_report)
+    """Write the tracebacks of failed scans to the folder of the run."""
+    for result in results:
+        if result.crash_report:
+            write_crash_report(this_run, result.row.file.split(".")[0], result.crash_report)

@@ -1,4 +1,4 @@
-"""The units of work of a scanner pair: what is prepared, what is fitted, where it lies, and what of it is done."""
+"""The jobs that make the model of a scanner pair, the folders they use, and which are done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bids_shresnet.training.train_fold import is_fitted
 
 @dataclass(frozen=True)
 class PairWork:
-    """All that one pair needs; every unit is a command that can run alone, and is skipped where it is done."""
+    """All jobs of one pair; each can run alone, and is skipped once its result exists."""
 
     pair: Pair
     config: Config
@@ -35,57 +35,60 @@ class PairWork:
 
     @property
     def model_folder(self) -> Path:
-        """Of the model."""
+        """Folder of the model."""
         return self.root / "models" / self.pair.name
 
     @property
     def work_folder(self) -> Path:
-        """Where that is kept which is needed until the model is complete."""
+        """Folder for intermediate files, kept until the model is complete."""
         return (self.config.output.work_dir or self.root / ".work") / self.pair.name
 
     @property
     def should_validate(self) -> bool:
-        """Whether the model is to be cross-validated."""
+        """Whether to cross-validate the model."""
         return self.config.run.analysis_level == "group" and self.config.model.validation
 
     @cached_property
     def existing_model(self) -> Model | None:
-        """The model that an earlier run has left."""
+        """The model of an earlier run."""
         return read_model(self.model_folder) if (self.model_folder / CARD_FILE).exists() else None
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.existing_model is not None and (
-            self.existing_model.card.validation is not None or not self.should_validate
-        )
+        """Whether the model exists and, if requested, was cross-validated."""
+        if self.existing_model is None:
+            return False
+        return self.existing_model.card.validation is not None or not self.should_validate
 
     @cached_property
     def shells(self) -> PairShells:
-        """Which shells of the two scanners are partners."""
+        """Matched and missing shells of the two scanners."""
         return match_pair_shells(
             self.pair,
             self.config.model.sh_order,
             should_predict_missing=self.config.model.predict_missing_shells,
         )
 
+    @property
+    def _source_shells(self) -> tuple[Shell, ...]:
+        """Shells of the source, as in the existing model if there is one."""
+        return self.existing_model.source_shells if self.existing_model else self.shells.source
+
     @cached_property
     def subject_jobs(self) -> tuple[PrepareJob, ...]:
-        """Every travelling subject's two scans."""
+        """Jobs that prepare the two scans of each travelling subject."""
         return prepare_jobs(self.pair, self.shells, self.work_folder)
 
     @cached_property
     def repeat_scan_jobs(self) -> tuple[PrepareJob, ...]:
-        """The target's own repeated scans, for the cross-validation."""
-        return (
-            repeat_scan_jobs(self.pair, self.shells, self.work_folder)
-            if self.should_validate
-            else ()
-        )
+        """Jobs that prepare repeated scans on the target scanner, for the cross-validation."""
+        if not self.should_validate:
+            return ()
+        return repeat_scan_jobs(self.pair, self.shells, self.work_folder)
 
     @cached_property
     def folds(self) -> tuple[FoldJob, ...]:
-        """The model's own."""
+        """Jobs that fit the model."""
         return model_fold_jobs(
             self.model_folder,
             self.subject_jobs,
@@ -96,17 +99,15 @@ class PairWork:
 
     @cached_property
     def missing_shell_folds(self) -> tuple[FoldJob, ...]:
-        """The same folds for the shells that the source lacks, if these are to be predicted."""
+        """Jobs that fit the prediction of missing shells on the same folds."""
+        if not self.config.model.predict_missing_shells:
+            return ()
         shells = self.existing_model.missing_shells if self.existing_model else self.shells.missing
-        return (
-            missing_shell_jobs(self.folds, shells)
-            if self.config.model.predict_missing_shells
-            else ()
-        )
+        return missing_shell_jobs(self.folds, shells)
 
     @cached_property
     def baselines(self) -> tuple[FoldJob, ...]:
-        """The same folds for the methods that the model is compared with."""
+        """Jobs that fit the baselines on the same folds."""
         own = self.existing_model.card.fitted_as if self.existing_model else self.folds[0].method
         methods = baseline_methods(self.config.model.methods, own)
         return baseline_jobs(
@@ -115,7 +116,7 @@ class PairWork:
 
     @cached_property
     def sweep(self) -> tuple[FoldJob, ...]:
-        """The same folds with other numbers of ResBlocks, if that was asked for."""
+        """Jobs that fit networks with other numbers of ResBlocks on the same folds."""
         return sweep_jobs(
             self.work_folder,
             self.subject_jobs,
@@ -126,38 +127,31 @@ class PairWork:
 
     @cached_property
     def missing_shell_baselines(self) -> tuple[FoldJob, ...]:
-        """The same folds of what the predicted shells are compared with."""
+        """Jobs that fit the baseline of missing shells on the same folds."""
         return missing_shell_baselines(self.work_folder, self.missing_shell_folds)
 
     @property
     def fold_jobs_to_run(self) -> tuple[FoldJob, ...]:
-        """All that is left to fit, done or not."""
-        own = () if self.existing_model else (*self.folds, *self.missing_shell_folds)
-        compared = (
-            (*self.baselines, *self.sweep, *self.missing_shell_baselines)
-            if self.should_validate and not self.is_complete
-            else ()
-        )
-        return (*own, *compared)
+        """All jobs that fit something for the outputs that do not exist yet."""
+        jobs: list[FoldJob] = []
+        if not self.existing_model:
+            jobs += [*self.folds, *self.missing_shell_folds]
+        if self.should_validate and not self.is_complete:
+            jobs += [*self.baselines, *self.sweep, *self.missing_shell_baselines]
+        return tuple(jobs)
 
     @property
     def unprepared_jobs(self) -> tuple[PrepareJob, ...]:
-        """Subjects that are not prepared, or were prepared from other scans."""
-        return tuple(
-            job for job in (*self.subject_jobs, *self.repeat_scan_jobs) if not is_prepared(job)
-        )
+        """Jobs of subjects that are not prepared, or were prepared from other scans."""
+        jobs = (*self.subject_jobs, *self.repeat_scan_jobs)
+        return tuple(job for job in jobs if not is_prepared(job))
 
     @property
     def unfitted_jobs(self) -> tuple[FoldJob, ...]:
-        """What is not fitted, or was fitted on other data or in another way."""
+        """Jobs that are not fitted, or were fitted to other data or with other settings."""
         return tuple(job for job in self.fold_jobs_to_run if not is_fitted(job))
 
     @property
     def memory_needed(self) -> int:
-        """Bytes that fitting or evaluating a harmonizer takes, once all are prepared."""
+        """Bytes that fitting or evaluating a harmonizer takes, once all subjects are prepared."""
         return memory_for_fitting(job.folder for job in self.subject_jobs)
-
-    @property
-    def _source_shells(self) -> tuple[Shell, ...]:
-        """The source's shells, as the model has them if there is one."""
-        return self.existing_model.source_shells if self.existing_model else self.shells.source

@@ -1,4 +1,4 @@
-"""Pages for people, from what lies in the output: group.html, a page for each subject, and the methods text."""
+"""Write reports from the output: group.html, a page per subject, and the methods text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReportableResults:
-    """What an output has to report: cross-validated models, and subjects of which a scan was harmonized."""
+    """Contents of an output: models, and subjects with a harmonized scan."""
 
     models: tuple[Model, ...]
     subjects: tuple[str, ...]
@@ -39,44 +39,47 @@ class ReportableResults:
 
 
 def find_reportable_results(config: Config, root: Path) -> ReportableResults:
-    """Look for what can be written again.
+    """Find the results in the output that reports can be written of.
 
     Raises
     ------
     NothingSelected
-        If reports are asked for and there is nothing to report.
+        If reports are requested and there is nothing to report.
     """
-    subjects = tuple(
-        s for s in find_harmonized_subjects(root) if s in (config.input.participant_label or [s])
-    )
-    found = ReportableResults(tuple(find_models(config.model.models or root / "models")), subjects)
-    if config.run.reports_only and not found.validated_models and not subjects:
-        msg = f"no model in {root} was cross-validated and no scan harmonized, so there is nothing to report"
+    subjects = find_harmonized_subjects(root)
+    if labels := config.input.participant_label:
+        subjects = tuple(subject for subject in subjects if subject in labels)
+    models = find_models(config.model.models or root / "models")
+    results = ReportableResults(tuple(models), subjects)
+    if config.run.reports_only and not results.validated_models and not subjects:
+        msg = (
+            f"no model in {root} was cross-validated and no scan harmonized, "
+            f"so there is nothing to report"
+        )
         raise NothingSelected(msg)
-    return found
+    return results
 
 
 def write_reports(results: ReportableResults, config: Config, this_run: Run) -> None:
-    """Write the methods text and, if asked for, the pages."""
+    """Write the methods text and, with --reports-only, the pages."""
     root = this_run.root
     write_methods_text(root, results.models)
     if config.run.reports_only:
         with use_scratch_folder(config.output.work_dir or root):
             write_subject_reports(root, results.subjects)
-            if results.validated_models:  # last: it leads to the pages that are there
+            if results.validated_models:  # last: it links to the pages that exist
                 report_models(results.validated_models, root, this_run.command)
 
 
 def report_models(models: Sequence[Model], root: Path, command: str) -> None:
-    """Tables, figures and group.html from what lies in the models' folders."""
-    for line in write_group_report(
-        root, [read_cross_validation(model) for model in models if model.card.validation], command
-    ):
+    """Write tables, figures and group.html, and log their summary."""
+    cross_validations = [read_cross_validation(model) for model in models if model.card.validation]
+    for line in write_group_report(root, cross_validations, command):
         logger.info("%s", line)
 
 
 def report_subjects(this_run: Run, rows: Sequence[ScanStatus]) -> None:
-    """A page for each subject of which a scan was worked on; group.html, if it is there, leads to the new ones."""
+    """Write the pages of the subjects of this run, and link new ones in an existing group.html."""
     root = this_run.root
     subjects = subjects_to_report(root, [(row.subject, row.status) for row in rows])
     new = [subject for subject in subjects if not report_path(root, subject).exists()]
