@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 IO_ERROR_EXIT_CODE = 74  # EX_IOERR: an OSError in the middle of a run
@@ -43,6 +44,21 @@ class Finding:
     file: str
     value: str
     remedy: str
+
+    @classmethod
+    def error(cls, file: str | Path, value: str, remedy: str) -> Finding:
+        """Make a finding that ends the run before any work."""
+        return cls(severity="error", file=str(file), value=value, remedy=remedy)
+
+    @classmethod
+    def warning(cls, file: str | Path, value: str, remedy: str) -> Finding:
+        """Make a finding that may degrade a result."""
+        return cls(severity="warning", file=str(file), value=value, remedy=remedy)
+
+    @classmethod
+    def note(cls, file: str | Path, value: str, remedy: str) -> Finding:
+        """Make a finding that says how something odd is understood."""
+        return cls(severity="note", file=str(file), value=value, remedy=remedy)
 
     def __str__(self) -> str:
         """Format all on one line."""

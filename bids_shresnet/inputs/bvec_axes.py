@@ -52,7 +52,7 @@ def find_bvec_axes(
     difference = f"{angles[closest]:.0f} degrees apart on average"
     problem = f"its b-vectors and those of {name} are {difference}"
     remedy = f"{name} is used; check which one is right."
-    return default, (Finding("warning", str(file.bvec), problem, remedy),)
+    return default, (Finding.warning(str(file.bvec), problem, remedy),)
 
 
 def _read_b_table(path: Path, bvec: Path | None, count: int) -> Float[np.ndarray, "n 3"]:
@@ -77,7 +77,7 @@ def _mean_angles(
             for axes, matrix in BVEC_AXES_FUNCTIONS.items()
         }
     except ValueError as error:
-        finding = Finding("error", str(file.image), str(error), SHEARED_GRID_REMEDY)
+        finding = Finding.error(file.image, str(error), SHEARED_GRID_REMEDY)
         raise BadInput([finding]) from error
 
 

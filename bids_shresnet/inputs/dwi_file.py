@@ -97,7 +97,7 @@ def read_raw_gradients(
     if 3 not in bvecs.shape:
         value = f"a table of {bvecs.shape[0]} x {bvecs.shape[1]} numbers"
         remedy = "b-vectors are 3 lines of numbers; convert the scan again."
-        raise BadInput([Finding("error", str(file.bvec), value, remedy)])
+        raise BadInput([Finding.error(str(file.bvec), value, remedy)])
     return bvals.ravel(), bvecs.T if bvecs.shape[0] == 3 else bvecs
 
 
@@ -113,7 +113,7 @@ def _read_gradient_file(
     if path is None:
         value = f"no {extension} belongs to it; {describe_search(file)}"
         remedy = f"Put {file.image.name.split('.')[0]}{extension} beside it."
-        raise BadInput([Finding("error", str(file.image), value, remedy)])
+        raise BadInput([Finding.error(file.image, value, remedy)])
     try:
         return read_number_table(path)
     except InputMissing as error:

@@ -75,7 +75,7 @@ def read_scanner_naming(
         findings += _check_label_clashes(scanner_map, map_scanners.values())
         if not map_scanners:
             problem = "no line names a scanner"
-            findings.append(Finding("error", str(scanner_map), problem, SCANNER_MAP_FORMAT))
+            findings.append(Finding.error(scanner_map, problem, SCANNER_MAP_FORMAT))
     return ScannerNaming(
         map_scanners=map_scanners,
         table_scanners=table_scanners,
@@ -95,7 +95,7 @@ def identify_scanner(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding:
         keys = " and ".join(missing)
         problem = f"its sidecars lack {keys}, by which --split-by tells scanners apart"
         remedy = "Add it, or name the scanner with --scanner-map instead."
-        return Finding("error", str(file.image), problem, remedy)
+        return Finding.error(file.image, problem, remedy)
     return replace(scanner, label=scanner.label + sanitize_label("".join(values.values())))
 
 
@@ -108,7 +108,7 @@ def _identify_machine(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding
         if len(names) > 1:
             problem = f"the {source} names several scanners for it ({', '.join(sorted(names))})"
             remedy = "Name one, on a line with its file name."
-            return Finding("error", str(file.image), problem, remedy)
+            return Finding.error(file.image, problem, remedy)
         if names:
             return Scanner(sanitize_label(names.pop()), named_by=source)
     return (
@@ -149,7 +149,7 @@ def _unknown_scanner_finding(file: DwiFile) -> Finding:
         f"--scanner-from '{prefix}-(?P<scanner>[0-9A-Za-z]+)'."
     )
     reasons = ", ".join(_missing_identity(file.metadata))
-    return Finding("error", str(file.image), f"unknown scanner: {reasons}", remedy)
+    return Finding.error(file.image, f"unknown scanner: {reasons}", remedy)
 
 
 def _missing_identity(metadata: Mapping[str, Any]) -> list[str]:
@@ -225,5 +225,5 @@ def _check_label_clashes(file: Path, names: Iterable[set[str]]) -> list[Finding]
     for label, clashing in sorted(spellings.items()):
         if len(clashing) > 1 or not label:
             problem = f"scanners {', '.join(sorted(clashing))} become the label {label!r}"
-            findings.append(Finding("error", str(file), problem, "Use letters and digits."))
+            findings.append(Finding.error(file, problem, "Use letters and digits."))
     return findings

@@ -27,7 +27,7 @@ def merge_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding
         except (OSError, ValueError, TypeError) as error:
             value = f"not a JSON object ({error})"
             remedy = "Correct or remove the sidecar."
-            findings.append(Finding("error", str(path), value, remedy))
+            findings.append(Finding.error(path, value, remedy))
     return fields, tuple(findings)
 
 

@@ -60,4 +60,4 @@ def _finding_from_issue(
     sentence = text.split(". ")[0].strip().rstrip(".")
     code = " ".join(issue[key] for key in ("code", "subCode") if issue.get(key))
     file = dataset / issue.get("location", "").strip("/")
-    return Finding("error", str(file), f"{code}: {sentence}", INVALID_FILE_REMEDY)
+    return Finding.error(file, f"{code}: {sentence}", INVALID_FILE_REMEDY)

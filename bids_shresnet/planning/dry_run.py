@@ -1,4 +1,4 @@
-"""What --dry-run prints: tables for people, or one JSON document for programs."""
+"""The output of --dry-run: tables for people, or one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -7,89 +7,84 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from bids_shresnet.errors import Finding
 from bids_shresnet.outputs.history import ScanRow
-from bids_shresnet.planning.checks.dwi_files import merge_findings
-from bids_shresnet.planning.overview import Overview, ScannerRow
+from bids_shresnet.planning.overview import Overview, PairRow, ScannerRow
+from bids_shresnet.planning.plan import merge_findings
 
 Cells = tuple[str, ...]
 
+SCANNER_COLUMNS = (
+    "label",
+    "manufacturer",
+    "model",
+    "serial",
+    "named by",
+    "scans",
+    "subjects",
+    "conflicts",
+)
+
 
 def render_json(overview: Overview) -> str:
-    """Everything as JSON: scanners, scans, pairs and findings."""
+    """Write scanners, scans, pairs and findings as JSON."""
     return json.dumps(asdict(overview), indent=2, ensure_ascii=False) + "\n"
 
 
 def render_text(overview: Overview) -> str:
-    """Everything as plain text; files that are not usable come apart, and findings that say the same are joined."""
+    """Write scanners, scans, pairs, excluded files and findings as tables."""
     usable = [scan for scan in overview.scans if scan.shells]
-    blocks = (
+    excluded = [scan for scan in overview.scans if not scan.shells]
+    blocks = [
+        _format_table("Scanners", SCANNER_COLUMNS, list(map(_scanner_cells, overview.scanners))),
         _format_table(
-            "Scanners",
-            (
-                "label",
-                "manufacturer",
-                "model",
-                "serial",
-                "named by",
-                "scans",
-                "subjects",
-                "conflicts",
-            ),
-            [_scanner_cells(scanner) for scanner in overview.scanners],
+            "Scans", ("scan", "scanner", "directions x b", "role"), list(map(_scan_cells, usable))
         ),
         _format_table(
-            "Scans",
-            ("scan", "scanner", "directions x b", "role"),
-            [(_scan_name(scan), scan.scanner, scan.shells, _role_text(scan)) for scan in usable],
+            "Pairs", ("model", "travelling", "subjects"), list(map(_pair_cells, overview.pairs))
         ),
         _format_table(
-            "Pairs",
-            ("model", "travelling", "subjects"),
-            [
-                (pair.name, str(len(pair.travelling)), " ".join(pair.travelling))
-                for pair in overview.pairs
-            ],
+            "Excluded", ("file", "reason"), [(scan.name, scan.reason) for scan in excluded]
         ),
-        _format_table(
-            "Excluded",
-            ("file", "reason"),
-            [(Path(scan.file).name, scan.reason) for scan in overview.scans if not scan.shells],
-        ),
-        "\n".join(
-            [
-                "Findings",
-                *([str(finding) for finding in merge_findings(overview.findings)] or ["  none"]),
-            ]
-        ),
-    )
+        _format_findings(overview.findings),
+    ]
     return "\n\n".join(blocks) + "\n"
 
 
 def _scanner_cells(row: ScannerRow) -> Cells:
-    """Cells of a scanner."""
-    counts = (str(row.scans), str(row.subjects))
     return (
         row.label,
         row.manufacturer,
         row.model,
         row.serial,
         row.named_by,
-        *counts,
+        str(row.scans),
+        str(row.subjects),
         "; ".join(row.conflicts),
     )
 
 
-def _scan_name(scan: ScanRow) -> str:
-    """File name without suffix and extension."""
-    return Path(scan.file).name.split(".")[0].rsplit("_", 1)[0]
+def _scan_cells(row: ScanRow) -> Cells:
+    name = Path(row.file).name.split(".")[0].rsplit("_", 1)[0]
+    return name, row.scanner, row.shells, _role_text(row)
 
 
-def _role_text(scan: ScanRow) -> str:
-    """Role and, where a scan is not harmonized, why."""
-    if not scan.reason:
-        return scan.role_text
-    note = f"not harmonized: {scan.reason}"
-    return f"{scan.role_text}; {note}" if scan.roles else note
+def _pair_cells(row: PairRow) -> Cells:
+    return row.name, str(len(row.travelling)), " ".join(row.travelling)
+
+
+def _role_text(row: ScanRow) -> str:
+    """Write the role of a scan and, if it is not harmonized, why."""
+    if not row.reason:
+        return row.role_text
+    reason = f"not harmonized: {row.reason}"
+    return f"{row.role_text}; {reason}" if row.roles else reason
+
+
+def _format_findings(findings: Sequence[Finding]) -> str:
+    """List findings; those that say the same about several files are merged."""
+    lines = list(map(str, merge_findings(findings))) or ["  none"]
+    return "\n".join(["Findings", *lines])
 
 
 def _format_table(title: str, header: Cells, rows: Sequence[Cells]) -> str:

@@ -1,4 +1,7 @@
-"""How much memory a job needs: rough, and rather too much, because a killed job costs more than a waiting one."""
+"""Estimates of the memory that a job needs.
+
+They are rough and rather too large: a job that is killed costs more than one that waits.
+"""
 
 from __future__ import annotations
 
@@ -15,66 +18,55 @@ from bids_shresnet.io.nifti_header import read_grid
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Shell
 
-LIBRARY_BYTES = 10**9  # bytes of a process with torch, ANTs and DIPY loaded
-SCAN_COPIES = 5  # of a series, in float32: as read and as restored; S/S0, coefficients and prediction in the brain
-SPOOLED_SCAN_COPIES = 2  # of these, in files if memory is to be saved
-LARGE_BRAIN_MM3 = 1.8e6  # a large brain, and what touches it
-PATCH_VOXELS = 27  # of a patch
-BYTES_PER_NUMBER = 4  # bytes
-TRAINING_SET_COPIES = (
-    3  # of what a training set is on disk: as read, as drawn for an epoch, as normal equations
-)
+LIBRARY_BYTES = 10**9  # a process with torch, ANTs and DIPY loaded
+# Copies of a series in float32: as read, as harmonized; S/S0, coefficients and prediction
+SCAN_COPIES = 5
+SPOOLED_SCAN_COPIES = 2  # those of them that --low-mem keeps in files
+LARGE_BRAIN_MM3 = 1.8e6  # a large brain with its surroundings
+PATCH_VOXELS = 27
+BYTES_PER_NUMBER = 4
+# Copies of a training set: as read, as drawn for an epoch, as normal equations
+TRAINING_SET_COPIES = 3
 
 
 def memory_for_scans(scans: Iterable[Scan], *, is_spooled: bool) -> int:
-    """Bytes that preparing or harmonizing the largest of these scans may take; unreadable ones do not count.
+    """Estimate the bytes for preparing or harmonizing the largest of some scans.
 
-    `low` is for series that are not kept in memory.
+    Unreadable scans do not count. `is_spooled` is for series that are kept in files.
     """
     copies = SCAN_COPIES - SPOOLED_SCAN_COPIES * is_spooled
-    return LIBRARY_BYTES + max(
-        (copies * BYTES_PER_NUMBER * _value_count(scan) for scan in scans), default=0
-    )
+    values = max((prod(_read_shape(scan)) for scan in scans), default=0)
+    return LIBRARY_BYTES + copies * BYTES_PER_NUMBER * values
 
 
 def memory_for_fitting(folders: Iterable[Path]) -> int:
-    """Bytes that fitting or evaluating a harmonizer on these prepared subjects may take."""
-    return LIBRARY_BYTES + TRAINING_SET_COPIES * sum(
-        file.stat().st_size for folder in folders for file in folder.iterdir()
-    )
+    """Estimate the bytes for fitting or evaluating a harmonizer on prepared subjects."""
+    size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+    return LIBRARY_BYTES + TRAINING_SET_COPIES * size
 
 
 def memory_for_pair(pair: Pair) -> int:
-    """The same before they are prepared."""
+    """Estimate the bytes for fitting or evaluating a pair before its subjects are prepared."""
     return LIBRARY_BYTES + int(TRAINING_SET_COPIES * work_bytes(pair))
 
 
 def work_bytes(pair: Pair) -> float:
-    """Estimate the size of the training data of a pair: for each voxel a patch and its label."""
+    """Estimate the size of the training set of a pair: a patch and its label per voxel."""
     _, target = pair.travelling_scans[0]
     _, affine = read_grid(target.image)
     coefficients = Shell(0.0, choose_sh_order(target.direction_count)).coefficient_count
     numbers = PATCH_VOXELS * (coefficients + 1) + 2 * target.direction_count
-    return float(
-        len(pair.travelling_scans)
-        * BYTES_PER_NUMBER
-        * numbers
-        * LARGE_BRAIN_MM3
-        / np.prod(nib.affines.voxel_sizes(affine))
-    )
+    voxels = LARGE_BRAIN_MM3 / np.prod(nib.affines.voxel_sizes(affine))
+    return float(len(pair.travelling_scans) * BYTES_PER_NUMBER * numbers * voxels)
 
 
 def voxel_count(scan: Scan) -> int:
-    """Voxels of its grid; none of an unreadable one."""
+    """Return the number of voxels of a scan's grid; 0 if it cannot be read."""
     return prod(_read_shape(scan)[:3])
-
-
-def _value_count(scan: Scan) -> int:
-    return prod(_read_shape(scan))
 
 
 def _read_shape(scan: Scan) -> tuple[int, ...]:
     try:
         return read_grid(scan.image)[0]
-    except BadInput:  # the job itself says what is wrong with it
+    except BadInput:  # the job reports it
         return (0,)

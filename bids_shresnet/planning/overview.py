@@ -1,4 +1,4 @@
-"""What was found and what would be done with it, as plain records: what --dry-run prints, as tables or as JSON."""
+"""The scanners, scans, pairs and findings of a plan as plain records, for --dry-run and reports."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.errors import Finding
 from bids_shresnet.inputs.sidecars import count_values
 from bids_shresnet.outputs.history import Role, ScanRow
-from bids_shresnet.pairs import Inventory, Pair, Selection
+from bids_shresnet.pairs import ExcludedScan, Inventory, Pair, Selection
+from bids_shresnet.planning.checks.shells import find_scan_shells
 from bids_shresnet.scans import Scan, Scanner
 
 
 @dataclass(frozen=True)
 class ScannerRow:
-    """A scanner, what the sidecars of its scans say of it, and the conflicts in its metadata.
+    """A scanner, the values in the sidecars of its scans, and conflicts in its metadata.
 
-    `named_by` is the source of its label; `echo_times` are in s.
+    Attributes
+    ----------
+    label, manufacturer, model, serial, named_by
+        See `Scanner`.
+    institutions, software_versions, echo_times
+        Values in the sidecars; echo times in s.
+    scans, subjects
+        Their numbers.
+    conflicts
+        Conflicts in its metadata, in words.
     """
 
     label: str
@@ -48,7 +55,7 @@ class PairRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """All that was found."""
+    """The content of a dataset and its use; every DWI has one row in `scans`."""
 
     scanners: tuple[ScannerRow, ...]
     scans: tuple[ScanRow, ...]
@@ -59,30 +66,13 @@ class Overview:
 def make_overview(
     inventory: Inventory, pairs: Sequence[Pair], selection: Selection, findings: Iterable[Finding]
 ) -> Overview:
-    """Everything that was found and what would be done with it; every DWI of the dataset is in one row."""
-    left_out = [
-        ScanRow(
-            file=str(scan.image),
-            subject=scan.subject,
-            session=scan.session,
-            scanner=scan.scanner_label,
-            shells="",
-            reason=scan.reason,
-        )
-        for scan in inventory.excluded
-    ]
+    """Describe a dataset, and the use of each of its DWI."""
+    scanners = inventory.scanners.values()
+    excluded = (_excluded_row(scan) for scan in inventory.excluded)
     return Overview(
-        scanners=tuple(_scanner_row(scanner, inventory) for scanner in inventory.scanners.values()),
-        scans=(*_scan_rows(inventory, pairs, selection), *left_out),
-        pairs=tuple(
-            PairRow(
-                p.name,
-                p.source.label,
-                p.target.label,
-                tuple(scan.subject for scan, _ in p.travelling_scans),
-            )
-            for p in pairs
-        ),
+        scanners=tuple(_scanner_row(scanner, inventory) for scanner in scanners),
+        scans=(*_scan_rows(inventory, pairs, selection), *excluded),
+        pairs=tuple(_pair_row(pair) for pair in pairs),
         findings=tuple(findings),
     )
 
@@ -90,6 +80,7 @@ def make_overview(
 def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
     scans = inventory.scanner_scans(scanner.label)
     sidecars = [scan.metadata for scan in scans]
+    conflicts = inventory.conflicts.get(scanner.label, ())
     return ScannerRow(
         label=scanner.label,
         manufacturer=scanner.manufacturer,
@@ -101,49 +92,69 @@ def _scanner_row(scanner: Scanner, inventory: Inventory) -> ScannerRow:
         echo_times=tuple(count_values(sidecars, "EchoTime")),
         scans=len(scans),
         subjects=len({scan.subject for scan in scans}),
-        conflicts=tuple(finding.value for finding in inventory.conflicts.get(scanner.label, ())),
+        conflicts=tuple(conflict.value for conflict in conflicts),
+    )
+
+
+def _pair_row(pair: Pair) -> PairRow:
+    return PairRow(
+        name=pair.name,
+        source=pair.source.label,
+        target=pair.target.label,
+        travelling=tuple(source_scan.subject for source_scan, _ in pair.travelling_scans),
+    )
+
+
+def _excluded_row(scan: ExcludedScan) -> ScanRow:
+    return ScanRow(
+        file=str(scan.image),
+        subject=scan.subject,
+        session=scan.session,
+        scanner=scan.scanner_label,
+        shells="",
+        reason=scan.reason,
     )
 
 
 def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> list[ScanRow]:
-    """Say of every usable scan what it is used for; one can be trained on and be harmonized."""
-    travelling = [both for pair in pairs for both in pair.travelling_scans]
-    used: dict[Role, set[Path]] = {
-        "travelling source": {source.image for source, _ in travelling},
-        "travelling target": {target.image for _, target in travelling},
+    """Describe the use of every usable scan; one may be trained on and be harmonized."""
+    travelling_scans = [scans for pair in pairs for scans in pair.travelling_scans]
+    images_by_role: dict[Role, set[Path]] = {
+        "travelling source": {source.image for source, _ in travelling_scans},
+        "travelling target": {target.image for _, target in travelling_scans},
         "to harmonize": {scan.image for scan in selection.scans},
     }
     reasons = {scan.image: scan.reason for scan in selection.excluded}
     rows = []
     for scan in inventory.scans:
-        roles = tuple(role for role, images in used.items() if scan.image in images)
+        roles = tuple(role for role, images in images_by_role.items() if scan.image in images)
         unused = "" if roles else _training_exclusion_reason(scan, pairs)
-        reason = reasons.get(scan.image, unused)
-        rows.append(
-            ScanRow(
-                file=str(scan.image),
-                subject=scan.subject,
-                session=scan.session,
-                scanner=scan.scanner_label,
-                shells=_shell_summary(scan),
-                roles=roles,
-                reason=reason,
-            )
+        row = ScanRow(
+            file=str(scan.image),
+            subject=scan.subject,
+            session=scan.session,
+            scanner=scan.scanner_label,
+            shells=_shell_summary(scan),
+            roles=roles,
+            reason=reasons.get(scan.image, unused),
         )
+        rows.append(row)
     return rows
 
 
 def _training_exclusion_reason(scan: Scan, pairs: Sequence[Pair]) -> str:
-    """Why no model learns from a usable scan."""
-    own = [pair for pair in pairs if scan.scanner_label in (pair.source.label, pair.target.label)]
-    if not own:
+    """Return why no model is trained on a usable scan."""
+    label = scan.scanner_label
+    scanner_pairs = [pair for pair in pairs if label in (pair.source.label, pair.target.label)]
+    if not scanner_pairs:
         return "its scanner is in no pair"
-    if any(scan.subject == source.subject for pair in own for source, _ in pair.travelling_scans):
+    travelling_scans = (scans for pair in scanner_pairs for scans in pair.travelling_scans)
+    if scan.subject in {source.subject for source, _ in travelling_scans}:
         return "another scan stands for this subject"
     return "the subject was not scanned on the other scanner of the pair"
 
 
 def _shell_summary(scan: Scan) -> str:
-    """Directions by shell, e.g. "50 x 1000 + 50 x 2000"."""
-    shells = find_shells(np.array(scan.bvals))
+    """Count the directions by shell, e.g. "50 x 1000 + 50 x 2000"."""
+    shells = find_scan_shells(scan)
     return " + ".join(f"{shell.volumes.size} x {round(shell.bvalue)}" for shell in shells)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bids_shresnet.errors import BadInput, Finding, InvalidDataset
+from bids_shresnet.errors import SEVERITIES, BadInput, Finding, InvalidDataset, join_some
 from bids_shresnet.pairs import Inventory, Pair, Selection
+
+MAX_LISTED_FILES = 5  # files named in a finding that many share
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,18 @@ def collect_findings(findings: list[Finding]) -> Iterator[None]:
         yield
     except BadInput as error:
         findings.extend(error.findings)
+
+
+def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Merge findings that say the same about several files, and sort errors first."""
+    files_by_finding: dict[Finding, dict[str, None]] = {}
+    for finding in findings:
+        files_by_finding.setdefault(replace(finding, file=""), {})[finding.file] = None
+    merged = [
+        replace(finding, file=join_some(list(files), MAX_LISTED_FILES))
+        for finding, files in files_by_finding.items()
+    ]
+    return tuple(sorted(merged, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def stop_at_errors(findings: Sequence[Finding], validator_findings: Sequence[Finding] = ()) -> None:

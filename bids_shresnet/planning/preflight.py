@@ -1,11 +1,10 @@
-"""Preflight: all that can be known to be wrong or odd before any work, beyond what discovery has found."""
+"""Preflight: checks of shells, disk space and image values before any work."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 from bids_shresnet.config import ModelSettings
@@ -20,12 +19,21 @@ from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
 
 MAX_SEQUENTIAL_SCANS = 4  # scans that are read in the time that starting a process takes
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PendingWork:
-    """The work of a run: what will be learned from and what will be harmonized, and where that is written."""
+    """The work of a run.
+
+    Attributes
+    ----------
+    pairs, scans
+        Pairs to train, and scans to harmonize.
+    output, work_dir
+        Folders that are written to.
+    """
 
     pairs: tuple[Pair, ...]
     scans: tuple[Scan, ...]
@@ -33,28 +41,25 @@ class PendingWork:
     work_dir: Path
 
     def drop_unreadable(self, broken: Collection[str]) -> PendingWork:
-        """Without what cannot be read, of which that is said already."""
+        """Return the work without broken images, which are reported already."""
         pairs = tuple(
             pair
             for pair in self.pairs
-            if not any(str(s.image) in broken for s in chain(*pair.travelling_scans))
+            if not any(str(scan.image) in broken for scan in _travelling_scans([pair]))
         )
         scans = tuple(scan for scan in self.scans if str(scan.image) not in broken)
         return replace(self, pairs=pairs, scans=scans)
 
 
 def skip_finished(pending: PendingWork) -> PendingWork:
-    """Leave out what an earlier run has done: models that are there, and scans of which there is an output.
+    """Return the work without models and outputs that exist.
 
-    What was read through before it was used need not be read again by every job of an array.
+    Images that were checked before they were used need no second check by every job of an array.
     """
-    pairs = tuple(
-        pair
-        for pair in pending.pairs
-        if not (pending.output / "models" / pair.name / CARD_FILE).exists()
-    )
+    models = pending.output / "models"
+    pairs = tuple(pair for pair in pending.pairs if not (models / pair.name / CARD_FILE).exists())
     scans = tuple(scan for scan in pending.scans if not has_output(scan, pending.output))
-    return PendingWork(pairs, scans, pending.output, pending.work_dir)
+    return replace(pending, pairs=pairs, scans=scans)
 
 
 def run_preflight(
@@ -64,49 +69,63 @@ def run_preflight(
     subjects: Collection[str] = (),
     broken: Collection[str] = (),
 ) -> list[Finding]:
-    """Check shells and space, and read every scan through that will be used, but images known to be `broken`.
+    """Check shells and disk space, and read every scan that will be used.
 
-    Once a scanner it is also seen whether the b-vectors fit the image. A dry run for some subjects, and their
-    preparation, reads theirs only.
+    Parameters
+    ----------
+    pending
+        The work of the run.
+    settings
+        Order of the harmonics, and whether missing shells are predicted.
+    workers
+        Processes that read the images.
+    subjects
+        Labels of the subjects whose images are read; all by default.
+    broken
+        Paths of images that are reported already, and not read.
     """
-    findings = [
-        finding
-        for pair in pending.pairs
-        for finding in check_shells(
-            pair, settings.sh_order, predict_missing=settings.predict_missing_shells
-        )
-    ]
+    findings = []
+    for pair in pending.pairs:
+        predict_missing = settings.predict_missing_shells
+        findings += check_shells(pair, settings.sh_order, predict_missing=predict_missing)
     pending = pending.drop_unreadable(broken)
     findings += check_free_space(pending.pairs, pending.scans, pending.output, pending.work_dir)
-    jobs = image_check_jobs(pending, subjects)
-    if jobs:
-        logger.info("%d scans are read through before any work", len(jobs))
-        readers = workers if len(jobs) > MAX_SEQUENTIAL_SCANS else replace(workers, processes=1)
-        found = {job.scan.image: some for job, some in readers.run(check_image, jobs)}
-        findings += [finding for job in jobs for finding in found[job.scan.image]]
-    return findings
+    return findings + _check_images(image_check_jobs(pending, subjects), workers)
 
 
 def image_check_jobs(
     pending: PendingWork, subjects: Collection[str] = ()
 ) -> tuple[ImageCheckJob, ...]:
-    """Each scan that is used, of some subjects or of all; of a scanner the one with most directions for its fibres."""
-    used = {
-        scan.image: scan
-        for pair in pending.pairs
-        for both in pair.travelling_scans
-        for scan in both
-    }
-    used |= {scan.image: scan for scan in pending.scans}
-    used = {image: scan for image, scan in used.items() if not subjects or scan.subject in subjects}
-    looked_at = _scans_with_most_directions(tuple(used.values()))
-    return tuple(
-        ImageCheckJob(scan, should_check_bvecs=scan in looked_at) for scan in used.values()
-    )
+    """Return a job for each scan that is used, of all or of some subjects.
+
+    The b-vectors are checked for one scan per scanner, that with most directions.
+    """
+    scans = {scan.image: scan for scan in (*_travelling_scans(pending.pairs), *pending.scans)}
+    if subjects:
+        scans = {image: scan for image, scan in scans.items() if scan.subject in subjects}
+    checked = _scans_with_most_directions(scans.values())
+    return tuple(ImageCheckJob(scan, should_check_bvecs=scan in checked) for scan in scans.values())
 
 
-def _scans_with_most_directions(scans: Sequence[Scan]) -> list[Scan]:
-    """For each scanner the scan with most directions, then the first by name."""
+def _check_images(jobs: Sequence[ImageCheckJob], workers: Workers) -> list[Finding]:
+    """Check images in processes; the findings come in the order of the jobs."""
+    if not jobs:
+        return []
+    logger.info("%d scans are read through before any work", len(jobs))
+    if len(jobs) <= MAX_SEQUENTIAL_SCANS:
+        workers = replace(workers, processes=1)
+    results = {job.scan.image: findings for job, findings in workers.run(check_image, jobs)}
+    return [finding for job in jobs for finding in results[job.scan.image]]
+
+
+def _travelling_scans(pairs: Iterable[Pair]) -> list[Scan]:
+    """Return the scans that pairs train on."""
+    scan_pairs = (scan_pair for pair in pairs for scan_pair in pair.travelling_scans)
+    return [scan for scan_pair in scan_pairs for scan in scan_pair]
+
+
+def _scans_with_most_directions(scans: Iterable[Scan]) -> list[Scan]:
+    """Return the scan with most directions of each scanner, then the first by name."""
     best: dict[str, Scan] = {}
     for scan in sorted(scans, key=lambda scan: (-scan.direction_count, scan.name)):
         best.setdefault(scan.scanner_label, scan)

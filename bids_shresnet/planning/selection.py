@@ -1,4 +1,4 @@
-"""Which scans are harmonized, and why not the others."""
+"""The scans to harmonize, and why the others are not harmonized."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bids_shresnet.config import InputSettings
-from bids_shresnet.errors import InputMissing, NothingSelected
+from bids_shresnet.errors import InputMissing, NothingSelected, join_some
 from bids_shresnet.pairs import ExcludedScan, Inventory, Selection
 from bids_shresnet.scans import Scan, Scanner
 
 MAX_LISTED_LABELS = 10  # labels named in an error
 
-LabelPair = tuple[
-    str, str
-]  # labels of a source and a target scanner that a model leads from and to
+LabelPair = tuple[str, str]  # source and target scanner of a model
 
 
 def select_scans(
     inventory: Inventory, label_pairs: Collection[LabelPair], settings: InputSettings
 ) -> Selection:
-    """Choose the scans to harmonize, and say why not the others.
+    """Choose the scans to harmonize; the others get a reason.
 
     Raises
     ------
@@ -29,14 +27,19 @@ def select_scans(
         If a participant or session that was asked for is not in the dataset.
     """
     _check_labels(inventory, settings)
-    reasons = [(scan, _exclusion_reason(scan, label_pairs, settings)) for scan in inventory.scans]
-    scans = tuple(scan for scan, reason in reasons if not reason)
-    left_out = tuple(ExcludedScan.from_scan(scan, reason) for scan, reason in reasons if reason)
-    return Selection(scans, left_out)
+    selected = []
+    excluded = []
+    for scan in inventory.scans:
+        reason = _exclusion_reason(scan, label_pairs, settings)
+        if reason:
+            excluded.append(ExcludedScan.from_scan(scan, reason))
+        else:
+            selected.append(scan)
+    return Selection(tuple(selected), tuple(excluded))
 
 
 def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Path) -> None:
-    """Stop where nothing is left to harmonize.
+    """Stop if there is nothing to harmonize.
 
     Raises
     ------
@@ -45,60 +48,60 @@ def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Pa
     """
     if selection.scans:
         return
-    counts = Counter(item.reason for item in (*selection.excluded, *inventory.excluded))
+    counts = Counter(scan.reason for scan in (*selection.excluded, *inventory.excluded))
     lines = "".join(f"\n  {count} x {reason}" for reason, count in counts.most_common())
     msg = f"no scan of {root} is left to harmonize:{lines or ' it has no DWI'}"
     raise NothingSelected(msg)
 
 
 def _check_labels(inventory: Inventory, settings: InputSettings) -> None:
-    """Every label that was asked for must be in the dataset, though perhaps without usable DWI."""
-    names = [scan.image.name for scan in inventory.scans] + [
-        item.image.name for item in inventory.excluded
-    ]
-    folders = [
-        path.name
-        for pattern in ("sub-*", "sub-*/ses-*")
-        for path in settings.bids_dir.glob(pattern)
-    ]
-    known = {*folders, *(part for name in names for part in name.split("_"))}
-    for kind, prefix, labels in (
-        ("participant", "sub-", settings.participant_label),
-        ("session", "ses-", settings.session_label),
-    ):
-        unknown = [label for label in labels if prefix + label not in known]
-        if unknown:
-            there = sorted(part.removeprefix(prefix) for part in known if part.startswith(prefix))
-            more = (
-                f" and {len(there) - MAX_LISTED_LABELS} more"
-                if len(there) > MAX_LISTED_LABELS
-                else ""
-            )
-            found = f"no such {kind} in {settings.bids_dir}; there are {' '.join(there[:MAX_LISTED_LABELS]) or 'none'}{more}"
-            msg = f"--{kind}-label {' '.join(unknown)}: {found}"
-            raise InputMissing(msg)
+    """Check that all labels asked for are in the dataset, even if without usable DWI."""
+    root = settings.bids_dir
+    subjects = {path.name for path in root.glob("sub-*")}
+    sessions = {path.name for path in root.glob("sub-*/ses-*")}
+    scans: tuple[Scan | ExcludedScan, ...] = (*inventory.scans, *inventory.excluded)
+    for scan in scans:  # also those of derivatives
+        if scan.subject:
+            subjects.add(f"sub-{scan.subject}")
+        if scan.session:
+            sessions.add(f"ses-{scan.session}")
+    _check_known("participant", settings.participant_label, subjects, root)
+    _check_known("session", settings.session_label, sessions, root)
+
+
+def _check_known(kind: str, labels: Collection[str], names: Collection[str], root: Path) -> None:
+    """Raise InputMissing for labels that no `sub-` or `ses-` name has."""
+    known = sorted(name.partition("-")[2] for name in names)
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        listed = join_some(known, MAX_LISTED_LABELS, separator=" ") or "none"
+        problem = f"no such {kind} in {root}; there are {listed}"
+        msg = f"--{kind}-label {' '.join(unknown)}: {problem}"
+        raise InputMissing(msg)
 
 
 def _exclusion_reason(
     scan: Scan, label_pairs: Collection[LabelPair], settings: InputSettings
 ) -> str:
-    """Why a usable scan is not harmonized; empty if it is."""
-    session = scan.entities.get("session")
+    """Return why a usable scan is not harmonized; empty if it is."""
     if settings.participant_label and scan.subject not in settings.participant_label:
         return "not asked for (--participant-label)"
-    if settings.session_label and session is not None and session not in settings.session_label:
+    if settings.session_label and scan.session and scan.session not in settings.session_label:
         return "not asked for (--session-label)"
-    targets = {target for _, target in label_pairs}
-    if any(source == scan.scanner_label for source, _ in label_pairs):
+    sources = {source for source, _ in label_pairs}
+    if scan.scanner_label in sources:
         return ""
+    targets = {target for _, target in label_pairs}
     if scan.scanner_label in targets:
         return "already the target scanner"
-    goal = " or ".join(sorted(targets)) or "any other"
-    return f"no model from this scanner ({_scanner_description(scan.scanner)}) to {goal}; train one from subjects scanned on both"
+    scanner = _scanner_description(scan.scanner)
+    target = " or ".join(sorted(targets)) or "any other"
+    missing = f"no model from this scanner ({scanner}) to {target}"
+    return f"{missing}; train one from subjects scanned on both"
 
 
 def _scanner_description(scanner: Scanner | None) -> str:
-    """Model and serial number, or the name the user gave."""
+    """Return model and serial number, or the label that the user gave."""
     if scanner is None:
         return "unknown"
     return f"{scanner.model}, serial {scanner.serial}" if scanner.serial else scanner.label

@@ -21,8 +21,8 @@ from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.run_log import Run, ScanStatus, write_crash_report
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
-from bids_shresnet.planning.pairing import rank_scans
 from bids_shresnet.planning.plan import Plan
+from bids_shresnet.planning.ranking import rank_scans
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan

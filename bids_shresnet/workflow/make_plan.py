@@ -12,13 +12,12 @@ from bids_shresnet.errors import Finding, OutputError
 from bids_shresnet.inputs.validator import run_bids_validator
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Inventory, Pair, Selection
-from bids_shresnet.planning.checks.dwi_files import merge_findings
 from bids_shresnet.planning.checks.folders import check_writable
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.planning.dry_run import render_json, render_text
 from bids_shresnet.planning.overview import make_overview
 from bids_shresnet.planning.pairing import form_pairs
-from bids_shresnet.planning.plan import Plan, collect_findings, stop_at_errors
+from bids_shresnet.planning.plan import Plan, collect_findings, merge_findings, stop_at_errors
 from bids_shresnet.planning.preflight import PendingWork, run_preflight, skip_finished
 from bids_shresnet.planning.selection import select_scans, stop_at_empty_selection
 from bids_shresnet.runtime.workers import Workers

@@ -1,4 +1,4 @@
-"""Which of the masks and segmentations that are offered for a scan can be used for it."""
+"""The masks and segmentations that can be used for a scan."""
 
 from __future__ import annotations
 
@@ -14,16 +14,25 @@ from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.nifti import GRID_TOLERANCE_MM
 from bids_shresnet.io.nifti_header import read_grid
-from bids_shresnet.planning.checks import headers as checks_header
+from bids_shresnet.planning.checks.headers import grid_mismatch
 
 Candidate = TypeVar("Candidate")
 
 
 @dataclass
 class ImageMatcher:
-    """Which masks and segmentations show a scan's space: on its grid, or on another one and their names say so.
+    """Finds masks and segmentations in a scan's space.
 
-    Unreadable ones become warnings in `faults`; those on a grid of their own are told there only if no other is usable.
+    They are on its grid, or on another one and in its space by their names.
+
+    Attributes
+    ----------
+    file
+        The DWI file.
+    shape, affine
+        Its grid; the affine maps voxel indices to RAS+ mm.
+    findings
+        Warnings about images that cannot be used, where no other one could.
     """
 
     file: DwiFile
@@ -34,27 +43,24 @@ class ImageMatcher:
     def find_first(
         self, candidates: Iterable[Candidate], files: Callable[[Candidate], Iterable[Path]]
     ) -> Candidate | None:
-        """The first of which all files can be used."""
-        elsewhere: list[Finding] = []
-        for one in candidates:
-            found = [self._check_grid(path) for path in files(one)]
-            if not any(found):
-                return one
-            elsewhere += [finding for some in found for finding in some]
-        self.findings += elsewhere
+        """Return the first candidate whose files can all be used."""
+        findings: list[Finding] = []
+        for candidate in candidates:
+            problems = [problem for path in files(candidate) for problem in self._check_grid(path)]
+            if not problems:
+                return candidate
+            findings += problems
+        self.findings += findings
         return None
 
     def _check_grid(self, path: Path) -> list[Finding]:
-        """What keeps an image from being used."""
+        """Find out why an image cannot be used."""
         try:
             shape, affine = read_grid(path)
         except BadInput as error:
             return [replace(finding, severity="warning") for finding in error.findings]
-        on_grid = shape[:3] == self.shape[:3] and np.allclose(
-            affine, self.affine, atol=GRID_TOLERANCE_MM
-        )
-        return (
-            []
-            if on_grid or path in self.file.aligned_files
-            else [checks_header.grid_mismatch(path, shape, self.shape)]
-        )
+        has_shape = shape[:3] == self.shape[:3]
+        is_on_grid = has_shape and np.allclose(affine, self.affine, atol=GRID_TOLERANCE_MM)
+        if is_on_grid or path in self.file.aligned_files:
+            return []
+        return [grid_mismatch(path, shape, self.shape)]

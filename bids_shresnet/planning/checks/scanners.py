@@ -5,112 +5,119 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bids_shresnet.errors import Finding
+from bids_shresnet.errors import Finding, join_some
 from bids_shresnet.inputs.scanner_labels import model_and_serial
 from bids_shresnet.inputs.sidecars import count_values
 from bids_shresnet.scans import Scan
 
-CONSTANT_KEYS = (
-    "InstitutionName",
-    "SoftwareVersions",
-    "EchoTime",
-)  # what should stay the same on one scanner
+# Fields that should have one value per scanner
+CONSTANT_KEYS = ("InstitutionName", "SoftwareVersions", "EchoTime")
 MAX_LISTED_VALUES = 5  # values named in a warning
 
-Conflicts = dict[str, tuple[Finding, ...]]  # by scanner label
+Conflicts = Mapping[str, tuple[Finding, ...]]  # by scanner label
+ScansByLabel = Mapping[str, Sequence[Scan]]  # by scanner label
 
 
 def find_conflicts(scans: Iterable[Scan], split_by: Sequence[str]) -> Conflicts:
-    """Find what contradicts itself in the sidecars of each scanner."""
+    """Find conflicts in the metadata of each scanner, by its label."""
     by_label: dict[str, list[Scan]] = defaultdict(list)
     for scan in scans:
         by_label[scan.scanner_label].append(scan)
-    found: dict[str, list[Finding]] = defaultdict(list)
-    for label, own in by_label.items():
-        found[label] += _check_constant_keys(label, own, split_by)
-    for labels, finding in (
-        *_find_shared_serials(by_label),
-        *_find_shared_machines(by_label),
-    ):
+    conflicts: dict[str, list[Finding]] = defaultdict(list)
+    for label, scanner_scans in by_label.items():
+        conflicts[label] += _check_serial_numbers(label, scanner_scans)
+        conflicts[label] += _check_constant_keys(label, scanner_scans, split_by)
+    for labels, finding in [*_find_shared_serials(by_label), *_find_shared_machines(by_label)]:
         for label in labels:
-            found[label].append(finding)
-    return {label: tuple(findings) for label, findings in found.items() if findings}
+            conflicts[label].append(finding)
+    return {label: tuple(findings) for label, findings in conflicts.items() if findings}
+
+
+def _check_serial_numbers(label: str, scans: Sequence[Scan]) -> list[Finding]:
+    """Find several serial numbers under one label, as of a table with one scanner per subject."""
+    serials = {_serial(scan) for scan in scans} - {""}
+    if len(serials) < 2:
+        return []
+    value = f"its scans have the serial numbers {', '.join(sorted(serials))}"
+    remedy = "Check the scanner map or column: these may be several machines."
+    return [Finding.warning(f"scanner {label}", value, remedy)]
 
 
 def _check_constant_keys(
     label: str, scans: Sequence[Scan], split_by: Sequence[str]
 ) -> list[Finding]:
-    """Fields that are not the same in all scans of a scanner; an error where --split-by could not tell two apart."""
+    """Find fields that differ among the scans of a scanner.
+
+    It is an error if --split-by asks to tell them apart and their values become one label.
+    """
     findings = []
     for key in dict.fromkeys((*CONSTANT_KEYS, *split_by)):
-        values = count_values((scan.metadata for scan in scans), key)
-        if len(values) < 2:
+        counts = count_values((scan.metadata for scan in scans), key)
+        if len(counts) < 2:
             continue
-        listed = "; ".join(
-            f"{value} ({count})" for value, count in list(values.items())[:MAX_LISTED_VALUES]
-        )
-        more = (
-            f" and {len(values) - MAX_LISTED_VALUES} more"
-            if len(values) > MAX_LISTED_VALUES
-            else ""
-        )
-        value = f"{key} differs among its scans: {listed}{more}"
+        values = [f"{value} ({count})" for value, count in counts.items()]
+        listed = join_some(values, MAX_LISTED_VALUES, separator="; ")
+        value = f"{key} differs among its scans: {listed}"
         if key in split_by:
             remedy = "These values become one label; name the scanners with --scanner-map."
-            findings.append(Finding("error", f"scanner {label}", value, remedy))
+            findings.append(Finding.error(f"scanner {label}", value, remedy))
         else:
             remedy = f"It is taken as one scanner; --split-by {key} makes several of it."
-            findings.append(Finding("warning", f"scanner {label}", value, remedy))
+            findings.append(Finding.warning(f"scanner {label}", value, remedy))
     return findings
 
 
-def _find_shared_serials(
-    by_label: Mapping[str, Sequence[Scan]],
-) -> Iterable[tuple[list[str], Finding]]:
-    """Serial numbers that stand for several models."""
-    for serial, labels in _group_labels(
-        by_label, lambda scan: model_and_serial(scan.metadata)[1]
-    ).items():
-        identities = {
-            model_and_serial(scan.metadata) for label in labels for scan in by_label[label]
-        }
-        models = {model for model, own in identities if own == serial}
-        if serial and len(models) > 1:
-            value = f"one serial number, {serial}, for {len(models)} models: {', '.join(sorted(models))}"
-            remedy = (
-                "They are taken as different machines; if they are one, say so with --scanner-map."
-            )
-            yield labels, Finding("warning", f"scanners {', '.join(labels)}", value, remedy)
+def _find_shared_serials(by_label: ScansByLabel) -> list[tuple[list[str], Finding]]:
+    """Find serial numbers of several models, with the labels concerned."""
+    findings = []
+    for serial, labels in _group_labels(by_label, _serial).items():
+        scans = (scan for label in labels for scan in by_label[label])
+        identities = {model_and_serial(scan.metadata) for scan in scans}
+        models = sorted(model for model, other in identities if other == serial)
+        if len(models) > 1:
+            names = f"for {len(models)} models: {', '.join(models)}"
+            value = f"one serial number, {serial}, {names}"
+            machines = "They are taken as different machines"
+            remedy = f"{machines}; if they are one, say so with --scanner-map."
+            findings.append((labels, Finding.warning(_format_labels(labels), value, remedy)))
+    return findings
 
 
-def _find_shared_machines(
-    by_label: Mapping[str, Sequence[Scan]],
-) -> Iterable[tuple[list[str], Finding]]:
-    """Machines that the user's map, table or pattern makes several scanners of."""
-    named = {
+def _find_shared_machines(by_label: ScansByLabel) -> list[tuple[list[str], Finding]]:
+    """Find machines that the user's map, table or pattern gives several labels."""
+    named_by_user = {
         label: scans
         for label, scans in by_label.items()
         if any(scan.scanner and scan.scanner.named_by != "sidecar" for scan in scans)
     }
-    for machine, labels in _group_labels(
-        named, lambda scan: " ".join(model_and_serial(scan.metadata))
-    ).items():
-        if (
-            machine.strip()
-            and model_and_serial(named[labels[0]][0].metadata)[1]
-            and len(labels) > 1
-        ):
+    findings = []
+    for machine, labels in _group_labels(named_by_user, _machine).items():
+        if len(labels) > 1:
             value = f"one machine by its sidecars: {machine}"
             remedy = "They are taken as different scanners, as they were named; check the names."
-            yield labels, Finding("warning", f"scanners {', '.join(labels)}", value, remedy)
+            findings.append((labels, Finding.warning(_format_labels(labels), value, remedy)))
+    return findings
 
 
-def _group_labels(
-    by_label: Mapping[str, Sequence[Scan]], key: Callable[[Scan], str]
-) -> dict[str, list[str]]:
-    """Labels of the scanners whose scans have a key."""
-    labels: dict[str, dict[str, None]] = defaultdict(dict)
+def _serial(scan: Scan) -> str:
+    """Return the serial number in the sidecar; empty if it is missing."""
+    return model_and_serial(scan.metadata)[1]
+
+
+def _machine(scan: Scan) -> str:
+    """Return model and serial number in the sidecar; empty without a serial number."""
+    model, serial = model_and_serial(scan.metadata)
+    return f"{model} {serial}" if serial else ""
+
+
+def _format_labels(labels: Sequence[str]) -> str:
+    return f"scanners {', '.join(labels)}"
+
+
+def _group_labels(by_label: ScansByLabel, key: Callable[[Scan], str]) -> dict[str, list[str]]:
+    """Group the labels of scanners by a key of their scans that is not empty."""
+    groups: dict[str, set[str]] = defaultdict(set)
     for label, scans in by_label.items():
         for scan in scans:
-            labels[key(scan)][label] = None
-    return {value: sorted(found) for value, found in labels.items() if value}
+            groups[key(scan)].add(label)
+    return {value: sorted(labels) for value, labels in groups.items() if value}

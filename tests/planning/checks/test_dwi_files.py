@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_shresnet.planning.checks.dwi_files import merge_findings
+from bids_shresnet.planning.plan import merge_findings
 from tests.datasets import PRISMA, Series, write_tree
 from tests.inventories import B0S, ONE, find, heads
 
