@@ -39,7 +39,7 @@ class GolkovHarmonizer:
         return {"architecture": self.network.architecture.to_record()}
 
 
-def fit_golkov(task: FitTask) -> FitResult:
+def fit_golkov(task: FitTask) -> FitResult[GolkovHarmonizer]:
     """Train one network by the same schedule as SHResNet."""
     network = build_golkov(GolkovArchitecture(sum(task.outputs)), seed=task.seed)
     history = train_network(network.to(task.device), task)

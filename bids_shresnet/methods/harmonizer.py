@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -31,6 +31,9 @@ class Harmonizer(Protocol):
 
     def record(self) -> dict[str, Any]:
         """Return what else is needed to load the harmonizer, as plain JSON."""
+
+
+HarmonizerT = TypeVar("HarmonizerT", bound=Harmonizer, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,10 @@ class FitTask:
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Generic[HarmonizerT]):
     """A fitted harmonizer and, if it was trained in epochs, their course."""
 
-    harmonizer: Harmonizer
+    harmonizer: HarmonizerT
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = -1
     notes: Mapping[str, Any] | None = None

@@ -81,12 +81,12 @@ class PatchLinear:
         return {}
 
 
-def fit_sh_projection(_: FitTask) -> FitResult:
+def fit_sh_projection(_: FitTask) -> FitResult[ShProjection]:
     """Return the projection, which has nothing to fit."""
     return FitResult(ShProjection())
 
 
-def fit_order_gain(task: FitTask) -> FitResult:
+def fit_order_gain(task: FitTask) -> FitResult[OrderGain]:
     """Fit by least squares, order by order, over the centres of the patches."""
     channels = sum(task.outputs)
     matched = [subject.matched for subject in task.training]
@@ -107,7 +107,7 @@ def fit_order_gain(task: FitTask) -> FitResult:
     return FitResult(OrderGain(gains, offset))
 
 
-def fit_patch_linear(task: FitTask) -> FitResult:
+def fit_patch_linear(task: FitTask) -> FitResult[PatchLinear]:
     """Fit a ridge regression over all training voxels."""
     weights, offset = fit_ridge(task.training, sum(task.input_counts or task.outputs))
     return FitResult(PatchLinear(weights, offset))

@@ -41,7 +41,7 @@ class MethodSpec:
     """
 
     fitted_method: Method
-    fit: Callable[[FitTask], FitResult]
+    fit: Callable[[FitTask], FitResult[Harmonizer]]
     load: Callable[[Arrays, Mapping[str, Any], str], Harmonizer]
     is_denoising: bool
 

@@ -87,7 +87,7 @@ class ShresnetHarmonizer:
         }
 
 
-def fit_shresnet(task: FitTask) -> FitResult:
+def fit_shresnet(task: FitTask) -> FitResult[ShresnetHarmonizer]:
     """Train one network and its amplitude head.
 
     The same seed and number of threads give the same weights.
@@ -104,7 +104,7 @@ def fit_shresnet(task: FitTask) -> FitResult:
     return FitResult(ShresnetHarmonizer(network, head), history.epochs, history.best_epoch, notes)
 
 
-def fit_cdmri2017(task: FitTask) -> FitResult:
+def fit_cdmri2017(task: FitTask) -> FitResult[ShresnetHarmonizer]:
     """Fit the authors' entry to the CDMRI 2017 challenge: one ResBlock without our additions."""
     plain = NetworkConfig(resblocks=1, contrast=False, skip=False, calibrate=False)
     return fit_shresnet(replace(task, network=plain))

@@ -66,7 +66,7 @@ class TemplateMethods:
         return {}
 
 
-def fit_template_methods(task: FitTask) -> FitResult:
+def fit_template_methods(task: FitTask) -> FitResult[TemplateMethods]:
     """Build the template and fit both methods in it.
 
     ComBat needs two subjects: one does not show a scanner's scale.

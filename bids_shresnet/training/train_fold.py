@@ -9,7 +9,7 @@ from dataclasses import asdict
 from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.io.safetensors import read_record, serialize_arrays
 from bids_shresnet.io.storage import hold_lock, write_bytes
-from bids_shresnet.methods.harmonizer import FitResult, FitTask
+from bids_shresnet.methods.harmonizer import FitResult, FitTask, Harmonizer
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.training_loop import Epoch
@@ -41,7 +41,7 @@ def is_fitted(job: FoldJob) -> bool:
     return bool(read_record(str(job.file))["inputs"] == job.digest)
 
 
-def _fit_fold(job: FoldJob) -> FitResult:
+def _fit_fold(job: FoldJob) -> FitResult[Harmonizer]:
     """Fit with a bar that counts epochs."""
     with progress_bar(job.training.max_epochs, f"{job.method} fold {job.number}", "epoch") as bar:
 
@@ -83,7 +83,7 @@ def _read_saved_state(job: FoldJob, inputs_digest: str) -> TrainingState | None:
     return state
 
 
-def _write_fold(job: FoldJob, fitted: FitResult) -> None:
+def _write_fold(job: FoldJob, fitted: FitResult[Harmonizer]) -> None:
     """Write the files of a fold; the harmonizer comes last, because it marks the fold as done."""
     if job.has_novelty_detector:
         _write_novelty_detector(job)

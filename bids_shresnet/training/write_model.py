@@ -178,9 +178,9 @@ def _target_directions(
     target_dwi: Dwi, shells: Sequence[Shell]
 ) -> list[tuple[tuple[float, ...], ...]]:
     """Directions of each shell in a scan of the target."""
-    bvecs = target_dwi.bvecs.round(6).tolist()
+    bvecs = target_dwi.bvecs.round(6)
     volumes_by_shell = find_shell_volumes(target_dwi.bvals, shells)
-    return [tuple(tuple(bvecs[volume]) for volume in volumes) for volumes in volumes_by_shell]
+    return [tuple(map(tuple, bvecs[volumes].tolist())) for volumes in volumes_by_shell]
 
 
 def _scanner_record(scanner: Scanner) -> ScannerRecord:

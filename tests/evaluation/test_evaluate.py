@@ -33,7 +33,16 @@ from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import write_tree
-from tests.methods.heads import GAINS, GRID, SHELLS, head, lesson, patches_of, scaled, travelling
+from tests.methods.heads import (
+    GAINS,
+    GRID,
+    SHELLS,
+    fit_task,
+    head,
+    mask_patches,
+    scaled,
+    travelling,
+)
 from tests.models import constant_model
 
 SPLIT = Split(("02", "03"), ("04",), ("01",))
@@ -58,7 +67,7 @@ def subject(
     image = head(seed, grid)
     image.coefficients[..., 1:] *= strength * (1 + 0.1 * seed)
     made = travelling(image, 15, change=scaled, sigma=sigma)
-    clean = scaled(patches_of(image)[..., :6]) @ made.matched.sh_matrix.T
+    clean = scaled(mask_patches(image)[..., :6]) @ made.matched.sh_matrix.T
     tissue = np.where(fa_and_md(clean, made)[:, 0] > 0.3, Tissue.WM, Tissue.GM).astype(np.uint8)
     own = fa_and_md(image.coefficients[image.mask] @ made.matched.sh_matrix.T, made)
     line = (SHIFTED[0] * own + [SHIFTED[1], 0]).astype(np.float32)
@@ -274,7 +283,7 @@ def test_a_target_scanned_twice_shows_what_no_method_can_go_below(tmp_path: Path
     image = heads["01"].source
     again = replace(
         image,
-        coefficients=unmask(scaled(patches_of(image)[..., :6]).astype(np.float32), image.mask),
+        coefficients=unmask(scaled(mask_patches(image)[..., :6]).astype(np.float32), image.mask),
     )
     second = travelling(again, 16, change=lambda patches: patches[:, 13], sigma=0.02)
     own = fa_and_md(second.matched.signal.astype(np.float32), second)
@@ -309,7 +318,7 @@ def test_a_target_scanned_twice_shows_what_no_method_can_go_below(tmp_path: Path
 def test_the_methods_of_a_template_bring_combat_voxel_by_voxel_with_them(tmp_path: Path) -> None:
     grid = (16, 15, 14)  # ANTs needs that much
     heads = {name: subject(seed, grid=grid) for name, seed in HEADS.items()}
-    fitted = fit_template_methods(lesson([heads["02"], heads["03"]])).harmonizer
+    fitted = fit_template_methods(fit_task([heads["02"], heads["03"]])).harmonizer
     found = results(job(tmp_path, heads, {"linear_rish": fitted}))
     combat = {(row.tissue, row.quantity) for row in found.rows if row.method == "combat_voxel"}
     assert combat == {(t, q) for t in ("WM", "GM") for q in ("FA", "MD")}

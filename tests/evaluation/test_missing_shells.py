@@ -35,7 +35,7 @@ from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from bids_shresnet.training.write_model import settings_difference, write_model
 from tests.datasets import Series, spiral, write_tree
-from tests.methods.heads import SHELLS, error, head, patches_of, travelling
+from tests.methods.heads import SHELLS, error, head, mask_patches, travelling
 
 MISSING = (Shell(2000.0, 2), Shell(3000.0, 2))  # of the target, six coefficients each
 VOLUMES = (7, 6)
@@ -56,7 +56,7 @@ def taught(seed: int) -> TravellingSubject:
     common = travelling(image, 7, sigma=0.02)
     tables = [spiral(count) for count in VOLUMES]
     matrix = evaluation_matrix(tables, MISSING).astype(np.float32)
-    signal = further(patches_of(image)) @ matrix.T
+    signal = further(mask_patches(image)) @ matrix.T
     noise = 0.005 * np.random.default_rng(seed).standard_normal(signal.shape)
     bvals = np.repeat([shell.bvalue for shell in MISSING], VOLUMES)
     labels = {
@@ -157,7 +157,7 @@ def test_a_head_never_seen_shows_the_missing_shells(model: Model) -> None:
     found = predict_missing_shells(model, model.folds_for(None), image, "cpu")
     assert found.shells == MISSING
     inside = found.coefficients[image.mask]
-    assert error(inside, further(patches_of(image))) < 0.02
+    assert error(inside, further(mask_patches(image))) < 0.02
     assert not found.coefficients[~image.mask].any()
 
 
@@ -212,7 +212,7 @@ def test_a_model_without_missing_shells_is_another_setting(
     )
 
 
-def test_a_lesson_of_missing_shells_needs_a_subject_that_was_prepared_so(
+def test_fitting_missing_shells_needs_a_subject_that_was_prepared_so(
     folds: Sequence[FoldJob],
 ) -> None:
     job = missing_shell_jobs(folds, MISSING)[0]

@@ -88,7 +88,7 @@ def test_one_network_has_no_spread(tmp_path: Path) -> None:
 
 
 def test_where_the_targets_noise_is_not_known_no_error_is(tmp_path: Path) -> None:
-    item = prepared(tmp_path, "01", same(1, known=float("nan")))
+    item = prepared(tmp_path, "01", same(1, assumed_variance=float("nan")))
     assert calibrate_spread(model(tmp_path), [item], seed=0, device="cpu") is None
 
 

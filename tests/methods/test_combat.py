@@ -11,7 +11,7 @@ GRID = (6, 7, 5)
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, 3], [0, 0, 2, 1], [0, 0, 0, 1]])
 TEMPLATE = Template(np.ones((*GRID, 1), np.float32), AFFINE)
 VOXELS = np.argwhere(np.ones(GRID, bool))
-PLACES = VOXELS @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+POSITIONS = VOXELS @ AFFINE[:3, :3].T + AFFINE[:3, 3]
 
 
 def people(count: int, features: int) -> Float[np.ndarray, "n f"]:
@@ -23,7 +23,7 @@ def people(count: int, features: int) -> Float[np.ndarray, "n f"]:
 
 
 def on_source(target: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
-    """The same people on a scanner with an additive and a multiplicative effect about each feature's mean."""
+    """The same people on a scanner with an additive and a multiplicative effect on each feature."""
     mean = target.mean(axis=0)
     return np.asarray(mean + 1.4 * (target - mean) - 0.05)
 
@@ -32,10 +32,11 @@ def test_additive_and_multiplicative_effect_is_removed_from_means() -> None:
     target = people(8, 2)
     source = on_source(target)
     effect = fit_mean_combat(source, target)
-    wanted, got = target, effect.remove(source)
-    np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=1e-12)
+    harmonized = effect.remove(source)
+    np.testing.assert_allclose(harmonized.mean(axis=0), target.mean(axis=0), atol=1e-12)
     # neuroCombat's scale of the reference divides by n, that of the source by n - 1
-    np.testing.assert_allclose(got.std(axis=0) / wanted.std(axis=0), np.sqrt(7 / 8), rtol=1e-9)
+    ratio = harmonized.std(axis=0) / target.std(axis=0)
+    np.testing.assert_allclose(ratio, np.sqrt(7 / 8), rtol=1e-9)
 
 
 @pytest.mark.parametrize("features", [1, 2, 5])
@@ -53,44 +54,43 @@ def test_a_feature_without_scatter_is_left_as_it_is() -> None:
     assert effect.slope[0] != 1
 
 
-def test_one_subject_tells_nothing() -> None:
+def test_one_subject_changes_nothing() -> None:
     target = people(1, 3)
     np.testing.assert_array_equal(fit_mean_combat(on_source(target), target).remove(target), target)
 
 
-def measured(maps: Float[np.ndarray, "n f"]) -> list[ScalarSamples]:
-    return [ScalarSamples(PLACES, scalar) for scalar in maps]
+def scalar_samples(maps: Float[np.ndarray, "n f"]) -> list[ScalarSamples]:
+    return [ScalarSamples(POSITIONS, scalar) for scalar in maps]
 
 
-def test_effect_on_a_map_is_removed_in_a_head_never_seen() -> None:
+def test_effect_on_a_map_is_removed_in_a_held_out_head() -> None:
     rng = np.random.default_rng(2)
-    everyone = (
-        0.4
-        + 0.04 * rng.standard_normal((9, 1)) * np.ones(len(VOXELS))
-        + 0.01 * rng.standard_normal((9, len(VOXELS)))
-    )
-    source = everyone * 0.8 + 0.02
-    combat = fit_voxelwise_combat(TEMPLATE, measured(source[1:]), measured(everyone[1:]))
-    before = np.square(source[0] - everyone[0]).mean()
-    assert np.square(combat.remove(source[0], PLACES) - everyone[0]).mean() < 0.1 * before
+    subject_effect = 0.04 * rng.standard_normal((9, 1)) * np.ones(len(VOXELS))
+    voxel_effect = 0.01 * rng.standard_normal((9, len(VOXELS)))
+    target = 0.4 + subject_effect + voxel_effect
+    source = target * 0.8 + 0.02
+    combat = fit_voxelwise_combat(TEMPLATE, scalar_samples(source[1:]), scalar_samples(target[1:]))
+    harmonized = combat.remove(source[0], POSITIONS)
+    input_error = np.square(source[0] - target[0]).mean()
+    assert np.square(harmonized - target[0]).mean() < 0.1 * input_error
 
 
-def test_places_that_a_subject_lacks_are_left_as_they_are() -> None:
+def test_positions_that_a_subject_lacks_do_not_change() -> None:
     target = people(5, len(VOXELS))
     left = VOXELS[:, 0] < 3
-    seen = measured(target)
-    seen[0] = ScalarSamples(PLACES[left], target[0][left])
-    combat = fit_voxelwise_combat(TEMPLATE, measured(on_source(target)), seen)
+    samples = scalar_samples(target)
+    samples[0] = ScalarSamples(POSITIONS[left], target[0][left])
+    combat = fit_voxelwise_combat(TEMPLATE, scalar_samples(on_source(target)), samples)
     far = VOXELS[:, 0] > 4
     values = np.linspace(0, 1, far.sum())
-    np.testing.assert_allclose(combat.remove(values, PLACES[far]), values, rtol=1e-6)
+    np.testing.assert_allclose(combat.remove(values, POSITIONS[far]), values, rtol=1e-6)
     assert np.abs(combat.slope_intercept[1, ..., 1]).min() > 0
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     target = people(5, len(VOXELS))
-    fit_voxelwise_combat(TEMPLATE, measured(on_source(target)), measured(target)).remove(
-        target[0], PLACES
-    )
+    fit_voxelwise_combat(
+        TEMPLATE, scalar_samples(on_source(target)), scalar_samples(target)
+    ).remove(target[0], POSITIONS)
     fit_mean_combat(on_source(target), target).remove(target)
     assert capfd.readouterr().out == ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
 from bids_shresnet.methods.harmonizer import combine_predictions, prediction_spread
 from bids_shresnet.scans import Shell
 from tests.datasets import spiral
-from tests.methods.heads import head, lesson, travelling
+from tests.methods.heads import fit_task, head, travelling
 
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
 ORDERS = order_indices(SHELLS)
@@ -44,14 +46,15 @@ def test_one_prediction_is_taken_as_it_is() -> None:
 def test_where_predictions_disagree_the_mean_keeps_their_mean_amplitude(
     seed: int, apart: float
 ) -> None:
-    """A prediction with opposite deviations: their mean is the prediction, which is shorter than they are."""
+    """The mean of a prediction with opposite deviations is shorter than both."""
     deviation = apart * prediction(seed + 1)
     both = [prediction(seed) + deviation, prediction(seed) - deviation]
-    found = combine_predictions(both, SHELLS)
-    np.testing.assert_allclose(lengths(found), (lengths(both[0]) + lengths(both[1])) / 2, rtol=1e-3)
+    combined = combine_predictions(both, SHELLS)
+    mean_length = (lengths(both[0]) + lengths(both[1])) / 2
+    np.testing.assert_allclose(lengths(combined), mean_length, rtol=1e-3)
     cosines = [
-        (found[:, group] * prediction(seed)[:, group]).sum(1)
-        / np.linalg.norm(found[:, group], axis=1)
+        (combined[:, group] * prediction(seed)[:, group]).sum(1)
+        / np.linalg.norm(combined[:, group], axis=1)
         / np.linalg.norm(prediction(seed)[:, group], axis=1)
         for group in DIRECTED
     ]
@@ -67,9 +70,9 @@ def test_order_0_of_every_shell_is_the_mean() -> None:
     )
 
 
-def test_predictions_that_cancel_out_are_no_number_nowhere() -> None:
-    found = combine_predictions([prediction(0), -prediction(0)], SHELLS)
-    assert np.isfinite(found).all()
+def test_predictions_that_cancel_out_give_finite_numbers() -> None:
+    combined = combine_predictions([prediction(0), -prediction(0)], SHELLS)
+    assert np.isfinite(combined).all()
 
 
 @given(SEEDS, st.permutations(range(3)))
@@ -86,13 +89,10 @@ def test_spread_is_the_standard_deviation_of_the_signal_direction_by_direction(c
     expected = []
     for voxel in range(8):
         variances = []
-        for direction in range(38):
-            signals = [
-                sum(part[voxel, c] * matrix[direction, c] for c in range(21)) for part in parts
-            ]
-            mean = sum(signals) / count
-            variances.append(sum((signal - mean) ** 2 for signal in signals) / (count - 1))
-        expected.append((sum(variances) / 38) ** 0.5)
+        for direction in matrix:
+            signals = [float(part[voxel] @ direction) for part in parts]
+            variances.append(statistics.variance(signals))
+        expected.append(statistics.mean(variances) ** 0.5)
     np.testing.assert_allclose(prediction_spread(parts, matrix), expected, rtol=1e-4)
 
 
@@ -101,5 +101,5 @@ def test_predictions_that_agree_have_no_spread() -> None:
     np.testing.assert_allclose(prediction_spread([prediction(0)] * 4, matrix), 0, atol=1e-6)
 
 
-def test_a_lesson_knows_the_coefficients_of_every_order_and_shell() -> None:
-    assert lesson([travelling(head(0))], shells=SHELLS).outputs == (1, 5, 9, 1, 5)
+def test_a_fit_task_has_the_coefficients_of_every_order_and_shell() -> None:
+    assert fit_task([travelling(head(0))], shells=SHELLS).outputs == (1, 5, 9, 1, 5)

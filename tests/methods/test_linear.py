@@ -9,7 +9,7 @@ from bids_shresnet.methods import linear
 from bids_shresnet.methods.linear import fit_order_gain, fit_patch_linear, fit_sh_projection
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
-from tests.methods.heads import GAINS, error, head, lesson, patches_of, scaled, travelling
+from tests.methods.heads import GAINS, error, fit_task, head, mask_patches, scaled, travelling
 
 MAP = 0.3 * np.random.default_rng(5).standard_normal((27 * 6, 6)) / np.sqrt(27)
 OFFSET = np.array([0.2, 0.1, 0.0, 0.0, -0.1, 0.05])
@@ -22,37 +22,36 @@ def mapped(patches: Float[np.ndarray, "v 27 c"]) -> Float[np.ndarray, "v c"]:
 
 def test_the_projection_is_the_scan_itself() -> None:
     image = head(1)
-    found = fit_sh_projection(lesson([travelling(image)])).harmonizer.predict(image)
-    np.testing.assert_array_equal(found, image.coefficients[image.mask])
+    projection = fit_sh_projection(fit_task([travelling(image)])).harmonizer
+    np.testing.assert_array_equal(projection.predict(image), image.coefficients[image.mask])
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.03])
-def test_gains_of_the_orders_are_found(sigma: float) -> None:
-    """Also with noise in the labels, which shrinks no least-squares gain."""
-    found = fit_order_gain(
-        lesson([travelling(head(seed), 12, sigma=sigma) for seed in (1, 2)])
-    ).harmonizer
-    np.testing.assert_allclose(found.gains, GAINS, rtol=0.002 if sigma == 0 else 0.03)
-    np.testing.assert_allclose(
-        found.predict(head(3)), scaled(patches_of(head(3))[..., :6]), atol=0.03
-    )
+@pytest.mark.parametrize(("sigma", "tolerance"), [(0.0, 0.002), (0.03, 0.03)])
+def test_gains_of_the_orders_are_found(sigma: float, tolerance: float) -> None:
+    """Noise in the labels does not bias a least-squares gain."""
+    subjects = [travelling(head(seed), 12, sigma=sigma) for seed in (1, 2)]
+    harmonizer = fit_order_gain(fit_task(subjects)).harmonizer
+    np.testing.assert_allclose(harmonizer.gains, np.asarray(GAINS), rtol=tolerance)
+    truth = scaled(mask_patches(head(3))[..., :6])
+    np.testing.assert_allclose(harmonizer.predict(head(3)), truth, atol=0.03)
 
 
-def test_a_constant_is_added_to_order_0_alone() -> None:
+def test_a_constant_is_added_to_order_0_only() -> None:
     shift = np.array([0.3, 0.3, 0, 0, 0, 0])
-    moved = travelling(head(1), change=lambda patches: scaled(patches) + shift)
-    found = fit_order_gain(lesson([moved])).harmonizer
-    assert found.offset[0] == pytest.approx(0.3, abs=0.01)
-    np.testing.assert_array_equal(found.offset[1:], 0)
-    assert np.unique(found.gains[1:]).size == 1
+    shifted = travelling(head(1), change=lambda patches: scaled(patches) + shift)
+    harmonizer = fit_order_gain(fit_task([shifted])).harmonizer
+    assert harmonizer.offset[0] == pytest.approx(0.3, abs=0.01)
+    np.testing.assert_array_equal(harmonizer.offset[1:], 0)
+    assert np.unique(harmonizer.gains[1:]).size == 1
 
 
-def test_a_linear_map_of_the_patch_is_found_and_undoes_itself_in_a_head_never_seen() -> None:
+def test_a_linear_map_of_the_patch_is_found_and_undone_in_a_held_out_head() -> None:
     subjects = [travelling(head(seed), change=mapped) for seed in (1, 2, 3)]
-    found, unseen = fit_patch_linear(lesson(subjects)).harmonizer, head(4)
-    truth = mapped(patches_of(unseen)[..., :6])
-    assert error(unseen.coefficients[unseen.mask], truth) > 0.1
-    assert error(found.predict(unseen), truth) < 1e-4
+    harmonizer = fit_patch_linear(fit_task(subjects)).harmonizer
+    held_out = head(4)
+    truth = mapped(mask_patches(held_out)[..., :6])
+    assert error(held_out.coefficients[held_out.mask], truth) > 0.1
+    assert error(harmonizer.predict(held_out), truth) < 1e-4
 
 
 @pytest.mark.parametrize("rows", [7, 100_000])
@@ -60,11 +59,11 @@ def test_a_voxel_is_its_cut_patch_times_the_weights(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linear, "ROWS_PER_CHUNK", rows)
-    subjects, image = [travelling(head(seed), sigma=0.02) for seed in (1, 2)], head(3)
+    subjects = [travelling(head(seed), sigma=0.02) for seed in (1, 2)]
+    image = head(3)
     weights, offset = fit_ridge(subjects, 6)
-    patches = cut_patches(
-        torch.from_numpy(image.coefficients), torch.from_numpy(np.argwhere(image.mask))
-    )
+    voxels = torch.from_numpy(np.argwhere(image.mask))
+    patches = cut_patches(torch.from_numpy(image.coefficients), voxels)
     expected = patches_to_rows(patches).flatten(1).numpy() @ weights + offset
-    found = fit_patch_linear(lesson(subjects)).harmonizer.predict(image)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    harmonizer = fit_patch_linear(fit_task(subjects)).harmonizer
+    np.testing.assert_allclose(harmonizer.predict(image), expected, rtol=1e-4, atol=1e-5)

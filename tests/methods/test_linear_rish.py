@@ -40,10 +40,9 @@ MASK[1:-1, 1:-1, 1:-1] = True
 
 
 def signal(seed: int, gain: tuple[float, ...] = (1.0,) * len(ORDERS)) -> Float[np.ndarray, "v d"]:
-    """Of a head whose coefficients differ from voxel to voxel, on a scanner that multiplies each order by a gain."""
-    coefficients = gaussian_filter(
-        np.random.default_rng(seed).standard_normal((*GRID, MATRIX.shape[1])), (1, 1, 1, 0)
-    )
+    """Signal of a head with varying coefficients on a scanner with a gain for each order."""
+    noise = np.random.default_rng(seed).standard_normal((*GRID, MATRIX.shape[1]))
+    coefficients = gaussian_filter(noise, (1, 1, 1, 0))
     return np.asarray(scaled(coefficients[MASK], gain) @ MATRIX.T)
 
 
@@ -58,13 +57,14 @@ def scaled(
 
 def head(seed: int) -> ShImage:
     """The regularized fit of a scan."""
-    fitted_to = unmask((signal(seed) @ FIT.T).astype(np.float32), MASK)
-    return ShImage(fitted_to, MASK, AFFINE, SHELLS, np.zeros(GRID, np.float32))
+    coefficients = unmask((signal(seed) @ FIT.T).astype(np.float32), MASK)
+    return ShImage(coefficients, MASK, AFFINE, SHELLS, np.zeros(GRID, np.float32))
 
 
 def travelling(seed: int, gain: tuple[float, ...] = GAIN) -> TravellingSubject:
     """A subject whose head does not move; the matched points are the source's voxels."""
-    image, count = head(seed), int(MASK.sum())
+    image = head(seed)
+    count = int(MASK.sum())
     matched = MatchedVoxels(
         patches=np.zeros((count, 27, MATRIX.shape[1] + 1), np.float16),
         signal=signal(seed, gain).astype(np.float32),
@@ -75,8 +75,7 @@ def travelling(seed: int, gain: tuple[float, ...] = GAIN) -> TravellingSubject:
         points=brain_points(image),
         tissue=np.ones(count, np.uint8),
     )
-    # linear RISH learns nothing from what was not harmonized
-    unharmonized = UnharmonizedData(
+    unharmonized = UnharmonizedData(  # linear RISH does not use it
         image.coefficients[MASK], source_maps=np.zeros((*GRID, 2)), target_maps=np.zeros((count, 2))
     )
     return TravellingSubject(image, matched, unharmonized)
@@ -91,45 +90,45 @@ def fitted(gain: tuple[float, ...] = GAIN) -> LinearRish:
     )
 
 
-def test_a_scanner_that_scales_each_order_is_undone_in_a_head_never_seen() -> None:
+def test_a_scanner_that_scales_each_order_is_undone_in_a_held_out_head() -> None:
     image = head(3)
-    got = fitted().predict_at_positions(image, brain_points(image))
-    wanted = scaled(image.coefficients[MASK], GAIN)
+    harmonized = fitted().predict_at_positions(image, brain_points(image))
+    truth = scaled(image.coefficients[MASK], GAIN)
     # not more exactly: on 40 and 60 directions the harmonics are not quite orthogonal
-    assert np.square(got - wanted).sum() < 1e-4 * np.square(wanted).sum()
+    assert np.square(harmonized - truth).sum() < 1e-4 * np.square(truth).sum()
 
 
-def test_it_is_undone_as_well_where_heads_have_to_be_found_in_the_template() -> None:
+def test_it_is_undone_as_well_if_heads_have_to_be_registered() -> None:
     image = head(1)
     subjects = [travelling(1), travelling(1)]
     template = build_template([subject.source for subject in subjects])
-    got = fit_linear_rish(
-        template, subjects, [template.locate_subject(subject) for subject in subjects]
-    ).predict(image)
-    inner = binary_erosion(MASK, iterations=2)[
-        MASK
-    ]  # at the rim a place may fall beside the template
-    before = image.coefficients[MASK][inner]
-    wanted = scaled(before, GAIN)
-    assert np.square(got[inner] - wanted).sum() < 0.25 * np.square(before - wanted).sum()
+    positions = [template.locate_subject(subject) for subject in subjects]
+    harmonized = fit_linear_rish(template, subjects, positions).predict(image)
+    # without the rim, where a position may fall outside the template
+    inner = binary_erosion(MASK, iterations=2)[MASK]
+    measured = image.coefficients[MASK][inner]
+    truth = scaled(measured, GAIN)
+    input_error = np.square(measured - truth).sum()
+    assert np.square(harmonized[inner] - truth).sum() < 0.25 * input_error
 
 
-def test_gains_are_held_in_their_range_and_one_where_nobody_was() -> None:
+def test_gains_are_limited_to_their_range_and_1_without_data() -> None:
     rish = fitted((1.0, 0.01, 1.0, 1.0, 30.0))
     np.testing.assert_allclose(rish.gains[MASK][:, 1], GAIN_RANGE[0], rtol=1e-6)
     np.testing.assert_allclose(rish.gains[MASK][:, 4], GAIN_RANGE[1], rtol=1e-6)
     np.testing.assert_array_equal(rish.gains[0, 0, 0], 1)
 
 
-def test_a_gain_of_one_place_is_looked_up_at_that_place() -> None:
+def test_a_gain_is_interpolated_at_the_position() -> None:
     gains = np.ones((*GRID, len(ORDERS)), np.float32)
     gains[..., 0] = np.arange(GRID[0])[:, None, None]
     image = head(4)
     moved = brain_points(image) + np.array([1.0, 0, 0])  # half a voxel
-    got = LinearRish(TEMPLATE, gains).predict_at_positions(image, moved)
+    harmonized = LinearRish(TEMPLATE, gains).predict_at_positions(image, moved)
+    measured = image.coefficients[image.mask]
     steps = np.argwhere(image.mask)[:, 0] + 0.5
-    np.testing.assert_allclose(got[:, 0], image.coefficients[image.mask][:, 0] * steps, rtol=1e-5)
-    np.testing.assert_array_equal(got[:, 1:], image.coefficients[image.mask][:, 1:])
+    np.testing.assert_allclose(harmonized[:, 0], measured[:, 0] * steps, rtol=1e-5)
+    np.testing.assert_array_equal(harmonized[:, 1:], measured[:, 1:])
 
 
 def test_the_target_is_fitted_as_scans_are() -> None:
@@ -141,13 +140,12 @@ def test_the_target_is_fitted_as_scans_are() -> None:
 
 
 def test_a_model_comes_back_from_its_arrays() -> None:
-    rish, image = fitted(), head(3)
-    again = LinearRish.from_arrays(rish.arrays())
-    places = brain_points(image) + 0.3
-    assert (
-        again.predict_at_positions(image, places).tobytes()
-        == rish.predict_at_positions(image, places).tobytes()
-    )
+    rish = fitted()
+    loaded = LinearRish.from_arrays(rish.arrays())
+    image = head(3)
+    positions = brain_points(image) + 0.3
+    expected = rish.predict_at_positions(image, positions)
+    np.testing.assert_array_equal(loaded.predict_at_positions(image, positions), expected)
 
 
 def test_the_scan_is_not_written_to() -> None:
@@ -161,5 +159,6 @@ def test_the_scan_is_not_written_to() -> None:
 def test_an_order_without_power_has_no_gain(power: float) -> None:
     subject = travelling(1)
     subject.source.coefficients[..., ORDERS[1]] *= power
-    placed = TemplatePositions(brain_points(subject.source), subject.matched.points)
-    np.testing.assert_array_equal(fit_linear_rish(TEMPLATE, [subject], [placed]).gains[..., 1], 1)
+    positions = TemplatePositions(brain_points(subject.source), subject.matched.points)
+    rish = fit_linear_rish(TEMPLATE, [subject], [positions])
+    np.testing.assert_array_equal(rish.gains[..., 1], 1)

@@ -27,13 +27,18 @@ def design(subjects: list[TravellingSubject], channels: int) -> Float[np.ndarray
     return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
 
 
+def least_squares(
+    matrix: Float[np.ndarray, "v f"], values: Float[np.ndarray, "v c"]
+) -> Float[np.ndarray, "f c"]:
+    solution, *_ = np.linalg.lstsq(matrix, values, rcond=None)
+    return np.asarray(solution)
+
+
 def test_labels_are_the_least_squares_fit_to_the_measured_signal(
     subjects: list[TravellingSubject],
 ) -> None:
     matched = subjects[0].matched
-    expected = np.linalg.lstsq(
-        matched.sh_matrix.astype(float), matched.signal.T.astype(float), rcond=None
-    )[0].T
+    expected = least_squares(matched.sh_matrix.astype(float), matched.signal.T.astype(float)).T
     np.testing.assert_allclose(fit_target_coefficients(matched), expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(
         fit_target_coefficients(matched, np.array([3, 8])), expected[[3, 8]], rtol=1e-3, atol=1e-4
@@ -41,30 +46,24 @@ def test_labels_are_the_least_squares_fit_to_the_measured_signal(
 
 
 @pytest.mark.parametrize("channels", [6, 7], ids=["coefficients", "and contrast"])
-def test_ridge_is_numpys_least_squares_with_next_to_no_penalty(
+def test_ridge_is_numpys_least_squares_with_a_tiny_penalty(
     subjects: list[TravellingSubject], channels: int
 ) -> None:
     weights, offset = fit_ridge(subjects, channels)
-    known, wanted = (
-        design(subjects, channels),
-        np.concatenate([fit_target_coefficients(s.matched) for s in subjects]).astype(float),
+    features = design(subjects, channels)
+    labels = [fit_target_coefficients(subject.matched) for subject in subjects]
+    target = np.concatenate(labels).astype(float)
+    per_feature = np.sqrt(regression.RIDGE_PENALTY_PER_VOXEL * len(features))
+    penalty = per_feature * np.eye(features.shape[1])[:-1]  # all but the offset
+    expected = least_squares(
+        np.concatenate([features, penalty]), np.concatenate([target, np.zeros((len(penalty), 6))])
     )
-    penalty = (
-        np.sqrt(regression.RIDGE_PENALTY_PER_VOXEL * len(known)) * np.eye(known.shape[1])[:-1]
-    )  # of all but the offset
-    extended = (
-        np.concatenate([known, penalty]),
-        np.concatenate([wanted, np.zeros((len(penalty), 6))]),
-    )
-    expected = np.linalg.lstsq(*extended, rcond=None)[0]
-    np.testing.assert_allclose(
-        known @ np.concatenate([weights, offset[None]]), known @ expected, atol=2e-3
-    )
-    plain = np.linalg.lstsq(known, wanted, rcond=None)[0]
-    residual = [
-        np.square(known @ found - wanted).sum() for found in (np.vstack([weights, offset]), plain)
-    ]
-    assert residual[0] == pytest.approx(residual[1], rel=0.01)
+    fitted = np.concatenate([weights, offset[None]])
+    np.testing.assert_allclose(features @ fitted, features @ expected, atol=2e-3)
+    without_penalty = least_squares(features, target)
+    residual = np.square(features @ fitted - target).sum()
+    smallest = np.square(features @ without_penalty - target).sum()
+    assert residual == pytest.approx(smallest, rel=0.01)
 
 
 @pytest.mark.parametrize("rows", [1, 50, 216])
@@ -73,7 +72,7 @@ def test_sums_are_the_same_wherever_chunks_end(
 ) -> None:
     weights, offset = fit_ridge(subjects, 6)
     monkeypatch.setattr(regression, "ROWS_PER_CHUNK", rows)
-    again, other = fit_ridge(subjects, 6)
-    np.testing.assert_allclose(
-        design(subjects, 6)[:, :-1] @ (again - weights) + other - offset, 0, atol=2e-3
-    )
+    chunked_weights, chunked_offset = fit_ridge(subjects, 6)
+    features = design(subjects, 6)[:, :-1]
+    difference = features @ (chunked_weights - weights) + chunked_offset - offset
+    np.testing.assert_allclose(difference, 0, atol=2e-3)

@@ -41,12 +41,12 @@ def numbered(start: int, count: int, directions: int = 42) -> MatchedVoxels:
 def test_voxels_are_drawn_at_most_once_and_from_all_subjects_alike(
     counts: list[int], share: float, seed: int
 ) -> None:
-    """Every voxel of all subjects lies in one row; so many are drawn as asked for, each subject's in order."""
+    """The requested number of voxels is drawn; each subject's rows are in ascending order."""
     subjects = [numbered(0, count) for count in counts]
-    wanted = max(1, int(share * sum(counts)))
-    rows = draw_rows(subjects, wanted, seed=[seed])
+    requested = max(1, int(share * sum(counts)))
+    rows = draw_rows(subjects, requested, seed=[seed])
     assert len(rows) == len(counts)
-    assert sum(len(part) for part in rows) == wanted
+    assert sum(len(part) for part in rows) == requested
     for part, count in zip(rows, counts, strict=True):
         assert part.tolist() == sorted(set(part.tolist()))
         assert all(0 <= row < count for row in part)
@@ -59,21 +59,23 @@ def test_none_or_more_than_there_are_is_all_of_them(count: int) -> None:
 
 
 def test_every_voxel_has_the_same_chance() -> None:
-    subjects, found = [numbered(0, 10), numbered(0, 30)], np.zeros(40)
+    subjects = [numbered(0, 10), numbered(0, 30)]
+    draws = np.zeros(40)
     for seed in range(400):
         first, second = draw_rows(subjects, 10, seed=[seed])
-        found[first] += 1
-        found[10 + second] += 1
-    assert found.sum() == 4000
-    np.testing.assert_allclose(found, 100, atol=40)  # 4.6 standard deviations
+        draws[first] += 1
+        draws[10 + second] += 1
+    assert draws.sum() == 4000
+    np.testing.assert_allclose(draws, 100, atol=40)  # 4.6 standard deviations
 
 
 def test_the_seed_decides_which() -> None:
-    one, same, other = (
-        draw_rows([numbered(0, 99)], 30, seed=seed)[0].tolist() for seed in ([1, 2], [1, 2], [1, 3])
-    )
-    assert one == same
-    assert one != other
+    subjects = [numbered(0, 99)]
+    (rows,) = draw_rows(subjects, 30, seed=[1, 2])
+    (same,) = draw_rows(subjects, 30, seed=[1, 2])
+    (other,) = draw_rows(subjects, 30, seed=[1, 3])
+    assert rows.tolist() == same.tolist()
+    assert rows.tolist() != other.tolist()
 
 
 def test_voxels_are_gathered_subject_by_subject_and_filled_up_with_zeros() -> None:
@@ -92,7 +94,7 @@ CHOSEN = [GROUPS[1], GROUPS[3], GROUPS[4]]  # order 2 of both shells, order 4 of
 
 
 def measured(sigma: float, count: int = 20_000) -> tuple[MatchedVoxels, np.ndarray]:
-    """One voxel measured again and again, and its coefficients."""
+    """One voxel measured many times, and its coefficients."""
     rng = np.random.default_rng(0)
     truth = rng.standard_normal(21) * 0.1
     signal = truth @ MATRIX.T + sigma * rng.standard_normal((count, 42))
@@ -110,7 +112,7 @@ def test_labels_of_a_measurement_without_noise_are_the_squared_lengths() -> None
 
 
 def test_the_noise_of_a_coefficient_is_what_repeated_measurements_scatter() -> None:
-    """Squared lengths of 2l + 1 coefficients are too long by 2l + 1 times the variance of one of them."""
+    """Noise adds 2l + 1 times the variance of a coefficient to the squared length of order l."""
     matched, truth = measured(0.05)
     squared, noise = target_lengths(matched, np.arange(20_000), CHOSEN)
     for column, group in enumerate(CHOSEN):

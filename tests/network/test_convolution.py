@@ -1,5 +1,3 @@
-"""Against torch's convolution; and what a convolution is."""
-
 from __future__ import annotations
 
 import pytest
@@ -14,9 +12,9 @@ from bids_shresnet.network.patches import patches_to_rows, rows_to_patches
 
 def layer(inputs: int, outputs: int) -> PatchConvolution:
     torch.manual_seed(0)
-    made = PatchConvolution(inputs, outputs)
-    torch.nn.init.normal_(made.bias)
-    return made
+    convolution = PatchConvolution(inputs, outputs)
+    torch.nn.init.normal_(convolution.bias)
+    return convolution
 
 
 @given(inputs=st.integers(1, 6), outputs=st.integers(1, 6), count=st.integers(0, 4))
@@ -24,36 +22,38 @@ def layer(inputs: int, outputs: int) -> PatchConvolution:
 def test_it_is_torchs_convolution_with_zeros_outside_and_so_are_its_gradients(
     inputs: int, outputs: int, count: int
 ) -> None:
-    ours, rows = layer(inputs, outputs), torch.randn(count, 27, inputs, requires_grad=True)
-    found = ours(rows)
-    expected = patches_to_rows(conv3d(rows_to_patches(rows), ours.weight, ours.bias, padding=1))
-    torch.testing.assert_close(found, expected)
-    direction = torch.randn(found.shape)
-    wanted = (rows, ours.weight, ours.bias)
-    for one, other in zip(
-        torch.autograd.grad(found, wanted, direction),
-        torch.autograd.grad(expected, wanted, direction),
-        strict=True,
-    ):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    convolution = layer(inputs, outputs)
+    rows = torch.randn(count, 27, inputs, requires_grad=True)
+    result = convolution(rows)
+    volumes = conv3d(rows_to_patches(rows), convolution.weight, convolution.bias, padding=1)
+    expected = patches_to_rows(volumes)
+    torch.testing.assert_close(result, expected)
+    direction = torch.randn(result.shape)
+    inputs_and_weights = (rows, convolution.weight, convolution.bias)
+    gradients = torch.autograd.grad(result, inputs_and_weights, direction)
+    expected_gradients = torch.autograd.grad(expected, inputs_and_weights, direction)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-5)
 
 
-def test_the_centre_is_the_fourteenth_place() -> None:
-    ours, rows = layer(3, 4), torch.randn(5, 27, 3)
-    torch.testing.assert_close(ours.convolve_centre(rows), ours(rows)[:, 13])
+def test_the_centre_is_the_fourteenth_position() -> None:
+    convolution = layer(3, 4)
+    rows = torch.randn(5, 27, 3)
+    torch.testing.assert_close(convolution.convolve_centre(rows), convolution(rows)[:, 13])
 
 
 @pytest.mark.parametrize("tap", [0, 5, 13, 26])
 def test_a_kernel_of_one_tap_moves_the_patch(tap: int) -> None:
     """Tap (x, y, z) takes the neighbour at that step from the centre tap."""
-    ours, grid = PatchConvolution(1, 1), torch.arange(1.0, 28).reshape(3, 3, 3)
+    convolution = PatchConvolution(1, 1)
+    grid = torch.arange(1.0, 28).reshape(3, 3, 3)
     step = torch.tensor([tap // 9, tap // 3 % 3, tap % 3]) - 1
-    ours.weight.data.zero_()
-    ours.weight.data.view(-1)[tap] = 1
+    convolution.weight.data.zero_()
+    convolution.weight.data.view(-1)[tap] = 1
     padded = torch.nn.functional.pad(grid, (1,) * 6)
     x, y, z = (step + 1).tolist()
     expected = padded[x : x + 3, y : y + 3, z : z + 3]
-    torch.testing.assert_close(ours(grid.reshape(1, 27, 1)).reshape(3, 3, 3), expected)
+    moved = convolution(grid.reshape(1, 27, 1)).reshape(3, 3, 3)
+    torch.testing.assert_close(moved, expected)
 
 
 def test_its_state_is_a_kernel_and_a_bias() -> None:

@@ -28,8 +28,9 @@ def test_the_papers_network_has_three_hidden_layers_of_150() -> None:
     assert (architecture.layers, architecture.hidden) == (3, 150)
 
 
-def test_of_a_patch_only_the_coefficients_of_the_centre_are_seen() -> None:
-    network, x = build_golkov(GolkovArchitecture(6), seed=0).eval(), patches(7)
+def test_only_the_coefficients_of_the_centre_of_a_patch_are_used() -> None:
+    network = build_golkov(GolkovArchitecture(6), seed=0).eval()
+    x = patches(7)
     other = patches(7) + 1
     other[:, :6, 1, 1, 1] = x[:, :6, 1, 1, 1]
     assert torch.equal(network(other), network(x))
@@ -38,28 +39,31 @@ def test_of_a_patch_only_the_coefficients_of_the_centre_are_seen() -> None:
 
 
 def test_a_prediction_is_matrices_with_relu_between_them() -> None:
-    network, x = build_golkov(GolkovArchitecture(6, hidden=5, layers=2), seed=0).eval(), patches(6)
-    first, second, last = (part for part in network.layers if isinstance(part, torch.nn.Linear))
-    seen = x[:, :, 1, 1, 1]
-    for layer in (first, second):
-        seen = (seen @ layer.weight.T + layer.bias).clamp_min(0)
-    torch.testing.assert_close(network(x), seen @ last.weight.T + last.bias)
+    network = build_golkov(GolkovArchitecture(6, hidden=5, layers=2), seed=0).eval()
+    x = patches(6)
+    *hidden, last = [part for part in network.layers if isinstance(part, torch.nn.Linear)]
+    assert len(hidden) == 2
+    expected = x[:, :, 1, 1, 1]
+    for layer in hidden:
+        expected = (expected @ layer.weight.T + layer.bias).clamp_min(0)
+    torch.testing.assert_close(network(x), expected @ last.weight.T + last.bias)
 
 
 def test_units_are_dropped_in_training_alone() -> None:
-    network, x = build_golkov(GolkovArchitecture(6), seed=0), patches(6)
+    network = build_golkov(GolkovArchitecture(6), seed=0)
+    x = patches(6)
     assert not torch.equal(network.train()(x), network(x))
     assert torch.equal(network.eval()(x), network(x))
 
 
 def test_a_seed_decides_all_weights_and_leaves_the_callers_random_numbers_alone() -> None:
     state = torch.random.get_rng_state()
-    one, same, other = (
-        build_golkov(GolkovArchitecture(6), seed=seed).state_dict() for seed in (1, 1, 2)
-    )
+    weights = build_golkov(GolkovArchitecture(6), seed=1).state_dict()
+    same = build_golkov(GolkovArchitecture(6), seed=1).state_dict()
+    other = build_golkov(GolkovArchitecture(6), seed=2).state_dict()
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    assert not torch.equal(weights["layers.0.weight"], other["layers.0.weight"])
 
 
 def test_a_record_rebuilds_its_architecture() -> None:

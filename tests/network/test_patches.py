@@ -29,9 +29,10 @@ def neighbourhood(
     """One patch, neighbour by neighbour, zero outside."""
     patch = np.zeros((volume.shape[3], 3, 3, 3), dtype=np.float32)
     for step in product(range(3), repeat=3):
-        place = tuple(int(v) + s - 1 for v, s in zip(voxel, step, strict=True))
-        if all(0 <= p < size for p, size in zip(place, volume.shape[:3], strict=True)):
-            patch[:, *step] = volume[place]
+        position = tuple((voxel + torch.tensor(step) - 1).tolist())
+        if all(0 <= p < size for p, size in zip(position, volume.shape[:3], strict=True)):
+            i, j, k = step
+            patch[:, i, j, k] = volume[position]
     return patch
 
 
@@ -41,13 +42,13 @@ def test_a_patch_holds_the_neighbours_of_its_voxel_and_zeros_outside() -> None:
     np.testing.assert_array_equal(cut_patches(volume, voxels), expected)
 
 
-def test_rows_of_neighbours_keep_their_places() -> None:
+def test_rows_of_neighbours_keep_their_positions() -> None:
     """Row r of 27 is the neighbour at (r // 9, r // 3 % 3, r % 3): x slowest."""
     rows = torch.arange(2 * 27 * 4, dtype=torch.float32).reshape(2, 27, 4)
-    found = rows_to_patches(rows)
+    patches = rows_to_patches(rows)
     for row in range(27):
-        assert torch.equal(found[:, :, row // 9, row // 3 % 3, row % 3], rows[:, row])
-    assert found.data_ptr() == rows.data_ptr()
+        assert torch.equal(patches[:, :, row // 9, row // 3 % 3, row % 3], rows[:, row])
+    assert patches.data_ptr() == rows.data_ptr()
 
 
 def test_rows_and_patches_are_each_others_inverse() -> None:

@@ -10,8 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv3d
 
+from bids_shresnet.network.convolution import PatchConvolution
 from bids_shresnet.network.patches import patches_to_rows, rows_to_patches
-from bids_shresnet.network.shresnet import Architecture, ResBlock, SHResNet, build_shresnet
+from bids_shresnet.network.shresnet import (
+    Architecture,
+    FunctionalUnit,
+    ResBlock,
+    SHResNet,
+    build_shresnet,
+)
 
 OUTPUTS = st.lists(st.sampled_from([1, 5, 9]), min_size=1, max_size=4).map(tuple)
 SHAPES = st.fixed_dictionaries(
@@ -25,7 +32,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-def filled(network: nn.Module, seed: int = 0) -> None:
+def fill(network: nn.Module, seed: int = 0) -> None:
     """Give every parameter, also those that start at zero, random values."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
@@ -36,12 +43,17 @@ def patches(channels: int, count: int = 3) -> Float[Tensor, "b c 3 3 3"]:
     return torch.randn(count, channels, 3, 3, 3, generator=torch.Generator().manual_seed(1))
 
 
-def parameters(network: nn.Module) -> int:
+def convolve(x: Float[Tensor, "b i 3 3 3"], layer: PatchConvolution) -> Float[Tensor, "b o 3 3 3"]:
+    """Torch's convolution with the weights of a layer."""
+    return conv3d(x, layer.weight, layer.bias, padding=1)
+
+
+def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_the_default_network_has_the_papers_parameters() -> None:
-    assert parameters(SHResNet(Architecture())) == 103_530
+    assert count_parameters(SHResNet(Architecture())) == 103_530
 
 
 @given(shape=SHAPES)
@@ -52,13 +64,15 @@ def test_parameters_are_those_of_the_layers_counted_one_by_one(shape: dict[str, 
     def layer(inputs: int, outputs: int) -> int:
         return 27 * inputs * outputs + outputs
 
-    width, channels = architecture.hidden, architecture.output_channels
+    width = architecture.hidden
+    channels = architecture.output_channels
+    inputs = channels + architecture.has_contrast
     unit = layer(channels, width) + layer(width, width)
     block = sum(unit + layer(width, outputs) for outputs in architecture.outputs)
-    seen = channels + architecture.has_contrast
-    around = layer(seen, channels) + 2 * layer(channels, channels) + architecture.resblocks * block
-    skip = (27 * seen + 1) * channels if architecture.has_skip else 0
-    assert parameters(SHResNet(architecture)) == around + skip
+    convolutions = layer(inputs, channels) + 2 * layer(channels, channels)
+    skip = (27 * inputs + 1) * channels if architecture.has_skip else 0
+    expected = convolutions + architecture.resblocks * block + skip
+    assert count_parameters(SHResNet(architecture)) == expected
 
 
 @given(shape=SHAPES)
@@ -71,49 +85,50 @@ def test_a_resblock_starts_as_the_identity(shape: dict[str, Any]) -> None:
 
 @given(shape=SHAPES)
 @settings(max_examples=20)
-def test_a_resblock_takes_from_each_order_what_a_unit_of_convolutions_says(
+def test_a_resblock_subtracts_from_each_order_the_output_of_a_unit_of_convolutions(
     shape: dict[str, Any],
 ) -> None:
     architecture = Architecture(**shape)
-    block, x = ResBlock(architecture), patches(architecture.output_channels)
-    filled(block)
+    block = ResBlock(architecture)
+    x = patches(architecture.output_channels)
+    fill(block)
     expected = []
     for unit, part in zip(block.units, x.split(architecture.outputs, dim=1), strict=True):
-        first = conv3d(x, unit.first.weight, unit.first.bias, padding=1).relu()
-        second = conv3d(first, unit.second.weight, unit.second.bias, padding=1).relu()
-        expected.append(part - conv3d(second, unit.last.weight, unit.last.bias, padding=1))
-    torch.testing.assert_close(
-        rows_to_patches(block(patches_to_rows(x))), torch.cat(expected, dim=1)
-    )
+        assert isinstance(unit, FunctionalUnit)
+        first = convolve(x, unit.first).relu()
+        second = convolve(first, unit.second).relu()
+        expected.append(part - convolve(second, unit.last))
+    result = rows_to_patches(block(patches_to_rows(x)))
+    torch.testing.assert_close(result, torch.cat(expected, dim=1))
 
 
 def test_the_blocks_lie_between_two_convolutions_inside_an_outer_residual() -> None:
-    network, x = SHResNet(Architecture(resblocks=2)), patches(15)
-    filled(network)
-    before = conv3d(x, network.pre.weight, network.pre.bias, padding=1)
+    network = SHResNet(Architecture(resblocks=2))
+    x = patches(15)
+    fill(network)
+    before = convolve(x, network.pre)
     inside = rows_to_patches(network.blocks[1](network.blocks[0](patches_to_rows(before))))
-    after = conv3d(inside, network.post.weight, network.post.bias, padding=1) - before
-    whole = (network.final.weight * after[:, None]).sum(
-        (2, 3, 4, 5)
-    ) + network.final.bias  # 27 taps, one place
-    torch.testing.assert_close(network(x), whole, rtol=1e-4, atol=1e-4)
+    after = convolve(inside, network.post) - before
+    centre = convolve(after, network.final)[:, :, 1, 1, 1]
+    torch.testing.assert_close(network(x), centre, rtol=1e-4, atol=1e-4)
 
 
 def test_a_zeroed_final_layer_gives_exactly_its_bias() -> None:
-    network, x = SHResNet(Architecture()), patches(15)
-    filled(network)
+    network = SHResNet(Architecture())
+    x = patches(15)
+    fill(network)
     nn.init.zeros_(network.final.weight)
     assert torch.equal(network(x), network.final.bias.expand(len(x), -1))
 
 
 def test_a_seed_decides_all_weights_and_leaves_the_callers_random_numbers_alone() -> None:
     state = torch.random.get_rng_state()
-    one, same, other = (
-        build_shresnet(Architecture(), seed=seed).state_dict() for seed in (1, 1, 2)
-    )
+    weights = build_shresnet(Architecture(), seed=1).state_dict()
+    same = build_shresnet(Architecture(), seed=1).state_dict()
+    other = build_shresnet(Architecture(), seed=2).state_dict()
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["pre.weight"], other["pre.weight"])
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    assert not torch.equal(weights["pre.weight"], other["pre.weight"])
 
 
 @pytest.mark.parametrize(
@@ -121,8 +136,9 @@ def test_a_seed_decides_all_weights_and_leaves_the_callers_random_numbers_alone(
 )
 def test_layers_start_with_hes_spread_over_what_one_unit_puts_out(layer: str) -> None:
     """std^2 = 2 / (27 x outputs of one unit's layer): He et al. 2015, fan-out."""
-    weight = build_shresnet(Architecture(), seed=0).get_submodule(layer).weight
-    assert weight.std().item() == pytest.approx((2 / (27 * 15)) ** 0.5, rel=0.05)
+    convolution = build_shresnet(Architecture(), seed=0).get_submodule(layer)
+    assert isinstance(convolution, PatchConvolution)
+    assert convolution.weight.std().item() == pytest.approx((2 / (27 * 15)) ** 0.5, rel=0.05)
 
 
 @given(shape=SHAPES)
@@ -134,10 +150,11 @@ def test_a_record_rebuilds_its_architecture(shape: dict[str, Any]) -> None:
 
 @given(shape=SHAPES)
 @settings(max_examples=20)
-def test_channels_that_a_network_does_not_look_at_change_nothing(shape: dict[str, Any]) -> None:
+def test_channels_that_a_network_does_not_use_change_nothing(shape: dict[str, Any]) -> None:
     architecture = Architecture(**shape)
-    network, x = SHResNet(architecture), patches(architecture.output_channels + 2)
-    filled(network)
+    network = SHResNet(architecture)
+    x = patches(architecture.output_channels + 2)
+    fill(network)
     other = x.clone()
     other[:, architecture.input_channels :] += 1
     assert torch.equal(network(other), network(x))
@@ -145,32 +162,35 @@ def test_channels_that_a_network_does_not_look_at_change_nothing(shape: dict[str
 
 @pytest.mark.parametrize("contrast", [True, False])
 def test_the_contrast_is_the_channel_after_the_coefficients(contrast: bool) -> None:
-    network, x = SHResNet(Architecture((1, 5), has_contrast=contrast)), patches(7)
-    filled(network)
+    network = SHResNet(Architecture((1, 5), has_contrast=contrast))
+    x = patches(7)
+    fill(network)
     other = x.clone()
     other[:, 6] += 1
     assert torch.equal(network(other), network(x)) != contrast
 
 
 def test_with_a_skip_a_network_starts_as_the_linear_map_it_is_given() -> None:
-    """Row o of the weights and a patch in C order, channels fastest: their scalar product, and the offset."""
+    """Weights times a patch in C order (channels fastest), plus a bias."""
     network = build_shresnet(Architecture((1, 5), has_contrast=True, has_skip=True), seed=0)
-    x, generator = patches(7), torch.Generator().manual_seed(2)
+    x = patches(7)
     assert torch.equal(network(x), torch.zeros(len(x), 6))
+    assert network.skip is not None
+    generator = torch.Generator().manual_seed(2)
     nn.init.normal_(network.skip.weight, generator=generator)
     nn.init.normal_(network.skip.bias, generator=generator)
     weights = network.skip.weight.reshape(6, 3, 3, 3, 7)
-    torch.testing.assert_close(
-        network(x), torch.einsum("oxyzc,bcxyz->bo", weights, x) + network.skip.bias
-    )
+    expected = torch.einsum("oxyzc,bcxyz->bo", weights, x) + network.skip.bias
+    torch.testing.assert_close(network(x), expected)
 
 
-def test_what_the_blocks_say_is_added_to_the_skip() -> None:
-    plain, both = SHResNet(Architecture((1, 5))), SHResNet(Architecture((1, 5), has_skip=True))
-    filled(both)
-    plain.load_state_dict(
-        {name: value for name, value in both.state_dict().items() if not name.startswith("skip")}
-    )
+def test_the_output_of_the_blocks_is_added_to_the_skip() -> None:
+    plain = SHResNet(Architecture((1, 5)))
+    network = SHResNet(Architecture((1, 5), has_skip=True))
+    fill(network)
+    weights = network.state_dict()
+    plain.load_state_dict({name: weights[name] for name in plain.state_dict()})
     x = patches(6)
-    linear = both.skip(x.permute(0, 2, 3, 4, 1).flatten(1))
-    torch.testing.assert_close(both(x), plain(x) + linear)
+    assert network.skip is not None
+    linear = network.skip(x.permute(0, 2, 3, 4, 1).flatten(1))
+    torch.testing.assert_close(network(x), plain(x) + linear)

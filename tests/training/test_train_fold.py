@@ -39,7 +39,7 @@ from bids_shresnet.training.travelling_subjects import (
 )
 from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
 from tests.datasets import Series, write_tree
-from tests.methods.heads import SHELLS, head, patches_of, travelling
+from tests.methods.heads import SHELLS, head, mask_patches, travelling
 from tests.models import constant_model
 
 pytestmark = pytest.mark.slow
@@ -260,7 +260,7 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
     record, image = read_record(str(job.file)), head(9, (7, 7, 7))
     found = METHOD_SPECS[method].load(read_arrays(str(job.file)), record["harmonizer"], "cpu")
     assert record["method"] == method
-    assert found.predict(image).shape == (len(patches_of(image)), 6)
+    assert found.predict(image).shape == (len(mask_patches(image)), 6)
     assert not job.novelty_file.exists()
 
 
