@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from functools import cache
 from itertools import product
@@ -21,6 +20,7 @@ from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
 from bids_shresnet.report.figures.uncertainty import draw_calibration
 from bids_shresnet.report.style import Drawing, inline_svg
+from tests.drawings import texts
 from tests.held_out import METHODS, SUBJECTS
 
 pytestmark = pytest.mark.slow
@@ -77,12 +77,6 @@ FIGURES: dict[str, Callable[[], Drawing]] = {
 def drawn(name: str) -> Drawing:
     """One of `FIGURES`, drawn once for all tests."""
     return FIGURES[name]()
-
-
-def texts(drawing: Drawing) -> list[str]:
-    return [
-        "".join(e.itertext()) for e in ET.fromstring(drawing.svg).iter() if e.tag.endswith("text")
-    ]
 
 
 @pytest.mark.parametrize("name", FIGURES)

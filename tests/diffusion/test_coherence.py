@@ -15,8 +15,8 @@ from bids_shresnet.diffusion.coherence import (
 )
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.fsl import to_fsl
-from bids_shresnet.scans import Scan
 from tests.diffusion.heads import series, sphere
+from tests.factories import make_scan
 from tests.real_data import TEST_DATA, needs_test_data
 
 SIZE = 32
@@ -103,11 +103,8 @@ def test_every_misread_table_of_a_real_head_is_told_and_its_own_is_not_suspected
     subject: str,
 ) -> None:
     (image,) = REAL.glob(f"sub-{subject}/*/dwi/*_dwi.nii.gz")
-    tables = (
-        image.with_name(image.name.replace(".nii.gz", extension))
-        for extension in (".bval", ".bvec")
-    )
-    loaded = load_scan(Scan(image, *tables, {"subject": subject}, {}, None, (), REAL))
+    stem = image.with_name(image.name.removesuffix(".nii.gz"))
+    loaded = load_scan(make_scan(stem, subject=subject, dataset=REAL))
     affine = nib.load(image).affine
     tracts, axes = (
         find_tracts(loaded.dwi, loaded.mask),

@@ -27,12 +27,13 @@ from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, PatchLinear, ShProjection
 from bids_shresnet.methods.template_methods import fit_template_methods
 from bids_shresnet.pairs import Split, TravellingSubject, UnharmonizedData
-from bids_shresnet.scans import Scan, Tissue
+from bids_shresnet.scans import Tissue
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import write_tree
+from tests.factories import make_scan
 from tests.methods.heads import (
     GAINS,
     GRID,
@@ -395,8 +396,7 @@ def test_a_subject_that_is_prepared_anew_is_evaluated_anew(name: str, tmp_path: 
 
 
 def prepare_job(subject: str, folder: Path) -> PrepareJob:
-    path = Path(f"sub-{subject}_dwi")
-    scan = Scan(path, path, path, {"subject": subject}, {}, None, (), Path())
+    scan = make_scan(subject=subject)
     return PrepareJob(scan, scan, PairShells(SHELLS, SHELLS), folder / subject)
 
 

@@ -21,7 +21,7 @@ from bids_shresnet.io.safetensors import read_record, serialize_arrays
 from bids_shresnet.io.storage import read_tsv, write_bytes
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.pairs import Pair, TravellingSubject
-from bids_shresnet.scans import Scan, Scanner, Shell
+from bids_shresnet.scans import Scanner, Shell
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import (
     FoldJob,
@@ -35,6 +35,7 @@ from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from bids_shresnet.training.write_model import settings_difference, write_model
 from tests.datasets import Series, spiral, write_tree
+from tests.factories import make_scan
 from tests.methods.heads import SHELLS, error, head, mask_patches, travelling
 
 MISSING = (Shell(2000.0, 2), Shell(3000.0, 2))  # of the target, six coefficients each
@@ -78,19 +79,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
         for session, one in series.items():
             stem = root / f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"
             write_tree(root, {str(stem.relative_to(root)): one})
-            files = [
-                stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec")
-            ]
-            scans.append(
-                Scan(
-                    *files,
-                    {"subject": subject},
-                    {},
-                    Scanner(session),
-                    tuple(map(float, one.bvals)),
-                    root,
-                )
+            bvals = tuple(map(float, one.bvals))
+            scan = make_scan(
+                stem, subject=subject, scanner=Scanner(session), bvals=bvals, dataset=root
             )
+            scans.append(scan)
         both.append((scans[0], scans[1]))
     return Pair(Scanner("ge"), Scanner("prisma"), tuple(both))
 

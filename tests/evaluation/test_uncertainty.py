@@ -12,10 +12,11 @@ from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.methods.linear import OrderGain
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import TravellingSubject
-from bids_shresnet.scans import Scan, Tissue
+from bids_shresnet.scans import Tissue
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import write_tree
+from tests.factories import make_scan
 from tests.methods.heads import SHELLS, head, travelling
 from tests.models import change_card, constant_model, write_harmonizer
 
@@ -40,7 +41,7 @@ def model(folder: Path, gains: Sequence[float] = GAINS) -> Model:
 
 def prepared(folder: Path, subject: str, made: TravellingSubject) -> PrepareJob:
     write_travelling_subject(folder / subject, made, {"inputs": ""})
-    scan = Scan(Path(), Path(), Path(), {"subject": subject}, {}, None, (), Path())
+    scan = make_scan(subject=subject)
     return PrepareJob(scan, scan, PairShells(SHELLS, SHELLS), folder / subject)
 
 

@@ -11,6 +11,7 @@ from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan, Scanner
+from tests.factories import make_scan
 from tests.models import constant_model
 
 
@@ -25,16 +26,8 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture
 def scan(dataset: Path) -> Scan:
     stem = dataset / "sub-04" / "dwi" / "sub-04_dwi"
-    return Scan(
-        image=stem.with_suffix(".nii.gz"),
-        bval=stem.with_suffix(".bval"),
-        bvec=stem.with_suffix(".bvec"),
-        entities={"subject": "04"},
-        metadata={},
-        scanner=Scanner("GE"),
-        bvals=(0.0, *[1000.0] * 12),
-        dataset=dataset,
-    )
+    bvals = (0.0, *[1000.0] * 12)
+    return make_scan(stem, subject="04", scanner=Scanner("GE"), bvals=bvals, dataset=dataset)
 
 
 def make_jobs(

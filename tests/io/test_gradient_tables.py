@@ -15,8 +15,9 @@ from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.fsl import to_fsl
 from bids_shresnet.io.gradient_tables import read_gradient_table, write_gradient_table
 from bids_shresnet.io.mrtrix import read_b_table
-from bids_shresnet.scans import BvecAxes, Dwi, Scan
+from bids_shresnet.scans import BvecAxes, Dwi
 from tests.datasets import spiral
+from tests.factories import make_scan
 from tests.io.grids import grids
 
 BVALS = np.array([0.0] + [1000.0] * 7)
@@ -51,13 +52,8 @@ def test_a_table_is_read_as_it_was_written_on_any_grid(
 ) -> None:
     stem = tmp_path_factory.getbasetemp() / f"{axes}_dwi"
     write_gradient_table(stem, DWI, affine, bvec_axes=axes, has_b_table=True)
-    files = [
-        stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec", ".b")
-    ]
-    scan = Scan(
-        files[0], files[1], files[2], {}, {}, None, tuple(BVALS), stem.parent, bvec_axes=axes
-    )
-    for one in (scan, replace(scan, b_table=files[3])):
+    scan = make_scan(stem, bvals=tuple(BVALS), bvec_axes=axes)
+    for one in (scan, replace(scan, b_table=stem.with_name(f"{stem.name}.b"))):
         bvals, bvecs = read_gradient_table(one, affine)
         np.testing.assert_array_equal(bvals, BVALS)
         np.testing.assert_allclose(bvecs, WORLD, atol=2e-6)

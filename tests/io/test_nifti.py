@@ -23,6 +23,7 @@ from bids_shresnet.io.nifti import (
 from bids_shresnet.runtime import spool
 from bids_shresnet.runtime.scratch import use_scratch_folder
 from bids_shresnet.scans import Dwi, Scan
+from tests.factories import make_scan
 from tests.io.grids import grids
 
 SHAPE = (2, 3, 4)
@@ -57,8 +58,7 @@ def load(path: Path) -> Any:
 
 
 def scan_of(stem: Path) -> Scan:
-    files = [stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec")]
-    return Scan(files[0], files[1], files[2], {"subject": "01"}, {}, None, BVALS, stem.parent)
+    return make_scan(stem, bvals=BVALS)
 
 
 def straight(*diagonal: float) -> Float[np.ndarray, "4 4"]:

@@ -23,6 +23,7 @@ from bids_shresnet.outputs.run_log import ScanStatus, finish_run, start_run
 from bids_shresnet.outputs.sidecars import Sidecar, scan_uri
 from bids_shresnet.scans import Dwi, Scan
 from bids_shresnet.version import __version__
+from tests.factories import make_scan
 
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
 
@@ -34,16 +35,7 @@ def scan_in_space(space: str | None, dataset: Path) -> Scan:
         entities["space"] = space
         name += f"_space-{space}_desc-preproc"
     stem = dataset / "sub-01" / "dwi" / f"{name}_dwi"
-    return Scan(
-        image=stem.with_suffix(".nii.gz"),
-        bval=stem.with_suffix(".bval"),
-        bvec=stem.with_suffix(".bvec"),
-        entities=entities,
-        metadata={},
-        scanner=None,
-        bvals=(),
-        dataset=dataset,
-    )
+    return make_scan(stem, entities=entities, dataset=dataset)
 
 
 def content(folder: Path) -> dict[Path, tuple[int, bytes]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bids_shresnet.errors import BadInput
 from bids_shresnet.outputs.layout import output_path, output_root
 from bids_shresnet.scans import Scan
+from tests.factories import make_scan
 
 SHORT = {
     "subject": "sub",
@@ -33,8 +34,7 @@ def scan_of(entities: Mapping[str, str], dataset: Path = Path("/data"), extra: s
         + "_dwi"
     )
     stem = dataset / f"sub-{entities['subject']}" / "dwi" / name
-    files = [stem.with_name(name + extension) for extension in (".nii.gz", ".bval", ".bvec")]
-    return Scan(files[0], files[1], files[2], entities, {}, None, (), dataset)
+    return make_scan(stem, entities=entities, dataset=dataset)
 
 
 @pytest.mark.parametrize(

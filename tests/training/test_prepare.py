@@ -34,6 +34,7 @@ from bids_shresnet.training.prepare import (
 )
 from bids_shresnet.training.tissue import segment_tissue, training_mask
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
+from tests.factories import make_scan
 
 POSE = Rotation.from_rotvec(
     np.radians([8.0, -5.0, 6.0])
@@ -44,8 +45,7 @@ SHELLS = PairShells((Shell(1000.0, 2),), (Shell(1000.0, 2),))
 
 def scan(shells: dict[float, int], subject: str = "01") -> Scan:
     bvals = tuple(float(b) for b, count in shells.items() for _ in range(count))
-    path = Path(f"sub-{subject}_dwi")
-    return Scan(path, path, path, {"subject": subject}, {}, None, bvals, Path())
+    return make_scan(subject=subject, bvals=bvals)
 
 
 def pair(*travelling: tuple[dict[float, int], dict[float, int]]) -> Pair:
@@ -95,7 +95,8 @@ def test_all_subjects_that_lack_a_shell_are_named_at_once() -> None:
         match_pair_shells(
             pair((usual, usual), (other, usual), (usual, other), (usual, usual)), None
         )
-    assert [finding.file for finding in caught.value.findings] == ["sub-02_dwi", "sub-13_dwi"]
+    files = [finding.file for finding in caught.value.findings]
+    assert files == ["sub-02_dwi.nii.gz", "sub-13_dwi.nii.gz"]
 
 
 @pytest.fixture(scope="module")

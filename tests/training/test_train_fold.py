@@ -39,6 +39,7 @@ from bids_shresnet.training.travelling_subjects import (
 )
 from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
 from tests.datasets import Series, write_tree
+from tests.factories import make_scan
 from tests.methods.heads import SHELLS, head, mask_patches, travelling
 from tests.models import constant_model
 
@@ -57,9 +58,13 @@ FIT = FitSettings(training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
 
 def scan(root: Path, subject: str, session: str) -> Scan:
     stem = root / f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"
-    files = [stem.with_name(stem.name + extension) for extension in (".nii.gz", ".bval", ".bvec")]
-    bvals = tuple(map(float, Series().bvals))
-    return Scan(*files, {"subject": subject, "session": session}, {}, Scanner(session), bvals, root)
+    return make_scan(
+        stem,
+        entities={"subject": subject, "session": session},
+        scanner=Scanner(session),
+        bvals=tuple(map(float, Series().bvals)),
+        dataset=root,
+    )
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 
 from bids_shresnet.phantom.raw_files import write_raw_dwi
 from bids_shresnet.planning.checks.images import ImageCheckJob, check_image
-from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.scans import Dwi
 from tests.datasets import spiral
+from tests.factories import make_scan
 
 SIZE, VOXEL_MM = 32, 2.0
 BVALS = np.array([0.0, *[1000.0] * 15])
@@ -39,9 +40,7 @@ def test_a_wrong_table_is_told_in_the_axes_of_its_own_file(
     bvec = tmp_path / "x.bvec"
     rows = np.loadtxt(bvec)[np.abs(order)] * np.where(np.array(order) < 0, -1, 1)[:, None]
     bvec.write_text("\n".join(" ".join(f"{value:.6f}" for value in row) for row in rows))
-    scan = Scan(
-        tmp_path / "x.nii.gz", tmp_path / "x.bval", bvec, {"subject": "x"}, {}, None, (), tmp_path
-    )
+    scan = make_scan(tmp_path / "x")
     findings = check_image(ImageCheckJob(scan, should_check_bvecs=True))
     assert [(f.severity, f.file) for f in findings] == [("warning", str(bvec))] * (told is not None)
     assert all(f"if you {told} in the b-vectors" in finding.value for finding in findings)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
@@ -23,6 +22,7 @@ from bids_shresnet.report.figures.agreement_data import (
     voxel_agreement,
 )
 from bids_shresnet.report.style import Drawing
+from tests.drawings import texts
 from tests.held_out import SUBJECTS, agreements, histograms
 
 pytestmark = pytest.mark.slow
@@ -50,12 +50,6 @@ COMPARED: dict[str, Callable[[str], AgreementData]] = {
 def drawn(draw: Callable[[AgreementData], Drawing], page: str, quantity: str) -> Drawing:
     """A figure, drawn once for all tests."""
     return draw(COMPARED[page](quantity))
-
-
-def texts(drawing: Drawing) -> list[str]:
-    return [
-        "".join(e.itertext()) for e in ET.fromstring(drawing.svg).iter() if e.tag.endswith("text")
-    ]
 
 
 @pytest.mark.parametrize(("draw", "page"), list(product(DRAW, COMPARED)))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from io import BytesIO
 from itertools import product
@@ -27,6 +26,7 @@ from bids_shresnet.report.figures.errors import (
 )
 from bids_shresnet.report.figures.resblocks import draw_sweep, sweep_table
 from bids_shresnet.report.style import METHOD_LABELS, Drawing, box_style, method_label, sort_methods
+from tests.drawings import texts
 
 pytestmark = pytest.mark.slow
 
@@ -82,15 +82,6 @@ def trials() -> list[dict[str, int | float]]:
 
 def sweep() -> Drawing:
     return draw_sweep(trials())
-
-
-def texts(drawing: Drawing) -> list[str]:
-    """All text of the SVG, in its order."""
-    return [
-        "".join(element.itertext())
-        for element in ET.fromstring(drawing.svg).iter()
-        if element.tag.endswith("text")
-    ]
 
 
 @pytest.mark.parametrize("figure", [errors, bias, sweep])

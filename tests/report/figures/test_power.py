@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from functools import cache
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from bids_shresnet.report.figures.power import draw_group_power, draw_subject_power
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Shell
+from tests.drawings import texts
 from tests.held_out import powers
 
 pytestmark = pytest.mark.slow
@@ -25,12 +25,6 @@ def of_subject(*states: str) -> Drawing:
     by_state = dict.fromkeys(states, spectrum)
     found = dict.fromkeys(REGIONS, by_state)
     return draw_subject_power(found, SHELLS, "shresnet", where="in the voxels", remark="Remark.")
-
-
-def texts(drawing: Drawing) -> list[str]:
-    return [
-        "".join(e.itertext()) for e in ET.fromstring(drawing.svg).iter() if e.tag.endswith("text")
-    ]
 
 
 def test_a_figure_is_the_same_bytes_every_time_and_says_what_it_shows() -> None:

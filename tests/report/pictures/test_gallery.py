@@ -9,12 +9,13 @@ from bids_shresnet.io.storage import read_json
 from bids_shresnet.report.pictures.gallery import Panel, gallery_path, read_gallery, write_gallery
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Scan
+from tests.factories import make_scan
 
 
 def scan() -> Scan:
-    image = Path("/data/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi.nii.gz")
     entities = {"subject": "01", "session": "ge", "suffix": "dwi", "extension": ".nii.gz"}
-    return Scan(image, image, image, entities, {}, None, (0.0,), Path("/data"))
+    stem = Path("/data/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi")
+    return make_scan(stem, entities=entities, dataset=Path("/data"))
 
 
 @pytest.mark.parametrize("goal", ["", "ToPrisma"])
