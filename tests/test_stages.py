@@ -195,4 +195,4 @@ def losses(out: Path, fold: int) -> list[float]:
     from bids_shresnet.io.safetensors import read_record
 
     (file,) = (out / "derivatives/shresnet/models").rglob(f"fold-{fold:02d}.safetensors")
-    return [epoch["validation_loss"] for epoch in read_record(str(file))["epochs"]]
+    return [epoch["validation_loss"] for epoch in read_record(file)["epochs"]]

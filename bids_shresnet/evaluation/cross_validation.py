@@ -163,7 +163,7 @@ def write_histograms(file: Path, histograms: Histograms) -> None:
 
 def read_histograms(file: Path) -> Histograms:
     """Read what `write_histograms` wrote."""
-    return Histograms(read_arrays(str(file))[COUNTS_KEY], tuple(read_record(str(file))["subjects"]))
+    return Histograms(read_arrays(file)[COUNTS_KEY], tuple(read_record(file)["subjects"]))
 
 
 def _read_table_rows(table: Path, kind: type[Row]) -> tuple[Row, ...]:

@@ -14,14 +14,9 @@ from jaxtyping import Bool, Float, Shaped
 
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
 from bids_shresnet.harmonization.apply_model import HarmonizedScan
-from bids_shresnet.io.fsl import (
-    from_fsl,
-    normalize_directions,
-    round_gradient_table,
-    to_fsl,
-    write_fsl_table,
-)
-from bids_shresnet.io.nifti import make_image_like
+from bids_shresnet.io.fsl import normalize_directions, round_gradient_table, write_fsl_table
+from bids_shresnet.io.gradient_axes import from_fsl, to_fsl
+from bids_shresnet.io.nifti_writing import make_image_like
 from bids_shresnet.io.storage import atomic_path
 from bids_shresnet.io.voxel_order import VoxelOrder
 from bids_shresnet.scans import Dwi

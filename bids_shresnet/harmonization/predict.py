@@ -86,6 +86,6 @@ def _predict_coefficients(
 
 def _median_novelty(image: ShImage, detector_files: Sequence[Path]) -> Float[np.ndarray, "x y z"]:
     """Return the median novelty over the folds, each in units of its own threshold."""
-    detectors = [NoveltyDetector.from_arrays(read_arrays(str(file))) for file in detector_files]
+    detectors = [NoveltyDetector.from_arrays(read_arrays(file)) for file in detector_files]
     distances = [detector.compute_distances(image) / detector.threshold for detector in detectors]
     return np.asarray(np.median(distances, axis=0), dtype=np.float32)

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.fsl import read_number_table
-from bids_shresnet.io.nifti_header import unreadable_finding
+from bids_shresnet.io.file_errors import unreadable_finding
+from bids_shresnet.io.number_tables import read_number_table
 from bids_shresnet.scans import Segmentation
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.io.nifti_header import unreadable_finding
+from bids_shresnet.io.file_errors import unreadable_finding
 from bids_shresnet.io.storage import read_json
 
 

@@ -1,1 +1,1 @@
-"""File formats and safe writing; knows no BIDS."""
+"""File formats and safe writing."""

@@ -1,4 +1,4 @@
-"""Arrays kept in a folder of the work area, one .npy a field, opened without reading them into memory."""
+"""Arrays in a folder of the work area: one .npy per name, opened without reading them to memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARRAY_RECORD_FILE = "record.json"  # written last: a folder without it is unfini
 def write_arrays(
     folder: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]
 ) -> None:
-    """Write arrays and what they were made from, in place of what was there."""
+    """Replace the arrays of a folder, and record what they were made from."""
     (folder / ARRAY_RECORD_FILE).unlink(missing_ok=True)
     for path in folder.glob("*.npy"):
         path.unlink()
@@ -28,11 +28,11 @@ def write_arrays(
 
 
 def read_array_record(folder: Path) -> Any:
-    """The record of a finished folder, None of an unfinished or missing one."""
+    """Read the record of a folder; None if the folder is unfinished or missing."""
     path = folder / ARRAY_RECORD_FILE
     return read_json(path) if path.exists() else None
 
 
 def open_arrays(folder: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """All arrays of a folder, mapped into memory read-only."""
+    """Map all arrays of a folder into memory, read-only."""
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}

@@ -1,4 +1,4 @@
-"""What dataset_description.json says of who made a dataset."""
+"""The pipelines that made a dataset, from its dataset_description.json."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ DESCRIPTION_FILE_NAME = "dataset_description.json"
 
 
 def read_pipelines(dataset: Path) -> list[dict[str, Any]]:
-    """Read the pipelines that made a dataset, newest first, as far as it names any."""
-    if not (dataset / DESCRIPTION_FILE_NAME).exists():
+    """Read the pipelines that made a dataset, newest first; empty if none is named."""
+    path = dataset / DESCRIPTION_FILE_NAME
+    if not path.exists():
         return []
-    description = read_json(dataset / DESCRIPTION_FILE_NAME)
+    description = read_json(path)
     older = description.get("PipelineDescription")  # before BIDS 1.4; QSIPrep wrote it until 2020
     return list(description.get("GeneratedBy", [older] if older else []))
 
 
 def read_pipeline_name(dataset: Path) -> str:
-    """Name of the pipeline that made a dataset, in small letters; empty for raw data."""
+    """Read the name of the newest pipeline, in lower case; empty for raw data."""
     pipelines = read_pipelines(dataset)
     return str(pipelines[0].get("Name", "")).lower() if pipelines else ""

@@ -1,4 +1,4 @@
-"""Whether a folder that does not exist yet could be written, and how much fits into it."""
+"""Writability and free space of folders that may not exist yet."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from pathlib import Path
 
 
 def nearest_existing_path(path: Path) -> Path:
-    """The path itself or the nearest thing above it that exists."""
-    whole = path.absolute()
-    return next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+    """Return the path itself, or the nearest of its parents that exists."""
+    absolute = path.absolute()
+    candidates = (absolute, *absolute.parents)
+    return next(candidate for candidate in candidates if os.path.lexists(candidate))
 
 
 def unwritable_reason(path: Path) -> str:
-    """Why no file can be made in a folder, or the folder itself not; empty if all is well. Nothing is tried."""
-    place = nearest_existing_path(path)
-    if not place.is_dir():
-        return f"{place} is no folder"
-    return "" if os.access(place, os.W_OK | os.X_OK) else f"no right to write in {place}"
+    """Explain why a folder cannot be made or written; empty if it can. Nothing is written."""
+    existing = nearest_existing_path(path)
+    if not existing.is_dir():
+        return f"{existing} is no folder"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"no right to write in {existing}"
+    return ""
 
 
 def free_bytes(path: Path) -> int:
-    """Space that is left on the disk of a folder."""
+    """Return the free space on the disk of a folder."""
     return shutil.disk_usage(nearest_existing_path(path)).free
 
 
 def disk_id(path: Path) -> int:
-    """Tell disks apart."""
+    """Return a number that identifies the disk of a folder."""
     return nearest_existing_path(path).stat().st_dev

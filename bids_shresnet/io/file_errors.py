@@ -1,4 +1,4 @@
-"""What is said about an input file that cannot be used."""
+"""Errors and findings about input files that cannot be used."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from bids_shresnet.errors import BadInput, Finding, InputMissing
 
 
 def require_file(path: Path) -> None:
-    """Make sure that a file is there.
+    """Check that a file exists.
 
     Raises
     ------
     InputMissing
         If it does not exist, or is a link to content that was not fetched.
     """
-    if path.is_symlink() and not path.exists():
-        msg = f"{path} is a link to content that is not here; fetch it with `datalad get` or `git annex get`"
+    if _is_dangling(path):
+        msg = (
+            f"{path} is a link to content that is not here; fetch it with `datalad get` or "
+            "`git annex get`"
+        )
         raise InputMissing(msg)
     if not path.is_file():
         msg = f"{path} does not exist or is no file; check the dataset for an incomplete copy"
@@ -25,7 +28,7 @@ def require_file(path: Path) -> None:
 
 
 def raise_bad_input(path: Path, value: str, remedy: str) -> NoReturn:
-    """Say what is wrong with a file's content.
+    """Report unusable content of a file.
 
     Raises
     ------
@@ -33,3 +36,19 @@ def raise_bad_input(path: Path, value: str, remedy: str) -> NoReturn:
         Always.
     """
     raise BadInput([Finding("error", str(path), value, remedy)])
+
+
+def unreadable_finding(path: Path, value: str) -> Finding:
+    """Describe a file that cannot be read; `value` is used if it is neither a link nor empty."""
+    remedy = "Copy or convert it again; an annexed file is fetched with `datalad get`."
+    if _is_dangling(path):
+        value = "a link to content that is not here"
+        remedy = f"Fetch it with `datalad get {path}`."
+    elif path.exists() and not path.stat().st_size:
+        value = "the file is empty"
+        remedy = "Copy or convert it again."
+    return Finding("error", str(path), value, remedy)
+
+
+def _is_dangling(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()

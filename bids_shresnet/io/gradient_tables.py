@@ -1,8 +1,9 @@
-"""The gradient table of a scan at the border: inside, b-vectors are unit vectors along the world axes.
+"""The gradient table of a scan, with b-vectors as unit vectors along the world axes.
 
-A .bvec counts along FSL's axes, as BIDS demands, or along the image's own, as QSIPrep writes it; the two differ in the
-sign of the first component where the affine's determinant is positive. QSIPrep also writes the directions along the
-world axes (MRtrix's .b), which are unambiguous: where they exist, they count, and tell what the .bvec follows.
+A .bvec counts along FSL's axes, as BIDS demands, or along the axes of the image, as QSIPrep writes
+it. The two differ in the sign of the first component if the determinant of the affine is positive.
+QSIPrep also writes directions along the world axes (MRtrix's .b), which are unambiguous: if a scan
+has them, they are used.
 """
 
 from __future__ import annotations
@@ -14,26 +15,19 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.io.file_errors import raise_bad_input
-from bids_shresnet.io.fsl import (
-    fsl_axes,
-    image_axes,
-    normalize_directions,
-    read_fsl_table,
-    write_fsl_table,
-)
+from bids_shresnet.io.fsl import normalize_directions, read_fsl_table, write_fsl_table
+from bids_shresnet.io.gradient_axes import fsl_axes, image_axes
 from bids_shresnet.io.mrtrix import read_b_table, write_b_table
 from bids_shresnet.scans import BvecAxes, Dwi, Scan
 
-BVEC_AXES_FUNCTIONS: Mapping[
-    BvecAxes, Callable[[Float[np.ndarray, "4 4"]], Float[np.ndarray, "3 3"]]
-] = {
-    "fsl": fsl_axes,
-    "image": image_axes,
-}  # unit world directions of what the components count along, in columns
+AxesFunction = Callable[[Float[np.ndarray, "4 4"]], Float[np.ndarray, "3 3"]]
+
+BVEC_AXES_FUNCTIONS: Mapping[BvecAxes, AxesFunction] = {"fsl": fsl_axes, "image": image_axes}
 BVEC_AXES_DESCRIPTIONS: Mapping[BvecAxes, str] = {
-    "fsl": "FSL: components along the image's axes, the first flipped if the affine's determinant is positive",
-    "image": "QSIPrep: components along the image's axes, without FSL's flip; the .b beside it, where there is one, "
-    "holds the same directions along the world axes",
+    "fsl": "FSL: components along the image's axes, the first flipped if the affine's determinant "
+    "is positive",
+    "image": "QSIPrep: components along the image's axes, without FSL's flip; the .b beside it, "
+    "where there is one, holds the same directions along the world axes",
 }
 SHEARED_GRID_REMEDY = "Resample it on an orthogonal grid."
 
@@ -43,14 +37,17 @@ def read_gradient_table(
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
     """Read b-values in s/mm2 and unit b-vectors along the world axes, zero for b0 volumes.
 
-    `affine` is that of the image's file, which its b-vectors count along.
+    Parameters
+    ----------
+    affine
+        Voxel indices to RAS+ mm, of the image file that the b-vectors belong to.
 
     Raises
     ------
     InputMissing
         If a file does not exist, or is a link to content that was not fetched.
     BadInput
-        If the tables cannot be used (see `fsl.read_table`, `mrtrix.read_b_table`) or the grid is sheared.
+        If a table cannot be used (see `read_fsl_table`, `read_b_table`) or the grid is sheared.
     """
     bvals, bvecs = read_fsl_table(scan.bval, scan.bvec)
     if scan.b_table is not None:
@@ -69,10 +66,9 @@ def write_gradient_table(
     bvec_axes: BvecAxes,
     has_b_table: bool,
 ) -> None:
-    """Write `stem`.bval and .bvec, and .b if asked to, for an image with this affine."""
-    bval, bvec, b = (
-        stem.with_name(stem.name + extension) for extension in (".bval", ".bvec", ".b")
-    )
-    write_fsl_table(bval, bvec, dwi.bvals, dwi.bvecs @ BVEC_AXES_FUNCTIONS[bvec_axes](affine))
+    """Write `stem`.bval and .bvec, and .b on request, for an image with this affine."""
+    components = dwi.bvecs @ BVEC_AXES_FUNCTIONS[bvec_axes](affine)
+    bval = stem.with_name(f"{stem.name}.bval")
+    write_fsl_table(bval, bval.with_suffix(".bvec"), dwi.bvals, components)
     if has_b_table:
-        write_b_table(b, dwi.bvals, dwi.bvecs)
+        write_b_table(bval.with_suffix(".b"), dwi.bvals, dwi.bvecs)

@@ -1,6 +1,6 @@
-"""What a NIfTI header says of where its voxels are: twice, as sform and as qform, and they may not agree.
+"""The grid of an image from its header alone.
 
-The header is taken as it stands; reading the image, nibabel would mend what is to be found here.
+A NIfTI header states the orientation twice, as sform and as qform, which may not agree.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float
+from nibabel.filebasedimages import ImageFileError
 from nibabel.openers import ImageOpener
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
-from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.errors import BadInput
+from bids_shresnet.io.file_errors import unreadable_finding
+
+HEADER_ERRORS = (OSError, EOFError, HeaderDataError, WrapStructError)
+IMAGE_ERRORS = (OSError, EOFError, ValueError, ImageFileError, HeaderDataError)
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,9 @@ class HeaderOrientation:
     pixdim
         Voxel sizes in mm, as written.
     sform, qform
-        Voxel indices to RAS mm; None where the code is 0 or the fields make no sense.
+        Voxel indices to RAS mm; None if the code is 0 or the fields are invalid.
     sform_code, qform_code
-        What the coordinates refer to; 0: nothing is known.
+        NIfTI's codes for the space of the coordinates; 0 is unknown.
     """
 
     pixdim: Float[np.ndarray, " 3"]
@@ -39,25 +46,19 @@ class HeaderOrientation:
 
 
 def read_header_orientation(image: Path) -> HeaderOrientation:
-    """Read the orientation fields of a header.
+    """Read the orientation fields of a header as they are; nibabel corrects them in images.
 
     Raises
     ------
     BadInput
-        If it cannot be read.
+        If the header cannot be read.
     """
     try:
         with ImageOpener(str(image)) as file:
             header = nib.Nifti1Header.from_fileobj(file, check=False)
-    except (
-        OSError,
-        EOFError,
-        nib.spatialimages.HeaderDataError,
-        nib.wrapstruct.WrapStructError,
-    ) as error:
-        raise BadInput(
-            [unreadable_finding(image, f"the header cannot be read ({error})")]
-        ) from error
+    except HEADER_ERRORS as error:
+        value = f"the header cannot be read ({error})"
+        raise BadInput([unreadable_finding(image, value)]) from error
     return HeaderOrientation(
         pixdim=np.asarray(header["pixdim"][1:4], float),
         sform=np.asarray(header.get_sform(), float) if header["sform_code"] > 0 else None,
@@ -67,48 +68,27 @@ def read_header_orientation(image: Path) -> HeaderOrientation:
     )
 
 
-def _qform_affine(header: nib.Nifti1Header) -> Float[np.ndarray, "4 4"] | None:
-    """Make the affine of a quaternion, if it is one."""
-    if header["qform_code"] <= 0 or not np.all(np.abs(header["pixdim"][1:4]) > 0):
-        return None
-    try:
-        return np.asarray(header.get_qform(), float)
-    except (
-        nib.spatialimages.HeaderDataError,
-        ValueError,
-    ):  # longer than a unit quaternion: as good as none
-        return None
-
-
 def read_grid(image: Path) -> tuple[tuple[int, ...], Float[np.ndarray, "4 4"]]:
-    """Shape and affine (voxel indices to RAS mm) from the header of an image.
+    """Read the shape and the affine (voxel indices to RAS mm) of an image.
 
     Raises
     ------
     BadInput
-        If it cannot be read.
+        If the image cannot be read.
     """
-    damage = (
-        OSError,
-        EOFError,
-        ValueError,
-        nib.filebasedimages.ImageFileError,
-        nib.spatialimages.HeaderDataError,
-    )
     try:
         header: Any = nib.load(image)
         return tuple(header.shape), np.asarray(header.affine, float)
-    except damage as error:
-        raise BadInput(
-            [unreadable_finding(image, f"the image cannot be read ({error})")]
-        ) from error
+    except IMAGE_ERRORS as error:
+        value = f"the image cannot be read ({error})"
+        raise BadInput([unreadable_finding(image, value)]) from error
 
 
-def unreadable_finding(path: Path, value: str) -> Finding:
-    """Tell content that was not fetched from a broken file."""
-    remedy = "Copy or convert it again; an annexed file is fetched with `datalad get`."
-    if path.is_symlink() and not path.exists():
-        value, remedy = "a link to content that is not here", f"Fetch it with `datalad get {path}`."
-    elif path.exists() and not path.stat().st_size:
-        value, remedy = "the file is empty", "Copy or convert it again."
-    return Finding("error", str(path), value, remedy)
+def _qform_affine(header: nib.Nifti1Header) -> Float[np.ndarray, "4 4"] | None:
+    """Return the affine of the quaternion; None if it is no unit quaternion."""
+    if header["qform_code"] <= 0 or not np.all(np.abs(header["pixdim"][1:4]) > 0):
+        return None
+    try:
+        return np.asarray(header.get_qform(), float)
+    except (HeaderDataError, ValueError):
+        return None

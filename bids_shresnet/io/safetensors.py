@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,19 @@ RECORD_KEY = "record"
 def serialize_arrays(
     arrays: Mapping[str, Shaped[np.ndarray, "..."]], record: Mapping[str, Any]
 ) -> bytes:
-    """Arrays with a record of plain JSON."""
+    """Return the content of a file with these arrays and this record of plain JSON."""
     stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     return bytes(save(stored, metadata={RECORD_KEY: json.dumps(record, sort_keys=True)}))
 
 
-def read_record(path: str) -> dict[str, Any]:
-    """The record alone: a few hundred bytes, however many arrays there are."""
-    with safe_open(path, framework="numpy") as file:
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record alone, without the arrays."""
+    with safe_open(str(path), framework="numpy") as file:
         record: dict[str, Any] = json.loads(file.metadata()[RECORD_KEY])
     return record
 
 
-def read_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """All arrays."""
-    with safe_open(path, framework="numpy") as file:
+def read_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Read all arrays by name."""
+    with safe_open(str(path), framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

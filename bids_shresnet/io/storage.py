@@ -1,8 +1,8 @@
-"""Files that appear whole or not at all, and the few plain formats the app writes.
+"""Files that appear whole or not at all, and the plain formats that the app writes.
 
-A file is written beside its place under a dot-name, flushed to disk and renamed. A killed job leaves at most a
-dot-file, which BIDS tools ignore. The rename replaces a symbolic link instead of following it, so annexed content is
-never touched.
+A file is written under a temporary name in the same folder, flushed to disk and renamed. A killed
+job leaves at most a file whose name begins with a dot, which BIDS tools ignore. The rename replaces
+a symbolic link instead of following it, so annexed content is never changed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ NOT_AVAILABLE = "n/a"  # BIDS, "Tabular files": missing and non-applicable value
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; what was written there becomes `path` at the end.
+    """Yield a temporary path in the same folder, which is renamed to `path` at the end.
 
-    The temporary name ends like `path`, because nibabel chooses the format by extension. Missing folders are made.
-    If the body raises, nothing is left behind and an older `path` stays as it was.
+    The temporary name ends like `path`, because nibabel chooses the format by extension. Missing
+    folders are made. If the body raises, nothing is left and an older `path` stays unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid4().hex[:12]}.{path.name}")
@@ -43,7 +43,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold a lock beside `path`; another job that wants it waits. It is freed by the system if this job is killed."""
+    """Hold a lock beside `path`, for which other jobs wait; the system frees it if the job dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         yield
@@ -56,24 +56,24 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8 with the line ends it has, whole or not at all."""
+    """Write text as UTF-8 with its own line ends, whole or not at all."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write a record in its own order.
+    """Write a record with its keys in their order.
 
     Raises
     ------
     ValueError
-        If a number is NaN or infinite, which JSON does not know.
+        If a number is NaN or infinite, which JSON does not have.
     """
     try:
         text = json.dumps(
-            record, indent=2, ensure_ascii=False, allow_nan=False, default=_json_value
+            record, indent=2, ensure_ascii=False, allow_nan=False, default=_to_plain_json
         )
     except ValueError as error:
-        msg = f"{path}: {error}; leave the key out where a number is undefined"
+        msg = f"{path}: {error}; leave the key out if a number is undefined"
         raise ValueError(msg) from error
     write_text(path, text + "\n")
 
@@ -86,31 +86,41 @@ def read_json(path: Path) -> Any:
 def write_tsv(
     path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()
 ) -> None:
-    """Write a BIDS table: `columns` first, then other keys as they appear; empty, missing and NaN become `n/a`."""
-    names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    lines = [
-        "\t".join(names),
-        *("\t".join(_format_cell(row.get(name)) for name in names) for row in rows),
-    ]
+    """Write a BIDS table: `columns` first, then other keys as they appear.
+
+    Empty and missing cells and NaN become `n/a`.
+    """
+    keys = [key for row in rows for key in row]
+    header = list(dict.fromkeys([*columns, *keys]))
+    lines = ["\t".join(header)]
+    for row in rows:
+        cells = [_format_cell(row.get(column)) for column in header]
+        lines.append("\t".join(cells))
     write_text(path, "\n".join(lines) + "\n")
 
 
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Read all rows of a table, as text by column."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of the content of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_record(record: Any) -> str:
-    """Return the SHA-256 of a record, whatever the order of its keys."""
+    """Return the SHA-256 of a record, in hexadecimal; the order of its keys does not matter."""
     text = json.dumps(
-        record, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_json_value
+        record, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_to_plain_json
     )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _json_value(value: object) -> Any:
-    """Turn a value that JSON does not know into one that it knows."""
+def _to_plain_json(value: object) -> Any:
+    """Convert a value that JSON does not have."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -119,18 +129,12 @@ def _json_value(value: object) -> Any:
         return os.fspath(value)
     if isinstance(value, Mapping):  # a read-only view, as frozen dataclasses hold them
         return dict(value)
-    msg = f"{type(value).__name__} has no place in a JSON record: {value!r}"
+    msg = f"{type(value).__name__} cannot be written as JSON: {value!r}"
     raise TypeError(msg)
 
 
 def _format_cell(value: object) -> str:
-    """Return one cell of a table; tabs and line ends inside a text would break the table, so they become spaces."""
+    """Return one cell; tabs and line ends, which would end the cell, become spaces."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return NOT_AVAILABLE
     return " ".join(str(value).split()) or NOT_AVAILABLE
-
-
-def read_tsv(path: Path) -> list[dict[str, str]]:
-    """All rows of a table, as text by heading."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))

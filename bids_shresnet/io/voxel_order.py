@@ -1,4 +1,4 @@
-"""The voxel order of an image's file, and the canonical one (closest to right, anterior, superior) used inside."""
+"""The voxel order of an image file, and the canonical order (RAS+) that the package uses."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ RAS_ORIENTATION = np.array([[0, 1], [1, 1], [2, 1]])
 
 @dataclass(frozen=True)
 class VoxelOrder:
-    """How the axes of a file lie.
+    """Orientation of the axes of a file.
 
     Attributes
     ----------
     affine
         Voxel indices of the file to RAS+ mm.
     orientation
-        Which canonical axis, and in which direction, each axis of the file is.
+        For each axis of the file, the canonical axis and the direction (nibabel's `ornt`).
     """
 
     affine: Float[np.ndarray, "4 4"]
@@ -28,7 +28,7 @@ class VoxelOrder:
 
     @classmethod
     def from_affine(cls, affine: Float[np.ndarray, "4 4"]) -> VoxelOrder:
-        """Read the order off an affine.
+        """Derive the order from an affine.
 
         Raises
         ------
@@ -42,23 +42,22 @@ class VoxelOrder:
         return cls(affine, order)
 
     def to_canonical(self, data: Shaped[np.ndarray, "i j k *n"]) -> Shaped[np.ndarray, "x y z *n"]:
-        """Data of the file in canonical order."""
+        """Reorder data of the file to canonical order."""
         return np.ascontiguousarray(orientations.apply_orientation(data, self.orientation))
-
-    def canonical_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Of that grid, for a file of this shape."""
-        return tuple(shape[axis] for axis in np.argsort(self.orientation[:, 0]))
-
-    def canonical_affine(self, shape: tuple[int, ...]) -> Float[np.ndarray, "4 4"]:
-        """The affine of that, for a file of this shape."""
-        affine: Float[np.ndarray, "4 4"] = self.affine @ orientations.inv_ornt_aff(
-            self.orientation, shape[:3]
-        )
-        return affine
 
     def from_canonical(
         self, data: Shaped[np.ndarray, "x y z *n"]
     ) -> Shaped[np.ndarray, "i j k *n"]:
-        """Data in canonical order as the file has them."""
-        back = orientations.ornt_transform(RAS_ORIENTATION, self.orientation)
-        return np.asarray(orientations.apply_orientation(data, back))
+        """Reorder data in canonical order to the order of the file."""
+        transform = orientations.ornt_transform(RAS_ORIENTATION, self.orientation)
+        return np.asarray(orientations.apply_orientation(data, transform))
+
+    def canonical_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the canonical grid of a file with this shape."""
+        return tuple(shape[axis] for axis in np.argsort(self.orientation[:, 0]))
+
+    def canonical_affine(self, shape: tuple[int, ...]) -> Float[np.ndarray, "4 4"]:
+        """Return the affine of the canonical grid of a file with this shape."""
+        to_file_indices = orientations.inv_ornt_aff(self.orientation, shape[:3])
+        affine: Float[np.ndarray, "4 4"] = self.affine @ to_file_indices
+        return affine

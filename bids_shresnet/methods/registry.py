@@ -77,6 +77,6 @@ METHOD_SPECS: Mapping[Method, MethodSpec] = {
 
 def load_harmonizer(path: Path, method: Method, device: str) -> Harmonizer:
     """Load the file of a fold for a method."""
-    arrays = read_arrays(str(path))
-    record = read_record(str(path))["harmonizer"]
+    arrays = read_arrays(path)
+    record = read_record(path)["harmonizer"]
     return METHOD_SPECS[method].load(arrays, record, device)

@@ -85,9 +85,7 @@ class NovelFraction:
 
 def write_scans(run: Run, rows: Sequence[ScanRow]) -> None:
     """Write every DWI of the dataset and its roles into scans.tsv of a run."""
-    cells = [{**vars(row), "role": row.role_text} for row in rows]
-    table = [{column: record[column] for column in SCAN_COLUMNS} for record in cells]
-    write_tsv(run.folder / SCANS_TSV, table, SCAN_COLUMNS)
+    write_tsv(run.folder / SCANS_TSV, [_scan_cells(row) for row in rows], SCAN_COLUMNS)
 
 
 def read_last_scans(root: Path) -> tuple[ScanRow, ...]:
@@ -126,6 +124,18 @@ def _novel_fraction(sidecar: Path) -> NovelFraction:
         model=harmonization["Model"],
         fraction=harmonization["Novelty"]["MarkedFraction"],
     )
+
+
+def _scan_cells(row: ScanRow) -> dict[str, str]:
+    return {
+        "file": row.file,
+        "subject": row.subject,
+        "session": row.session,
+        "scanner": row.scanner,
+        "shells": row.shells,
+        "role": row.role_text,
+        "reason": row.reason,
+    }
 
 
 def _scan_row(row: Mapping[str, str]) -> ScanRow:
@@ -169,8 +179,8 @@ def _find_last_group_run(root: Path) -> Path | None:
 def _read_rows(folder: Path | None, name: str) -> list[dict[str, str]]:
     """Read the rows of a table of a run, with `n/a` as empty text."""
     rows = read_run_table(folder, name) if folder else []
-    return [{key: _cell_text(cell) for key, cell in row.items()} for row in rows]
+    return [_fill_cells(row) for row in rows]
 
 
-def _cell_text(cell: str) -> str:
-    return "" if cell == NOT_AVAILABLE else cell
+def _fill_cells(row: Mapping[str, str]) -> dict[str, str]:
+    return {column: "" if cell == NOT_AVAILABLE else cell for column, cell in row.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
@@ -67,6 +67,5 @@ def _convert(hint: Any, value: Any) -> Any:
     if origin is Mapping:
         return {key: _convert(arguments[1], item) for key, item in value.items()}
     if origin in (Union, UnionType):
-        (known,) = (argument for argument in arguments if argument is not NoneType)
-        return _convert(known, value)
+        return _convert(arguments[0], value)  # X | None, and a value that is None has no key
     return float(value) if hint is float else value

@@ -124,7 +124,7 @@ class SpreadGroup:
 
 @dataclass(frozen=True)
 class SpreadCalibration:
-    """Spearman correlation of spread and error over voxels, and both in groups of ascending spread."""
+    """Spearman correlation of spread and error over voxels, and groups of ascending spread."""
 
     rank_correlation: float
     groups: tuple[SpreadGroup, ...]

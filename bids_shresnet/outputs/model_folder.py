@@ -1,7 +1,7 @@
 """The model folder of a scanner pair: `from-<source>_to-<target>`.
 
-It holds model.json, `fold-NN.safetensors`, training.tsv and what `group` adds. model.json is written
-last: a folder without it is not a model yet.
+It holds model.json, `fold-NN.safetensors`, training.tsv and what `group` adds. model.json is
+written last: a folder without it is not a model yet.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Model:
         return errors
 
     def folds_for(self, subject: str | None) -> tuple[FoldRecord, ...]:
-        """The fold that holds out a travelling subject; all folds for any other subject, or None."""
+        """The fold that holds out a travelling subject; all folds for other subjects and None."""
         held_out = tuple(fold for fold in self.card.folds if subject in fold.test)
         return held_out or self.card.folds
 

@@ -42,14 +42,18 @@ def write_provenance(
         "Label": "Harmonization of diffusion MRI",
         "Command": command,
         "AssociatedWith": [tool["Id"] for tool in software],
-        "Used": [environment["Id"], *(dataset["Id"] for dataset in datasets)],
+        "Used": [item["Id"] for item in (environment, *datasets)],
         "StartedAtTime": start_time.isoformat(timespec="seconds"),
         "EndedAtTime": end_time.isoformat(timespec="seconds"),
     }
-    write_json(prov_path(root, run_name, "act"), {"Activities": [activity]})
-    write_json(prov_path(root, run_name, "soft"), {"Software": software})
-    write_json(prov_path(root, run_name, "env"), {"Environments": [environment]})
-    write_json(prov_path(root, run_name, "io"), {"Datasets": datasets})
+    records: dict[RecordKind, dict[str, Any]] = {
+        "act": {"Activities": [activity]},
+        "soft": {"Software": software},
+        "env": {"Environments": [environment]},
+        "io": {"Datasets": datasets},
+    }
+    for kind, record in records.items():
+        write_json(prov_path(root, run_name, kind), record)
 
 
 def read_provenance(root: Path, run_name: str) -> Provenance:

@@ -107,16 +107,12 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
     name = f"{start_time:%Y%m%d-%H%M%S}_{uuid4()}"
     folder = run_folder(root, name)
     write_json(folder / CONFIG_FILE, config)
-    handler = logging.FileHandler(folder / LOG_FILE, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    _flush_earlier_messages(handler)
-    APP_LOGGER.addHandler(handler)
     return Run(
         root=root,
         name=name,
         command=_hide_home(shlex.join(command)),
         start_time=start_time,
-        log_handler=handler,
+        log_handler=_open_log(folder / LOG_FILE),
     )
 
 
@@ -144,6 +140,15 @@ def finish_run(run: Run, rows: Sequence[ScanStatus]) -> None:
         start_time=run.start_time,
         end_time=datetime.now(UTC),
     )
+
+
+def _open_log(file: Path) -> logging.Handler:
+    """Write the messages of the app to a file, those from before the run first."""
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    _flush_earlier_messages(handler)
+    APP_LOGGER.addHandler(handler)
+    return handler
 
 
 def _flush_earlier_messages(handler: logging.Handler) -> None:

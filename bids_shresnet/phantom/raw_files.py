@@ -8,12 +8,13 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.io.fsl import to_fsl, write_fsl_table
+from bids_shresnet.io.fsl import write_fsl_table
+from bids_shresnet.io.gradient_axes import to_fsl
+from bids_shresnet.io.nifti_writing import SCANNER_XFORM_CODE
 from bids_shresnet.io.storage import atomic_path
 from bids_shresnet.scans import Dwi
 
 INT16_MAX = np.iinfo(np.int16).max
-SCANNER_XFORM_CODE = 1  # NIfTI's code for scanner coordinates
 
 
 def write_raw_dwi(stem: Path, dwi: Dwi, *, repetition_time: float) -> None:

@@ -38,7 +38,7 @@ def is_fitted(job: FoldJob) -> bool:
     has_novelty_file = job.novelty_file.exists() or not job.has_novelty_detector
     if not (job.file.exists() and has_novelty_file):
         return False
-    return bool(read_record(str(job.file))["inputs"] == job.digest)
+    return bool(read_record(job.file)["inputs"] == job.digest)
 
 
 def _fit_fold(job: FoldJob) -> FitResult[Harmonizer]:

@@ -50,7 +50,7 @@ def write_model(
     `missing_shell_jobs` are the jobs of the same folds for the missing shells.
     """
     folder = jobs[0].folder
-    records = [read_record(str(job.file)) for job in jobs]
+    records = [read_record(job.file) for job in jobs]
     _write_epochs(folder / TRAINING_TSV, jobs, records)
     target_dwi = read_dwi(pair.travelling_scans[0][1])
     missing_files = {job.number: _file_record(job.file) for job in missing_shell_jobs}
@@ -88,7 +88,7 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
     """Write the validation error of every network of a sweep into the model's folder."""
     rows = []
     for job in jobs:
-        record = read_record(str(job.file))
+        record = read_record(job.file)
         loss = record["epochs"][record["best_epoch"]]["validation_loss"]
         rows.append(
             {"resblocks": job.network.resblocks, "fold": job.number, "validation_loss": loss}

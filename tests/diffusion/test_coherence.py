@@ -14,7 +14,7 @@ from bids_shresnet.diffusion.coherence import (
     reorientations,
 )
 from bids_shresnet.inputs.load_scan import load_scan
-from bids_shresnet.io.fsl import to_fsl
+from bids_shresnet.io.gradient_axes import to_fsl
 from tests.diffusion.heads import series, sphere
 from tests.factories import make_scan
 from tests.real_data import TEST_DATA, needs_test_data

@@ -116,8 +116,8 @@ def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(
     """A file of its own: nothing of a fold for the missing shells can change what harmonizes the others."""
     (own, *_), (other, *_) = folds, missing_shell_jobs(folds, MISSING)
     assert own.file != other.file
-    assert read_record(str(own.file))["harmonizer"]["architecture"]["outputs"] == [1, 5]
-    architecture = read_record(str(other.file))["harmonizer"]["architecture"]
+    assert read_record(own.file)["harmonizer"]["architecture"]["outputs"] == [1, 5]
+    architecture = read_record(other.file)["harmonizer"]["architecture"]
     assert (architecture["input_counts"], architecture["outputs"]) == ([1, 5], [1, 5, 1, 5])
     assert missing_shell_jobs(folds, ()) == ()
 

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.io.fsl import from_fsl, read_fsl_table, to_fsl, write_fsl_table
+from bids_shresnet.io.fsl import read_fsl_table, write_fsl_table
+from bids_shresnet.io.gradient_axes import from_fsl, to_fsl
 from tests.io.grids import grids
 
 UNIT = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.6, 0, 0.8], [0.6, -0.8, 0]])

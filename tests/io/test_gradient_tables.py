@@ -12,7 +12,7 @@ from jaxtyping import Float
 from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.io.fsl import to_fsl
+from bids_shresnet.io.gradient_axes import to_fsl
 from bids_shresnet.io.gradient_tables import read_gradient_table, write_gradient_table
 from bids_shresnet.io.mrtrix import read_b_table
 from bids_shresnet.scans import BvecAxes, Dwi

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.errors import BadInput, InputMissing
-from bids_shresnet.io.nifti import (
-    read_dwi,
-    read_labels,
-    read_mask,
-    read_volume,
-    write_dwi,
-    write_volume,
-)
+from bids_shresnet.io.nifti import read_dwi, read_labels, read_mask, read_volume
+from bids_shresnet.io.nifti_writing import write_dwi, write_volume
 from bids_shresnet.runtime import spool
 from bids_shresnet.runtime.scratch import use_scratch_folder
 from bids_shresnet.scans import Dwi, Scan

@@ -35,7 +35,7 @@ def written(folder: Path) -> Path:
 
 
 def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
-    found = read_arrays(str(written(tmp_path)))
+    found = read_arrays(written(tmp_path))
     assert found.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert found[name].dtype == array.dtype
@@ -50,9 +50,7 @@ def test_a_network_read_back_predicts_the_same(tmp_path: Path) -> None:
         serialize_arrays({name: value.numpy() for name, value in network.state_dict().items()}, {})
     )
     again = SHResNet(SMALL)
-    again.load_state_dict(
-        {name: torch.tensor(value) for name, value in read_arrays(str(path)).items()}
-    )
+    again.load_state_dict({name: torch.tensor(value) for name, value in read_arrays(path).items()})
     patches = torch.randn(5, 6, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again(patches), network(patches))
 
@@ -61,8 +59,8 @@ def test_a_network_read_back_predicts_the_same(tmp_path: Path) -> None:
 def test_the_record_comes_back(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
     path = tmp_path / "some.safetensors"
     path.write_bytes(serialize_arrays(arrays, RECORD))
-    assert read_record(str(path)) == RECORD
-    assert read_arrays(str(path)).keys() == arrays.keys()
+    assert read_record(path) == RECORD
+    assert read_arrays(path).keys() == arrays.keys()
 
 
 def test_equal_arrays_and_records_give_equal_bytes_in_whatever_order() -> None:

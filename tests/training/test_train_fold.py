@@ -161,7 +161,7 @@ def test_a_guard_knows_the_scans_that_its_fold_has_seen_and_no_other(
         (open_travelling_subject(job.prepared_folders[name], SHELLS).source for name in seen),
         seed=job.seed,
     )
-    found = read_arrays(str(job.novelty_file))
+    found = read_arrays(job.novelty_file)
     assert found.keys() == expected.arrays().keys()
     for name, array in expected.arrays().items():
         np.testing.assert_array_equal(found[name], array, strict=True)
@@ -210,7 +210,7 @@ def test_a_model_names_its_folds_splits_and_subjects_and_keeps_every_epoch(
         assert fold.weights == ModelFile(job.file.name, hash_file(job.file))
         assert fold.novelty == ModelFile(job.novelty_file.name, hash_file(job.novelty_file))
         assert fold.split == job.split
-        epochs = read_record(str(job.file))["epochs"]
+        epochs = read_record(job.file)["epochs"]
         assert fold.validation_loss == min(epoch["validation_loss"] for epoch in epochs)
     with (model.folder / "training.tsv").open(newline="") as file:
         rows = [
@@ -262,8 +262,8 @@ def test_a_fold_of_every_method_can_be_loaded_and_says_what_it_is(
     """But of linear RISH: heads of 7 voxels cannot be registered; tests/methods/test_registry.py has larger ones."""
     job = fold_jobs(tmp_path / method, prepared, SHELLS, FIT, method)[0]
     assert train_fold(job)
-    record, image = read_record(str(job.file)), head(9, (7, 7, 7))
-    found = METHOD_SPECS[method].load(read_arrays(str(job.file)), record["harmonizer"], "cpu")
+    record, image = read_record(job.file), head(9, (7, 7, 7))
+    found = METHOD_SPECS[method].load(read_arrays(job.file), record["harmonizer"], "cpu")
     assert record["method"] == method
     assert found.predict(image).shape == (len(mask_patches(image)), 6)
     assert not job.novelty_file.exists()
@@ -295,6 +295,6 @@ def test_a_sweep_keeps_the_validation_error_of_each_number_of_blocks_on_each_fol
         train_fold(job)
     write_sweep(model.folder, found)
     for row, job in zip(read_tsv(model.folder / "resblocks.tsv"), found, strict=True):
-        losses = [epoch["validation_loss"] for epoch in read_record(str(job.file))["epochs"]]
+        losses = [epoch["validation_loss"] for epoch in read_record(job.file)["epochs"]]
         assert (int(row["resblocks"]), int(row["fold"])) == (job.network.resblocks, job.number)
         assert float(row["validation_loss"]) == min(losses)

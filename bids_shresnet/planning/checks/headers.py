@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.io.fsl import from_fsl
+from bids_shresnet.io.gradient_axes import from_fsl
 from bids_shresnet.io.nifti_header import HeaderOrientation, read_header_orientation
 
 FORM_TOLERANCE_MM = 0.1  # sforms and qforms of one image differ by less through rounding

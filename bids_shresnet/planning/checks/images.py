@@ -17,7 +17,7 @@ from bids_shresnet.diffusion.signal_quality import (
     head_mask,
 )
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.fsl import to_fsl
+from bids_shresnet.io.gradient_axes import to_fsl
 from bids_shresnet.io.nifti import read_dwi, read_on_grid
 from bids_shresnet.io.nifti_header import read_grid
 from bids_shresnet.scans import Dwi, Scan
