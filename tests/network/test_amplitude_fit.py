@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bids_shresnet.network.amplitude import AmplitudeHead
+from bids_shresnet.network.amplitude_fit import (
+    AMPLITUDE_GRID,
+    deconvolve_amplitudes,
+    fit_amplitude_head,
+    fit_stretch,
+)
+from tests.network.lengths import measured_lengths, unit_vectors
+
+SHRINKAGE = 0.5
+# Noise of one coefficient. Five of them are 0.034 and 0.067 long; the smallest amplitude is 0.05.
+LOW_NOISE = 0.015
+HIGH_NOISE = 0.03
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.03])
+def test_two_amplitudes_behind_noisy_lengths_are_found_with_their_shares(sigma: float) -> None:
+    truth = np.where(np.arange(20_000) % 10 < 3, 0.08, 0.3)
+    distribution = deconvolve_amplitudes(measured_lengths(truth, sigma), 0)
+    for amplitude, share in ((0.08, 0.3), (0.3, 0.7)):
+        is_near = np.abs(np.log(AMPLITUDE_GRID / amplitude)) < 0.4
+        assert distribution[is_near].sum() == pytest.approx(share, abs=0.02)
+    assert distribution.sum() == pytest.approx(1)
+
+
+def test_the_mean_amplitude_is_found_although_noise_makes_lengths_too_long() -> None:
+    truth = np.random.default_rng(0).uniform(0.02, 0.15, 20_000)
+    lengths = measured_lengths(truth, 0.04)
+    assert lengths.squared.sqrt().mean().item() > 1.2 * truth.mean()
+    mean = (deconvolve_amplitudes(lengths, 0) * AMPLITUDE_GRID).sum()
+    assert mean == pytest.approx(truth.mean(), rel=0.02)
+
+
+def lognormal_distribution() -> Float[np.ndarray, " g"]:
+    weights = np.exp(-((np.log(AMPLITUDE_GRID / 0.1)) ** 2) / 2 / 0.5**2)
+    return np.asarray(weights / weights.sum())
+
+
+def quantiles(distribution: Float[np.ndarray, " g"]) -> Float[np.ndarray, " v"]:
+    """Values with a distribution over the grid."""
+    levels = (np.arange(3000) + 0.5) / 3000
+    return np.asarray(np.interp(levels, np.cumsum(distribution) - distribution / 2, AMPLITUDE_GRID))
+
+
+def test_predictions_that_have_the_distribution_are_not_stretched() -> None:
+    distribution = lognormal_distribution()
+    assert fit_stretch(quantiles(distribution), distribution) == pytest.approx((0, 1), abs=5e-3)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.2, 1.3), (-0.1, 0.8)])
+def test_the_inverse_of_a_stretch_is_found(a: float, b: float) -> None:
+    distribution = lognormal_distribution()
+    predicted = (quantiles(distribution) / np.exp(a)) ** (1 / b)
+    shuffled = np.random.default_rng(0).permutation(predicted)
+    assert fit_stretch(shuffled, distribution) == pytest.approx((a, b), abs=5e-3)
+
+
+def simulated(
+    count: int, seed: int
+) -> tuple[Float[Tensor, "v 27 n"], Float[Tensor, "v c"], Float[np.ndarray, " v"]]:
+    """Patches as long as the truth, predictions half as long, and the true amplitudes."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice([0.05, 0.12, 0.3], count) * np.exp(rng.normal(0, 0.1, count))
+    patches = rng.standard_normal((count, 27, 7)) * 0.01
+    directions = unit_vectors(count * 27, seed).reshape(count, 27, 5)
+    patches[:, :, 1:6] += truth[:, None, None] * directions
+    predicted = np.zeros((count, 6))
+    predicted[:, 1:] = SHRINKAGE * truth[:, None] * unit_vectors(count, seed)
+    return torch.from_numpy(patches).float(), torch.from_numpy(predicted).float(), truth
+
+
+def fit_head(sigma: float, seed: int) -> tuple[AmplitudeHead, float]:
+    patches, predicted, truth = simulated(6000, 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = AmplitudeHead((1, 5)).eval()
+    with torch.no_grad():
+        features = head.features(patches, predicted)
+    loss = fit_amplitude_head(head, features, measured_lengths(truth, sigma, seed=1), seed=seed)
+    return head.eval(), loss
+
+
+@cache
+def calibrated(sigma: float) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"]]:
+    """Lengths of order 2 in held-out voxels, and the true ones."""
+    head, _ = fit_head(sigma, seed=0)
+    patches, predicted, truth = simulated(3000, 2)
+    with torch.no_grad():
+        return head(patches, predicted)[:, 1:].norm(dim=1).numpy(), truth
+
+
+@pytest.mark.parametrize("sigma", [LOW_NOISE, HIGH_NOISE])
+def test_a_fitted_head_gives_shrunk_predictions_the_amplitude_behind_the_noise(
+    sigma: float,
+) -> None:
+    """The mean is right, although all predictions are half as long and all labels too long.
+
+    The stretch matches weak and strong amplitudes, not the mean: the mean must not drift from it.
+    """
+    lengths, truth = calibrated(sigma)
+    assert lengths.mean() == pytest.approx(truth.mean(), rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 0.08), (0.08, 0.2), (0.2, 1.0)], ids=["weak", "middle", "strong"]
+)
+def test_with_little_noise_every_amplitude_is_right_on_average(low: float, high: float) -> None:
+    lengths, truth = calibrated(LOW_NOISE)
+    inside = (truth > low) & (truth < high)
+    assert lengths[inside].mean() == pytest.approx(truth[inside].mean(), rel=0.05)
+
+
+def test_the_seed_decides_the_fitted_head() -> None:
+    head, loss = fit_head(LOW_NOISE, seed=1)
+    same_head, same_loss = fit_head(LOW_NOISE, seed=1)
+    other_head, _ = fit_head(LOW_NOISE, seed=2)
+    weights = head.state_dict()
+    assert loss == same_loss
+    assert all(torch.equal(weights[name], same_head.state_dict()[name]) for name in weights)
+    assert not torch.equal(weights["layers.0.weight"], other_head.state_dict()["layers.0.weight"])
