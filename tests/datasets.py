@@ -22,17 +22,20 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
-GE = {
+Sidecar = dict[str, Any]
+Shells = Mapping[int, int] | Mapping[float, int]  # number of volumes by b-value in s/mm2
+
+GE: Sidecar = {
     "Manufacturer": "GE",
     "ManufacturersModelName": "SIGNA EXCITE",
     "DeviceSerialNumber": "000000UOWMR1",
 }
-PRISMA = {
+PRISMA: Sidecar = {
     "Manufacturer": "Siemens",
     "ManufacturersModelName": "Prisma",
     "DeviceSerialNumber": "66083",
 }
-ELITION = {
+ELITION: Sidecar = {
     "Manufacturer": "Philips",
     "ManufacturersModelName": "Ingenia Elition X",
     "DeviceSerialNumber": 45053,
@@ -59,7 +62,7 @@ class Series:
         Voxels of the grid.
     """
 
-    shells: Mapping[float, int] = field(default_factory=lambda: {0: 1, 1000: 6})
+    shells: Shells = field(default_factory=lambda: {0: 1, 1000: 6})
     sidecar: Mapping[str, Any] | None = None
     has_tables: bool = True
     shape: tuple[int, int, int] = (2, 2, 2)
@@ -109,7 +112,7 @@ def write_tree(root: Path, tree: Mapping[str, Any]) -> Path:
 def travelling_heads(
     root: Path,
     subjects: Mapping[str, Sequence[Mapping[str, Any]]],
-    shells: Mapping[str, Mapping[float, int]] | None = None,
+    shells: Mapping[str, Shells] | None = None,
 ) -> Path:
     """Write a dataset of subjects on several scanners, with a session per manufacturer.
 

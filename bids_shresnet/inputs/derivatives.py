@@ -156,9 +156,7 @@ def _shared_metadata(files: Sequence[DwiFile]) -> dict[str, Any]:
     """Return the fields that have the same value in all files."""
     if not files:
         return {}
-    fields = files[0].metadata.items()
-    return {
-        key: value
-        for key, value in fields
-        if all(file.metadata.get(key) == value for file in files)
-    }
+    shared = dict(files[0].metadata)
+    for file in files[1:]:
+        shared = {key: value for key, value in shared.items() if file.metadata.get(key) == value}
+    return shared

@@ -114,14 +114,9 @@ def _classify_by_header(
             return Classification(scan, tuple(findings))
         return _exclude_broken(file, findings)
     matcher = ImageMatcher(file, shape, affine)
-    scan = replace(
-        scan,
-        mask=matcher.find_first(file.masks, lambda path: (path,)),
-        segmentation=matcher.find_first(
-            file.segmentations, lambda segmentation: segmentation.files
-        ),
-        bvec_axes=axes,
-    )
+    mask = matcher.find_first(file.masks, lambda path: (path,))
+    segmentation = matcher.find_first(file.segmentations, lambda candidate: candidate.files)
+    scan = replace(scan, mask=mask, segmentation=segmentation, bvec_axes=axes)
     findings = [
         *findings,
         *check_volume_count(file, shape, len(scan.bvals)),

@@ -25,7 +25,7 @@ from bids_shresnet.inputs.scanners import ScannerNaming, read_scanner_naming
 from bids_shresnet.pairs import ExcludedScan, Inventory
 from bids_shresnet.planning.checks.dwi_files import check_truncation, check_unique_names
 from bids_shresnet.planning.checks.scanners import find_conflicts
-from bids_shresnet.planning.classify import FileClassifier
+from bids_shresnet.planning.classify import Classification, FileClassifier
 from bids_shresnet.scans import Scan, Scanner
 
 
@@ -64,9 +64,16 @@ def find_scans(
         is_identity_required=is_identity_required,
         opened_subjects=inputs.participant_label if is_dry_run else (),
     )
-    classified = [classifier.classify(file) for file in files]
+    inventory = _make_inventory([classifier.classify(file) for file in files], naming)
+    names = {path: name for name, path in datasets.items()}
+    scans = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in inventory.scans)
+    return replace(inventory, scans=scans)
+
+
+def _make_inventory(classified: Sequence[Classification], naming: ScannerNaming) -> Inventory:
+    """Collect scans, excluded files and findings, and compare the scans with each other."""
     scans = _unify_scanners(item.scan for item in classified if isinstance(item.scan, Scan))
-    conflicts = find_conflicts(scans, scanners.split_by)
+    conflicts = find_conflicts(scans, naming.split_by)
     findings = [
         *naming.findings,
         *chain.from_iterable(item.findings for item in classified),
@@ -74,13 +81,8 @@ def find_scans(
         *check_truncation(scans),
         *dict.fromkeys(chain.from_iterable(conflicts.values())),
     ]
-    names = {path: name for name, path in datasets.items()}
-    return Inventory(
-        scans=tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in scans),
-        excluded=tuple(item.scan for item in classified if isinstance(item.scan, ExcludedScan)),
-        findings=tuple(findings),
-        conflicts=conflicts,
-    )
+    excluded = (item.scan for item in classified if isinstance(item.scan, ExcludedScan))
+    return Inventory(scans, tuple(excluded), tuple(findings), conflicts)
 
 
 def _read_naming(root: Path, settings: ScannerSettings, files: Iterable[DwiFile]) -> ScannerNaming:

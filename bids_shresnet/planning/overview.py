@@ -118,12 +118,7 @@ def _excluded_row(scan: ExcludedScan) -> ScanRow:
 
 def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection) -> list[ScanRow]:
     """Describe the use of every usable scan; one may be trained on and be harmonized."""
-    travelling_scans = [scans for pair in pairs for scans in pair.travelling_scans]
-    images_by_role: dict[Role, set[Path]] = {
-        "travelling source": {source.image for source, _ in travelling_scans},
-        "travelling target": {target.image for _, target in travelling_scans},
-        "to harmonize": {scan.image for scan in selection.scans},
-    }
+    images_by_role = _images_by_role(pairs, selection)
     reasons = {scan.image: scan.reason for scan in selection.excluded}
     rows = []
     for scan in inventory.scans:
@@ -140,6 +135,16 @@ def _scan_rows(inventory: Inventory, pairs: Sequence[Pair], selection: Selection
         )
         rows.append(row)
     return rows
+
+
+def _images_by_role(pairs: Sequence[Pair], selection: Selection) -> dict[Role, set[Path]]:
+    """Group the images of scans by their use."""
+    travelling_scans = [scans for pair in pairs for scans in pair.travelling_scans]
+    return {
+        "travelling source": {source.image for source, _ in travelling_scans},
+        "travelling target": {target.image for _, target in travelling_scans},
+        "to harmonize": {scan.image for scan in selection.scans},
+    }
 
 
 def _training_exclusion_reason(scan: Scan, pairs: Sequence[Pair]) -> str:

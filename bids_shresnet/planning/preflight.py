@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,13 +41,9 @@ class PendingWork:
     output: Path
     work_dir: Path
 
-    def drop_unreadable(self, broken: Collection[str]) -> PendingWork:
+    def drop_unreadable(self, broken: AbstractSet[str]) -> PendingWork:
         """Return the work without broken images, which are reported already."""
-        pairs = tuple(
-            pair
-            for pair in self.pairs
-            if not any(str(scan.image) in broken for scan in _travelling_scans([pair]))
-        )
+        pairs = tuple(pair for pair in self.pairs if broken.isdisjoint(_image_paths(pair)))
         scans = tuple(scan for scan in self.scans if str(scan.image) not in broken)
         return replace(self, pairs=pairs, scans=scans)
 
@@ -67,7 +64,7 @@ def run_preflight(
     settings: ModelSettings,
     workers: Workers,
     subjects: Collection[str] = (),
-    broken: Collection[str] = (),
+    broken: AbstractSet[str] = frozenset(),
 ) -> list[Finding]:
     """Check shells and disk space, and read every scan that will be used.
 
@@ -122,6 +119,11 @@ def _travelling_scans(pairs: Iterable[Pair]) -> list[Scan]:
     """Return the scans that pairs train on."""
     scan_pairs = (scan_pair for pair in pairs for scan_pair in pair.travelling_scans)
     return [scan for scan_pair in scan_pairs for scan in scan_pair]
+
+
+def _image_paths(pair: Pair) -> set[str]:
+    """Return the paths of the images that a pair trains on."""
+    return {str(scan.image) for scan in _travelling_scans([pair])}
 
 
 def _scans_with_most_directions(scans: Iterable[Scan]) -> list[Scan]:

@@ -4,34 +4,32 @@ from pathlib import Path
 
 from bids_shresnet.planning.memory import LIBRARY_BYTES, memory_for_fitting, memory_for_scans
 from tests.datasets import PRISMA, Series, write_tree
-from tests.inventories import ONE, find
+from tests.inventories import find_inventory
+
+FLOAT32_BYTES = 4
 
 
 def test_a_scan_needs_memory_by_its_size_and_the_largest_counts(tmp_path: Path) -> None:
-    shapes = {"01": (2, 2, 2), "02": (4, 4, 4)}
     tree = {
-        ONE.replace("01", label): Series(sidecar=PRISMA, shape=shape)
-        for label, shape in shapes.items()
+        "sub-01/dwi/sub-01_dwi": Series(sidecar=PRISMA, shape=(2, 2, 2)),
+        "sub-02/dwi/sub-02_dwi": Series(sidecar=PRISMA, shape=(4, 4, 4)),
     }
-    small, large = find(write_tree(tmp_path / "data", tree)).scans
-    series = 4 * 4**3 * 7  # bytes of the large one, float32
-    needed = memory_for_scans([large], is_spooled=False)
-    assert needed - LIBRARY_BYTES == 8 * (
-        memory_for_scans([small], is_spooled=False) - LIBRARY_BYTES
-    )
-    assert memory_for_scans([small, large], is_spooled=False) == needed
-    assert needed - LIBRARY_BYTES >= series
-    assert (
-        memory_for_scans([large], is_spooled=True) == needed - 2 * series
-    )  # as read and as written
+    small, large = find_inventory(write_tree(tmp_path / "data", tree)).scans
+    series_bytes = FLOAT32_BYTES * 4**3 * 7
+    memory = memory_for_scans([large], is_spooled=False)
+    small_memory = memory_for_scans([small], is_spooled=False)
+    assert memory - LIBRARY_BYTES == 8 * (small_memory - LIBRARY_BYTES)
+    assert memory_for_scans([small, large], is_spooled=False) == memory
+    assert memory - LIBRARY_BYTES >= series_bytes
+    spooled_memory = memory_for_scans([large], is_spooled=True)
+    assert spooled_memory == memory - 2 * series_bytes  # as read and as written
 
 
-def test_a_training_set_needs_memory_by_what_is_on_disk(tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "patches.npy").write_bytes(bytes(1000))
-    one, both = (
-        memory_for_fitting([tmp_path / "a"]),
-        memory_for_fitting([tmp_path / "a", tmp_path / "b"]),
-    )
-    assert both - LIBRARY_BYTES == 2 * (one - LIBRARY_BYTES) >= 2000
+def test_a_training_set_needs_memory_by_its_size_on_disk(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "patches.npy").write_bytes(bytes(1000))
+    memory_of_one = memory_for_fitting(folders[:1]) - LIBRARY_BYTES
+    memory_of_two = memory_for_fitting(folders) - LIBRARY_BYTES
+    assert memory_of_two == 2 * memory_of_one >= 2000

@@ -10,18 +10,16 @@ from bids_shresnet.errors import InputMissing, NothingSelected
 from bids_shresnet.planning.selection import select_scans, stop_at_empty_selection
 from tests.configs import make_config
 from tests.datasets import ELITION, GE, PRISMA, travelling_heads
-from tests.inventories import find, heads
+from tests.inventories import GE_LABEL, PRISMA_LABEL, find_inventory, write_heads
 
-ROUTE = ("SIGNAEXCITE000000UOWMR1", "Prisma66083")
+LABEL_PAIRS = [(GE_LABEL, PRISMA_LABEL)]
 
 
 def test_scans_of_a_source_are_selected_and_the_others_have_a_reason(tmp_path: Path) -> None:
     root = travelling_heads(tmp_path / "data", {"01": (GE, PRISMA), "02": (ELITION,)})
-    inventory = find(root)
-    routes = [ROUTE]
-    selection = select_scans(inventory, routes, InputSettings(root))
+    selection = select_scans(find_inventory(root), LABEL_PAIRS, InputSettings(root))
     assert [scan.name for scan in selection.scans] == ["sub-01_ses-ge"]
-    assert [item.reason for item in selection.excluded] == [
+    assert [scan.reason for scan in selection.excluded] == [
         "already the target scanner",
         "no model from this scanner (Ingenia Elition X, serial 45053) to Prisma66083; "
         "train one from subjects scanned on both",
@@ -29,11 +27,10 @@ def test_scans_of_a_source_are_selected_and_the_others_have_a_reason(tmp_path: P
 
 
 def test_labels_with_and_without_prefix_select_alike(tmp_path: Path) -> None:
-    root = heads(tmp_path / "data", ["01", "02"])
-    routes = [ROUTE]
+    root = write_heads(tmp_path / "data", ["01", "02"])
     for label, session in (("sub-02", "ses-ge"), ("02", "ge")):
-        chosen = make_config(root, participant_label=(label,), session_label=(session,)).input
-        selection = select_scans(find(root), routes, chosen)
+        settings = make_config(root, participant_label=(label,), session_label=(session,)).input
+        selection = select_scans(find_inventory(root), LABEL_PAIRS, settings)
         assert [scan.name for scan in selection.scans] == ["sub-02_ses-ge"]
 
 
@@ -43,23 +40,25 @@ def test_labels_with_and_without_prefix_select_alike(tmp_path: Path) -> None:
 def test_unknown_labels_are_missing_input_and_all_named(
     tmp_path: Path, flags: dict[str, Any]
 ) -> None:
-    root = heads(tmp_path / "data", ["01"])
+    root = write_heads(tmp_path / "data", ["01"])
     with pytest.raises(InputMissing, match=rf"label 9 7: .*{root}.*(01|ge siemens)") as error:
-        select_scans(find(root), [ROUTE], InputSettings(root, **flags))
+        select_scans(find_inventory(root), LABEL_PAIRS, InputSettings(root, **flags))
     assert error.value.exit_code == 66
 
 
-def test_nothing_left_is_said_with_the_reasons(tmp_path: Path) -> None:
-    root = heads(tmp_path / "data", ["01"], prisma_only=["02"])
-    inventory = find(root)
-    selection = select_scans(inventory, [ROUTE], InputSettings(root, participant_label=("02",)))
+def test_an_empty_selection_is_an_error_with_the_reasons(tmp_path: Path) -> None:
+    root = write_heads(tmp_path / "data", ["01"], prisma_only=["02"])
+    inventory = find_inventory(root)
+    settings = InputSettings(root, participant_label=("02",))
+    selection = select_scans(inventory, LABEL_PAIRS, settings)
     with pytest.raises(NothingSelected, match="1 x already the target scanner") as error:
         stop_at_empty_selection(inventory, selection, root)
     assert error.value.exit_code == 18
 
 
 def test_a_scanner_can_be_a_source_and_a_target(tmp_path: Path) -> None:
-    root = heads(tmp_path / "data", ["01"])
-    selection = select_scans(find(root), [ROUTE, ROUTE[::-1]], InputSettings(root))
+    root = write_heads(tmp_path / "data", ["01"])
+    label_pairs = [(GE_LABEL, PRISMA_LABEL), (PRISMA_LABEL, GE_LABEL)]
+    selection = select_scans(find_inventory(root), label_pairs, InputSettings(root))
     assert [scan.name for scan in selection.scans] == ["sub-01_ses-ge", "sub-01_ses-siemens"]
     assert selection.excluded == ()

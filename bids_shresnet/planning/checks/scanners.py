@@ -86,9 +86,7 @@ def _find_shared_serials(by_label: ScansByLabel) -> list[tuple[list[str], Findin
 def _find_shared_machines(by_label: ScansByLabel) -> list[tuple[list[str], Finding]]:
     """Find machines that the user's map, table or pattern gives several labels."""
     named_by_user = {
-        label: scans
-        for label, scans in by_label.items()
-        if any(scan.scanner and scan.scanner.named_by != "sidecar" for scan in scans)
+        label: scans for label, scans in by_label.items() if not _is_named_by_sidecars(scans)
     }
     findings = []
     for machine, labels in _group_labels(named_by_user, _machine).items():
@@ -97,6 +95,11 @@ def _find_shared_machines(by_label: ScansByLabel) -> list[tuple[list[str], Findi
             remedy = "They are taken as different scanners, as they were named; check the names."
             findings.append((labels, Finding.warning(_format_labels(labels), value, remedy)))
     return findings
+
+
+def _is_named_by_sidecars(scans: Iterable[Scan]) -> bool:
+    """Return whether no scan of a scanner got its label from the user."""
+    return all(scan.scanner is None or scan.scanner.named_by == "sidecar" for scan in scans)
 
 
 def _serial(scan: Scan) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -8,42 +10,37 @@ import pytest
 from bids_shresnet.errors import InputMissing
 from bids_shresnet.pairs import Inventory
 from tests.datasets import GE, PRISMA, Series, write_tree
-from tests.inventories import find
+from tests.inventories import GE_LABEL, PRISMA_LABEL, find_inventory
 
 PREMIER = GE | {"ManufacturersModelName": "SIGNA Premier"}
-SHARK = {"SoftwareVersions": "syngo MR E11", "InstitutionName": "A", "EchoTime": 0.09}
+SHARED_FIELDS = {"SoftwareVersions": "syngo MR E11", "InstitutionName": "A", "EchoTime": 0.09}
 
 
-def found(root: Path, sidecars: list[dict[str, Any]], **flags: Any) -> Inventory:
-    """Inventory of one subject a sidecar, 01, 02, ..."""
+def find_subjects(root: Path, sidecars: Sequence[Mapping[str, Any]], **flags: Any) -> Inventory:
+    """Write one subject per sidecar (01, 02, ...), and find their scans."""
     tree = {
-        f"sub-0{n}/dwi/sub-0{n}_dwi": Series(sidecar=sidecar)
-        for n, sidecar in enumerate(sidecars, 1)
+        f"sub-0{number}/dwi/sub-0{number}_dwi": Series(sidecar=sidecar)
+        for number, sidecar in enumerate(sidecars, 1)
     }
-    return find(write_tree(root / "data", tree), **flags)
+    return find_inventory(write_tree(root / "data", tree), **flags)
 
 
-def conflicts(inventory: Inventory) -> dict[str, list[str]]:
-    assert {finding for some in inventory.conflicts.values() for finding in some} <= set(
-        inventory.findings
-    )
-    return {
-        label: [finding.value for finding in some] for label, some in inventory.conflicts.items()
-    }
+def conflict_texts(inventory: Inventory) -> dict[str, list[str]]:
+    """Conflicts by scanner label; they are among the findings."""
+    conflicts = inventory.conflicts
+    assert set(chain.from_iterable(conflicts.values())) <= set(inventory.findings)
+    return {label: [finding.value for finding in findings] for label, findings in conflicts.items()}
 
 
 def test_a_dataset_without_contradictions_has_no_conflicts(tmp_path: Path) -> None:
-    inventory = found(tmp_path, [PRISMA | SHARK, GE | SHARK])
+    inventory = find_subjects(tmp_path, [PRISMA | SHARED_FIELDS, GE | SHARED_FIELDS])
     assert (inventory.conflicts, inventory.findings) == ({}, ())
 
 
 def test_one_serial_number_for_two_models_is_a_conflict_of_both(tmp_path: Path) -> None:
-    said = conflicts(found(tmp_path, [GE, PREMIER]))
-    assert set(said) == {"SIGNAEXCITE000000UOWMR1", "SIGNAPremier000000UOWMR1"}
-    assert all(
-        values == ["one serial number, 000000UOWMR1, for 2 models: SIGNA EXCITE, SIGNA Premier"]
-        for values in said.values()
-    )
+    text = "one serial number, 000000UOWMR1, for 2 models: SIGNA EXCITE, SIGNA Premier"
+    conflicts = conflict_texts(find_subjects(tmp_path, [GE, PREMIER]))
+    assert conflicts == {GE_LABEL: [text], "SIGNAPremier000000UOWMR1": [text]}
 
 
 @pytest.mark.parametrize(
@@ -54,12 +51,12 @@ def test_one_serial_number_for_two_models_is_a_conflict_of_both(tmp_path: Path) 
         ("EchoTime", [0.09, 0.1]),
     ],
 )
-def test_a_change_inside_one_scanner_is_warned_of_and_leaves_it_one(
+def test_a_change_inside_one_scanner_is_a_warning_and_leaves_it_one(
     tmp_path: Path, key: str, values: list[Any]
 ) -> None:
-    inventory = found(tmp_path, [PRISMA | {key: value} for value in values])
-    assert list(inventory.scanners) == ["Prisma66083"]
-    (finding,) = inventory.conflicts["Prisma66083"]
+    inventory = find_subjects(tmp_path, [PRISMA | {key: value} for value in values])
+    assert list(inventory.scanners) == [PRISMA_LABEL]
+    (finding,) = inventory.conflicts[PRISMA_LABEL]
     assert (finding.severity, finding.value.split()[0]) == ("warning", key)
     assert finding.value.count("(") == 2
     assert f"--split-by {key}" in finding.remedy
@@ -70,38 +67,41 @@ def test_split_by_makes_a_scanner_of_each_value(tmp_path: Path) -> None:
         PRISMA | {"SoftwareVersions": version, "EchoTime": 0.09}
         for version in ("E11", "E12", "E12")
     ]
-    inventory = found(tmp_path, sidecars, split_by=("SoftwareVersions", "EchoTime"))
-    assert {label: len(inventory.scanner_scans(label)) for label in inventory.scanners} == {
-        "Prisma66083E11009": 1,
-        "Prisma66083E12009": 2,
-    }
+    inventory = find_subjects(tmp_path, sidecars, split_by=("SoftwareVersions", "EchoTime"))
+    counts = {label: len(inventory.scanner_scans(label)) for label in inventory.scanners}
+    assert counts == {"Prisma66083E11009": 1, "Prisma66083E12009": 2}
     assert inventory.findings == ()
 
 
 def test_values_that_would_become_one_label_are_an_error(tmp_path: Path) -> None:
     sidecars = [PRISMA | {"SoftwareVersions": version} for version in ("1.23", "12.3")]
-    (finding,) = found(tmp_path, sidecars, split_by=("SoftwareVersions",)).findings
+    (finding,) = find_subjects(tmp_path, sidecars, split_by=("SoftwareVersions",)).findings
     assert finding.severity == "error"
     assert "1.23 (1); 12.3 (1)" in finding.value
 
 
-def test_a_key_that_a_scan_lacks_is_an_error_and_one_that_all_lack_missing_input(
-    tmp_path: Path,
-) -> None:
+def test_a_key_of_split_by_that_a_scan_lacks_is_an_error(tmp_path: Path) -> None:
     sidecars = [PRISMA, PRISMA | {"SoftwareVersions": "E11"}]
-    inventory = found(tmp_path, sidecars, split_by=("SoftwareVersions",))
-    assert [
-        (f.severity, "SoftwareVersions" in f.value, "sub-01" in f.file) for f in inventory.findings
-    ] == [("error", True, True)]
+    (finding,) = find_subjects(tmp_path, sidecars, split_by=("SoftwareVersions",)).findings
+    assert finding.severity == "error"
+    assert "SoftwareVersions" in finding.value
+    assert "sub-01" in finding.file
+
+
+def test_a_key_of_split_by_that_all_scans_lack_is_missing_input(tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="SoftwareVersion:"):
-        find(tmp_path / "data", split_by=("SoftwareVersion",))
+        find_subjects(tmp_path, [PRISMA], split_by=("SoftwareVersion",))
 
 
-def test_a_machine_that_the_map_names_twice_is_a_conflict(tmp_path: Path) -> None:
-    lines = [["scan", "scanner"], ["sub-01", "A"], ["sub-02", "B"]]
-    (tmp_path / "map.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
-    said = conflicts(found(tmp_path, [PRISMA, PRISMA], scanner_map=tmp_path / "map.tsv"))
-    assert said == {
-        "A": ["one machine by its sidecars: Prisma 66083"],
-        "B": ["one machine by its sidecars: Prisma 66083"],
-    }
+def test_a_machine_with_two_names_in_the_map_is_a_conflict(tmp_path: Path) -> None:
+    (tmp_path / "map.tsv").write_text("scan\tscanner\nsub-01\tA\nsub-02\tB\n")
+    inventory = find_subjects(tmp_path, [PRISMA, PRISMA], scanner_map=tmp_path / "map.tsv")
+    text = "one machine by its sidecars: Prisma 66083"
+    assert conflict_texts(inventory) == {"A": [text], "B": [text]}
+
+
+def test_a_name_with_two_serial_numbers_is_a_conflict(tmp_path: Path) -> None:
+    (tmp_path / "map.tsv").write_text("scan\tscanner\nsub-01\tA\nsub-02\tA\n")
+    inventory = find_subjects(tmp_path, [PRISMA, GE], scanner_map=tmp_path / "map.tsv")
+    text = "its scans have the serial numbers 000000UOWMR1, 66083"
+    assert conflict_texts(inventory) == {"A": [text]}
