@@ -1,6 +1,7 @@
-"""What all reports share: pages from templates, each one file that needs nothing else, and numbers for readers.
+"""Pages from templates, and numbers for readers.
 
-`page.html.jinja` is the frame; a report extends it.
+Each page is one file that needs nothing else. `page.html.jinja` is the frame that each report
+extends.
 """
 
 from __future__ import annotations
@@ -14,49 +15,58 @@ from bids_shresnet.io.templates import template_environment
 from bids_shresnet.report.style import method_label
 
 MINUS = "\N{MINUS SIGN}"
+MIN_WRITTEN_P = 1e-4  # smaller ones are written as a bound
 
 
 def render_page(template: str, **context: Any) -> str:
-    """Return a page; every name the template uses must be among the facts."""
+    """Return a page.
+
+    Parameters
+    ----------
+    template
+        File name in `templates`.
+    context
+        Values by the names that the template uses; a missing one raises `jinja2.UndefinedError`.
+    """
     environment = template_environment("report/templates", is_html=True)
     environment.filters |= {
         "label": method_label,
         "percent": format_percent,
         "number": format_number,
+        "signed": format_signed,
         "p": format_p_value,
         "span": format_interval,
+        "base64": _encode_base64,
     }
-    environment.filters |= {"base64": _encode_base64, "signed": format_signed}
     return environment.get_template(template).render(missing=NOT_AVAILABLE, **context)
 
 
 def format_percent(value: float) -> str:
-    """One decimal, with a sign; n/a for NaN."""
-    return f"{100 * value:+.1f} %".replace("-", MINUS) if not isnan(value) else NOT_AVAILABLE
+    """Write a fraction as a percentage with a sign and one decimal; NaN as n/a."""
+    return NOT_AVAILABLE if isnan(value) else f"{100 * value:+.1f} %".replace("-", MINUS)
 
 
 def format_number(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:#.3g}".replace("-", MINUS) if not isnan(value) else NOT_AVAILABLE
+    """Write three significant digits; NaN as n/a."""
+    return NOT_AVAILABLE if isnan(value) else f"{value:#.3g}".replace("-", MINUS)
 
 
 def format_signed(value: float) -> str:
-    """Three significant digits, with a sign."""
-    return f"{value:+#.3g}".replace("-", MINUS) if not isnan(value) else NOT_AVAILABLE
+    """Write three significant digits with a sign; NaN as n/a."""
+    return NOT_AVAILABLE if isnan(value) else f"{value:+#.3g}".replace("-", MINUS)
 
 
 def format_interval(interval: tuple[float, float]) -> str:
-    """Both ends of an interval of percentages."""
-    return (
-        NOT_AVAILABLE
-        if isnan(interval[0])
-        else f"{format_percent(interval[0]).removesuffix(' %')} to {format_percent(interval[1])}"
-    )
+    """Write both ends of an interval of fractions as percentages."""
+    low, high = interval
+    if isnan(low):
+        return NOT_AVAILABLE
+    return f"{format_percent(low).removesuffix(' %')} to {format_percent(high)}"
 
 
 def format_p_value(p: float) -> str:
-    """Two significant digits; the smallest are a bound."""
-    return "< 0.0001" if p < 1e-4 else f"{p:#.2g}"
+    """Write two significant digits; the smallest p are written as a bound."""
+    return f"< {MIN_WRITTEN_P:.4f}" if p < MIN_WRITTEN_P else f"{p:#.2g}"
 
 
 def _encode_base64(content: bytes) -> str:

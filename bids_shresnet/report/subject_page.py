@@ -89,24 +89,28 @@ def scan_warnings(scan: ScanReport) -> list[str]:
 
 def pairing_rows(report: SubjectReport) -> Iterator[PairingRow]:
     """List the subject's scans; those that only an earlier run harmonized come last."""
-    targets = {scan.target for scan in report.scans}
     for row in report.run_rows:
-        scans = [scan for scan in report.scans if scan.scan_file == row["file"]]
-        status = row["status"]
-        if row["reason"] != NOT_AVAILABLE:
-            status += f": {row['reason']}"
-        if scans:
-            models = ", ".join(scan.harmonization["Model"] for scan in scans)
-            yield PairingRow(row["file"], scans[0].source, "source", f"{status}; model {models}")
-        else:
-            scanner = row.get("scanner", NOT_AVAILABLE)
-            role = "target" if scanner in targets else "not used"
-            yield PairingRow(row["file"], scanner, role, status)
+        yield _run_pairing_row(row, report.scans)
     run_files = {row["file"] for row in report.run_rows}
     for scan in report.scans:
         if scan.scan_file not in run_files:
             status = f"harmonized by an earlier run; model {scan.harmonization['Model']}"
             yield PairingRow(scan.scan_file, scan.source, "source", status)
+
+
+def _run_pairing_row(row: Mapping[str, str], scans: Sequence[ScanReport]) -> PairingRow:
+    """Describe a row of status.tsv; if the scan is harmonized, with the models."""
+    status = row["status"]
+    if row["reason"] != NOT_AVAILABLE:
+        status += f": {row['reason']}"
+    harmonized = [scan for scan in scans if scan.scan_file == row["file"]]
+    if harmonized:
+        models = ", ".join(scan.harmonization["Model"] for scan in harmonized)
+        status += f"; model {models}"
+        return PairingRow(row["file"], harmonized[0].source, "source", status)
+    scanner = row.get("scanner", NOT_AVAILABLE)
+    role = "target" if scanner in {scan.target for scan in scans} else "not used"
+    return PairingRow(row["file"], scanner, role, status)
 
 
 def run_provenance(report: SubjectReport) -> dict[str, str]:

@@ -97,16 +97,8 @@ def draw_joint_histograms(data: AgreementData) -> Drawing:
         x_label=f"target, {label}",
         y_label=f"source, {label}",
     )
-    caption = (
-        f"Joint histograms of {data.quantity} {data.where}: the measurement of the target scanner "
-        "against the source scan, before and after harmonization. On the thin line both agree. "
-        f"{CROPPING_REMARK} {data.remark}"
-    )
-    alt = (
-        f"Joint histograms of {data.quantity} of source and target before and after, "
-        f"in {' and '.join(data.regions)}"
-    )
-    return _draw_histograms(plot, f"joint{data.quantity.capitalize()}", caption, alt)
+    alt = f"Joint histograms of {_alt_phrase(data)}"
+    return _draw_histograms(plot, f"joint{data.quantity.capitalize()}", _joint_caption(data), alt)
 
 
 def draw_differences(data: AgreementData) -> Drawing:
@@ -126,18 +118,32 @@ def draw_differences(data: AgreementData) -> Drawing:
         x_label=f"mean of source and target, {label}",
         y_label=f"source {MINUS} target, {label}",
     )
-    caption = (
+    name = f"difference{data.quantity.capitalize()}"
+    alt = f"Bland-Altman plots of {_alt_phrase(data)}"
+    return _draw_histograms(plot, name, _difference_caption(data), alt)
+
+
+def _alt_phrase(data: AgreementData) -> str:
+    regions = " and ".join(data.regions)
+    return f"{data.quantity} of source and target before and after, in {regions}"
+
+
+def _joint_caption(data: AgreementData) -> str:
+    return (
+        f"Joint histograms of {data.quantity} {data.where}: the measurement of the target scanner "
+        "against the source scan, before and after harmonization. On the thin line both agree. "
+        f"{CROPPING_REMARK} {data.remark}"
+    )
+
+
+def _difference_caption(data: AgreementData) -> str:
+    return (
         f"Source minus target against the mean of the two (Bland and Altman), {data.quantity} "
         f"{data.where}. Dashed: mean difference. Dotted: limits of agreement, mean ± "
         f"{AGREEMENT_LIMITS_SD} standard deviations. Both are written above the panel. If only the "
         "noise of the two differs, the cloud is tilted towards the noisier one. "
         f"{CROPPING_REMARK} {data.remark}"
     )
-    alt = (
-        f"Bland-Altman plots of {data.quantity} of source and target before and after, "
-        f"in {' and '.join(data.regions)}"
-    )
-    return _draw_histograms(plot, f"difference{data.quantity.capitalize()}", caption, alt)
 
 
 def _scaled_limits(data: AgreementData, scale: float) -> dict[PanelKey, AgreementLimits]:

@@ -68,11 +68,8 @@ def draw_errors(
     """
     rows = [row for row in rows if row.quantity == quantity]
     rows = [row for row in rows if row.method not in TISSUE_MEAN_METHODS]
-    comparisons = [
-        comparison
-        for comparison in _adjust_p_values(comparisons)
-        if comparison.quantity == quantity and not comparison.is_mean_error
-    ]
+    comparisons = [c for c in _adjust_p_values(comparisons) if c.quantity == quantity]
+    comparisons = [c for c in comparisons if not c.is_mean_error]
     methods = sort_methods(row.method for row in rows)
     n = len({row.subject for row in rows})
     with figure_style():

@@ -127,15 +127,17 @@ def _subject_values(
     subjects = dict.fromkeys(row.subject for row in powers)
     rows = [row for row in powers if (row.tissue, row.bvalue, row.order) == panel_key]
     measured = {(row.method, row.subject): row.power for row in rows}
+    before, after = SCAN_STATES
     state_methods = {
-        SCAN_STATES[0]: NO_HARMONIZATION,
-        SCAN_STATES[1]: method,
+        before: NO_HARMONIZATION,
+        after: method,
         TARGET_MEASUREMENT: TARGET_MEASUREMENT,
     }
-    return {
-        state: np.array([measured.get((key, subject), np.nan) for subject in subjects])
-        for state, key in state_methods.items()
-    }
+    values = {}
+    for state, state_method in state_methods.items():
+        power = [measured.get((state_method, subject), np.nan) for subject in subjects]
+        values[state] = np.array(power)
+    return values
 
 
 def _draw_power(

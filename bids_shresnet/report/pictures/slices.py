@@ -52,17 +52,15 @@ class SliceLayout:
         if not mask.any():
             msg = "there is no brain to cut: the mask is empty"
             raise ValueError(msg)
-        indices = np.nonzero(mask)
-        extents = [(int(axis_indices.min()), int(axis_indices.max())) for axis_indices in indices]
-        x, y, z = [
-            slice(max(0, first - MARGIN_VOXELS), last + MARGIN_VOXELS + 1)
-            for first, last in extents
+        extents = [(int(indices.min()), int(indices.max())) for indices in np.nonzero(mask)]
+        box = [
+            slice(max(0, low - MARGIN_VOXELS), high + MARGIN_VOXELS + 1) for low, high in extents
         ]
         slices = {
             plane: _evenly_spaced_indices(*extents[axis], SLICE_COUNTS[plane])
             for plane, axis in PLANE_AXES.items()
         }
-        return cls(mask, affine, slices, (x, y, z))
+        return cls(mask, affine, slices, bounding_box=(box[0], box[1], box[2]))
 
     @property
     def shape(self) -> tuple[int, int, int]:
