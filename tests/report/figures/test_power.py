@@ -8,62 +8,63 @@ import pytest
 from bids_shresnet.report.figures.power import draw_group_power, draw_subject_power
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Shell
-from tests.drawings import texts
 from tests.held_out import powers
+from tests.report.drawings import assert_is_described, assert_is_reproducible, svg_texts
 
 pytestmark = pytest.mark.slow
-
 REGIONS = ("White matter", "Grey matter")
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
+ORDERS_PER_REGION = 5  # 0, 2 and 4 of one shell, 0 and 2 of the other
 
 
 @cache
-def of_subject(*states: str) -> Drawing:
-    spectrum = 10.0 ** -np.arange(5)[None] * np.ones(
-        (20, 1)
-    )  # orders 0, 2, 4 of one shell and 0, 2 of the other
-    by_state = dict.fromkeys(states, spectrum)
-    found = dict.fromkeys(REGIONS, by_state)
-    return draw_subject_power(found, SHELLS, "shresnet", where="in the voxels", remark="Remark.")
+def subject_drawing(*states: str) -> Drawing:
+    spectrum = np.tile(10.0 ** -np.arange(ORDERS_PER_REGION), (20, 1))
+    regions = dict.fromkeys(REGIONS, dict.fromkeys(states, spectrum))
+    return draw_subject_power(regions, SHELLS, "shresnet", where="in the voxels", remark="Remark.")
 
 
-def test_a_figure_is_the_same_bytes_every_time_and_says_what_it_shows() -> None:
-    of_group = draw_group_power(powers(), "shresnet")
-    assert of_group == draw_group_power(powers(), "shresnet")
-    for made in (of_group, of_subject("before", "after")):
-        assert len(made.caption) > len(made.alt) > 20
-        assert "White matter and Grey matter: before, after" in made.alt
+@cache
+def group_drawing() -> Drawing:
+    return draw_group_power(powers(), "shresnet")
 
 
-def test_there_is_a_panel_for_every_order_that_a_shell_has_and_a_row_a_shell_and_region() -> None:
-    found = texts(of_subject("before", "after", "target"))
-    assert [found.count(f"order {order}") for order in (0, 2, 4)] == [4, 4, 2]
-    assert [found.count(f"b = {bvalue}") for bvalue in (1000, 2000)] == [2, 2]
-    assert [found.count(region) for region in REGIONS] == [2, 2]
-    of_group = texts(draw_group_power(powers(), "shresnet"))
-    assert [of_group.count(f"order {order}") for order in (0, 2)] == [2, 2]
-    assert [of_group.count(region) for region in REGIONS] == [1, 1]
-    for drawn in (found, of_group):
-        assert "power, (S/S0)²" in drawn
+def test_a_figure_is_described_and_reproducible() -> None:
+    assert_is_reproducible(lambda: draw_group_power(powers(), "shresnet"))
+    for drawing in (group_drawing(), subject_drawing("before", "after")):
+        assert_is_described(drawing)
+        assert "White matter and Grey matter: before, after" in drawing.alt
 
 
-def test_every_panel_names_before_after_and_the_target_where_it_was_measured() -> None:
-    for found, panels in (
-        (texts(of_subject("before", "after", "target")), 10),
-        (texts(draw_group_power(powers(), "shresnet")), 4),
-    ):
-        assert [found.count(name) for name in ("before", "after", "target")] == [panels] * 3
-    assert "target" not in texts(of_subject("before", "after"))
+def test_a_subject_has_a_row_per_shell_and_region_and_a_panel_per_order() -> None:
+    texts = svg_texts(subject_drawing("before", "after", "target"))
+    assert [texts.count(f"order {order}") for order in (0, 2, 4)] == [4, 4, 2]
+    assert [texts.count(f"b = {bvalue}") for bvalue in (1000, 2000)] == [2, 2]
+    assert [texts.count(region) for region in REGIONS] == [2, 2]
+    assert "power, (S/S0)²" in texts
 
 
-def test_a_tissue_that_nobody_has_is_left_out_and_a_subject_that_lacks_a_state_does_no_harm() -> (
-    None
-):
-    white = [
-        row
-        for row in powers()
-        if row.tissue == "WM" and (row.subject, row.method) != ("01", "target")
-    ]
-    found = texts(draw_group_power(white, "shresnet"))
-    assert "White matter" in found
-    assert "Grey matter" not in found
+def test_a_group_has_a_row_per_tissue_and_a_panel_per_order() -> None:
+    texts = svg_texts(group_drawing())
+    assert [texts.count(f"order {order}") for order in (0, 2)] == [2, 2]
+    assert [texts.count(region) for region in REGIONS] == [1, 1]
+    assert "power, (S/S0)²" in texts
+
+
+def test_every_panel_names_before_and_after_and_the_target_if_it_was_measured() -> None:
+    states = ("before", "after", "target")
+    subject_texts = svg_texts(subject_drawing(*states))
+    group_texts = svg_texts(group_drawing())
+    assert [subject_texts.count(state) for state in states] == [
+        len(REGIONS) * ORDERS_PER_REGION
+    ] * 3
+    assert [group_texts.count(state) for state in states] == [4] * 3
+    assert "target" not in svg_texts(subject_drawing("before", "after"))
+
+
+def test_a_missing_tissue_has_no_row_and_a_missing_state_of_a_subject_is_allowed() -> None:
+    white_matter = [row for row in powers() if row.tissue == "WM"]
+    rows = [row for row in white_matter if (row.subject, row.method) != ("01", "target")]
+    texts = svg_texts(draw_group_power(rows, "shresnet"))
+    assert "White matter" in texts
+    assert "Grey matter" not in texts

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from bids_shresnet.io.nifti import read_volume
 from bids_shresnet.io.storage import read_json, write_json
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS, ScanOutputs
 from bids_shresnet.planning.discover import find_scans
+from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
 from bids_shresnet.report.pictures.gallery import read_gallery
 from bids_shresnet.scans import Scan
@@ -24,108 +25,110 @@ from tests.models import constant_model
 
 @pytest.fixture(scope="module")
 def scan(phantom: Path) -> Scan:
-    found = find_scans(
-        InputSettings(phantom / "bids"), ScannerSettings(), is_identity_required=True
-    ).scans
-    return next(scan for scan in found if scan.subject == "04")
+    settings = InputSettings(phantom / "bids")
+    scans = find_scans(settings, ScannerSettings(), is_identity_required=True).scans
+    return next(scan for scan in scans if scan.subject == "04")
 
 
 @pytest.fixture(scope="module")
-def root(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Output with a scan whose signal is half of S0 in all directions."""
-    out = tmp_path_factory.mktemp("out")
+def outputs(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> ScanOutputs:
+    """Outputs of a scan whose harmonized signal is half of S0 in all directions."""
+    root = tmp_path_factory.mktemp("out")
     model = constant_model(
-        out / "models/Prisma", scan.dataset, signals=(0.5,) * 3, source=scan.scanner_label
+        root / "models/Prisma", scan.dataset, signals=(0.5,) * 3, source=scan.scanner_label
     )
     (job,), _ = make_harmonize_jobs(
-        [scan], [model], options=HarmonizeOptions(), bids_dir=scan.dataset, root=out
+        [scan], [model], options=HarmonizeOptions(), bids_dir=scan.dataset, root=root
     )
     write_harmonized_scan(job)
     write_tensor_maps(job.outputs)
-    return out
+    return ScanOutputs(scan, root)
 
 
 @pytest.fixture(scope="module")
-def beside_itself(scan: Scan, root: Path) -> PictureJob:
-    """The scan with itself in the target's place."""
-    job = PictureJob(ScanOutputs(scan, root), scan)
+def self_job(scan: Scan, outputs: ScanOutputs) -> PictureJob:
+    """The pictures of a scan that is also taken for the target's scan."""
+    job = PictureJob(outputs, target=scan)
     assert write_pictures(job)
     return job
 
 
-def numbers(job: PictureJob) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(job.record_path)
-    return found
+def record(job: PictureJob) -> dict[str, Any]:
+    return cast("dict[str, Any]", read_json(job.record_path))
 
 
-def test_a_scan_agrees_with_itself(beside_itself: PictureJob) -> None:
-    rows = [row for row in numbers(beside_itself)["Target"]["Agreement"] if row["Time"] == "before"]
+def test_a_scan_agrees_with_itself(self_job: PictureJob) -> None:
+    rows = [row for row in record(self_job)["Target"]["Agreement"] if row["Time"] == "before"]
     assert {row["Quantity"] for row in rows} >= {"MD"}
     for row in rows:
         assert row["bias"] == pytest.approx(0, abs=1e-3 * row["TargetMean"])
         assert row["correlation"] == pytest.approx(1, abs=1e-2)
 
 
-def test_means_of_regions_are_those_of_the_maps(scan: Scan, beside_itself: PictureJob) -> None:
-    outputs = beside_itself.outputs
-    maps = {p: read_volume(outputs.tensor_map(p, "input"))[0] for p in TENSOR_PARAMETERS}
+def test_means_of_regions_are_those_of_the_maps(self_job: PictureJob) -> None:
+    outputs = self_job.outputs
+    before = {p: read_volume(outputs.tensor_map(p, "input"))[0] for p in TENSOR_PARAMETERS}
     after = {p: read_volume(outputs.tensor_map(p, "harmonized"))[0] for p in TENSOR_PARAMETERS}
-    mean_fa, mean_md = ((maps[param] + after[param]) / 2 for param in ("fa", "md"))
-    judged = read_volume(outputs.novelty)[0] > 0
-    means = numbers(beside_itself)["Regions"]["Means"]
-    tracts = next(row for row in means if row["Region"] == "FA > 0.3")
-    where = (mean_fa > 0.3) & (mean_md > 0) & (mean_md < 1.2e-3) & judged
-    assert tracts["Voxels"] == where.sum()
-    assert tracts["FA"]["before"] == pytest.approx(maps["fa"][where].mean(), rel=1e-4)
-    assert tracts["MD"]["after"] == pytest.approx(np.log(2) / 1000, rel=0.05)
+    mean_fa = (before["fa"] + after["fa"]) / 2
+    mean_md = (before["md"] + after["md"]) / 2
+    has_signal = read_volume(outputs.novelty)[0] > 0
+    mask = (mean_fa > 0.3) & (mean_md > 0) & (mean_md < 1.2e-3) & has_signal
+    means = record(self_job)["Regions"]["Means"]
+    region = next(row for row in means if row["Region"] == "FA > 0.3")
+    assert region["Voxels"] == mask.sum()
+    assert region["FA"]["before"] == pytest.approx(before["fa"][mask].mean(), rel=1e-4)
+    assert region["MD"]["after"] == pytest.approx(np.log(2) / 1000, rel=0.05)
 
 
-def test_pictures_of_what_the_target_measured_are_only_there_where_it_did(
-    scan: Scan, root: Path, beside_itself: PictureJob
+def test_pictures_of_the_target_exist_only_if_it_was_measured(
+    outputs: ScanOutputs, self_job: PictureJob
 ) -> None:
-    labels = {
-        one.title: set(one.pictures) for one in read_gallery(beside_itself.record_path).panels
-    }
-    assert labels["Mean diffusivity"] == labels["One DWI volume"] == {"before", "after", "target"}
-    assert write_pictures(PictureJob(ScanOutputs(scan, root), None))
-    alone = read_gallery(beside_itself.record_path)
-    assert {label for one in alone.panels for label in one.pictures} == {
-        *("before", "after", "after \N{MINUS SIGN} before"),
-        *("angle", "power", "novelty", "uncertainty"),
-    }
-    assert "no usable scan of the target scanner" in alone.record["Target"]["Missing"]
+    panels = {panel.title: panel for panel in read_gallery(self_job.record_path).panels}
+    for title in ("Mean diffusivity", "One DWI volume"):
+        assert set(panels[title].pictures) == {"before", "after", "target"}
+    assert write_pictures(PictureJob(outputs, target=None))
+    gallery = read_gallery(self_job.record_path)
+    labels = {label for panel in gallery.panels for label in panel.pictures}
+    states = {"before", "after", f"after {MINUS} before"}
+    assert labels == states | {"angle", "power", "novelty", "uncertainty"}
+    assert "no usable scan of the target scanner" in gallery.record["Target"]["Missing"]
 
 
-def test_a_target_scan_that_cannot_be_read_is_named_and_hinders_nothing(
-    scan: Scan, root: Path
+def test_an_unreadable_target_scan_is_named_and_changes_nothing_else(
+    scan: Scan, outputs: ScanOutputs
 ) -> None:
-    gone = replace(scan, image=scan.image.with_name("gone.nii.gz"))
-    job = PictureJob(ScanOutputs(scan, root), gone)
+    missing = replace(scan, image=scan.image.with_name("missing.nii.gz"))
+    job = PictureJob(outputs, target=missing)
     assert write_pictures(job)
-    assert "gone.nii.gz" in numbers(job)["Target"]["Missing"]
+    assert "missing.nii.gz" in record(job)["Target"]["Missing"]
 
 
 def test_a_target_scan_without_the_models_shells_is_another_measurement(
-    scan: Scan, root: Path
+    scan: Scan, outputs: ScanOutputs
 ) -> None:
-    other = replace(scan, bvals=tuple(2 * b for b in scan.bvals))
-    job = PictureJob(ScanOutputs(scan, root), other)
+    other_shells = replace(scan, bvals=tuple(2 * bvalue for bvalue in scan.bvals))
+    job = PictureJob(outputs, target=other_shells)
     job.record_path.unlink(missing_ok=True)
     assert write_pictures(job)
-    assert "another measurement: no shell at b = 1000" in numbers(job)["Target"]["Missing"]
+    assert "another measurement: no shell at b = 1000" in record(job)["Target"]["Missing"]
 
 
-def test_figures_are_drawn_again_only_if_something_changed(scan: Scan, root: Path) -> None:
-    job = PictureJob(ScanOutputs(scan, root), None)
+def test_a_missing_figure_is_drawn_again_with_the_same_bytes(outputs: ScanOutputs) -> None:
+    job = PictureJob(outputs, target=None)
     write_pictures(job)
     assert not write_pictures(job)
-    (drawn,) = job.record_path.parent.glob("*_desc-angle_dwi.png")
-    before = drawn.read_bytes()
-    drawn.unlink()
+    (figure,) = job.record_path.parent.glob("*_desc-angle_dwi.png")
+    png = figure.read_bytes()
+    figure.unlink()
     assert write_pictures(job)
-    assert drawn.read_bytes() == before
-    sidecar = root / "sub-04/ses-ge/dwi/sub-04_ses-ge_desc-harmonized_dwi.json"
-    record = read_json(sidecar)
-    write_json(sidecar, record | {"Checksum": [{"ChecksumValue": "another"}]})
+    assert figure.read_bytes() == png
+
+
+def test_figures_are_drawn_again_if_the_harmonized_scan_changed(outputs: ScanOutputs) -> None:
+    job = PictureJob(outputs, target=None)
+    write_pictures(job)
+    path = outputs.dwi(".json")
+    sidecar = read_json(path)
+    write_json(path, sidecar | {"Digest": {"SHA-256": "another"}})
     assert write_pictures(job)
-    write_json(sidecar, record)
+    write_json(path, sidecar)

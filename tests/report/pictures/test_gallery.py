@@ -11,6 +11,15 @@ from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Scan
 from tests.factories import make_scan
 
+PANEL = Panel(
+    "images",
+    "FA",
+    {
+        "before": Drawing("faBefore", "Caption.", "FA, before", b"png 1"),
+        "after": Drawing("faAfter", "Caption.", "FA, after", b"png 2", b"svg"),
+    },
+)
+
 
 def scan() -> Scan:
     entities = {"subject": "01", "session": "ge", "suffix": "dwi", "extension": ".nii.gz"}
@@ -18,28 +27,29 @@ def scan() -> Scan:
     return make_scan(stem, entities=entities, dataset=Path("/data"))
 
 
-@pytest.mark.parametrize("goal", ["", "ToPrisma"])
-def test_what_is_written_is_read_again_from_names_that_tell_scan_picture_and_target(
-    tmp_path: Path, goal: str
-) -> None:
-    made = Panel(
-        "images",
-        "FA",
-        {
-            "before": Drawing("faBefore", "Caption.", "FA, before", b"png 1"),
-            "after": Drawing("faAfter", "Caption.", "FA, after", b"png 2", b"svg"),
-        },
-    )
-    record = gallery_path(tmp_path, scan(), f"figures{goal}")
-    write_gallery(record, [made], {"MadeFrom": "digest"})
-    found = read_gallery(record)
-    names = tuple(f"sub-01_ses-ge_desc-{name}{goal}_dwi.png" for name in ("faBefore", "faAfter"))
-    without_svg = {label: replace(one, svg=b"") for label, one in made.pictures.items()}
-    assert found.record == {"MadeFrom": "digest"}
-    assert found.panels == (replace(made, pictures=without_svg, files=names),)
+@pytest.mark.parametrize("target", ["", "ToPrisma"])
+def test_files_are_named_by_scan_picture_and_target(tmp_path: Path, target: str) -> None:
+    write_gallery(gallery_path(tmp_path, scan(), f"figures{target}"), [PANEL], {})
     assert {path.name for path in (tmp_path / "sub-01/figures").iterdir()} == {
-        *names,
-        names[1].replace(".png", ".svg"),
-        f"sub-01_ses-ge_desc-figures{goal}_dwi.json",
+        f"sub-01_ses-ge_desc-faBefore{target}_dwi.png",
+        f"sub-01_ses-ge_desc-faAfter{target}_dwi.png",
+        f"sub-01_ses-ge_desc-faAfter{target}_dwi.svg",
+        f"sub-01_ses-ge_desc-figures{target}_dwi.json",
     }
-    assert read_json(record)["Panels"][0]["Caption"] == made.caption == "Caption."
+
+
+@pytest.mark.parametrize("target", ["", "ToPrisma"])
+def test_a_gallery_is_read_as_it_was_written_without_svg(tmp_path: Path, target: str) -> None:
+    record_path = gallery_path(tmp_path, scan(), f"figures{target}")
+    write_gallery(record_path, [PANEL], {"MadeFrom": "digest"})
+    gallery = read_gallery(record_path)
+    pictures = {label: replace(drawing, svg=b"") for label, drawing in PANEL.pictures.items()}
+    names = [f"sub-01_ses-ge_desc-{name}{target}_dwi.png" for name in ("faBefore", "faAfter")]
+    assert gallery.record == {"MadeFrom": "digest"}
+    assert gallery.panels == (replace(PANEL, pictures=pictures, files=tuple(names)),)
+
+
+def test_the_record_has_the_caption_that_all_pictures_of_a_panel_share(tmp_path: Path) -> None:
+    record_path = gallery_path(tmp_path, scan(), "figures")
+    write_gallery(record_path, [PANEL], {})
+    assert read_json(record_path)["Panels"][0]["Caption"] == PANEL.caption == "Caption."

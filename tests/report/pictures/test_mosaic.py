@@ -1,64 +1,65 @@
 from __future__ import annotations
 
-from io import BytesIO
-
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.image import imread
+from jaxtyping import Float
 
 from bids_shresnet.report.pictures.mosaic import ColourScale, draw_direction_mosaic, draw_mosaic
-from tests.report.pictures.test_slices import SHAPE, cut
+from tests.report.drawings import png_pixels
+from tests.report.pictures.test_slices import SHAPE, slice_layout
 
-WORDS = {"name": "map", "caption": "A map.", "alt": "Map"}
+COLOUR_BAR_ROWS = 60
+TITLE_ROWS = 60
+MIN_BRAIN_FRACTION = 0.3  # of the picture; the brain fills half of it
 
 
-def pixels(png: bytes) -> np.ndarray:
-    """Colours from 0 to 1, (y, x, 3)."""
-    return imread(BytesIO(png))[..., :3]
+def mosaic_pixels(
+    values: Float[np.ndarray, "x y z"], scale: ColourScale
+) -> Float[np.ndarray, "y x 3"]:
+    drawing = draw_mosaic(
+        values, slice_layout(), scale, "Map", name="map", caption="A map.", alt="Map"
+    )
+    return png_pixels(drawing.png)
+
+
+def colour_fraction(pixels: Float[np.ndarray, "y x 3"], colour: Float[np.ndarray, "3"]) -> float:
+    """Share of pixels that have a colour."""
+    return float((np.abs(pixels - colour).max(axis=2) < 0.02).mean())
 
 
 @pytest.mark.parametrize("cmap", ["gray", "viridis", "cividis", "RdBu_r"])
-def test_equal_values_have_the_colour_of_the_scale_in_all_pictures(cmap: str) -> None:
+def test_a_value_has_the_colour_of_the_scale(cmap: str) -> None:
     scale = ColourScale(-1.0, 3.0, "value", cmap)
-    picture = pixels(draw_mosaic(np.full(SHAPE, 2.0, np.float32), cut(), scale, "Map", **WORDS).png)
-    wanted = np.array(mpl.colormaps[cmap](0.75)[:3])
-    assert (
-        np.abs(picture - wanted).max(axis=2) < 0.02
-    ).mean() > 0.3  # the brain fills half of the picture
+    pixels = mosaic_pixels(np.full(SHAPE, 2.0, np.float32), scale)
+    colour = np.array(mpl.colormaps[cmap](0.75)[:3])
+    assert colour_fraction(pixels, colour) > MIN_BRAIN_FRACTION
 
 
-def test_two_maps_of_a_scan_lie_pixel_on_pixel() -> None:
-    scale, rng = ColourScale(0.0, 1.0, "value"), np.random.default_rng(0)
-    one, other = (
-        pixels(
-            draw_mosaic(
-                rng.uniform(size=SHAPE).astype(np.float32), cut(), scale, "Map", **WORDS
-            ).png
-        )
-        for _ in range(2)
+def test_two_maps_of_a_scan_match_pixel_by_pixel() -> None:
+    scale = ColourScale(0.0, 1.0, "value")
+    rng = np.random.default_rng(0)
+    first = mosaic_pixels(rng.uniform(size=SHAPE).astype(np.float32), scale)
+    second = mosaic_pixels(rng.uniform(size=SHAPE).astype(np.float32), scale)
+    is_equal = (first == second).all(axis=2)
+    assert is_equal[-COLOUR_BAR_ROWS:].all()
+    assert not is_equal.all()
+
+
+@pytest.mark.parametrize(("cmap", "background"), [("gray", 0.0), ("viridis", 1.0)])
+def test_nan_is_drawn_as_background(cmap: str, background: float) -> None:
+    pixels = mosaic_pixels(np.full(SHAPE, np.nan, np.float32), ColourScale(0.0, 1.0, "v", cmap))
+    slices = pixels[TITLE_ROWS:-100]  # without the colour bar and its label
+    is_background = np.abs(slices - background) < 0.01
+    assert is_background.mean() > 0.95  # the rest is text and the outline
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_directions_along_the_axes_are_red_green_and_blue(axis: int) -> None:
+    directions = np.zeros((*SHAPE, 3), np.float32)
+    directions[..., axis] = -1  # the sign of a direction has no meaning
+    strength = np.ones(SHAPE, np.float32)
+    drawing = draw_direction_mosaic(
+        directions, strength, slice_layout(), "Map", name="map", caption="A map.", alt="Map"
     )
-    same = (one == other).all(axis=2)
-    assert one.shape == other.shape
-    assert same[-60:].all()  # the colour bar
-    assert not same.all()
-
-
-def test_what_is_no_number_or_outside_the_brain_is_background() -> None:
-    nothing = np.full(SHAPE, np.nan, np.float32)
-    for scale, shade in (
-        (ColourScale(0.0, 1.0, "v"), 0.0),
-        (ColourScale(0.0, 1.0, "v", "viridis"), 1.0),
-    ):
-        picture = pixels(draw_mosaic(nothing, cut(), scale, "Map", **WORDS).png)[60:-100]
-        assert (np.abs(picture - shade) < 0.01).mean() > 0.95  # the rest is text, and the outline
-
-
-def test_directions_are_red_green_and_blue_along_the_axes() -> None:
-    for axis in range(3):
-        directions = np.zeros((*SHAPE, 3), np.float32)
-        directions[..., axis] = -1  # an axis has no sign
-        picture = pixels(
-            draw_direction_mosaic(directions, np.ones(SHAPE, np.float32), cut(), "Map", **WORDS).png
-        )
-        assert (np.abs(picture - np.eye(3)[axis]).max(axis=2) < 0.02).mean() > 0.3
+    assert colour_fraction(png_pixels(drawing.png), np.eye(3)[axis]) > MIN_BRAIN_FRACTION

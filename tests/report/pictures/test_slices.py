@@ -10,7 +10,7 @@ SHAPE = (12, 14, 10)
 AFFINE = np.array([[2.0, 0.1, 0, -11], [-0.1, 2.0, 0, -13], [0, 0, 3.0, -15], [0, 0, 0, 1]])
 
 
-def cut() -> SliceLayout:
+def slice_layout() -> SliceLayout:
     mask = np.zeros(SHAPE, dtype=bool)
     mask[1:11, 1:13, 1:9] = True
     return SliceLayout.from_mask(mask, AFFINE)
@@ -24,38 +24,43 @@ def cut() -> SliceLayout:
         ("sagittal", (0, 0, 1), (0, 1, 0)),
     ],
 )
-def test_what_is_right_and_anterior_is_on_the_left_and_what_is_anterior_and_superior_is_on_top(
+def test_right_and_anterior_are_on_the_left_and_anterior_and_superior_on_top(
     plane: str, up: tuple[int, int, int], left: tuple[int, int, int]
 ) -> None:
-    grid = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1).astype(np.float32)
-    made = cut()
-    first = made.tile_slices(grid, plane)
-    tile = first[:, : first.shape[1] // len(made.slices[plane])]
-    assert (np.diff(tile @ np.array(up), axis=0) == -1).all()
-    assert (np.diff(tile @ np.array(left), axis=1) == -1).all()
+    indices = np.moveaxis(np.indices(SHAPE), 0, -1).astype(np.float32)
+    layout = slice_layout()
+    tiles = layout.tile_slices(indices, plane)
+    first_tile = tiles[:, : tiles.shape[1] // len(layout.slices[plane])]
+    assert (np.diff(first_tile @ np.array(up), axis=0) == -1).all()
+    assert (np.diff(first_tile @ np.array(left), axis=1) == -1).all()
 
 
-def test_slices_are_inside_the_brain_and_their_places_are_those_of_the_affine() -> None:
-    made = cut()
+@pytest.mark.parametrize("plane", PLANE_AXES)
+def test_slices_are_inside_the_brain(plane: str) -> None:
+    layout = slice_layout()
+    brain_slices = np.moveaxis(layout.mask, PLANE_AXES[plane], 0).any(axis=(1, 2))
+    assert len(layout.slices[plane]) == SLICE_COUNTS[plane]
+    assert brain_slices[list(layout.slices[plane])].all()
+
+
+@pytest.mark.parametrize("plane", PLANE_AXES)
+def test_positions_are_those_of_the_affine_at_the_middle_of_the_grid(plane: str) -> None:
+    layout = slice_layout()
+    axis = PLANE_AXES[plane]
+    for index, position in zip(layout.slices[plane], layout.positions_mm(plane), strict=True):
+        point = (np.array(SHAPE) - 1) / 2
+        point[axis] = index
+        assert position == pytest.approx(apply_affine(AFFINE, point)[axis])
+
+
+def test_the_shown_mask_is_the_brain_in_the_slices() -> None:
+    layout = slice_layout()
     for plane, axis in PLANE_AXES.items():
-        assert len(made.slices[plane]) == SLICE_COUNTS[plane]
-        middle = (np.array(SHAPE) - 1) / 2
-        for index, place in zip(made.slices[plane], made.positions_mm(plane), strict=True):
-            assert made.mask.any(axis=tuple({0, 1, 2} - {axis}))[index]
-            assert place == pytest.approx(
-                apply_affine(AFFINE, np.where(np.arange(3) == axis, index, middle))[axis]
-            )
-
-
-def test_voxels_that_are_seen_are_those_of_the_slices() -> None:
-    made = cut()
-    for plane, axis in PLANE_AXES.items():
-        there = np.moveaxis(made.shown_mask, axis, 0)
-        assert (
-            there[list(made.slices[plane])]
-            == np.moveaxis(made.mask, axis, 0)[list(made.slices[plane])]
-        ).all()
-    assert not made.shown_mask[~made.mask].any()
+        indices = list(layout.slices[plane])
+        shown = np.moveaxis(layout.shown_mask, axis, 0)[indices]
+        brain = np.moveaxis(layout.mask, axis, 0)[indices]
+        assert (shown == brain).all()
+    assert not layout.shown_mask[~layout.mask].any()
 
 
 def test_an_empty_mask_is_refused() -> None:
