@@ -1,4 +1,4 @@
-"""The project's Markdown pages taken apart: what in them is code, a command of the app, a link or a heading."""
+"""The project's Markdown pages: their code, commands of the app, links and headings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from pathlib import Path
 from textwrap import dedent
 
 ROOT = Path(__file__).parent.parent
-FENCED = re.compile(
+FENCED_CODE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
-INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:(?: {4,}.*)?\n)+(?=\n|\S|\Z)")
+INDENTED_CODE = re.compile(r"(?:(?<=\n\n)|\A)(?:(?: {4,}.*)?\n)+(?=\n|\S|\Z)")
+INLINE_CODE = re.compile(r"`[^`\n]*`")
+INLINE_COMMAND = re.compile(r"`([^`\n]* /data /out [^`\n]*)`")
+CONTINUED_LINE = re.compile(r"\\\n\s*")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 APP = re.compile(r"(?:^|[\s/])(bids-shresnet|python run\.py|bids/shresnet|shresnet\.sif)\s+(.+)")
 PHANTOM = re.compile(r"(?:^|[\s/])bids-shresnet-phantom\s+(.+)")
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+OTHER_COMMAND = re.compile(r" build |-slurm ")  # mentions the app and does not run it
+PROMPT = "$ "
 
 
 @dataclass(frozen=True)
@@ -31,51 +37,53 @@ class Page:
         return self.path.read_text(encoding="utf-8")
 
     @cached_property
+    def text_without_fenced_code(self) -> str:
+        return FENCED_CODE.sub("", self.text)
+
+    @cached_property
     def prose(self) -> str:
-        """All but code."""
-        return re.sub(r"`[^`\n]*`", "", INDENTED.sub("\n", FENCED.sub("", self.text)))
+        """The text without code."""
+        return INLINE_CODE.sub("", INDENTED_CODE.sub("\n", self.text_without_fenced_code))
 
-    def blocks(self, language: str) -> list[str]:
-        """Fenced code of one language."""
-        return [
-            dedent(found["code"])
-            for found in FENCED.finditer(self.text)
-            if found["language"] == language
-        ]
-
-    def lines_of_shell(self) -> Iterator[str]:
-        """Of fenced and of indented code; lines that go on are one."""
-        indented = INDENTED.findall(FENCED.sub("", self.text))
-        for block in (*self.blocks("sh"), *map(dedent, indented)):
-            yield from re.sub(r"\\\n\s*", " ", block).splitlines()
-        for block in self.blocks("console"):
-            yield from (
-                line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")
-            )
-
-    def commands(self, program: re.Pattern[str]) -> list[list[str]]:
-        """Arguments of every call of a program."""
-        inline = re.findall(r"`([^`\n]* /data /out [^`\n]*)`", self.text)
-        found = (
-            program.search(line)
-            for line in (*self.lines_of_shell(), *inline)
-            if not re.search(" build |-slurm ", line)
-        )
-        return [shlex.split(match[match.lastindex or 0], comments=True) for match in found if match]
-
+    @property
     def links(self) -> list[str]:
         """Targets of all links in the prose."""
         return LINK.findall(self.prose)
 
     @cached_property
     def anchors(self) -> set[str]:
-        """What a link to a heading of this page ends in."""
-        headings = re.findall(r"^#+ (.+)$", FENCED.sub("", self.text), re.MULTILINE)
-        plain = [re.sub(r"[^\w\s-]", "", heading.lower()).strip() for heading in headings]
-        return {re.sub(r"[\s-]+", "-", heading) for heading in plain}
+        """Fragments of links to the headings of this page."""
+        headings = HEADING.findall(self.text_without_fenced_code)
+        words = [re.sub(r"[^\w\s-]", "", heading.lower()).strip() for heading in headings]
+        return {re.sub(r"[\s-]+", "-", heading) for heading in words}
+
+    def blocks(self, language: str) -> list[str]:
+        """Fenced code of one language."""
+        blocks = FENCED_CODE.finditer(self.text)
+        return [dedent(block["code"]) for block in blocks if block["language"] == language]
+
+    def shell_lines(self) -> Iterator[str]:
+        """Lines of shell code; those that end in a backslash are joined with the next."""
+        indented = INDENTED_CODE.findall(self.text_without_fenced_code)
+        for block in [*self.blocks("sh"), *indented]:
+            yield from CONTINUED_LINE.sub(" ", dedent(block)).splitlines()
+        for block in self.blocks("console"):
+            for line in block.splitlines():
+                if line.startswith(PROMPT):
+                    yield line.removeprefix(PROMPT)
+
+    def commands(self, program: re.Pattern[str]) -> list[list[str]]:
+        """Arguments of every call of a program, whose pattern's last group they are."""
+        lines = [*self.shell_lines(), *INLINE_COMMAND.findall(self.text)]
+        matches = [program.search(line) for line in lines if not OTHER_COMMAND.search(line)]
+        return [shlex.split(match.groups()[-1], comments=True) for match in matches if match]
 
 
 def all_pages() -> list[Page]:
     """Every page of the project."""
-    folders = (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"), (ROOT / "examples").rglob("*.md"))
-    return [Page(path) for folder in folders for path in sorted(folder)]
+    paths = [
+        *sorted(ROOT.glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted((ROOT / "examples").rglob("*.md")),
+    ]
+    return [Page(path) for path in paths]

@@ -91,7 +91,7 @@ def example_folder(example_run: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Page) -> None:
-    for link in page.links():
+    for link in page.links:
         if link.startswith(WEB):
             continue
         file, _, anchor = link.partition("#")
@@ -106,7 +106,7 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Page) ->
 def test_links_code_and_commands_of_a_page_are_found(tmp_path: Path) -> None:
     page = Page(tmp_path / "page.md")
     page.path.write_text(EXAMPLE_PAGE)
-    assert page.links() == ["y.md#z"]
+    assert page.links == ["y.md#z"]
     assert page.anchors == {"a-b-c-d"}
     assert sorted(page.commands(APP)) == [
         ["a", "b", "group", "--no-validation"],
