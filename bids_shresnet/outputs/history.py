@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 
 from bids_shresnet.errors import Finding, Severity
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_tsv
+from bids_shresnet.outputs.layout import find_harmonized_sidecars
 from bids_shresnet.outputs.past_runs import find_run_folders, read_run_table
 from bids_shresnet.outputs.run_log import (
     CONFIG_FILE,
@@ -23,10 +24,6 @@ SCANS_TSV = "scans.tsv"
 SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
 ROLE_SEPARATOR = "; "
 NO_ROLE = "excluded"
-HARMONIZED_SIDECARS = (
-    "sub-*/dwi/*_desc-harmonized*_dwi.json",
-    "sub-*/ses-*/dwi/*_desc-harmonized*_dwi.json",
-)
 
 Role = Literal["travelling source", "travelling target", "to harmonize"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -111,8 +108,7 @@ def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:
 
 def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
     """Read the novel fraction of every harmonized scan from its sidecar."""
-    sidecars = [path for pattern in HARMONIZED_SIDECARS for path in root.glob(pattern)]
-    return tuple(_novel_fraction(path) for path in sorted(sidecars))
+    return tuple(_novel_fraction(path) for path in find_harmonized_sidecars(root))
 
 
 def _novel_fraction(sidecar: Path) -> NovelFraction:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bids_shresnet.io.storage import read_json, read_tsv, write_text
+from bids_shresnet.outputs.layout import find_harmonized_sidecars
 from bids_shresnet.outputs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.methods_text import read_methods_text
@@ -17,19 +18,13 @@ from bids_shresnet.report.pictures.gallery import is_drawn, read_gallery
 from bids_shresnet.report.subject_page import render_subject_report
 from bids_shresnet.report.subject_report import ScanReport, SubjectReport
 
-HARMONIZED_SIDECAR_GLOB = "**/dwi/*_desc-harmonized*_dwi.json"
-
 logger = logging.getLogger(__name__)
 
 
 def find_harmonized_subjects(root: Path) -> tuple[str, ...]:
     """Labels of the subjects that have a harmonized scan."""
-    folders = sorted(root.glob("sub-*/"))
-    return tuple(
-        folder.name.removeprefix("sub-")
-        for folder in folders
-        if any(folder.glob(HARMONIZED_SIDECAR_GLOB))
-    )
+    folders = [path.relative_to(root).parts[0] for path in find_harmonized_sidecars(root)]
+    return tuple(folder.removeprefix("sub-") for folder in dict.fromkeys(folders))
 
 
 def subjects_to_report(root: Path, rows: Collection[tuple[str, str]]) -> tuple[str, ...]:
@@ -70,7 +65,7 @@ def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectRepo
     run
         The last run that worked on the subject.
     """
-    sidecars = sorted((root / f"sub-{subject}").glob(HARMONIZED_SIDECAR_GLOB))
+    sidecars = find_harmonized_sidecars(root, subject)
     return SubjectReport(
         subject=subject,
         scans=tuple(_read_scan(root, sidecar) for sidecar in sidecars),

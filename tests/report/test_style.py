@@ -17,7 +17,7 @@ def test_methods_are_sorted_as_in_all_tables_and_unknown_ones_come_last() -> Non
     assert sort_methods(list(METHOD_LABELS)[::-1]) == tuple(METHOD_LABELS)
 
 
-@pytest.mark.parametrize(("first", "second"), combinations(METHODS_OF_EACH_GROUP, 2))
+@pytest.mark.parametrize(("first", "second"), list(combinations(METHODS_OF_EACH_GROUP, 2)))
 def test_groups_of_methods_differ_in_grey(first: str, second: str) -> None:
     has_other_hatch = box_style(first)["hatch"] != box_style(second)["hatch"]
     assert abs(luminance(first) - luminance(second)) > 0.25 or has_other_hatch

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
-from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.outputs.history import Role, ScanRow
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.pairing import MAX_SUBJECT_COLUMNS, draw_pairing, draw_splits
 from tests.report.drawings import assert_is_described, assert_is_reproducible, svg_texts
 
 
-def scan_row(subject: str, scanner: str, role: str = "excluded") -> ScanRow:
-    return ScanRow(f"sub-{subject}_dwi.nii.gz", subject, "", scanner, "30 x 1000", role, "")
+def scan_row(subject: str, scanner: str, *roles: Role) -> ScanRow:
+    return ScanRow(
+        file=f"sub-{subject}_dwi.nii.gz",
+        subject=subject,
+        session="",
+        scanner=scanner,
+        shells="30 x 1000",
+        roles=roles,
+    )
 
 
 SCANS = [

@@ -129,6 +129,6 @@ def test_figures_are_drawn_again_if_the_harmonized_scan_changed(outputs: ScanOut
     write_pictures(job)
     path = outputs.dwi(".json")
     sidecar = read_json(path)
-    write_json(path, sidecar | {"Digest": {"SHA-256": "another"}})
+    write_json(path, sidecar | {"Checksum": [{"ChecksumValue": "another"}]})
     assert write_pictures(job)
     write_json(path, sidecar)
