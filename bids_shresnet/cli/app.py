@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from bids_shresnet.cli.boutiques import make_descriptor
 from bids_shresnet.cli.config_file import to_record
-from bids_shresnet.cli.parser import PROGRAM, log_to_screen, parse_levels
+from bids_shresnet.cli.parser import PROGRAM, parse_levels
 from bids_shresnet.config import Config
 from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
+from bids_shresnet.runtime.logs import log_to_screen
 from bids_shresnet.runtime.signals import interrupt_on_signals
 from bids_shresnet.runtime.workers import Workers, set_up_process
 from bids_shresnet.version import __version__

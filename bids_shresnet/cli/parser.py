@@ -1,13 +1,9 @@
-"""Read the command line, and log to the screen."""
+"""Read the command line."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import takewhile
-from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import tyro
@@ -16,12 +12,8 @@ from bids_shresnet.cli.config_file import read_config_file
 from bids_shresnet.cli.resolve import resolve_config
 from bids_shresnet.config import ANALYSIS_LEVELS, Config
 from bids_shresnet.errors import UsageError
-from bids_shresnet.runtime.progress import LOGGER, ScreenHandler
 
 PROGRAM = "bids-shresnet"
-FORMAT = "%(asctime)s %(message)s"
-VERBOSE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-TIME_FORMAT = "%H:%M:%S"
 CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
 
 
@@ -90,24 +82,3 @@ def _split_config_file(arguments: Sequence[str]) -> tuple[list[str], Path | None
         path = value if separator else arguments[position + 1]
         return [*arguments[:position], *arguments[end:]], Path(path)
     return list(arguments), None
-
-
-@contextmanager
-def log_to_screen(verbose: int) -> Iterator[None]:
-    """Show the app's log messages on the screen while the body runs.
-
-    Verbose once, messages name their module; twice, those for debugging are shown as well. All
-    messages are also kept in memory, until `run_log.start_run` moves them to the log of the run.
-    """
-    screen = ScreenHandler()
-    screen.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
-    screen.setFormatter(logging.Formatter(VERBOSE_FORMAT if verbose else FORMAT, TIME_FORMAT))
-    memory = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
-    LOGGER.setLevel(logging.DEBUG)
-    LOGGER.addHandler(screen)
-    LOGGER.addHandler(memory)
-    try:
-        yield
-    finally:
-        LOGGER.removeHandler(screen)
-        LOGGER.removeHandler(memory)

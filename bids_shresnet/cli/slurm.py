@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from bids_shresnet.cli.config_file import to_record
-from bids_shresnet.cli.parser import log_to_screen, parse
+from bids_shresnet.cli.parser import parse
 from bids_shresnet.cli.sbatch import Container, SlurmJob, render_batch_script, render_submission
 from bids_shresnet.cli.slurm_jobs import make_jobs
 from bids_shresnet.config import (
@@ -30,6 +30,7 @@ from bids_shresnet.outputs.layout import has_output, output_root
 from bids_shresnet.outputs.model_folder import find_models
 from bids_shresnet.planning.plan import Plan, stop_at_errors
 from bids_shresnet.planning.selection import stop_at_empty_selection
+from bids_shresnet.runtime.logs import log_to_screen
 from bids_shresnet.workflow.make_plan import inspect_dataset
 from bids_shresnet.workflow.pair_work import PairWork
 

@@ -20,14 +20,13 @@ from uuid import uuid4
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import write_json, write_text, write_tsv
 from bids_shresnet.outputs.provenance import write_provenance
+from bids_shresnet.runtime.logs import APP_LOGGER, LONG_FORMAT
 
-APP_LOGGER = logging.getLogger("bids_shresnet")
 CONFIG_FILE = "config.json"
 LOG_FILE = "run.log"
 STATUS_TSV = "status.tsv"
 FINDINGS_TSV = "findings.tsv"
 CRASH_FILE = "crash_{}.txt"  # {}: name of the scan
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 Status = Literal["done", "up to date", "excluded", "failed"]
 
@@ -145,7 +144,7 @@ def finish_run(run: Run, rows: Sequence[ScanStatus]) -> None:
 def _open_log(file: Path) -> logging.Handler:
     """Write the messages of the app to a file, those from before the run first."""
     handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    handler.setFormatter(logging.Formatter(LONG_FORMAT))
     _flush_earlier_messages(handler)
     APP_LOGGER.addHandler(handler)
     return handler

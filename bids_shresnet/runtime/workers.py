@@ -12,7 +12,8 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from bids_shresnet.errors import Interrupted
-from bids_shresnet.runtime.progress import forward_worker_logs, progress_bar, send_logs_to
+from bids_shresnet.runtime.logs import forward_worker_logs, send_logs_to
+from bids_shresnet.runtime.progress import progress_bar
 from bids_shresnet.runtime.resources import available_cores, available_memory
 from bids_shresnet.runtime.signals import install_signal_handlers, raise_if_interrupted
 

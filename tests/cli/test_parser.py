@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import pytest
 
 from bids_shresnet.cli import app
 from bids_shresnet.cli.config_file import flatten_settings, to_record
-from bids_shresnet.cli.parser import log_to_screen, parse, parse_levels
+from bids_shresnet.cli.parser import parse, parse_levels
 from bids_shresnet.config import Config
 from bids_shresnet.errors import (
     BadInput,
@@ -339,17 +338,3 @@ def test_what_is_asked_for_decides_the_exit_code(
     monkeypatch.chdir(tmp_path)
     assert app.main(arguments) == code
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("verbose", "expected"), [(0, ["info"]), (1, ["info"]), (2, ["debug", "info"])]
-)
-def test_the_log_is_on_the_screen_while_the_body_runs(
-    verbose: int, expected: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    logger = logging.getLogger("bids_shresnet.training.train_fold")
-    with log_to_screen(verbose):
-        logger.debug("debug")
-        logger.info("info")
-    logger.info("after")
-    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == expected

@@ -2,18 +2,11 @@ from __future__ import annotations
 
 import io
 import logging
-import multiprocessing
-import os
-import signal
 import sys
-import time
-from typing import Any
 
 import pytest
 
-from bids_shresnet.cli.parser import log_to_screen
-from bids_shresnet.runtime import progress
-from bids_shresnet.runtime.progress import forward_worker_logs
+from bids_shresnet.runtime.logs import log_to_screen
 from bids_shresnet.runtime.workers import Workers
 
 LOGGER = logging.getLogger("bids_shresnet.training.anything")
@@ -34,12 +27,6 @@ def log_and_double(job: int) -> int:
     LOGGER.info("doubling %d", job)
     LOGGER.debug("in detail")
     return 2 * job
-
-
-def die_while_logging(queue: Any) -> None:
-    """Be killed while holding the lock for writing into the queue."""
-    queue._wlock.acquire()
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -71,27 +58,3 @@ def test_no_bar_is_shown_if_bars_are_off(monkeypatch: pytest.MonkeyPatch) -> Non
     terminal = replace_stderr(monkeypatch, Terminal())
     list(Workers(1, 1, has_progress_bars=False).run(log_and_double, [1, 2]))
     assert terminal.getvalue() == ""
-
-
-@pytest.mark.parametrize("processes", [1, 2])
-def test_all_that_workers_log_is_logged_in_their_parent(
-    processes: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.DEBUG, "bids_shresnet"):
-        list(Workers(processes, 1).run(log_and_double, [1, 2]))
-    messages = [record.getMessage() for record in caplog.records if record.name == LOGGER.name]
-    assert sorted(messages) == ["doubling 1", "doubling 2", "in detail", "in detail"]
-
-
-def test_a_worker_killed_in_the_middle_of_a_message_does_not_keep_its_parent_waiting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(progress, "STOP_SECONDS", 0.2)
-    with forward_worker_logs() as queue:
-        context = multiprocessing.get_context("spawn")
-        worker = context.Process(target=die_while_logging, args=(queue,))
-        worker.start()
-        worker.join()
-        killed = time.monotonic()
-    assert worker.exitcode == -signal.SIGKILL
-    assert time.monotonic() - killed < 2
