@@ -12,7 +12,7 @@ from bids_shresnet.io.gradient_tables import BVEC_AXES_DESCRIPTIONS
 from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.outputs.model_card import ShellRecord, Validation
-from bids_shresnet.outputs.model_folder import CARD_FILE, EndpointError, Model
+from bids_shresnet.outputs.model_folder import EndpointError, Model
 from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, scan_uri
 from bids_shresnet.scans import Scan
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
@@ -133,7 +133,7 @@ def _map_sidecar(scan: Scan, description: str) -> Sidecar:
 
 def _model_uri(outputs: ScanOutputs, model: Model) -> str:
     """Return a BIDS URI of the model card if it is in the output, else its file URI."""
-    card = (model.folder / CARD_FILE).absolute()
+    card = model.card_file.absolute()
     if card.is_relative_to(outputs.root.absolute()):
         return bids_uri(card, outputs.root)
     return card.as_uri()

@@ -108,7 +108,7 @@ def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:
 
 def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
     """Read the novel fraction of every harmonized scan from its sidecar."""
-    return tuple(_novel_fraction(path) for path in find_harmonized_sidecars(root))
+    return tuple(_novel_fraction(sidecar) for sidecar in find_harmonized_sidecars(root))
 
 
 def _novel_fraction(sidecar: Path) -> NovelFraction:

@@ -29,6 +29,7 @@ from bids_shresnet.outputs.model_schema import check_card
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Shell
 
+MODELS_FOLDER = "models"  # of the output dataset
 CARD_FILE = "model.json"
 TRAINING_TSV = "training.tsv"
 HELD_OUT_TSV = "heldout.tsv"  # this and the following are written by `group`
@@ -66,6 +67,11 @@ class Model:
     folder: Path
     card: ModelCard
     digest: str
+
+    @property
+    def card_file(self) -> Path:
+        """Path of model.json."""
+        return self.folder / CARD_FILE
 
     @property
     def name(self) -> str:
@@ -142,6 +148,16 @@ class Model:
         return is_label_known and self.card.dataset == read_dataset_record(dataset)
 
 
+def models_folder(root: Path) -> Path:
+    """Path of the folder of all models in the output dataset."""
+    return root / MODELS_FOLDER
+
+
+def has_model(folder: Path) -> bool:
+    """Return whether a folder holds a complete model."""
+    return (folder / CARD_FILE).exists()
+
+
 def read_dataset_record(dataset: Path) -> DatasetRecord:
     """Read what distinguishes a dataset from others with the same subject labels."""
     description = dataset / "dataset_description.json"
@@ -160,7 +176,7 @@ def read_model(folder: Path) -> Model:
         If model.json violates its schema, or a network is missing or not the one that it names.
     """
     path = folder / CARD_FILE
-    if not path.exists():
+    if not has_model(folder):
         msg = (
             f"{folder} holds no {CARD_FILE}: it is no model, or its training was not finished "
             "(run `group` again)"
@@ -196,7 +212,7 @@ def find_models(folder: Path) -> tuple[Model, ...]:
     InputMissing
         If there is none.
     """
-    if (folder / CARD_FILE).exists():
+    if has_model(folder):
         return (read_model(folder),)
     cards = sorted(folder.glob(f"from-*/{CARD_FILE}"))
     if not cards:

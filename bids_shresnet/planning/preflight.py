@@ -11,7 +11,7 @@ from pathlib import Path
 from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import Finding
 from bids_shresnet.outputs.layout import has_output
-from bids_shresnet.outputs.model_folder import CARD_FILE
+from bids_shresnet.outputs.model_folder import has_model, models_folder
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.checks.folders import check_free_space
 from bids_shresnet.planning.checks.images import ImageCheckJob, check_image
@@ -53,8 +53,8 @@ def skip_finished(pending: PendingWork) -> PendingWork:
 
     Images that were checked before they were used need no second check by every job of an array.
     """
-    models = pending.output / "models"
-    pairs = tuple(pair for pair in pending.pairs if not (models / pair.name / CARD_FILE).exists())
+    models = models_folder(pending.output)
+    pairs = tuple(pair for pair in pending.pairs if not has_model(models / pair.name))
     scans = tuple(scan for scan in pending.scans if not has_output(scan, pending.output))
     return replace(pending, pairs=pairs, scans=scans)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_shresnet.config import Config
 from bids_shresnet.diffusion.shells import PairShells, match_pair_shells
-from bids_shresnet.outputs.model_folder import CARD_FILE, Model, read_model
+from bids_shresnet.outputs.model_folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_fitting
 from bids_shresnet.scans import Shell
@@ -36,7 +36,7 @@ class PairWork:
     @property
     def model_folder(self) -> Path:
         """Folder of the model."""
-        return self.root / "models" / self.pair.name
+        return models_folder(self.root) / self.pair.name
 
     @property
     def work_folder(self) -> Path:
@@ -51,7 +51,7 @@ class PairWork:
     @cached_property
     def existing_model(self) -> Model | None:
         """The model of an earlier run."""
-        return read_model(self.model_folder) if (self.model_folder / CARD_FILE).exists() else None
+        return read_model(self.model_folder) if has_model(self.model_folder) else None
 
     @property
     def is_complete(self) -> bool:

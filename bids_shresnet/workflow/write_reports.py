@@ -10,7 +10,7 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import NothingSelected
 from bids_shresnet.evaluation.cross_validation import read_cross_validation
-from bids_shresnet.outputs.model_folder import Model, find_models
+from bids_shresnet.outputs.model_folder import Model, find_models, models_folder
 from bids_shresnet.outputs.run_log import Run, ScanStatus
 from bids_shresnet.report.group import write_group_report
 from bids_shresnet.report.methods_text import write_methods_text
@@ -49,7 +49,7 @@ def find_reportable_results(config: Config, root: Path) -> ReportableResults:
     subjects = find_harmonized_subjects(root)
     if labels := config.input.participant_label:
         subjects = tuple(subject for subject in subjects if subject in labels)
-    models = find_models(config.model.models or root / "models")
+    models = find_models(config.model.models or models_folder(root))
     results = ReportableResults(tuple(models), subjects)
     if config.run.reports_only and not results.validated_models and not subjects:
         msg = (
@@ -86,4 +86,4 @@ def report_subjects(this_run: Run, rows: Sequence[ScanStatus]) -> None:
     if subjects:
         write_subject_reports(root, subjects)
     if new and (root / "group.html").exists():
-        report_models(find_models(root / "models"), root, this_run.command)
+        report_models(find_models(models_folder(root)), root, this_run.command)
