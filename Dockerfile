@@ -1,10 +1,11 @@
 # bids/shresnet, a BIDS App. Build: docker build -t bids/shresnet .
-# For a GPU name PyTorch's index of your CUDA version: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130
-# Layers from what changes least to what changes most: Debian, the packages, this project.
+# For a GPU, name PyTorch's index of your CUDA version:
+#     --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130
+# The layers that change least come first: Debian, the packages, this project.
 
 FROM debian:bookworm-slim AS packages
 
-# Debian removes a version when it mends it, so that a pinned one could not be installed for long
+# Debian removes a version when it fixes it, so a pinned version could not be installed for long
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 python3-pip \
@@ -34,7 +35,7 @@ RUN apt-get update \
 COPY --from=packages /opt/shresnet /opt/shresnet
 COPY --from=app /app /
 
-# The root file system may be read-only, and the user one without a name or a home
+# The root file system may be read-only, and the user may have no name and no home
 ENV PATH=/opt/shresnet/bin:$PATH \
     HOME=/tmp \
     LANG=C.UTF-8 \
