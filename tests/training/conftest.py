@@ -1,0 +1,81 @@
+"""A pair of scanners with three prepared travelling subjects, and the folds of its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bids_shresnet.diffusion.shells import PairShells
+from bids_shresnet.pairs import Pair
+from bids_shresnet.scans import Scan, Scanner
+from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
+from bids_shresnet.training.folds import FoldJob, model_fold_jobs
+from bids_shresnet.training.prepare import PrepareJob
+from bids_shresnet.training.travelling_subjects import write_travelling_subject
+from tests.datasets import Series, write_tree
+from tests.factories import make_scan
+from tests.methods.heads import SHELLS, head, travelling
+
+SUBJECTS = ("01", "02", "03")
+SESSIONS = ("ge", "prisma")
+GRID = (7, 7, 7)
+
+
+@pytest.fixture
+def fit_settings() -> FitSettings:
+    """Two epochs of a small network, one with each optimizer."""
+    training = TrainingConfig(
+        schedule="two-stage",
+        max_epochs=2,
+        adam_epochs=1,
+        voxels_per_epoch=30,
+        adam_batch=16,
+        sgd_batch=16,
+    )
+    return FitSettings(training=training, network=NetworkConfig(resblocks=1, hidden=3))
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    stems = [scan_stem(subject, session) for subject in SUBJECTS for session in SESSIONS]
+    root = write_tree(tmp_path / "bids", {stem: Series() for stem in stems})
+    source = Scanner("ge", "GE", "SIGNA", "1")
+    target = Scanner("prisma", "Siemens", "Prisma", "2")
+    scans = [(scan(root, subject, "ge"), scan(root, subject, "prisma")) for subject in SUBJECTS]
+    return Pair(source, target, tuple(scans))
+
+
+def scan_stem(subject: str, session: str) -> str:
+    return f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"
+
+
+def scan(root: Path, subject: str, session: str) -> Scan:
+    return make_scan(
+        root / scan_stem(subject, session),
+        entities={"subject": subject, "session": session},
+        scanner=Scanner(session),
+        bvals=tuple(map(float, Series().bvals)),
+        dataset=root,
+    )
+
+
+@pytest.fixture
+def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
+    """Jobs of three subjects whose arrays are written: small heads."""
+    jobs = []
+    for seed, (source, target) in enumerate(pair.travelling_scans):
+        folder = tmp_path / "work" / source.subject
+        subject = travelling(head(seed, GRID), 7, sigma=0.02)
+        write_travelling_subject(folder, subject, {"inputs": source.subject})
+        jobs.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS), folder))
+    return jobs
+
+
+@pytest.fixture
+def jobs(
+    pair: Pair, prepared: list[PrepareJob], fit_settings: FitSettings, tmp_path: Path
+) -> tuple[FoldJob, ...]:
+    """Folds of a model of SHResNet."""
+    folder = tmp_path / "models" / pair.name
+    return model_fold_jobs(folder, prepared, SHELLS, fit_settings, "shresnet")
