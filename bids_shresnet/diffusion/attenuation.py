@@ -1,4 +1,4 @@
-"""S/S0: the signal relative to the mean b0 of the same scan, which cancels receive profile and gain."""
+"""S/S0: the signal relative to the mean b0 of its scan; receive profile and gain cancel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.scans import Dwi
 
-MAX_RELATIVE_SIGNAL = (
-    1.0  # diffusion only attenuates; anything above is noise or a voxel where S0 is hardly measured
-)
-MIN_S0_SHARE = 0.1  # of the median S0 in the mask: below it lies background, and S/S0 would be noise over noise
+# Diffusion only attenuates; anything above is noise or a voxel whose S0 is hardly measured.
+MAX_RELATIVE_SIGNAL = 1.0
+# Share of the median S0 in the mask. Below it lies background, and S/S0 would be noise over noise.
+MIN_S0_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Attenuation:
     Attributes
     ----------
     signal
-        S/S0 of every volume, in [0, 1]; (voxel, volume), volumes in the order of the series.
+        S/S0 of every volume, in [0, 1]; (voxel, volume), volumes in the order of the DWI.
     clipped_share
         Share of diffusion-weighted values that lay outside [0, 1].
     """
@@ -32,21 +32,21 @@ class Attenuation:
 
 
 def mean_b0(dwi: Dwi) -> Float[np.ndarray, "x y z"]:
-    """S0, the mean of the b0 volumes; zero where that is no number."""
-    return np.asarray(
-        np.nan_to_num(dwi.data[..., dwi.is_b0].mean(axis=-1), nan=0, posinf=0, neginf=0)
-    )
+    """S0, the mean of the b0 volumes; zero where it is not finite."""
+    mean = dwi.data[..., dwi.is_b0].mean(axis=-1)
+    return np.asarray(np.nan_to_num(mean, nan=0, posinf=0, neginf=0))
 
 
 def compute_attenuation(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> Attenuation:
-    """Divide by S0 and clip to what diffusion can do.
+    """Divide by S0 and clip to [0, 1].
 
-    Voxels whose S0 is not positive (or is lost in rounding) become 0: there is no signal to speak of.
+    Voxels without a measurable S0 become 0: they hold no signal.
     """
     s0 = mean_b0(dwi)[mask]
-    measured = s0 > MIN_S0_SHARE * max(float(np.median(s0)), float(np.finfo(np.float32).tiny))
-    ratio = dwi.data[mask] / np.where(measured, s0, 1)[:, None]
-    ratio = np.where(measured[:, None] & np.isfinite(ratio), ratio, 0)
+    is_measured = s0 > MIN_S0_SHARE * max(float(np.median(s0)), float(np.finfo(np.float32).tiny))
+    ratio = dwi.data[mask] / np.where(is_measured, s0, 1)[:, None]
+    ratio = np.where(is_measured[:, None] & np.isfinite(ratio), ratio, 0)
     weighted = ratio[:, ~dwi.is_b0]
-    clipped = float(((weighted < 0) | (weighted > MAX_RELATIVE_SIGNAL)).mean())
-    return Attenuation(np.clip(ratio, 0, MAX_RELATIVE_SIGNAL).astype(np.float32), clipped)
+    is_clipped = (weighted < 0) | (weighted > MAX_RELATIVE_SIGNAL)
+    signal = np.clip(ratio, 0, MAX_RELATIVE_SIGNAL).astype(np.float32)
+    return Attenuation(signal, float(is_clipped.mean()))

@@ -1,4 +1,4 @@
-"""Contrast of S0: what the division by S0 takes away and what still tells CSF, grey and white matter apart."""
+"""Contrast of S0, which S/S0 has lost and which still tells CSF, grey and white matter apart."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
-SURROUNDINGS_SIGMA_MM = (
-    12.0  # standard deviation; a receive profile is flat over it, a gyrus is not
-)
+SURROUNDINGS_SIGMA_MM = 12.0  # a receive profile is flat over it, a gyrus is not
 MAX_SURROUNDING_S0 = 1.5  # of the median S0: CSF counts no more than this among the surroundings
-S0_RATIO_RANGE = (
-    0.1,
-    5.0,
-)  # of S0 over its surroundings; beyond lie empty voxels and divisions by nothing
+# S0 over its surroundings; beyond lie empty voxels and divisions by nothing.
+MIN_S0_RATIO = 0.1
+MAX_S0_RATIO = 5.0
+MIN_WEIGHT = 1e-3  # of the mask near a voxel
 
 
 def s0_contrast(
@@ -29,14 +27,11 @@ def s0_contrast(
     """
     inside = mask.astype(np.float32)
     median = float(np.median(s0[mask])) if mask.any() else 1.0
-    relative = (
-        np.clip(s0 / max(median, float(np.finfo(np.float32).tiny)), 0, S0_RATIO_RANGE[1]) * inside
-    )
+    relative = s0 / max(median, float(np.finfo(np.float32).tiny))
+    relative = np.clip(relative, 0, MAX_S0_RATIO) * inside
     sigma = SURROUNDINGS_SIGMA_MM / np.linalg.norm(affine[:3, :3], axis=0)
-    weight = np.maximum(gaussian_filter(inside, sigma), 1e-3)
-    around = np.maximum(
-        gaussian_filter(np.minimum(relative, MAX_SURROUNDING_S0), sigma) / weight, S0_RATIO_RANGE[0]
-    )
-    return np.asarray(
-        np.log(np.clip(relative / around, *S0_RATIO_RANGE)) * inside, dtype=np.float32
-    )
+    weight = np.maximum(gaussian_filter(inside, sigma), MIN_WEIGHT)
+    surroundings = gaussian_filter(np.minimum(relative, MAX_SURROUNDING_S0), sigma) / weight
+    ratio = relative / np.maximum(surroundings, MIN_S0_RATIO)
+    contrast = np.log(np.clip(ratio, MIN_S0_RATIO, MAX_S0_RATIO)) * inside
+    return np.asarray(contrast, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Spherical harmonics: real, symmetric, DIPY's `real_sh_descoteaux` with legacy=False, and no other.
+"""Spherical harmonics: DIPY's real, symmetric basis `real_sh_descoteaux` with legacy=False.
 
-Coefficients are ordered by l = 0, 2, 4, ... and, inside an order, m = -l ... l. With several shells they are
-stacked shell after shell, and matrices over them are block-diagonal.
+Coefficients are ordered by l = 0, 2, 4, ... and, inside an order, m = -l ... l. With several
+shells they are stacked shell after shell, and matrices over them are block-diagonal.
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from scipy.linalg import block_diag
 
 from bids_shresnet.scans import Shell
 
-SH_BASIS_NAME = "real_sh_descoteaux, legacy=False"  # recorded in every model: coefficients mean nothing without it
-LAPLACE_BELTRAMI_WEIGHT = (
-    0.006  # Laplace-Beltrami weight of Descoteaux et al. 2007, the paper's choice
-)
+# Recorded in every model, because coefficients mean nothing without it.
+SH_BASIS_NAME = "real_sh_descoteaux, legacy=False"
+LAPLACE_BELTRAMI_WEIGHT = 0.006  # of Descoteaux et al. 2007, the paper's choice
 FULL_ORDER = 4
 REDUCED_ORDER = 2
 
 
 def choose_sh_order(directions: int, requested: int | None = None) -> int:
-    """SH order of a shell: as requested, else 4, or 2 where 15 coefficients would outnumber the directions."""
+    """SH order of a shell: as requested, else 4, or 2 if 15 coefficients exceed the directions."""
     if requested is not None:
         return requested
-    return FULL_ORDER if directions >= Shell(0.0, FULL_ORDER).coefficient_count else REDUCED_ORDER
+    return FULL_ORDER if directions >= sh_coefficient_count(FULL_ORDER) else REDUCED_ORDER
+
+
+def sh_coefficient_count(sh_order: int) -> int:
+    """Number of coefficients up to an even order."""
+    return Shell(0.0, sh_order).coefficient_count
 
 
 def l_values(sh_order: int) -> Int[np.ndarray, " c"]:
     """Order l of every coefficient: 0, 2, 2, 2, 2, 2, 4, ..."""
-    return np.concatenate(
-        [np.full(2 * l_value + 1, l_value) for l_value in range(0, sh_order + 1, 2)]
-    )
+    orders = range(0, sh_order + 1, 2)
+    return np.concatenate([np.full(2 * order + 1, order) for order in orders])
 
 
 def basis(bvecs: Float[np.ndarray, "n 3"], sh_order: int) -> Float[np.ndarray, "n c"]:
@@ -50,8 +53,9 @@ def fitting_matrix(
 ) -> Float[np.ndarray, "c n"]:
     """Regularized least squares as one matrix: (B'B + lambda L)^-1 B', L = diag(l^2 (l + 1)^2).
 
-    Source: Descoteaux et al. 2007, doi 10.1002/mrm.21277. It multiplies order l by about d / (d + lambda l^2 (l + 1)^2)
-    with d = directions / (4 pi), so both scans of a scanner must be fitted alike, and measured labels not at all.
+    It multiplies order l by about d / (d + lambda l^2 (l + 1)^2) with d = directions / (4 pi), so
+    both scans of a scanner must be fitted alike, and measured labels without smoothing.
+    Source: Descoteaux et al. 2007, doi 10.1002/mrm.21277.
     """
     b = basis(bvecs, sh_order)
     orders = l_values(sh_order)
@@ -62,12 +66,9 @@ def fitting_matrix(
 def evaluation_matrix(
     directions: Sequence[Float[np.ndarray, "_ 3"]], shells: Sequence[Shell]
 ) -> Float[np.ndarray, "total c"]:
-    """Block-diagonal matrix from the stacked coefficients of all shells to the signal in each shell's directions."""
-    return np.asarray(
-        block_diag(
-            *(basis(table, shell.sh_order) for table, shell in zip(directions, shells, strict=True))
-        )
-    )
+    """Block-diagonal matrix from stacked coefficients to the signal in each shell's directions."""
+    blocks = [basis(table, shell.sh_order) for table, shell in zip(directions, shells, strict=True)]
+    return np.asarray(block_diag(*blocks))
 
 
 def order_indices(shells: Sequence[Shell]) -> tuple[Int[np.ndarray, " _"], ...]:

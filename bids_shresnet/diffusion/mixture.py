@@ -1,4 +1,4 @@
-"""A mixture of Gaussians: which values are usual, and how far a value is from them."""
+"""A mixture of Gaussians: the distribution of usual values, and the distance of a value from it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""How unlike the scans a network was trained on a scan is, voxel by voxel: lesions, artefacts, the never seen.
+"""Novelty of a scan, voxel by voxel: how unlike the scans that a network was trained on it is.
 
-A lesion's voxel looks like a mixture of healthy tissues and is nothing new by itself. What is new is a patch of it:
-as much S0 and as little S/S0 as where tissue borders on CSF, yet without the border. So the features describe the
-patch of 3x3x3 voxels that the network sees, and what is usual is learned from the source scans of the training
-subjects, whole brains, without any target. docs/experiments.md tells what else was tried.
+A lesion's voxel looks like a mixture of healthy tissues and is nothing new by itself. A patch of
+it is new: as much S0 and as little S/S0 as where tissue borders on CSF, yet without the border. So
+the features describe the patch of 3x3x3 voxels that the network sees. Their usual values are
+learned from the source scans of the training subjects, whole brains, without any target.
+docs/experiments.md describes what else was tried.
 """
 
 from __future__ import annotations
@@ -16,46 +17,57 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from bids_shresnet.diffusion.harmonics import order_indices
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.mixture import Mixture, fit_mixture
-from bids_shresnet.diffusion.representation import unmask
 from bids_shresnet.scans import Shell, ShImage
 
-MIXTURE_COMPONENTS = (
-    16  # grey matter, white matter, CSF and their borders; 8 mark fewer lesions, 24 no more
-)
-PATCH_EDGE_VOXELS = 3  # voxels along an edge
-SMOOTHING_SIGMA_MM = 5.0  # standard deviation; a lesion is a blob, noise is not
-MAX_VOXELS_PER_SCAN = (
-    3000  # of each training scan to fit the mixture to; four times as many change nothing
-)
-THRESHOLD_QUANTILE = 0.98  # share of a healthy, unseen brain that lies within the threshold
-MIN_S0_CONTRAST = np.log(0.3)  # contrast of voxels that are mostly background or bone
+# Grey matter, white matter, CSF and their borders; 8 components mark fewer lesions, 24 no more.
+MIXTURE_COMPONENTS = 16
+PATCH_EDGE_VOXELS = 3
+SMOOTHING_SIGMA_MM = 5.0  # a lesion is a blob, noise is not
+MAX_VOXELS_PER_SCAN = 3000  # to fit the mixture to; four times as many change nothing
+THRESHOLD_QUANTILE = 0.98  # share of a healthy, held-out brain that lies within the threshold
+MIN_S0_CONTRAST = np.log(0.3)  # voxels below are mostly background or bone
 
-Features = tuple[
-    Bool[np.ndarray, "x y z"], Float[np.ndarray, "v f"]
-]  # which voxels are judged, and what is seen there
+
+@dataclass(frozen=True)
+class PatchFeatures:
+    """Features of the patch around each voxel that can be judged.
+
+    Attributes
+    ----------
+    mask
+        Voxels that can be judged.
+    values
+        Features of their patches, (voxel of the mask, feature).
+    """
+
+    mask: Bool[np.ndarray, "x y z"]
+    values: Float[np.ndarray, "v f"]
 
 
 @dataclass(frozen=True)
 class NoveltyDetector:
-    """What is usual in the source scans of the training subjects.
+    """Usual features in the source scans of the training subjects.
 
     Attributes
     ----------
     mixture
-        Of the features of their voxels.
+        Distribution of the features of their voxels.
     threshold
-        Distance beyond which a voxel is unusual: in a healthy, unseen brain about 2 % of the voxels.
+        Distance that about 2 % of the voxels of a healthy, held-out brain exceed.
     """
 
     mixture: Mixture
     threshold: float
 
     def compute_distances(self, image: ShImage) -> Float[np.ndarray, "x y z"]:
-        """How unusual the surroundings of each voxel are, in standard deviations; zero where nothing is judged.
+        """Compute the distance of each voxel's surroundings from the usual, in standard deviations.
 
-        Outside the mask and where there is next to no signal (the rim of background in a widened mask, bone) nothing
-        is judged.
+        Returns
+        -------
+        Zero where nothing can be judged: outside the mask and where there is next to no signal
+        (the rim of background in a widened mask, bone).
         """
         return _compute_smooth_distances(self.mixture, image.affine, extract_features(image))
 
@@ -65,101 +77,100 @@ class NoveltyDetector:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Float[np.ndarray, "..."]]) -> NoveltyDetector:
-        """What `arrays` gave."""
+        """Make a detector from the arrays that `arrays` returned."""
         mixture = Mixture(arrays["weights"], arrays["means"], arrays["covariances"])
         return cls(mixture, float(arrays["threshold"]))
 
 
 def fit_novelty_detector(images: Iterable[ShImage], *, seed: int = 0) -> NoveltyDetector:
-    """Learn what is usual from the source scans of the training subjects, one image a subject.
+    """Learn the usual features from the source scans of the training subjects, one per subject.
 
-    The threshold comes from each subject's distances when it is left out. Of a single subject it comes from the
-    scan itself, and marks more (about 6 %) of others. Fewer than about six may not show how much the healthy differ.
+    The threshold comes from each subject's distances when it is held out. For a single subject it
+    comes from the scan itself, and marks more (about 6 %) of other scans. Fewer than about six
+    subjects may not show how much healthy brains differ.
     """
     rng = np.random.default_rng(seed)
-    seen = [(image.affine, extract_features(image)) for image in images]
-    drawn = [rng.permutation(values)[:MAX_VOXELS_PER_SCAN] for _, (_, values) in seen]
-    left_out = []
-    for subject, (affine, subject_features) in enumerate(seen):
-        others = [values for other, values in enumerate(drawn) if other != subject] or drawn
-        mixture = fit_mixture(np.concatenate(others), MIXTURE_COMPONENTS, seed=seed)
-        left_out.append(
-            _compute_smooth_distances(mixture, affine, subject_features)[subject_features[0]]
-        )
-    everyone = fit_mixture(np.concatenate(drawn), MIXTURE_COMPONENTS, seed=seed)
-    return NoveltyDetector(
-        everyone, float(np.quantile(np.concatenate(left_out), THRESHOLD_QUANTILE))
-    )
+    subjects = [(image.affine, extract_features(image)) for image in images]
+    samples = [rng.permutation(features.values)[:MAX_VOXELS_PER_SCAN] for _, features in subjects]
+    held_out_distances = []
+    for index, (affine, features) in enumerate(subjects):
+        other_samples = samples[:index] + samples[index + 1 :] or samples
+        mixture = fit_mixture(np.concatenate(other_samples), MIXTURE_COMPONENTS, seed=seed)
+        distances = _compute_smooth_distances(mixture, affine, features)
+        held_out_distances.append(distances[features.mask])
+    threshold = np.quantile(np.concatenate(held_out_distances), THRESHOLD_QUANTILE)
+    mixture = fit_mixture(np.concatenate(samples), MIXTURE_COMPONENTS, seed=seed)
+    return NoveltyDetector(mixture, float(threshold))
 
 
-def extract_features(image: ShImage) -> Features:
-    """Rotation-invariant features of the 3x3x3 patch around each voxel, and which voxels have any signal to judge.
+def extract_features(image: ShImage) -> PatchFeatures:
+    """Extract rotation-invariant features of the 3x3x3 patch around each voxel with signal.
 
-    For each shell the mean and the spread of the level (order 0), the mean amplitude of order 2 and the amplitude of
-    its mean (that is smaller where directions differ or are noise); mean and spread of the contrast of S0. Levels and
-    amplitudes are relative to the shell's median level, because healthy brains differ in diffusivity.
+    They are the mean and the spread of the S0 contrast and, for each shell, the mean and the
+    spread of the level (order 0), the mean amplitude of order 2, and the amplitude of its mean
+    (which is smaller where directions differ or are noise). Levels and amplitudes are relative to
+    the shell's median level, because healthy brains differ in diffusivity.
     """
-    judged = image.mask & (image.coefficients != 0).any(axis=3) & (image.contrast > MIN_S0_CONTRAST)
-    levels = _mean_and_spread(image.contrast, judged)
+    has_signal = (image.coefficients != 0).any(axis=3)
+    mask = image.mask & has_signal & (image.contrast > MIN_S0_CONTRAST)
+    maps = _mean_and_spread(image.contrast, mask)
     start = 0
     for shell in image.shells:
-        levels += _extract_shell_features(
-            image.coefficients[..., start : start + shell.coefficient_count], shell, judged
-        )
-        start += shell.coefficient_count
-    return judged, np.stack([values[judged] for values in levels], axis=1).astype(np.float32)
+        end = start + shell.coefficient_count
+        maps += _shell_feature_maps(image.coefficients[..., start:end], shell, mask)
+        start = end
+    values = np.stack([feature_map[mask] for feature_map in maps], axis=1)
+    return PatchFeatures(mask, values.astype(np.float32))
 
 
-def _extract_shell_features(
-    coefficients: Float[np.ndarray, "x y z c"], shell: Shell, scored: Bool[np.ndarray, "x y z"]
+def _shell_feature_maps(
+    coefficients: Float[np.ndarray, "x y z c"], shell: Shell, mask: Bool[np.ndarray, "x y z"]
 ) -> list[Float[np.ndarray, "x y z"]]:
-    """Features of one shell."""
-    level, spread = _mean_and_spread(coefficients[..., 0], scored)
+    """Return the feature maps of one shell."""
+    level, spread = _mean_and_spread(coefficients[..., 0], mask)
     maps = [level, spread]
-    for order in order_indices((shell,))[1:2]:  # order 4 adds noise and marks fewer lesions
-        second = coefficients[..., order]
-        mean = np.stack([_patch_mean(second[..., m], scored) for m in range(len(order))], axis=3)
-        maps += [_patch_mean(_amplitude(second), scored), _amplitude(mean)]
-    median = np.median(level[scored]) if scored.any() else 1.0
+    for indices in order_indices((shell,))[1:2]:  # order 4 adds noise and marks fewer lesions
+        second_order = coefficients[..., indices]
+        means = [_patch_mean(second_order[..., m], mask) for m in range(len(indices))]
+        maps.append(_patch_mean(_amplitude(second_order), mask))
+        maps.append(_amplitude(np.stack(means, axis=3)))
+    median = np.median(level[mask]) if mask.any() else 1.0
     return [values / max(median, float(np.finfo(np.float32).tiny)) for values in maps]
 
 
 def _amplitude(coefficients: Float[np.ndarray, "x y z m"]) -> Float[np.ndarray, "x y z"]:
-    """Of one order: the square root of its power."""
+    """Square root of the power of one order."""
     return np.asarray(np.linalg.norm(coefficients, axis=3))
 
 
 def _patch_mean(
-    values: Float[np.ndarray, "x y z"], scored: Bool[np.ndarray, "x y z"]
+    values: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "x y z"]:
-    """Mean over the judged voxels of each patch."""
-    inside = scored.astype(np.float32)
+    """Mean over the voxels of the mask in each patch."""
+    inside = mask.astype(np.float32)
+    mean = uniform_filter(values * inside, PATCH_EDGE_VOXELS, mode="constant")
     share = uniform_filter(inside, PATCH_EDGE_VOXELS, mode="constant")
-    # a patch with a judged voxel in its middle has a share of at least 1 / 27
-    return np.asarray(
-        uniform_filter(values * inside, PATCH_EDGE_VOXELS, mode="constant")
-        / np.maximum(share, PATCH_EDGE_VOXELS**-4)
-    )
+    # a patch around a voxel of the mask has a share of at least 1 / 27
+    return np.asarray(mean / np.maximum(share, PATCH_EDGE_VOXELS**-4))
 
 
 def _mean_and_spread(
-    values: Float[np.ndarray, "x y z"], scored: Bool[np.ndarray, "x y z"]
+    values: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]
 ) -> list[Float[np.ndarray, "x y z"]]:
     """Mean and standard deviation over each patch."""
-    mean = _patch_mean(values, scored)
-    return [mean, np.sqrt(np.maximum(_patch_mean(np.square(values), scored) - np.square(mean), 0))]
+    mean = _patch_mean(values, mask)
+    variance = _patch_mean(np.square(values), mask) - np.square(mean)
+    return [mean, np.sqrt(np.maximum(variance, 0))]
 
 
 def _compute_smooth_distances(
-    mixture: Mixture, affine: Float[np.ndarray, "4 4"], voxel_features: Features
+    mixture: Mixture, affine: Float[np.ndarray, "4 4"], features: PatchFeatures
 ) -> Float[np.ndarray, "x y z"]:
-    """Distance of the features of each judged voxel, smoothed over the judged voxels around."""
-    judged, values = voxel_features
+    """Compute the distance of each voxel's features, smoothed over the voxels that are judged."""
+    mask = features.mask
+    distances = unmask(mixture.distance(features.values).astype(np.float32), mask)
     sigma = SMOOTHING_SIGMA_MM / np.linalg.norm(affine[:3, :3], axis=0)
-    weight = gaussian_filter(judged.astype(np.float32), sigma, mode="constant")
-    total = gaussian_filter(
-        unmask(mixture.distance(values).astype(np.float32), judged), sigma, mode="constant"
-    )
-    return np.where(judged, total / np.maximum(weight, np.finfo(np.float32).tiny), 0).astype(
-        np.float32
-    )
+    total = gaussian_filter(distances, sigma, mode="constant")
+    weight = gaussian_filter(mask.astype(np.float32), sigma, mode="constant")
+    mean = total / np.maximum(weight, np.finfo(np.float32).tiny)
+    return np.where(mask, mean, 0).astype(np.float32)

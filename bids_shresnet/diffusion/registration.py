@@ -1,4 +1,4 @@
-"""Where each point of one head lies in another scan of it, or in another head: ANTs, linear then SyN, the same always.
+"""Registration of two scans with ANTs: linear, then SyN, always with the same result.
 
 The only file that knows ANTs and ITK's LPS axes.
 """
@@ -18,11 +18,10 @@ from jaxtyping import Float
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK's world axes in RAS
 ANTS_SEED = 1
-SYN_METRIC, SYN_HISTOGRAM_BINS = (
-    "MI",
-    32,
-)  # Mattes mutual information; local correlation is 10 % closer and takes five times as long
-SYN_ITERATIONS = (40, 20, 0)  # of SyN at a quarter, half and all of the resolution
+# Mattes mutual information. Local correlation is 10 % more accurate and takes five times as long.
+SYN_METRIC = "MI"
+SYN_HISTOGRAM_BINS = 32
+SYN_ITERATIONS = (40, 20, 0)  # at a quarter, half and all of the resolution
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class Correspondence:
     Attributes
     ----------
     points
-        World position (RAS+ mm) in the moving scan of each point that was asked for, (point, 3).
+        World position (RAS+ mm) in the moving scan of each given point, (point, 3).
     rotation
-        How the head is turned from the fixed to the moving scan: a direction g there is R g here. After an affine
-        stage the linear part of it, which also stretches.
+        Rotation of the head from the fixed to the moving scan: a direction g in the fixed scan is
+        R g in the moving one. After an affine stage it is the linear part, which also stretches.
     """
 
     points: Float[np.ndarray, "p 3"]
@@ -58,7 +57,8 @@ def register_images(
     Parameters
     ----------
     fixed, moving
-        Images of the same contrasts in the same order; the first drives the linear stage, all drive SyN.
+        Images of the same contrasts in the same order. The first one drives the linear stage, all
+        of them drive SyN.
     fixed_affine, moving_affine
         Voxel indices to RAS+ mm.
     points
@@ -66,61 +66,82 @@ def register_images(
     linear_type
         "Rigid" for two scans of one head, "Affine" for two heads.
     is_deformable
-        Whether SyN follows the linear stage (what is left of EPI distortion differs between scanners).
+        Whether SyN follows the linear stage: EPI distortion differs between scanners.
     iterations
-        Of SyN, from coarse to fine.
+        Iterations of SyN, from coarse to fine.
     """
     ants.config.set_ants_deterministic(on=True, seed_value=ANTS_SEED)
-    targets = [_to_ants(image, fixed_affine) for image in fixed]
-    movers = [_to_ants(image, moving_affine) for image in moving]
+    fixed_images = [_to_ants(image, fixed_affine) for image in fixed]
+    moving_images = [_to_ants(image, moving_affine) for image in moving]
     with tempfile.TemporaryDirectory() as folder:
-        placed = ants.registration(
-            targets[0], movers[0], type_of_transform=linear_type, outprefix=f"{folder}/linear_"
+        linear = ants.registration(
+            fixed_images[0],
+            moving_images[0],
+            type_of_transform=linear_type,
+            outprefix=f"{folder}/linear_",
         )
-        transforms = placed["fwdtransforms"]
+        transforms = linear["fwdtransforms"]
         rotation = _read_rotation(Path(transforms[0]))
         if is_deformable:
-            extras = [
-                [SYN_METRIC, target, mover, 1, SYN_HISTOGRAM_BINS]
-                for target, mover in zip(targets[1:], movers[1:], strict=True)
-            ]
-            warped = ants.registration(
-                targets[0],
-                movers[0],
-                type_of_transform="SyNOnly",
+            transforms = _run_syn(
+                fixed_images,
+                moving_images,
                 initial_transform=transforms[0],
-                multivariate_extras=extras or None,
-                syn_metric=SYN_METRIC,
-                syn_sampling=SYN_HISTOGRAM_BINS,
-                reg_iterations=iterations,
-                outprefix=f"{folder}/syn_",
+                iterations=iterations,
+                prefix=f"{folder}/syn_",
             )
-            transforms = warped["fwdtransforms"]
-        found = _transform_points(points, transforms)
-    return Correspondence(found, rotation)
+        moving_points = _transform_points(points, transforms)
+    return Correspondence(moving_points, rotation)
+
+
+def _run_syn(
+    fixed: Sequence[ants.ANTsImage],
+    moving: Sequence[ants.ANTsImage],
+    *,
+    initial_transform: str,
+    iterations: tuple[int, int, int],
+    prefix: str,
+) -> list[str]:
+    """Run SyN on all contrasts and return the files of all transforms, the linear one included."""
+    extra_contrasts = [
+        [SYN_METRIC, fixed_image, moving_image, 1, SYN_HISTOGRAM_BINS]
+        for fixed_image, moving_image in zip(fixed[1:], moving[1:], strict=True)
+    ]
+    result = ants.registration(
+        fixed[0],
+        moving[0],
+        type_of_transform="SyNOnly",
+        initial_transform=initial_transform,
+        multivariate_extras=extra_contrasts or None,
+        syn_metric=SYN_METRIC,
+        syn_sampling=SYN_HISTOGRAM_BINS,
+        reg_iterations=iterations,
+        outprefix=prefix,
+    )
+    return list(result["fwdtransforms"])
 
 
 def _transform_points(
     points: Float[np.ndarray, "p 3"], transforms: Sequence[str]
 ) -> Float[np.ndarray, "p 3"]:
-    """Points from fixed to moving: the same direction in which ITK looks intensities up."""
+    """Carry points from fixed to moving, the direction in which ITK looks up intensities."""
     table = pd.DataFrame(points @ RAS_TO_LPS, columns=["x", "y", "z"])
-    carried = ants.apply_transforms_to_points(
+    transformed = ants.apply_transforms_to_points(
         3, table, list(transforms), whichtoinvert=[False] * len(transforms)
     )
-    return np.asarray(carried[["x", "y", "z"]].to_numpy() @ RAS_TO_LPS, dtype=np.float64)
+    lps_points = transformed[["x", "y", "z"]].to_numpy()
+    return np.asarray(lps_points @ RAS_TO_LPS, dtype=np.float64)
 
 
 def _read_rotation(transform: Path) -> Float[np.ndarray, "3 3"]:
-    """The rotation from fixed to moving in RAS axes."""
-    matrix = np.asarray(
-        ants.read_transform(str(transform)).parameters[:9], dtype=np.float64
-    ).reshape(3, 3)
+    """Read the linear part of a transform, from fixed to moving in RAS axes."""
+    parameters = ants.read_transform(str(transform)).parameters[:9]
+    matrix = np.asarray(parameters, dtype=np.float64).reshape(3, 3)
     return np.asarray(RAS_TO_LPS @ matrix @ RAS_TO_LPS)
 
 
 def _to_ants(image: Float[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> ants.ANTsImage:
-    """An ITK image: the same voxels, world axes turned from RAS to LPS."""
+    """Return an ITK image of the same voxels, with world axes turned from RAS to LPS."""
     lps = RAS_TO_LPS @ affine[:3, :3]
     spacing = np.linalg.norm(lps, axis=0)
     return ants.from_numpy(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import block_diag
 
 from bids_shresnet.diffusion.attenuation import MAX_RELATIVE_SIGNAL, compute_attenuation, mean_b0
@@ -17,13 +17,14 @@ from bids_shresnet.diffusion.harmonics import (
     fitting_matrix,
     order_indices,
 )
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.rish import rish
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.runtime import spool
 from bids_shresnet.scans import Dwi, Shell, ShImage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Representation:
     """Shells of one scan.
 
@@ -32,11 +33,11 @@ class Representation:
     image
         Their coefficients, stacked.
     volumes
-        Indices of each shell's volumes in the series.
+        Indices of each shell's volumes in the DWI.
     signal
         S/S0 of these volumes side by side, (voxel of the mask, direction).
     directions
-        Their directions (world axes), one table a shell.
+        Their directions (world axes), one table per shell.
     clipped_share
         Share of values outside [0, 1] before clipping.
     """
@@ -58,26 +59,35 @@ def represent_dwi(
     ValueError
         If the scan lacks a shell.
     """
-    relative = compute_attenuation(dwi, mask)
+    attenuation = compute_attenuation(dwi, mask)
     volumes = find_shell_volumes(dwi.bvals, shells)
-    tables = tuple(dwi.bvecs[indices] for indices in volumes)
-    stacked = [
-        relative.signal[:, indices] @ fitting_matrix(table, shell.sh_order).T.astype(np.float32)
-        for indices, table, shell in zip(volumes, tables, shells, strict=True)
-    ]
-    contrast = s0_contrast(mean_b0(dwi), mask, dwi.affine)
+    directions = tuple(dwi.bvecs[indices] for indices in volumes)
+    coefficients = []
+    for indices, table, shell in zip(volumes, directions, shells, strict=True):
+        matrix = fitting_matrix(table, shell.sh_order).astype(np.float32)
+        coefficients.append(attenuation.signal[:, indices] @ matrix.T)
     image = ShImage(
-        unmask(np.concatenate(stacked, axis=1), mask), mask, dwi.affine, tuple(shells), contrast
+        coefficients=unmask(np.concatenate(coefficients, axis=1), mask),
+        mask=mask,
+        affine=dwi.affine,
+        shells=tuple(shells),
+        contrast=s0_contrast(mean_b0(dwi), mask, dwi.affine),
     )
-    signal = relative.signal[:, np.concatenate(volumes)]
-    return Representation(image, volumes, signal, tables, relative.clipped_share)
+    return Representation(
+        image=image,
+        volumes=volumes,
+        signal=attenuation.signal[:, np.concatenate(volumes)],
+        directions=directions,
+        clipped_share=attenuation.clipped_share,
+    )
 
 
 def unregularized_coefficients(representation: Representation) -> Float[np.ndarray, "v c"]:
-    """Coefficients of plain least squares, which shrink nothing and keep all noise; voxels of the mask."""
+    """Fit by plain least squares, which shrinks nothing and keeps all noise; voxels of the mask."""
+    shells = representation.image.shells
     fits = [
         np.linalg.pinv(basis(table, shell.sh_order))
-        for table, shell in zip(representation.directions, representation.image.shells, strict=True)
+        for table, shell in zip(representation.directions, shells, strict=True)
     ]
     return np.asarray(representation.signal @ block_diag(*fits).T.astype(np.float32))
 
@@ -89,115 +99,133 @@ def synthesize_dwi(
     bvalues: Sequence[float],
     directions: Sequence[Float[np.ndarray, "_ 3"]] | None = None,
 ) -> Dwi:
-    """A DWI with the harmonized signal: the scan's own b0 volumes, and its shells as the coefficients say.
+    """Make a DWI of the scan's own b0 volumes and of shells with harmonized signal.
 
     Parameters
     ----------
     dwi, representation
-        The scan and what was made of it.
+        The scan and its representation.
     image
         Harmonized coefficients of the same shells.
     bvalues
-        What the signal of each shell now is, s/mm2.
+        b-value of the harmonized signal of each shell, s/mm2.
     directions
-        New directions of each shell (world axes); by default the scan's own, each volume in its place. Volumes that
-        belong to no shell of the image are left out: nothing says what the other scanner would measure there.
+        New directions of each shell (world axes); by default the scan's own, with each volume at
+        its position. Volumes that belong to no shell of the image are dropped, because nothing
+        predicts what the target scanner would measure there.
 
     Returns
     -------
-    Inside the mask harmonized S/S0 times the scan's S0, outside as measured; with new directions zero outside.
+    Inside the mask harmonized S/S0 times the scan's S0, outside as measured; with new directions
+    zero outside.
     """
     if directions is None:
-        frame, places = _copy_own_volumes(dwi, representation)
+        output, indices = _copy_own_volumes(dwi, representation)
         tables = representation.directions
     else:
-        frame, places = _allocate_new_volumes(dwi, directions)
+        output, indices = _allocate_new_volumes(dwi, directions)
         tables = tuple(directions)
-    relative = image.coefficients[image.mask] @ evaluation_matrix(tables, image.shells).T.astype(
-        np.float32
-    )
-    inside = frame.data[image.mask]
-    inside[:, places] = (
-        np.clip(relative, 0, MAX_RELATIVE_SIGNAL) * np.maximum(mean_b0(dwi)[image.mask], 0)[:, None]
-    )
-    frame.data[image.mask] = inside
-    frame.bvals[places] = np.repeat(np.asarray(bvalues, float), [len(table) for table in tables])
-    return frame
+    values = output.data[image.mask]
+    values[:, indices] = _compute_signal(image, tables, dwi)
+    output.data[image.mask] = values
+    counts = [len(table) for table in tables]
+    output.bvals[indices] = np.repeat(np.asarray(bvalues, float), counts)
+    return output
 
 
 def append_shells(
     dwi: Dwi, source: Dwi, image: ShImage, directions: Sequence[Float[np.ndarray, "_ 3"]]
 ) -> Dwi:
-    """A DWI with the shells of an image as further volumes: S/S0 times the scan's S0 inside the mask, zero outside."""
-    relative = image.coefficients[image.mask] @ evaluation_matrix(
-        directions, image.shells
-    ).T.astype(np.float32)
-    signal = (
-        np.clip(relative, 0, MAX_RELATIVE_SIGNAL)
-        * np.maximum(mean_b0(source)[image.mask], 0)[:, None]
-    )
-    bvalues = np.repeat(
-        [shell.bvalue for shell in image.shells], [len(table) for table in directions]
-    )
+    """Append the shells of an image to a DWI as further volumes.
+
+    Parameters
+    ----------
+    source
+        The scan as measured, which gives S0.
+    image
+        Coefficients of the appended shells.
+    directions
+        Directions of each appended shell (world axes).
+
+    Returns
+    -------
+    In the new volumes S/S0 times S0 inside the mask of the image, zero outside.
+    """
+    signal = _compute_signal(image, directions, source)
     data = _append_empty_volumes(dwi.data, signal.shape[1])
     data[image.mask, dwi.data.shape[3] :] = signal
+    shell_bvalues = [shell.bvalue for shell in image.shells]
+    new_bvals = np.repeat(shell_bvalues, [len(table) for table in directions])
     return Dwi(
-        data,
-        dwi.affine,
-        np.concatenate([dwi.bvals, bvalues]),
-        np.concatenate([dwi.bvecs, *directions]),
+        data=data,
+        affine=dwi.affine,
+        bvals=np.concatenate([dwi.bvals, new_bvals]),
+        bvecs=np.concatenate([dwi.bvecs, *directions]),
     )
+
+
+def _compute_signal(
+    image: ShImage, directions: Sequence[Float[np.ndarray, "_ 3"]], source: Dwi
+) -> Float[np.ndarray, "v d"]:
+    """Return S/S0 of the mask's voxels in some directions, times S0 of the source."""
+    matrix = evaluation_matrix(directions, image.shells).astype(np.float32)
+    relative = np.clip(image.coefficients[image.mask] @ matrix.T, 0, MAX_RELATIVE_SIGNAL)
+    s0 = np.maximum(mean_b0(source)[image.mask], 0)
+    return np.asarray(relative * s0[:, None])
 
 
 def _copy_own_volumes(
     dwi: Dwi, representation: Representation
 ) -> tuple[Dwi, Int[np.ndarray, " d"]]:
-    """A copy of the scan's b0 volumes and shells in their order, and where the shells' volumes are in it."""
-    shells = np.concatenate(representation.volumes)
-    kept = np.sort(np.concatenate([np.flatnonzero(dwi.is_b0), shells]))
-    places = np.searchsorted(kept, shells)
+    """Copy the scan's b0 volumes and shells in their order.
+
+    Returns
+    -------
+    The copy, and the indices of the shells' volumes in it.
+    """
+    shell_volumes = np.concatenate(representation.volumes)
+    kept = np.sort(np.concatenate([np.flatnonzero(dwi.is_b0), shell_volumes]))
+    indices = np.searchsorted(kept, shell_volumes)
     data = spool.allocate_array((*dwi.shape, len(kept)))
-    for slab, measured in zip(
-        data, dwi.data, strict=True
-    ):  # a copy of all would be needed at once else
+    # slab by slab, because a copy of the whole would be needed at once otherwise
+    for slab, measured in zip(data, dwi.data, strict=True):
         slab[:] = measured[..., kept]
-        slab[..., places] = np.maximum(np.nan_to_num(slab[..., places]), 0)
-    return Dwi(data, dwi.affine, dwi.bvals[kept], dwi.bvecs[kept]), places
+        slab[..., indices] = np.maximum(np.nan_to_num(slab[..., indices]), 0)
+    return Dwi(data, dwi.affine, dwi.bvals[kept], dwi.bvecs[kept]), indices
 
 
 def _allocate_new_volumes(
     dwi: Dwi, directions: Sequence[Float[np.ndarray, "_ 3"]]
 ) -> tuple[Dwi, Int[np.ndarray, " d"]]:
-    """The scan's b0 volumes, then empty ones for new directions, and where these are."""
-    b0s, new = dwi.data[..., dwi.is_b0], np.concatenate(directions)
-    data = _append_empty_volumes(b0s, len(new))
-    bvals = np.concatenate([dwi.bvals[dwi.is_b0], np.zeros(len(new))])
-    bvecs = np.concatenate([dwi.bvecs[dwi.is_b0], new])
-    return Dwi(data, dwi.affine, bvals, bvecs), np.arange(b0s.shape[3], data.shape[3])
+    """Copy the scan's b0 volumes and append empty ones for new directions.
+
+    Returns
+    -------
+    The DWI, and the indices of the empty volumes in it.
+    """
+    b0_count = int(dwi.is_b0.sum())
+    new_bvecs = np.concatenate(directions)
+    data = _append_empty_volumes(dwi.data[..., dwi.is_b0], len(new_bvecs))
+    bvals = np.concatenate([dwi.bvals[dwi.is_b0], np.zeros(len(new_bvecs))])
+    bvecs = np.concatenate([dwi.bvecs[dwi.is_b0], new_bvecs])
+    return Dwi(data, dwi.affine, bvals, bvecs), np.arange(b0_count, data.shape[3])
 
 
 def _append_empty_volumes(
     volumes: Float[np.ndarray, "x y z n"], count: int
 ) -> Float[np.ndarray, "x y z m"]:
-    """A copy of a series with so many volumes of zeros after it."""
-    data = spool.allocate_array((*volumes.shape[:3], volumes.shape[3] + count))
-    data[..., : volumes.shape[3]] = volumes
-    data[..., volumes.shape[3] :] = 0
+    """Copy volumes and append a number of volumes of zeros."""
+    measured_count = volumes.shape[3]
+    data = spool.allocate_array((*volumes.shape[:3], measured_count + count))
+    data[..., :measured_count] = volumes
+    data[..., measured_count:] = 0
     return data
 
 
-def unmask(
-    values: Shaped[np.ndarray, "v *n"], mask: Bool[np.ndarray, "x y z"], *, fill: float = 0
-) -> Shaped[np.ndarray, "x y z *n"]:
-    """Values of the voxels of a mask as an image, and `fill` elsewhere."""
-    image = np.full((*mask.shape, *values.shape[1:]), fill, dtype=values.dtype)
-    image[mask] = values
-    return image
-
-
 def anisotropy(image: ShImage) -> Float[np.ndarray, "x y z"]:
-    """Contrast akin to FA, from the first shell: square root of the power of order 2 over that of order 0."""
-    orders = order_indices(image.shells)[:2]
-    power = rish(image.coefficients[image.mask], orders)
-    ratio = np.sqrt(power[:, 1] / np.maximum(power[:, 0], np.finfo(np.float32).tiny))
-    return unmask(np.where(power[:, 0] > 0, np.minimum(ratio, 1), 0).astype(np.float32), image.mask)
+    """Contrast akin to FA, from the first shell: sqrt(power of order 2 / power of order 0)."""
+    power = rish(image.coefficients[image.mask], order_indices(image.shells)[:2])
+    level_power = power[:, 0]
+    ratio = np.sqrt(power[:, 1] / np.maximum(level_power, np.finfo(np.float32).tiny))
+    values = np.where(level_power > 0, np.minimum(ratio, 1), 0)
+    return unmask(values.astype(np.float32), image.mask)

@@ -1,15 +1,15 @@
-"""Rotation-invariant spherical-harmonic features, and the projection that keeps a scan's own orientation."""
+"""Rotation-invariant spherical-harmonic (RISH) features, and the projection onto orientations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 MIN_ORDER_POWER = 1e-8  # (S/S0)^2; below this power an order has no orientation to keep
-MAX_GAIN = 5.0  # a gain beyond it would blow up noise (heavy-tailed ratios are a known failure of RISH methods)
+# A larger gain would amplify noise: heavy-tailed ratios are a known failure of RISH methods.
+MAX_GAIN = 5.0
 
 
 def rish(
@@ -22,35 +22,29 @@ def rish(
 def noise_power(
     inverse: Float[np.ndarray, "d c"], orders: Sequence[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, " o"]:
-    """Mean power that noise of variance 1 in each value adds to every order; coefficients are signal @ inverse."""
+    """Mean power that noise of variance 1 in each value adds to every order.
+
+    Coefficients are `signal @ inverse`.
+    """
     return np.array([np.square(inverse[:, group]).sum() for group in orders])
-
-
-@dataclass(frozen=True)
-class RishProjection:
-    """Projected coefficients, and the share of (voxel, order) pairs where the guard held the gain back."""
-
-    coefficients: Float[np.ndarray, "v c"]
-    limited_share: float
 
 
 def project_rish(
     measured: Float[np.ndarray, "v c"],
     predicted: Float[np.ndarray, "v c"],
     orders: Sequence[Int[np.ndarray, " _"]],
-) -> RishProjection:
-    """Give each order of the measured signal the power that the network predicts (Eq. 1 of the paper).
+) -> Float[np.ndarray, "v c"]:
+    """Give each order of the measured signal the power that is predicted (Eq. 1 of the paper).
 
-    S'_l = S_l sqrt(RISH'_l / RISH_l): orientations stay those of the scan. Where the measured power is next to
-    nothing the prediction itself is taken, and a gain beyond `MAX_AMPLITUDE_GAIN` is held there.
+    S'_l = S_l sqrt(RISH'_l / RISH_l) keeps the orientations of the scan. Where the measured power
+    is next to nothing, the prediction itself is taken. The gain is at most `MAX_GAIN`.
     """
-    before, after = rish(measured, orders), rish(predicted, orders)
-    powerless = before < MIN_ORDER_POWER
-    gain = np.sqrt(after / np.where(powerless, 1, before))
-    held = ~powerless & (gain > MAX_GAIN)
-    gain = np.minimum(gain, MAX_GAIN)
-    out = np.empty_like(predicted)
+    measured_power = rish(measured, orders)
+    is_powerless = measured_power < MIN_ORDER_POWER
+    ratio = rish(predicted, orders) / np.where(is_powerless, 1, measured_power)
+    gain = np.minimum(np.sqrt(ratio), MAX_GAIN)
+    projected = np.empty_like(predicted)
     for column, group in enumerate(orders):
         scaled = measured[:, group] * gain[:, column, None]
-        out[:, group] = np.where(powerless[:, column, None], predicted[:, group], scaled)
-    return RishProjection(out, float((powerless | held).mean()))
+        projected[:, group] = np.where(is_powerless[:, column, None], predicted[:, group], scaled)
+    return projected

@@ -1,4 +1,4 @@
-"""What is wrong with the values of a scan or a mask: counted, not mended."""
+"""Defects of the values of a scan or a mask: counted, not corrected."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy import ndimage
 from bids_shresnet.diffusion.attenuation import MIN_S0_SHARE, mean_b0
 from bids_shresnet.scans import Dwi
 
-TISSUE_S0_PERCENTILE = 98  # percentile of S0 that stands for tissue: fluid is brighter, but smaller
+TISSUE_S0_PERCENTILE = 98  # of S0; fluid is brighter than tissue, but smaller
 
 
 @dataclass(frozen=True)
 class SignalQuality:
-    """Of a scan.
+    """Defects of the values of a scan.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class SignalQuality:
     has_bad_background
         Whether there are such values outside the head.
     empty_volumes
-        Volumes that are zero everywhere.
+        Indices of volumes that are zero everywhere.
     """
 
     has_signal: bool
@@ -39,7 +39,17 @@ class SignalQuality:
 
 @dataclass(frozen=True)
 class MaskQuality:
-    """Voxels of a mask, of its holes (background that it surrounds) and of what is apart from its largest piece."""
+    """Defects of a mask.
+
+    Attributes
+    ----------
+    voxels
+        Number of its voxels.
+    hole_voxels
+        Number of background voxels that it surrounds.
+    detached_voxels
+        Number of its voxels outside its largest piece.
+    """
 
     voxels: int
     hole_voxels: int
@@ -47,37 +57,37 @@ class MaskQuality:
 
 
 def check_signal(dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | None = None) -> SignalQuality:
-    """Count what is wrong with a scan's values; without a mask, the head is where S0 is bright."""
+    """Count bad values of a scan; without a mask, the head is where S0 is bright."""
     s0 = mean_b0(dwi)
     head = head_mask(s0) if mask is None else mask
-    broken, negative = ~np.isfinite(dwi.data), dwi.data < 0
+    is_not_finite = ~np.isfinite(dwi.data)
+    is_negative = dwi.data < 0
     return SignalQuality(
         has_signal=bool(np.any(s0 > 0)),
-        not_finite_share=_share(broken[head]),
-        negative_share=_share(negative[head]),
-        has_bad_background=bool(broken[~head].any() or negative[~head].any()),
+        not_finite_share=_true_share(is_not_finite[head]),
+        negative_share=_true_share(is_negative[head]),
+        has_bad_background=bool(is_not_finite[~head].any() or is_negative[~head].any()),
         empty_volumes=np.flatnonzero(~dwi.data.any(axis=(0, 1, 2))),
     )
 
 
 def head_mask(s0: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Where S0 is a tenth of what tissue has, and more."""
+    """Voxels whose S0 is more than a tenth of that of tissue."""
     positive = s0[s0 > 0]
-    return (
-        np.asarray(s0 > MIN_S0_SHARE * np.percentile(positive, TISSUE_S0_PERCENTILE))
-        if positive.size
-        else np.zeros(s0.shape, bool)
-    )
+    if not positive.size:
+        return np.zeros(s0.shape, bool)
+    tissue_s0 = np.percentile(positive, TISSUE_S0_PERCENTILE)
+    return np.asarray(s0 > MIN_S0_SHARE * tissue_s0)
 
 
 def check_mask(mask: Bool[np.ndarray, "x y z"]) -> MaskQuality:
-    """Count holes and separate pieces of a mask."""
+    """Count the holes and the separate pieces of a mask."""
     labels, _ = ndimage.label(mask)
     voxels = int(mask.sum())
-    largest = int(np.bincount(labels[mask]).max()) if voxels else 0
+    largest_piece = int(np.bincount(labels[mask]).max()) if voxels else 0
     holes = int((ndimage.binary_fill_holes(mask) & ~mask).sum())
-    return MaskQuality(voxels, holes, voxels - largest)
+    return MaskQuality(voxels, holes, voxels - largest_piece)
 
 
-def _share(wrong: Bool[np.ndarray, "*shape"]) -> float:
-    return float(wrong.mean()) if wrong.size else 0.0
+def _true_share(values: Bool[np.ndarray, "*shape"]) -> float:
+    return float(values.mean()) if values.size else 0.0

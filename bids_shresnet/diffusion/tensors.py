@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from dipy.core.gradients import gradient_table
 from dipy.reconst.dti import TensorModel
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.scans import B0_THRESHOLD, Dwi
 
 
@@ -31,13 +32,19 @@ class TensorValues:
 
 def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
     """Fit DIPY's diffusion tensor by weighted least squares inside the mask."""
-    values = fit_tensor(dwi.data[mask], np.where(dwi.is_b0, 0, dwi.bvals), dwi.bvecs)
-    maps = []
-    for part in (values.fa, values.md):
-        image = np.zeros(mask.shape, dtype=np.float32)
-        image[mask] = part
-        maps.append(image)
-    return TensorMaps(*maps)
+    tensor = fit_dwi_tensor(dwi, mask)
+    return TensorMaps(fa=unmask(tensor.fa, mask), md=unmask(tensor.md, mask))
+
+
+def fit_dwi_tensor(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], volumes: Int[np.ndarray, " k"] | None = None
+) -> TensorValues:
+    """Fit the voxels of a mask, to some volumes of a DWI or to all."""
+    bvals = np.where(dwi.is_b0, 0, dwi.bvals)
+    signal = dwi.data[mask]
+    if volumes is None:
+        return fit_tensor(signal, bvals, dwi.bvecs)
+    return fit_tensor(signal[:, volumes], bvals[volumes], dwi.bvecs[volumes])
 
 
 def fit_relative_tensor(
@@ -45,11 +52,11 @@ def fit_relative_tensor(
     bvals: Float[np.ndarray, " d"],
     bvecs: Float[np.ndarray, "d 3"],
 ) -> TensorValues:
-    """The same from S/S0 alone: S0 is 1, and a signal that noise or a model took out of [0, 1] is taken back."""
-    whole = np.concatenate([np.ones((len(signal), 1)), np.clip(signal, 0, 1)], axis=1)
-    return fit_tensor(
-        whole, np.concatenate([[0.0], bvals]), np.concatenate([np.zeros((1, 3)), bvecs])
-    )
+    """Fit S/S0 of weighted volumes, clipped to [0, 1], with an S0 of 1."""
+    with_s0 = np.concatenate([np.ones((len(signal), 1)), np.clip(signal, 0, 1)], axis=1)
+    all_bvals = np.concatenate([[0.0], bvals])
+    all_bvecs = np.concatenate([np.zeros((1, 3)), bvecs])
+    return fit_tensor(with_s0, all_bvals, all_bvecs)
 
 
 def fit_tensor(
@@ -57,14 +64,16 @@ def fit_tensor(
     bvals: Float[np.ndarray, " n"],
     bvecs: Float[np.ndarray, "n 3"],
 ) -> TensorValues:
-    """Fit every row; what is no number counts as no signal, and what comes out as none is 0."""
+    """Fit the signal of each voxel; values that are not finite are 0, in the signal and the result."""
     table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
-    usable = np.nan_to_num(
-        signal, nan=0, posinf=0, neginf=0
-    )  # one voxel that is no number would stop the fit
-    fit = TensorModel(table, fit_method="WLS").fit(usable)
-    fa, md = (
-        np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
-        for part in (fit.fa, fit.md)
+    fit = TensorModel(table, fit_method="WLS").fit(_replace_not_finite(signal))
+    return TensorValues(
+        fa=_replace_not_finite(fit.fa).astype(np.float32),
+        md=_replace_not_finite(fit.md).astype(np.float32),
+        direction=np.nan_to_num(fit.evecs[..., 0]).astype(np.float32),
     )
-    return TensorValues(fa, md, np.nan_to_num(fit.evecs[..., 0]).astype(np.float32))
+
+
+def _replace_not_finite(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    # a single value that is not finite would stop the fit
+    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.representation import unmask
-from bids_shresnet.diffusion.sampling import has_signal_around, sample_image
+from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
 from bids_shresnet.evaluation.agreement import (
     TARGET_MEASUREMENT,

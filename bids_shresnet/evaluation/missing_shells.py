@@ -13,8 +13,8 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.representation import unmask
-from bids_shresnet.diffusion.sampling import has_signal_around, sample_image
+from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.evaluation.quantities import nmse, tissue_masks
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.methods.registry import load_harmonizer

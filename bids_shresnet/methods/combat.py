@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Float
 from neuroHarmonize import harmonizationApply, harmonizationLearn
 
-from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.template import Template
 
 TARGET_SITE = 0

@@ -63,7 +63,7 @@ class ShresnetHarmonizer:
         if not self.is_projected:
             return predicted
         measured = image.coefficients[image.mask]
-        return project_rish(measured, predicted, order_indices(image.shells)).coefficients
+        return project_rish(measured, predicted, order_indices(image.shells))
 
     def _predict_patches(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         predicted: Tensor = self.network(patches)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.representation import unmask
-from bids_shresnet.diffusion.sampling import sample_image
+from bids_shresnet.diffusion.interpolation import sample_image
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.template import Template, TemplatePositions, build_template
 from bids_shresnet.methods.combat import ScalarSamples, VoxelwiseCombat, fit_voxelwise_combat
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask

@@ -1,4 +1,4 @@
-"""Images as dcm2niix leaves them in a raw BIDS dataset: voxels in LAS order, 16-bit integers, FSL gradients."""
+"""Images as dcm2niix writes them: voxels in LAS order, 16-bit integers, FSL gradients."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ INT16_MAX = np.iinfo(np.int16).max
 
 
 def write_raw_dwi(stem: Path, dwi: Dwi, *, repetition_time: float) -> None:
-    """Write `stem`.nii.gz, .bval and .bvec of a scan in canonical order; the repetition time is in seconds."""
-    affine = write_raw_image(
-        stem.with_name(f"{stem.name}.nii.gz"), dwi.data, dwi.affine, repetition_time=repetition_time
-    )
-    bvecs = to_fsl(dwi.bvecs, affine)
-    write_fsl_table(
-        stem.with_name(f"{stem.name}.bval"), stem.with_name(f"{stem.name}.bvec"), dwi.bvals, bvecs
-    )
+    """Write `stem`.nii.gz, .bval and .bvec of a scan in canonical order.
+
+    Parameters
+    ----------
+    repetition_time
+        Seconds between volumes.
+    """
+    image = stem.with_name(f"{stem.name}.nii.gz")
+    bval = stem.with_name(f"{stem.name}.bval")
+    bvec = stem.with_name(f"{stem.name}.bvec")
+    affine = write_raw_image(image, dwi.data, dwi.affine, repetition_time=repetition_time)
+    write_fsl_table(bval, bvec, dwi.bvals, to_fsl(dwi.bvecs, affine))
 
 
 def write_raw_image(
@@ -44,11 +48,12 @@ def write_raw_image(
     """
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     mirror[0, 3] = data.shape[0] - 1
+    las_affine = affine @ mirror
     stored = np.clip(np.rint(data[::-1]), 0, INT16_MAX).astype(np.int16)
-    image = nib.Nifti1Image(stored, affine @ mirror)
+    image = nib.Nifti1Image(stored, las_affine)
     image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(affine @ mirror, SCANNER_XFORM_CODE)
-    image.set_qform(affine @ mirror, SCANNER_XFORM_CODE)
+    image.set_sform(las_affine, SCANNER_XFORM_CODE)
+    image.set_qform(las_affine, SCANNER_XFORM_CODE)
     if stored.ndim == 4:
         image.header["pixdim"][4] = repetition_time
     with atomic_path(path) as temporary:

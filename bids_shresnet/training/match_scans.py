@@ -11,20 +11,20 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from bids_shresnet.diffusion.gradients import rotate_bvecs
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.interpolation import sample_image, sample_patches
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.registration import register_images
 from bids_shresnet.diffusion.representation import (
     Representation,
     anisotropy,
     represent_dwi,
-    unmask,
     unregularized_coefficients,
 )
-from bids_shresnet.diffusion.sampling import sample_image, sample_patches
-from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.diffusion.tensors import fit_tensor, fit_tensor_maps
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.tissue import mean_signal, segment_tissue, training_mask
 

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.io.arrays import read_array_record
 from bids_shresnet.io.storage import hash_file, hash_record, hold_lock
 from bids_shresnet.pairs import Pair
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import LabelImage, Scan, Shell
 from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.travelling_subjects import write_travelling_subject

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.phantom.anatomy import Atlas, Person, SmoothField, build_atlas
-from bids_shresnet.phantom.atlas import read_atlas
+from bids_shresnet.phantom.anatomy import Person, SmoothField
+from bids_shresnet.phantom.atlas import Atlas, build_atlas, read_atlas_maps
 from bids_shresnet.phantom.head import FIELD_OF_VIEW_MM, HEAD_CENTRE_MM, PhantomSession
 from bids_shresnet.scans import Dwi
 from tests.datasets import spiral
@@ -22,8 +22,7 @@ NO_SHIFT = np.zeros(3)
 
 @cache
 def atlas() -> Atlas:
-    maps = read_atlas()
-    return build_atlas(maps.t1, maps.gm, maps.wm, maps.affine)
+    return build_atlas(read_atlas_maps())
 
 
 def turn(x: float, y: float, z: float) -> Float[np.ndarray, "3 3"]:

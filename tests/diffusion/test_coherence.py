@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.coherence import (
+    REORIENTATIONS,
     Reorientation,
     Tracts,
     find_better_reorientation,
     find_tracts,
-    reorientations,
 )
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.gradient_axes import to_fsl
@@ -20,7 +20,7 @@ from tests.factories import make_scan
 from tests.real_data import TEST_DATA, needs_test_data
 
 SIZE = 32
-OTHERS = reorientations()[1:]
+OTHERS = REORIENTATIONS[1:]
 REAL = TEST_DATA / "real-dwi"
 
 
@@ -43,15 +43,15 @@ def misread(tracts: Tracts, reading: Reorientation) -> Tracts:
 
 
 def test_the_readings_are_all_right_angled_ones_and_no_two_mean_the_same() -> None:
-    matrices = np.stack([reading.matrix for reading in reorientations()])
+    matrices = np.stack([reading.matrix for reading in REORIENTATIONS])
     np.testing.assert_array_equal(
         matrices @ np.moveaxis(matrices, 1, 2), np.broadcast_to(np.eye(3), (24, 3, 3))
     )
     assert (
         len({tuple(np.kron(matrix, matrix).ravel()) for matrix in matrices}) == 24
     )  # M and -M are one reading
-    assert len({reading.name for reading in reorientations()}) == 24
-    assert reorientations()[0].name == "as it stands"
+    assert len({reading.name for reading in REORIENTATIONS}) == 24
+    assert REORIENTATIONS[0].name == "as it stands"
     np.testing.assert_array_equal(matrices[0], np.eye(3))
 
 
@@ -65,7 +65,7 @@ def test_the_readings_are_all_right_angled_ones_and_no_two_mean_the_same() -> No
     ],
 )
 def test_a_readings_name_says_what_its_matrix_does(name: str, turned: list[float]) -> None:
-    (reading,) = [reading for reading in reorientations() if reading.name == name]
+    (reading,) = [reading for reading in REORIENTATIONS if reading.name == name]
     np.testing.assert_array_equal(reading.matrix @ [1, 2, 3], turned)
 
 
@@ -90,7 +90,7 @@ def test_tensors_fitted_to_a_misread_table_point_where_turning_the_right_ones_wo
         bvecs,
     )
     brain = np.ones((1, 1, 1), bool)
-    for reading in reorientations():
+    for reading in REORIENTATIONS:
         seen = find_tracts(replace(dwi, bvecs=dwi.bvecs @ reading.matrix), brain).directions[
             0, 0, 0
         ]

@@ -13,12 +13,12 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import (
     anisotropy,
     append_shells,
     represent_dwi,
     synthesize_dwi,
-    unmask,
     unregularized_coefficients,
 )
 from bids_shresnet.diffusion.shells import find_shell_volumes

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.splatting import interpolate_grid, splat_values, to_voxels
+from bids_shresnet.diffusion.interpolation import interpolate_grid, world_to_voxels
+from bids_shresnet.diffusion.splatting import splat_values
 
 SHAPE = (9, 8, 7)
 LATTICE = np.argwhere(np.ones(SHAPE, bool)).astype(np.float64)
@@ -62,4 +63,4 @@ def test_a_map_without_channels_has_none_where_it_is_looked_up() -> None:
 def test_voxels_are_where_the_affine_says() -> None:
     affine = np.array([[0.0, -2, 0, 5], [3, 0, 0, -4], [0, 0, 2.5, 1], [0, 0, 0, 1]])
     points = LATTICE @ affine[:3, :3].T + affine[:3, 3]
-    np.testing.assert_allclose(to_voxels(points, affine), LATTICE, atol=1e-12)
+    np.testing.assert_allclose(world_to_voxels(points, affine), LATTICE, atol=1e-12)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.representation import unmask
-from bids_shresnet.diffusion.shells import PairShells
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.evaluate import (
     EvaluateJob,
@@ -27,6 +26,7 @@ from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, PatchLinear, ShProjection
 from bids_shresnet.methods.template_methods import fit_template_methods
 from bids_shresnet.pairs import Split, TravellingSubject, UnharmonizedData
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Tissue
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob

@@ -9,7 +9,6 @@ from jaxtyping import Float
 
 from bids_shresnet.config import ModelSettings
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.errors import BadInput
 from bids_shresnet.evaluation.missing_shells import (
     MissingShellResult,
@@ -21,6 +20,7 @@ from bids_shresnet.io.safetensors import read_record, serialize_arrays
 from bids_shresnet.io.storage import read_tsv, write_bytes
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.pairs import Pair, TravellingSubject
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scanner, Shell
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import (

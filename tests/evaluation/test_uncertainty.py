@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.shells import PairShells
 from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.methods.linear import OrderGain
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import TravellingSubject
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Tissue
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject

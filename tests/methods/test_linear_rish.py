@@ -7,7 +7,7 @@ from scipy.linalg import block_diag
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, fitting_matrix, order_indices
-from bids_shresnet.diffusion.representation import unmask
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.template import (
     Template,
     TemplatePositions,

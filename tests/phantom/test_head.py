@@ -11,8 +11,8 @@ from dipy.reconst.dti import TensorModel
 from dipy.segment.mask import median_otsu
 from scipy.spatial.transform import Rotation
 
-from bids_shresnet.phantom.anatomy import Atlas, Person, PhantomTissue, SmoothField, build_atlas
-from bids_shresnet.phantom.atlas import read_atlas
+from bids_shresnet.phantom.anatomy import Person, PhantomTissue, SmoothField
+from bids_shresnet.phantom.atlas import Atlas, build_atlas, read_atlas_maps
 from bids_shresnet.phantom.head import (
     WATER_SIGNAL,
     draw_session,
@@ -21,6 +21,7 @@ from bids_shresnet.phantom.head import (
     simulate_noise_free_dwi,
     simulate_true_dwi,
 )
+from bids_shresnet.phantom.protocols import SCANNERS, SOURCE_SESSION, TARGET_SESSION
 from bids_shresnet.phantom.raw_files import write_raw_dwi
 from bids_shresnet.phantom.scanner import (
     PROTON_DENSITY,
@@ -31,7 +32,6 @@ from bids_shresnet.phantom.scanner import (
     make_gradient_table,
     simulate_signal,
 )
-from bids_shresnet.phantom.simulate import SCANNERS, SOURCE_SESSION, TARGET_SESSION
 from bids_shresnet.phantom.tracts import tract_directions
 from bids_shresnet.scans import Dwi
 
@@ -45,8 +45,7 @@ NOBODY = Person((STILL, STILL, STILL), STILL, STILL, STILL, (1.0, 1.0, 1.0))  # 
 
 @pytest.fixture(scope="module")
 def atlas() -> Atlas:
-    maps = read_atlas()
-    return build_atlas(maps.t1, maps.gm, maps.wm, maps.affine)
+    return build_atlas(read_atlas_maps())
 
 
 def fit(dwi: Dwi, mask: np.ndarray) -> TensorModel:

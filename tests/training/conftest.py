@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.diffusion.shells import PairShells
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig

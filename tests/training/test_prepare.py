@@ -13,16 +13,17 @@ from scipy.spatial.transform import Rotation
 
 from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.interpolation import sample_image, sample_patches
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import represent_dwi, unmask, unregularized_coefficients
-from bids_shresnet.diffusion.sampling import sample_image, sample_patches
-from bids_shresnet.diffusion.shells import PairShells, match_pair_shells
+from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
 from bids_shresnet.pairs import MatchedVoxels, Pair, TravellingSubject
 from bids_shresnet.planning.discover import find_scans
+from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import LabelImage, Scan, Scanner, Shell, Tissue
 from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.prepare import (

@@ -6,14 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bids_shresnet.diffusion.shells import (
-    PairShells,
-    ShellVolumes,
-    find_shells,
-    match_pair_shells,
-)
+from bids_shresnet.diffusion.shells import ShellVolumes, find_shells
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.pairs import Pair
+from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Scan, Shell
 
 

@@ -10,19 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.regions import (
-    SEGMENTATION_REGIONS_NOTE,
-    TENSOR_REGIONS_NOTE,
-    Region,
-    segmentation_regions,
-    tensor_regions,
-)
-from bids_shresnet.diffusion.representation import unmask
-from bids_shresnet.diffusion.views import DwiView, middle_direction, view_dwi
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.inputs.segmentation import read_tissue
 from bids_shresnet.io.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.io.storage import hash_file, hash_record, read_json
 from bids_shresnet.outputs.layout import INPUT_DESC, ScanOutputs, TensorParameter
+from bids_shresnet.report.pictures.dwi_view import DwiView, middle_direction, view_dwi
 from bids_shresnet.report.pictures.gallery import (
     RECORD_DESC,
     gallery_path,
@@ -35,6 +28,13 @@ from bids_shresnet.report.pictures.map_statistics import (
     region_means,
 )
 from bids_shresnet.report.pictures.panels import build_panels
+from bids_shresnet.report.pictures.regions import (
+    SEGMENTATION_REGIONS_NOTE,
+    TENSOR_REGIONS_NOTE,
+    Region,
+    segmentation_regions,
+    tensor_regions,
+)
 from bids_shresnet.report.pictures.scan_maps import AFTER, BEFORE, TARGET, ScanMaps
 from bids_shresnet.report.pictures.slices import SliceLayout
 from bids_shresnet.report.pictures.target_scan import TargetView, view_target_scan

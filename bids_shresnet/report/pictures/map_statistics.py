@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.regions import Region
 from bids_shresnet.evaluation.agreement import pearson_correlation, summarize_differences
+from bids_shresnet.report.pictures.regions import Region
 from bids_shresnet.report.pictures.scan_maps import (
     AFTER,
     BEFORE,

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.regions import MIN_WHITE_MATTER_FA
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import voxel_agreement
 from bids_shresnet.report.figures.power import draw_subject_power
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.gallery import Panel
 from bids_shresnet.report.pictures.mosaic import ColourScale, draw_direction_mosaic, draw_mosaic
+from bids_shresnet.report.pictures.regions import MIN_WHITE_MATTER_FA
 from bids_shresnet.report.pictures.scan_maps import (
     AFTER,
     BEFORE,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.regions import MIN_WHITE_MATTER_FA, Region
-from bids_shresnet.diffusion.representation import unmask
-from bids_shresnet.diffusion.views import DwiView
+from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.evaluation.agreement import SCAN_STATES, TARGET_MEASUREMENT
 from bids_shresnet.evaluation.quantities import angles
+from bids_shresnet.report.pictures.dwi_view import DwiView
+from bids_shresnet.report.pictures.regions import MIN_WHITE_MATTER_FA, Region
 from bids_shresnet.report.pictures.slices import SliceLayout
 from bids_shresnet.scans import Shell
 

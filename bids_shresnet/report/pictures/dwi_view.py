@@ -1,4 +1,4 @@
-"""What a DWI shows at some voxels, so that pictures of it can be compared with those of another DWI."""
+"""What a DWI shows at some voxels, so that its pictures compare with those of another DWI."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from bids_shresnet.diffusion.attenuation import compute_attenuation
 from bids_shresnet.diffusion.harmonics import fitting_matrix, order_indices
 from bids_shresnet.diffusion.rish import rish
 from bids_shresnet.diffusion.shells import find_shell_volumes
-from bids_shresnet.diffusion.tensors import TensorValues, fit_tensor
+from bids_shresnet.diffusion.tensors import TensorValues, fit_dwi_tensor
 from bids_shresnet.scans import Dwi, Shell
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DwiView:
-    """Voxels of a DWI.
+    """Some voxels of a DWI.
 
     Attributes
     ----------
     tensor
-        FA, MD and principal direction, of the b0 volumes and the shells that are looked at.
+        FA, MD and principal direction, from the b0 volumes and the viewed shells.
     signal
         S/S0 of one volume.
     power
         RISH of each order of each shell, shell after shell.
     angle_degrees
-        Angle between the direction that was asked for and that of the volume, degrees.
+        Angle between the requested direction and that of the volume.
     """
 
     tensor: TensorValues
@@ -44,34 +44,38 @@ def view_dwi(
     shells: Sequence[Shell],
     direction: Float[np.ndarray, " 3"],
 ) -> DwiView:
-    """Look at some voxels of some shells; the volume is that of the middle shell that is nearest to the direction.
+    """View some voxels of some shells, and the volume of the middle shell nearest to a direction.
 
     Raises
     ------
     ValueError
         If the scan lacks a shell.
     """
-    volumes = find_shell_volumes(dwi.bvals, shells)
-    relative = compute_attenuation(dwi, mask).signal
+    shell_volumes = find_shell_volumes(dwi.bvals, shells)
+    signal = compute_attenuation(dwi, mask).signal
     coefficients = [
-        relative[:, indices] @ fitting_matrix(dwi.bvecs[indices], shell.sh_order).T
-        for indices, shell in zip(volumes, shells, strict=True)
+        signal[:, volumes] @ fitting_matrix(dwi.bvecs[volumes], shell.sh_order).T
+        for volumes, shell in zip(shell_volumes, shells, strict=True)
     ]
-    nearest, off = nearest_volume(dwi, volumes[len(shells) // 2], direction)
-    used = np.concatenate([np.flatnonzero(dwi.is_b0), *volumes])
-    bvals = np.where(dwi.is_b0, 0, dwi.bvals)[used]
+    nearest, angle = nearest_volume(dwi, shell_volumes[len(shells) // 2], direction)
+    used_volumes = np.concatenate([np.flatnonzero(dwi.is_b0), *shell_volumes])
     return DwiView(
-        tensor=fit_tensor(dwi.data[mask][:, used], bvals, dwi.bvecs[used]),
-        signal=relative[:, nearest],
+        tensor=fit_dwi_tensor(dwi, mask, used_volumes),
+        signal=signal[:, nearest],
         power=rish(np.concatenate(coefficients, axis=1), order_indices(shells)),
-        angle_degrees=off,
+        angle_degrees=angle,
     )
 
 
 def nearest_volume(
     dwi: Dwi, volumes: Int[np.ndarray, " k"], direction: Float[np.ndarray, " 3"]
 ) -> tuple[int, float]:
-    """The volume whose axis is nearest to a direction, and the angle between both in degrees."""
+    """Find the volume whose axis is nearest to a direction.
+
+    Returns
+    -------
+    Its index, and the angle between both axes in degrees.
+    """
     cosines = np.abs(dwi.bvecs[volumes] @ direction)
     best = int(cosines.argmax())
     return int(volumes[best]), float(np.degrees(np.arccos(min(1.0, cosines[best]))))
@@ -84,8 +88,15 @@ def middle_direction(dwi: Dwi, shells: Sequence[Shell]) -> Float[np.ndarray, " 3
 
 
 def select_voxels(view: DwiView, index: Int[np.ndarray, " w"]) -> DwiView:
-    """Some of its voxels, in any order and also several times."""
+    """Select voxels of a view, in any order and also several times."""
     tensor = TensorValues(
-        view.tensor.fa[index], view.tensor.md[index], view.tensor.direction[index]
+        fa=view.tensor.fa[index],
+        md=view.tensor.md[index],
+        direction=view.tensor.direction[index],
     )
-    return DwiView(tensor, view.signal[index], view.power[index], view.angle_degrees)
+    return DwiView(
+        tensor=tensor,
+        signal=view.signal[index],
+        power=view.power[index],
+        angle_degrees=view.angle_degrees,
+    )

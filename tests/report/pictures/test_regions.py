@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_shresnet.diffusion.regions import (
+from bids_shresnet.report.pictures.regions import (
     MAX_TISSUE_MD,
     MIN_WHITE_MATTER_FA,
     segmentation_regions,

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
-from bids_shresnet.diffusion.sampling import has_signal_around, sample_image, sample_patches
+from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image, sample_patches
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.scans import Shell, ShImage
 from tests.diffusion.heads import turn

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.views import middle_direction, nearest_volume, select_voxels, view_dwi
+from bids_shresnet.report.pictures.dwi_view import (
+    middle_direction,
+    nearest_volume,
+    select_voxels,
+    view_dwi,
+)
 from bids_shresnet.scans import Dwi, Shell
 from tests.datasets import spiral
 

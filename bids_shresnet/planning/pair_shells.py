@@ -1,0 +1,107 @@
+"""Shells that the scanners of a pair share, in which all travelling subjects must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bids_shresnet.diffusion.harmonics import choose_sh_order
+from bids_shresnet.diffusion.shells import (
+    MATCH_TOLERANCE,
+    ShellVolumes,
+    find_shell_volumes,
+    find_shells,
+    match_shells,
+)
+from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.pairs import Pair
+from bids_shresnet.scans import Scan, Shell
+
+
+@dataclass(frozen=True)
+class PairShells:
+    """The shells of a pair, in ascending b.
+
+    Attributes
+    ----------
+    source, target
+        Shells of the source, and the matching shells of the target.
+    missing
+        Shells of the target that the source lacks and that are to be predicted.
+    """
+
+    source: tuple[Shell, ...]
+    target: tuple[Shell, ...]
+    missing: tuple[Shell, ...] = ()
+
+
+def match_pair_shells(
+    pair: Pair, sh_order: int | None, *, should_predict_missing: bool = False
+) -> PairShells:
+    """Match the shells of the first travelling subject, and check that all others have them.
+
+    Parameters
+    ----------
+    sh_order
+        SH order of all shells; None chooses it by the number of directions.
+    should_predict_missing
+        Include the shells that only the target has.
+
+    Raises
+    ------
+    BadInput
+        If no shells match, or a subject lacks a shell; every subject is named.
+    """
+    first_source, first_target = pair.travelling_scans[0]
+    source_shells = find_shells(np.array(first_source.bvals))
+    target_shells = find_shells(np.array(first_target.bvals))
+    matches = match_shells(_bvalues(source_shells), _bvalues(target_shells))
+    if not matches:
+        raise BadInput([_no_match_finding(first_source, pair.target.label)])
+    shared = {j for _, j in matches}
+    missing = [shell for j, shell in enumerate(target_shells) if j not in shared]
+    pair_shells = PairShells(
+        source=tuple(_make_shell(source_shells[i], sh_order) for i, _ in matches),
+        target=tuple(_make_shell(target_shells[j], sh_order) for _, j in matches),
+        missing=tuple(_make_shell(shell, sh_order) for shell in missing if should_predict_missing),
+    )
+    findings = _check_subjects(pair, pair_shells)
+    if findings:
+        raise BadInput(findings)
+    return pair_shells
+
+
+def _bvalues(shells: Sequence[ShellVolumes]) -> list[float]:
+    return [shell.bvalue for shell in shells]
+
+
+def _make_shell(shell: ShellVolumes, sh_order: int | None) -> Shell:
+    return Shell(shell.bvalue, choose_sh_order(len(shell.volumes), sh_order))
+
+
+def _no_match_finding(scan: Scan, target: str) -> Finding:
+    value = f"no b-value within {MATCH_TOLERANCE:.0%} of one of {target}".replace("%", " %")
+    remedy = "Harmonize to a scanner with similar b-values."
+    return Finding("error", str(scan.image), value, remedy)
+
+
+def _check_subjects(pair: Pair, shells: PairShells) -> list[Finding]:
+    """Return the scans that lack a shell: of all sources first, then of all targets."""
+    findings: list[Finding] = []
+    for source, _ in pair.travelling_scans:
+        findings += _check_shells(source, shells.source)
+    for _, target in pair.travelling_scans:
+        findings += _check_shells(target, (*shells.target, *shells.missing))
+    return findings
+
+
+def _check_shells(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
+    """Return a finding if a scan lacks a shell."""
+    try:
+        find_shell_volumes(np.array(scan.bvals), shells)
+    except ValueError as error:
+        remedy = "Exclude this session, or train it as another scanner."
+        return [Finding("error", str(scan.image), str(error), remedy)]
+    return []
