@@ -19,7 +19,9 @@ def s0_contrast(
     mask: Bool[np.ndarray, "x y z"],
     affine: Float[np.ndarray, "4 4"],
 ) -> Float[np.ndarray, "x y z"]:
-    """Natural logarithm of S0 over the smooth mean of S0 around it; receive profile and gain cancel.
+    """Natural logarithm of S0 over the smooth mean of S0 around it.
+
+    Receive profile and gain cancel.
 
     Returns
     -------

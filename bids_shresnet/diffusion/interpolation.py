@@ -54,7 +54,7 @@ def sample_image(
 
 
 def has_signal_around(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Bool[np.ndarray, " p"]:
-    """Return whether all voxels around each point have signal, so that values there are measured."""
+    """Return whether all voxels around each point have signal, so that its value is measured."""
     has_signal = (image.mask & (image.coefficients[..., 0] > 0)).astype(np.float32)
     share = map_coordinates(has_signal, _rounded_voxels(image.affine, points).T, order=1)
     return np.asarray(share > 1 - ROUNDING_TOLERANCE)

@@ -52,7 +52,7 @@ def register_images(
     is_deformable: bool = True,
     iterations: tuple[int, int, int] = SYN_ITERATIONS,
 ) -> Correspondence:
-    """Register two scans on one or more contrasts and carry points from the fixed to the moving one.
+    """Register two scans on one or more contrasts, and carry points from fixed to moving.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A space that several heads share: the mean of their contrasts, and the position of a head in it."""
+"""A space that several heads share: the mean of their contrasts, and positions of heads in it."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def fit_tensor(
     bvals: Float[np.ndarray, " n"],
     bvecs: Float[np.ndarray, "n 3"],
 ) -> TensorValues:
-    """Fit the signal of each voxel; values that are not finite are 0, in the signal and the result."""
+    """Fit the signal of each voxel; values that are not finite become 0 before and after."""
     table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
     fit = TensorModel(table, fit_method="WLS").fit(_replace_not_finite(signal))
     return TensorValues(

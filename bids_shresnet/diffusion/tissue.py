@@ -64,7 +64,7 @@ def parenchyma_mask(
 def diffusion_contrast(
     mean_signal: Float[np.ndarray, "x y z"], anisotropy: Float[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "x y z"]:
-    """T1-like contrast of a DWI: mean S/S0 over the directions, raised where diffusion is anisotropic.
+    """T1-like contrast of a DWI: mean S/S0, raised where diffusion is anisotropic.
 
     Free water loses most signal and is darkest. Grey and white matter lose about as much and
     differ in anisotropy. The mean signal is multiplied by it, because in CSF, where there is no

@@ -37,7 +37,7 @@ class HarmonizeOptions:
 
 
 def applicable_method(model: Model, requested: Method | None) -> Method:
-    """Return the requested method if it applies what the model has learned, else the model's own."""
+    """Return the requested method if it applies the model's fit, else the model's own method."""
     if requested is None or METHOD_SPECS[requested].fitted_method != model.card.fitted_as:
         return model.card.method
     return requested

@@ -74,7 +74,7 @@ class PhantomSession:
 def draw_session(
     scanner: PhantomScanner, voxel_mm: float, rng: np.random.Generator
 ) -> PhantomSession:
-    """Draw a random position: up to 5 degrees of rotation about, and 4 mm of shift along, each axis."""
+    """Draw a random position: rotated by up to 5 degrees and shifted by up to 4 mm per axis."""
     shape = np.ceil(FIELD_OF_VIEW_MM / voxel_mm).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = _rotation_matrix(scanner.tilt_degrees) * voxel_mm

@@ -88,7 +88,7 @@ class GradientTable:
 
 
 def make_gradient_table(scanner: PhantomScanner) -> GradientTable:
-    """Make the scanner's table: b0 volumes, then each shell's directions, spread over the sphere."""
+    """Make the scanner's table: b0 volumes, then evenly spread directions for each shell."""
     shells = [
         _spread_directions(scanner.directions, scanner.table_seed, shell)
         for shell in range(len(scanner.bvalues))

@@ -1,4 +1,4 @@
-"""Compare harmonized scans with the phantom's truth: fit the same tensor to all, report the error."""
+"""Compare harmonized scans with the phantom's truth: one tensor fit for all, then the error."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ScoredScan:
 
 
 def score_scans(dataset: Path, output: Path) -> list[PhantomScore]:
-    """Score every harmonized scan below `output` that has a truth in the phantom's folder `dataset`.
+    """Score every harmonized scan below `output` that has a truth in the folder `dataset`.
 
     Raises
     ------

@@ -76,7 +76,7 @@ def _callosal_height(x: Field, y: Field) -> Field:
 
 
 def _commissural_directions(x: Field, y: Field) -> Points:
-    """Left to right: level in the middle, bent upwards in the body, and to the ends in the forceps."""
+    """Left to right: level in the middle, bent upwards in the body and outwards in the forceps."""
     side = np.sign(x) * (1 - np.exp(-np.square(x / 18)))
     ends = np.clip((y + 4) / 30, -1.2, 1.2) ** 3
     upwards = 0.9 * side * (1 - np.minimum(np.abs(ends), 1))

@@ -1,4 +1,4 @@
-"""Scans for the tests of this room: a few voxels in closed form, and the phantom's head where it is known to lie."""
+"""Scans for tests: a few voxels in closed form, and the phantom's head in a known pose."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def lay_down(
     shift: Float[np.ndarray, " 3"] = NO_SHIFT,
     distortion: SmoothField = STILL,
 ) -> PhantomSession:
-    """A head on a grid of our own choice: `tilt` turns the grid, `rotation` and `shift` the head."""
+    """Lay a head on a grid: `tilt` turns the grid, `rotation` and `shift` move the head."""
     shape = np.ceil(FIELD_OF_VIEW_MM / voxel_mm).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = tilt * voxel_mm
@@ -48,17 +48,20 @@ def lay_down(
     )
 
 
-def series(
+def make_dwi(
     relative: Float[np.ndarray, "x y z d"],
     bvals: Float[np.ndarray, " d"],
     bvecs: Float[np.ndarray, "d 3"],
     s0: Float[np.ndarray, "x y z"] | float = 1000.0,
 ) -> Dwi:
-    """A series of one b0 volume and S/S0 = `relative`."""
+    """Make a DWI of one b0 volume and S/S0 = `relative`."""
     b0 = np.broadcast_to(np.asarray(s0, np.float32), relative.shape[:3])[..., None]
     data = np.concatenate([b0, b0 * relative], axis=3).astype(np.float32)
     return Dwi(
-        data, np.eye(4), np.concatenate([[0.0], bvals]), np.concatenate([np.zeros((1, 3)), bvecs])
+        data=data,
+        affine=np.eye(4),
+        bvals=np.concatenate([[0.0], bvals]),
+        bvecs=np.concatenate([np.zeros((1, 3)), bvecs]),
     )
 
 

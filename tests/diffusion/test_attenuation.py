@@ -61,7 +61,9 @@ def test_voxels_of_the_mask_come_in_the_order_of_the_array() -> None:
 
 def test_share_of_weighted_values_outside_0_to_1_is_counted_and_they_are_clipped() -> None:
     data = decay()
-    data[0, 0, 0, 1], data[1, 2, 1, 5], data[1, 1, 0, 4] = 600, 501, -1
+    data[0, 0, 0, 1] = 600
+    data[1, 2, 1, 5] = 501
+    data[1, 1, 0, 4] = -1
     data[0, 1, 1, [0, 3]] = 400, 600  # noise of a b0 volume is nobody's fault
     relative = compute_attenuation(scan(data), EVERYWHERE)
     assert relative.clipped_share == pytest.approx(3 / (12 * 4))

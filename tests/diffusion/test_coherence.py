@@ -15,7 +15,7 @@ from bids_shresnet.diffusion.coherence import (
 )
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.gradient_axes import to_fsl
-from tests.diffusion.heads import series, sphere
+from tests.diffusion.heads import make_dwi, sphere
 from tests.factories import make_scan
 from tests.real_data import TEST_DATA, needs_test_data
 
@@ -28,12 +28,15 @@ def fibres(voxel_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Tracts:
     """Thin straight fibres, drawn at random, through a grid along the axes."""
     rng = np.random.default_rng(7)
     world = np.moveaxis(np.indices((SIZE,) * 3), 0, -1) * np.array(voxel_mm)
-    directions, mask = np.zeros((SIZE, SIZE, SIZE, 3)), np.zeros((SIZE,) * 3, bool)
+    directions = np.zeros((SIZE, SIZE, SIZE, 3))
+    mask = np.zeros((SIZE,) * 3, bool)
     for _ in range(60):
-        along, through = rng.standard_normal(3), rng.uniform(0, SIZE, 3) * voxel_mm
+        along = rng.standard_normal(3)
+        through = rng.uniform(0, SIZE, 3) * voxel_mm
         along /= np.linalg.norm(along)
         near = np.linalg.norm(np.cross(world - through, along), axis=-1) < max(voxel_mm)
-        directions[near], mask[near] = along, True
+        directions[near] = along
+        mask[near] = True
     return Tracts(directions, mask)
 
 
@@ -73,7 +76,8 @@ def test_a_readings_name_says_what_its_matrix_does(name: str, turned: list[float
 def test_every_misread_table_is_told_and_a_right_one_is_not_suspected(
     voxel_mm: tuple[float, float, float],
 ) -> None:
-    axes, right = np.diag(voxel_mm), fibres(voxel_mm)
+    axes = np.diag(voxel_mm)
+    right = fibres(voxel_mm)
     assert find_better_reorientation(right, axes) is None
     found = [find_better_reorientation(misread(right, reading), axes) for reading in OTHERS]
     assert [one and one.name for one in found] == [reading.name for reading in OTHERS]
@@ -84,7 +88,7 @@ def test_tensors_fitted_to_a_misread_table_point_where_turning_the_right_ones_wo
     """Which is why one fit serves every reading."""
     bvecs = sphere(15)
     tensor = 1e-3 * (np.eye(3) * 0.3 + np.outer(along := np.array([0.6, 0.48, 0.64]), along) * 1.4)
-    dwi = series(
+    dwi = make_dwi(
         np.exp(-1000 * np.einsum("ni,ij,nj->n", bvecs, tensor, bvecs))[None, None, None],
         np.full(15, 1000.0),
         bvecs,
@@ -106,10 +110,8 @@ def test_every_misread_table_of_a_real_head_is_told_and_its_own_is_not_suspected
     stem = image.with_name(image.name.removesuffix(".nii.gz"))
     loaded = load_scan(make_scan(stem, subject=subject, dataset=REAL))
     affine = nib.load(image).affine
-    tracts, axes = (
-        find_tracts(loaded.dwi, loaded.mask),
-        to_fsl(loaded.dwi.affine[:3, :3].T, affine).T,
-    )
+    tracts = find_tracts(loaded.dwi, loaded.mask)
+    axes = to_fsl(loaded.dwi.affine[:3, :3].T, affine).T
     flat = tracts.directions.astype(float).reshape(-1, 3)
     right = replace(tracts, directions=to_fsl(flat, affine).reshape(tracts.directions.shape))
     assert find_better_reorientation(right, axes) is None

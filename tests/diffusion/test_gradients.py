@@ -41,9 +41,9 @@ SHELLS = st.lists(st.integers(2, 60), max_size=5, unique=True).map(
 def test_scattered_tables_have_the_shells_of_their_protocol(
     bvals: list[float], expected: list[tuple[float, list[int]]]
 ) -> None:
-    found = find_shells(np.array(bvals, dtype=float))
-    assert [shell.bvalue for shell in found] == pytest.approx([bvalue for bvalue, _ in expected])
-    assert [shell.volumes.tolist() for shell in found] == [volumes for _, volumes in expected]
+    shells = find_shells(np.array(bvals, dtype=float))
+    assert [shell.bvalue for shell in shells] == pytest.approx([bvalue for bvalue, _ in expected])
+    assert [shell.volumes.tolist() for shell in shells] == [volumes for _, volumes in expected]
 
 
 @given(TABLES)
@@ -88,8 +88,8 @@ def test_shells_do_not_depend_on_the_order_of_the_volumes(
 def test_partners_are_each_others_nearest_within_25_percent(
     source: list[float], target: list[float], expected: list[tuple[int, int]]
 ) -> None:
-    found = match_shells([float(b) for b in source], [float(b) for b in target])
-    assert found == tuple(expected)
+    matches = match_shells([float(b) for b in source], [float(b) for b in target])
+    assert matches == tuple(expected)
 
 
 @given(SHELLS, SHELLS)
@@ -112,7 +112,8 @@ def test_main_direction_of_the_tensor_turns_with_the_gradients(
     angles: tuple[float, float, float],
 ) -> None:
     head = turn(*angles)
-    fibre, bvecs = np.array([0.6, -0.48, 0.64]), sphere(12)
+    fibre = np.array([0.6, -0.48, 0.64])
+    bvecs = sphere(12)
     diffusivity = 0.3e-3 + 1.4e-3 * np.square(bvecs @ fibre)
     signal = np.concatenate([[1.0], np.exp(-1000 * diffusivity)])
     turned = np.concatenate([np.zeros((1, 3)), rotate_bvecs(bvecs, head)])
@@ -124,7 +125,8 @@ def test_main_direction_of_the_tensor_turns_with_the_gradients(
 
 @given(ANGLES)
 def test_turning_back_undoes_a_turn(angles: tuple[float, float, float]) -> None:
-    table, head = np.concatenate([np.zeros((2, 3)), sphere(6)]), turn(*angles)
+    table = np.concatenate([np.zeros((2, 3)), sphere(6)])
+    head = turn(*angles)
     np.testing.assert_allclose(rotate_bvecs(rotate_bvecs(table, head), head.T), table, atol=1e-12)
 
 

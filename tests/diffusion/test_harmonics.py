@@ -21,12 +21,18 @@ from bids_shresnet.scans import Shell
 from tests.diffusion.heads import sphere
 
 SEEDS = st.integers(0, 2**32 - 1)
-ICOSAHEDRON = (
-    np.array(  # half of its vertices: every quadratic form has the same mean over them as over the sphere
-        [[0, 1, 1.618033988749895], [0, 1, -1.618033988749895]]
-    )[:, [[0, 1, 2], [2, 0, 1], [1, 2, 0]]].reshape(6, 3)
-    / np.sqrt(1 + 1.618033988749895**2)
-)
+GOLDEN_RATIO = (1 + np.sqrt(5)) / 2
+# Half of its vertices. Every quadratic form has the same mean over them as over the sphere.
+ICOSAHEDRON = np.array(
+    [
+        [0, 1, GOLDEN_RATIO],
+        [GOLDEN_RATIO, 0, 1],
+        [1, GOLDEN_RATIO, 0],
+        [0, 1, -GOLDEN_RATIO],
+        [-GOLDEN_RATIO, 0, 1],
+        [1, -GOLDEN_RATIO, 0],
+    ]
+) / np.sqrt(1 + GOLDEN_RATIO**2)
 
 Number = float | Float[np.ndarray, " n"]
 
@@ -42,14 +48,18 @@ def legendre2(cosine: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def polynomials2(x: Number, y: Number, z: Number) -> list[Number]:
-    """Real harmonics of order 2, m = -2 ... 2: Re Y_2^m for m < 0, Im Y_2^m for m > 0, Condon and Shortley's signs."""
+    """Real harmonics of order 2, m = -2 ... 2.
+
+    Re Y_2^m for m < 0, Im Y_2^m for m > 0, with Condon and Shortley's signs.
+    """
     root = np.sqrt(15 / np.pi)
     axial = np.sqrt(5 / np.pi) / 4 * (3 * z**2 - 1)
     return [root / 4 * (x**2 - y**2), root / 2 * x * z, axial, -root / 2 * y * z, root / 2 * x * y]
 
 
 def test_orders_0_and_2_are_the_textbook_polynomials_of_x_y_and_z() -> None:
-    x, y, z = (table := random_table(50, 0)).T
+    table = random_table(50, 0)
+    x, y, z = table.T
     expected = [np.full(50, 1 / np.sqrt(4 * np.pi)), *polynomials2(x, y, z)]
     np.testing.assert_allclose(basis(table, 2), np.stack(expected, axis=1), atol=1e-12)
 
@@ -57,7 +67,8 @@ def test_orders_0_and_2_are_the_textbook_polynomials_of_x_y_and_z() -> None:
 @pytest.mark.parametrize("sh_order", [2, 4, 6, 8])
 def test_basis_is_that_of_dipy(sh_order: int) -> None:
     table = random_table(50, 1)
-    theta, phi = np.arccos(table[:, 2]), np.arctan2(table[:, 1], table[:, 0])
+    theta = np.arccos(table[:, 2])
+    phi = np.arctan2(table[:, 1], table[:, 0])
     expected, _, orders = real_sh_descoteaux(sh_order, theta, phi, legacy=False)
     np.testing.assert_allclose(basis(table, sh_order), expected, atol=1e-12)
     np.testing.assert_array_equal(l_values(sh_order), orders)
@@ -67,7 +78,8 @@ def test_basis_is_that_of_dipy(sh_order: int) -> None:
 def test_basis_is_orthonormal_on_the_sphere(sh_order: int) -> None:
     nodes, weights = np.polynomial.legendre.leggauss(12)  # exact up to degree 23 in z
     angles = 2 * np.pi * np.arange(16) / 16  # exact up to degree 15 around z
-    z, phi = (grid.ravel() for grid in np.meshgrid(nodes, angles, indexing="ij"))
+    z = np.repeat(nodes, len(angles))
+    phi = np.tile(angles, len(nodes))
     ring = np.sqrt(1 - z**2)
     matrix = basis(np.stack([ring * np.cos(phi), ring * np.sin(phi), z], axis=1), sh_order)
     areas = np.repeat(weights, 16) * 2 * np.pi / 16
@@ -90,7 +102,8 @@ def test_constant_signal_has_only_the_first_coefficient(
 
 @given(SEEDS)
 def test_axial_function_of_order_2_has_the_coefficients_of_the_addition_theorem(seed: int) -> None:
-    table, axis = random_table(60, seed), random_table(1, seed + 1)
+    table = random_table(60, seed)
+    axis = random_table(1, seed + 1)
     fitted = fitting_matrix(table, 4, smoothing=0.0) @ legendre2(table @ axis[0])
     expected = [0.0, *(4 * np.pi / 5 * value for value in polynomials2(*axis[0])), *[0.0] * 9]
     np.testing.assert_allclose(fitted, expected, atol=1e-9)
@@ -98,7 +111,8 @@ def test_axial_function_of_order_2_has_the_coefficients_of_the_addition_theorem(
 
 @given(SEEDS, st.sampled_from([2, 4, 6]))
 def test_band_limited_signal_survives_fit_and_evaluation(seed: int, sh_order: int) -> None:
-    rng, table = np.random.default_rng(seed), random_table(60, seed)
+    rng = np.random.default_rng(seed)
+    table = random_table(60, seed)
     coefficients = rng.uniform(-1, 1, Shell(0.0, sh_order).coefficient_count)
     signal = basis(table, sh_order) @ coefficients
     fitted = fitting_matrix(table, sh_order, smoothing=0.0) @ signal
@@ -131,10 +145,8 @@ def test_fit_with_the_papers_smoothing_is_sf_to_sh_of_dipy() -> None:
 
 
 def test_smoothing_shrinks_order_2_by_the_formula_exactly_on_the_icosahedron() -> None:
-    table, smoothing = (
-        np.asarray(Rotation.from_euler("xyz", [10, 20, 30], degrees=True).apply(ICOSAHEDRON)),
-        0.006,
-    )
+    table = np.asarray(Rotation.from_euler("xyz", [10, 20, 30], degrees=True).apply(ICOSAHEDRON))
+    smoothing = 0.006
     density = 6 / (4 * np.pi)
     shrunk = fitting_matrix(table, 2, smoothing=smoothing) @ basis(table, 2)
     expected = np.diag([1.0, *[density / (density + smoothing * 2**2 * 3**2)] * 5])
@@ -153,11 +165,12 @@ def test_smoothing_shrinks_every_order_by_the_formula_on_a_dense_table(smoothing
 
 
 def test_signal_of_a_shell_is_that_of_its_own_coefficients_alone() -> None:
-    shells, tables = (Shell(1000.0, 4), Shell(2000.0, 2)), (random_table(20, 3), random_table(9, 4))
+    shells = (Shell(1000.0, 4), Shell(2000.0, 2))
+    tables = (random_table(20, 3), random_table(9, 4))
     stacked = np.random.default_rng(5).uniform(-1, 1, 15 + 6)
-    together = evaluation_matrix(tables, shells) @ stacked
-    alone = [basis(tables[0], 4) @ stacked[:15], basis(tables[1], 2) @ stacked[15:]]
-    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-12)
+    signal = evaluation_matrix(tables, shells) @ stacked
+    expected = [basis(tables[0], 4) @ stacked[:15], basis(tables[1], 2) @ stacked[15:]]
+    np.testing.assert_allclose(signal, np.concatenate(expected), atol=1e-12)
 
 
 def test_every_shell_needs_a_table() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -60,10 +62,10 @@ def world(
 )
 def test_patch_at_a_voxel_is_what_the_network_cuts_there(affine: np.ndarray) -> None:
     voxels = np.stack(np.meshgrid(*(np.arange(n) for n in GRID), indexing="ij"), -1).reshape(-1, 3)
-    seen = image(noise(), affine, noise()[..., 2])
-    sampled = sample_patches(seen, world(voxels.astype(float), affine))
+    sh_image = image(noise(), affine, noise()[..., 2])
+    sampled = sample_patches(sh_image, world(voxels.astype(float), affine))
     expected = patches_to_rows(
-        cut_patches(torch.from_numpy(seen.channels), torch.from_numpy(voxels))
+        cut_patches(torch.from_numpy(sh_image.channels), torch.from_numpy(voxels))
     ).numpy()
     np.testing.assert_allclose(sampled, expected, atol=HALF + 1e-4)
 
@@ -72,16 +74,16 @@ def test_neighbours_are_one_voxel_away_along_the_images_own_axes_x_slowest() -> 
     numbers = np.zeros((*GRID, 6))
     numbers[..., :3] = np.moveaxis(np.indices(GRID), 0, -1)
     patch = sample_patches(image(numbers), world(MIDDLE[None].astype(float), oblique()))[0, :, :3]
-    steps = [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)]
+    steps = list(product((-1, 0, 1), repeat=3))
     np.testing.assert_allclose(patch, MIDDLE + np.array(steps), atol=16 * HALF)
 
 
-def along(
-    axis: int, values: Float[np.ndarray, "..."], places: Float[np.ndarray, " p"]
+def interpolate_along(
+    axis: int, values: Float[np.ndarray, "..."], positions: Float[np.ndarray, " p"]
 ) -> Float[np.ndarray, "..."]:
     """The cubic spline that is flat at the ends, as if the image went on mirrored."""
     return np.asarray(
-        CubicSpline(np.arange(values.shape[axis]), values, axis=axis, bc_type="clamped")(places)
+        CubicSpline(np.arange(values.shape[axis]), values, axis=axis, bc_type="clamped")(positions)
     )
 
 
@@ -90,9 +92,11 @@ def test_between_voxels_lies_scipys_cubic_spline() -> None:
     inside = np.random.default_rng(1).uniform(1, np.array(GRID) - 2, (4, 3))
     sampled = sample_patches(image(noise(), contrast=noise()[..., 0]), world(inside, oblique()))
     channels = np.concatenate([noise(), noise()[..., :1]], axis=3)
-    for place, patch in zip(inside, sampled.reshape(4, 3, 3, 3, 7), strict=True):
-        x, y, z = place[:, None] + [-1, 0, 1]
-        expected = along(2, along(1, along(0, channels, x), y), z)
+    for position, patch in zip(inside, sampled.reshape(4, 3, 3, 3, 7), strict=True):
+        x, y, z = position[:, None] + [-1, 0, 1]
+        along_x = interpolate_along(0, channels, x)
+        along_xy = interpolate_along(1, along_x, y)
+        expected = interpolate_along(2, along_xy, z)
         np.testing.assert_allclose(patch, expected, atol=2 * HALF)
 
 
@@ -101,23 +105,23 @@ def test_a_smooth_image_is_known_between_its_voxels_to_a_thousandth() -> None:
     x = np.broadcast_to(np.arange(GRID[0])[:, None, None, None], (*GRID, 6))
     wave = np.cos(2 * np.pi * x / 11)  # flat at both ends
     middle = np.random.default_rng(1).uniform(4, 8, (50, 3))
-    found = sample_image(wave, np.eye(4), middle)
+    samples = sample_image(wave, np.eye(4), middle)
     np.testing.assert_allclose(
-        found, np.cos(2 * np.pi * middle[:, :1] / 11).repeat(6, axis=1), atol=2e-3
+        samples, np.cos(2 * np.pi * middle[:, :1] / 11).repeat(6, axis=1), atol=2e-3
     )
 
 
 def test_a_sample_is_the_centre_of_the_patch_there() -> None:
     points = world(np.random.default_rng(1).uniform(-2, np.array(GRID) + 1, (60, 3)), oblique())
-    seen = image(noise())
-    found = sample_image(seen.channels, seen.affine, points)
-    np.testing.assert_allclose(found, sample_patches(seen, points)[:, 13], atol=2 * HALF)
+    sh_image = image(noise())
+    samples = sample_image(sh_image.channels, sh_image.affine, points)
+    np.testing.assert_allclose(samples, sample_patches(sh_image, points)[:, 13], atol=2 * HALF)
 
 
 def test_a_sample_at_a_voxel_is_its_value_to_all_digits() -> None:
     voxels = np.stack(np.indices(GRID), -1).reshape(-1, 3)
-    found = sample_image(noise(), oblique(), world(voxels.astype(float), oblique()))
-    np.testing.assert_allclose(found, noise().reshape(-1, 6), atol=1e-5)
+    samples = sample_image(noise(), oblique(), world(voxels.astype(float), oblique()))
+    np.testing.assert_allclose(samples, noise().reshape(-1, 6), atol=1e-5)
 
 
 def test_outside_the_image_is_zero() -> None:
@@ -132,7 +136,7 @@ def test_image_without_points_gives_no_patches() -> None:
 
 
 def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() -> None:
-    """A box of brain with one voxel without signal; voxels of 2 mm, so that a point between two is 1 mm away."""
+    """A box of brain, in voxels of 2 mm, with one voxel without signal."""
     mask = np.zeros((6, 6, 6), dtype=bool)
     mask[1:5, 1:5, 1:5] = True
     coefficients = np.where(mask, 1.0, 0.0)[..., None].astype(np.float32)
@@ -151,5 +155,5 @@ def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() ->
         (3.5, 3.5, 3): True,
         (9, 2, 2): False,
     }
-    found = has_signal_around(image, 2.0 * np.array(list(cases)))
-    assert found.tolist() == list(cases.values())
+    has_signal = has_signal_around(image, 2.0 * np.array(list(cases)))
+    assert has_signal.tolist() == list(cases.values())

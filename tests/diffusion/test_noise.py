@@ -21,9 +21,14 @@ SIGMA = 25.0  # in scanner units: 2 to 4 % of S0
 def scan(
     shells: dict[float, tuple[int, int]], b0s: int, *, sigma: float = SIGMA, seed: int = 0
 ) -> Dwi:
-    """Noise on a signal of each shell (directions, SH order of the signal) that differs from voxel to voxel."""
+    """Noise on a signal that differs from voxel to voxel.
+
+    Each shell has a number of directions and the SH order of its signal.
+    """
     rng = np.random.default_rng(seed)
-    parts, bvals, bvecs = [np.ones((*GRID, b0s))], [0.0] * b0s, [np.zeros((b0s, 3))]
+    parts = [np.ones((*GRID, b0s))]
+    bvals = [0.0] * b0s
+    bvecs = [np.zeros((b0s, 3))]
     for bvalue, (directions, order) in shells.items():
         matrix = basis(sphere(directions), order)
         coefficients = 0.05 * rng.standard_normal((*GRID, matrix.shape[1]))
@@ -36,62 +41,62 @@ def scan(
     return Dwi(data.astype(np.float32), np.eye(4), np.array(bvals), np.concatenate(bvecs))
 
 
-def found_sigma(dwi: Dwi, shells: tuple[Shell, ...]) -> Float[np.ndarray, " v"]:
-    """Standard deviation in scanner units, as found."""
+def estimate_sigma(dwi: Dwi, shells: tuple[Shell, ...]) -> Float[np.ndarray, " v"]:
+    """Estimated standard deviation in scanner units."""
     s0 = mean_b0(dwi)
     variance = estimate_noise_variance(dwi, represent_dwi(dwi, MASK, shells), s0)
     return np.sqrt(variance) * s0[MASK]
 
 
 @pytest.mark.parametrize(("directions", "order"), [(30, 4), (20, 4), (30, 2), (12, 2)])
-def test_the_noise_of_a_shell_is_found_within_a_tenth_wherever_s0_is_bright_or_not(
+def test_the_noise_of_a_shell_is_estimated_within_a_tenth_whatever_s0_is(
     directions: int, order: int
 ) -> None:
     dwi = scan({1000.0: (directions, order)}, 8)
-    found = found_sigma(dwi, (Shell(1000.0, order),))
-    np.testing.assert_allclose(found, SIGMA, rtol=0.1)
+    sigma = estimate_sigma(dwi, (Shell(1000.0, order),))
+    np.testing.assert_allclose(sigma, SIGMA, rtol=0.1)
 
 
-def test_several_shells_tell_it_together() -> None:
+def test_several_shells_are_used_together() -> None:
     dwi = scan({1000.0: (14, 2), 2000.0: (30, 4)}, 8)
     np.testing.assert_allclose(
-        found_sigma(dwi, (Shell(1000.0, 2), Shell(2000.0, 4))), SIGMA, rtol=0.1
+        estimate_sigma(dwi, (Shell(1000.0, 2), Shell(2000.0, 4))), SIGMA, rtol=0.1
     )
 
 
 @pytest.mark.parametrize("directions", [15, 18])
-def test_with_too_few_directions_for_an_order_the_one_below_tells_it(directions: int) -> None:
-    """Fewer than 20 leave order 4 (15) too little to spare; what order 2 leaves of a signal of order 2 is noise."""
+def test_with_too_few_directions_for_an_order_the_one_below_is_fitted(directions: int) -> None:
+    """Fewer than 20 directions are too few for order 4 (15 coefficients)."""
     dwi = scan({1000.0: (directions, 2)}, 1)
-    np.testing.assert_allclose(found_sigma(dwi, (Shell(1000.0, 4),)), SIGMA, rtol=0.1)
+    np.testing.assert_allclose(estimate_sigma(dwi, (Shell(1000.0, 4),)), SIGMA, rtol=0.1)
 
 
-def test_without_directions_to_spare_the_repeated_b0_volumes_tell_it() -> None:
+def test_without_directions_to_spare_the_repeated_b0_volumes_are_used() -> None:
     dwi = scan({1000.0: (6, 2)}, 5)
-    np.testing.assert_allclose(found_sigma(dwi, (Shell(1000.0, 2),)), SIGMA, rtol=0.2)
+    np.testing.assert_allclose(estimate_sigma(dwi, (Shell(1000.0, 2),)), SIGMA, rtol=0.2)
 
 
-def test_one_b0_and_six_directions_tell_nothing() -> None:
+def test_one_b0_and_six_directions_give_nan() -> None:
     dwi = scan({1000.0: (6, 2)}, 1)
-    found = estimate_noise_variance(
-        dwi, represent_dwi(dwi, MASK, (Shell(1000.0, 2),)), mean_b0(dwi)
-    )
-    assert found.shape == (MASK.sum(),)
-    assert np.isnan(found).all()
+    representation = represent_dwi(dwi, MASK, (Shell(1000.0, 2),))
+    variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
+    assert variance.shape == (MASK.sum(),)
+    assert np.isnan(variance).all()
 
 
-def test_a_signal_that_the_harmonics_hold_and_no_noise_is_no_noise() -> None:
-    found = found_sigma(scan({1000.0: (30, 4)}, 3, sigma=0.0), (Shell(1000.0, 4),))
-    np.testing.assert_allclose(found, 0, atol=0.01)
+def test_a_noise_free_signal_within_the_harmonics_has_no_noise() -> None:
+    sigma = estimate_sigma(scan({1000.0: (30, 4)}, 3, sigma=0.0), (Shell(1000.0, 4),))
+    np.testing.assert_allclose(sigma, 0, atol=0.01)
 
 
-def test_a_voxel_without_signal_has_finite_noise_and_spoils_no_other() -> None:
+def test_a_voxel_without_signal_has_finite_noise_and_changes_no_other() -> None:
     dwi = scan({1000.0: (30, 4)}, 4)
     dark = dwi.data.copy()
     dark[7, 7, 7] = 0
-    spoilt = Dwi(dark, dwi.affine, dwi.bvals, dwi.bvecs)
-    s0 = mean_b0(spoilt)
-    found = estimate_noise_variance(spoilt, represent_dwi(spoilt, MASK, (Shell(1000.0, 4),)), s0)
-    assert np.isfinite(found).all()
+    scan_with_hole = Dwi(dark, dwi.affine, dwi.bvals, dwi.bvecs)
+    s0 = mean_b0(scan_with_hole)
+    representation = represent_dwi(scan_with_hole, MASK, (Shell(1000.0, 4),))
+    variance = estimate_noise_variance(scan_with_hole, representation, s0)
+    assert np.isfinite(variance).all()
     others = s0[MASK] > 0
-    np.testing.assert_allclose(np.sqrt(found[others]) * s0[MASK][others], SIGMA, rtol=0.1)
+    np.testing.assert_allclose(np.sqrt(variance[others]) * s0[MASK][others], SIGMA, rtol=0.1)

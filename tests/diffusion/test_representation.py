@@ -23,29 +23,30 @@ from bids_shresnet.diffusion.representation import (
 )
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.scans import Dwi, Shell, ShImage
-from tests.diffusion.heads import series, sphere, turn
+from tests.diffusion.heads import make_dwi, sphere, turn
 
 GRID = (3, 4, 2)
 MASK = np.random.default_rng(0).uniform(size=GRID) > 0.3
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
 # interleaved as scanners write them: b0, three shells, of which the models know two
 BVALS = np.array([0.0, *[1005, 2000, 990] * 16, 5, *[1500] * 7, *[2010] * 4, 0.001])
-FIRST, SECOND = np.flatnonzero(np.abs(BVALS - 1000) < 50), np.flatnonzero(np.abs(BVALS - 2000) < 50)
+FIRST = np.flatnonzero(np.abs(BVALS - 1000) < 50)
+SECOND = np.flatnonzero(np.abs(BVALS - 2000) < 50)
 B0S = np.flatnonzero(BVALS < 50)
 OTHER = np.flatnonzero(BVALS == 1500)
 KEPT = np.setdiff1d(np.arange(len(BVALS)), OTHER)
 NASTY = st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, -1.0, 1e3, np.nan, np.inf, -np.inf])
 
 
-def scan() -> Dwi:
+def make_scan() -> Dwi:
     """Noise on a decay, S0 between 500 and 1500, some of the signal above S0 and below zero."""
     rng = np.random.default_rng(1)
     s0 = rng.uniform(500, 1500, (*GRID, 1))
     data = s0 * np.exp(-0.7e-3 * BVALS) + rng.normal(0, 250, (*GRID, len(BVALS)))
-    return Dwi(data.astype(np.float32), np.diag([2.0, 2, 2, 1]), BVALS.copy(), table())
+    return Dwi(data.astype(np.float32), np.diag([2.0, 2, 2, 1]), BVALS.copy(), make_table())
 
 
-def table() -> Float[np.ndarray, "n 3"]:
+def make_table() -> Float[np.ndarray, "n 3"]:
     bvecs = np.random.default_rng(2).standard_normal((len(BVALS), 3))
     bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
     return np.asarray(bvecs * (BVALS > 100)[:, None])
@@ -56,13 +57,14 @@ def axial_image(level: float, height: float, axis: Float[np.ndarray, " 3"]) -> S
     stacked = np.zeros((*GRID, 15 + 6), np.float32)
     stacked[MASK, 0] = stacked[MASK, 15] = np.sqrt(4 * np.pi) * level
     stacked[MASK, 1:6] = 4 * np.pi / 5 * height * basis(axis[None], 2)[0, 1:]
-    return ShImage(stacked, MASK, scan().affine, SHELLS, np.zeros(GRID, np.float32))
+    return ShImage(stacked, MASK, make_scan().affine, SHELLS, np.zeros(GRID, np.float32))
 
 
 def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray, "v d"]:
     """Signal of one shell that DIPY's regularized harmonics leave of S/S0, times S0."""
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None].astype(float)
-    matrix, orders = basis(dwi.bvecs[volumes], sh_order), l_values(sh_order)
+    matrix = basis(dwi.bvecs[volumes], sh_order)
+    orders = l_values(sh_order)
     projection = matrix @ smooth_pinv(matrix, np.sqrt(0.006) * orders * (orders + 1))
     return np.clip(np.clip(dwi.data[MASK][:, volumes] / s0, 0, 1) @ projection.T, 0, 1) * s0
 
@@ -79,29 +81,29 @@ def test_missing_shell_is_named_with_what_the_scan_has() -> None:
 
 
 def test_unharmonized_coefficients_restore_the_signal_that_the_harmonics_can_hold() -> None:
-    dwi = scan()
-    seen = represent_dwi(dwi, MASK, SHELLS)
-    restored = synthesize_dwi(dwi, seen, seen.image, [1000.0, 2000.0])
+    dwi = make_scan()
+    representation = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(dwi, representation, representation.image, [1000.0, 2000.0])
     before = np.searchsorted(KEPT, FIRST), np.searchsorted(KEPT, SECOND)
-    for places, volumes, order in zip(before, (FIRST, SECOND), (4, 2), strict=True):
+    for indices, volumes, order in zip(before, (FIRST, SECOND), (4, 2), strict=True):
         np.testing.assert_allclose(
-            restored.data[MASK][:, places], projected(dwi, volumes, order), atol=0.01
+            restored.data[MASK][:, indices], projected(dwi, volumes, order), atol=0.01
         )
 
 
 def test_signal_and_tables_are_those_of_the_shells_side_by_side() -> None:
-    dwi = scan()
-    seen = represent_dwi(dwi, MASK, SHELLS)
+    dwi = make_scan()
+    representation = represent_dwi(dwi, MASK, SHELLS)
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
     expected = np.clip(dwi.data[MASK][:, np.concatenate([FIRST, SECOND])] / s0, 0, 1)
-    np.testing.assert_allclose(seen.signal, expected, rtol=1e-6)
+    np.testing.assert_allclose(representation.signal, expected, rtol=1e-6)
     np.testing.assert_array_equal(
-        np.concatenate(seen.directions), dwi.bvecs[np.concatenate([FIRST, SECOND])]
+        np.concatenate(representation.directions), dwi.bvecs[np.concatenate([FIRST, SECOND])]
     )
 
 
 def test_coefficients_are_zero_outside_the_mask() -> None:
-    image = represent_dwi(scan(), MASK, SHELLS).image
+    image = represent_dwi(make_scan(), MASK, SHELLS).image
     np.testing.assert_array_equal(image.coefficients[~MASK], 0)
     assert (image.coefficients[MASK][:, 0] > 0).all()
 
@@ -110,44 +112,52 @@ def test_coefficients_are_zero_outside_the_mask() -> None:
 def test_b0_volumes_are_untouched_bit_by_bit(
     directions: tuple[np.ndarray, np.ndarray] | None,
 ) -> None:
-    dwi = scan()
-    dwi.data[0, 0, 0, 0], dwi.data[1, 1, 1, 0], dwi.data[2, 2, 1, 0] = np.nan, -3, 0
-    seen = represent_dwi(dwi, MASK, SHELLS)
-    restored = synthesize_dwi(dwi, seen, seen.image, [1200.0, 2100.0], directions)
+    dwi = make_scan()
+    dwi.data[0, 0, 0, 0] = np.nan
+    dwi.data[1, 1, 1, 0] = -3
+    dwi.data[2, 2, 1, 0] = 0
+    representation = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(
+        dwi, representation, representation.image, [1200.0, 2100.0], directions
+    )
     assert restored.data[..., restored.is_b0].tobytes() == dwi.data[..., B0S].tobytes()
     np.testing.assert_array_equal(restored.bvals[restored.is_b0], BVALS[B0S])
 
 
 def test_outside_the_mask_the_scan_stays_as_measured() -> None:
-    dwi = replace(scan(), data=np.abs(scan().data))
-    seen = represent_dwi(dwi, MASK, SHELLS)
+    dwi = replace(make_scan(), data=np.abs(make_scan().data))
+    representation = represent_dwi(dwi, MASK, SHELLS)
     restored = synthesize_dwi(
-        dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0]
+        dwi, representation, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0]
     )
     np.testing.assert_array_equal(restored.data[~MASK], dwi.data[~MASK][:, KEPT])
 
 
 def test_shells_get_the_b_values_of_the_target_in_their_places_and_keep_their_directions() -> None:
-    dwi = scan()
-    seen = represent_dwi(dwi, MASK, SHELLS)
-    restored = synthesize_dwi(dwi, seen, seen.image, [1200.0, 2100.0])
+    dwi = make_scan()
+    representation = represent_dwi(dwi, MASK, SHELLS)
+    restored = synthesize_dwi(dwi, representation, representation.image, [1200.0, 2100.0])
     expected = BVALS.copy()
-    expected[FIRST], expected[SECOND] = 1200, 2100
+    expected[FIRST] = 1200
+    expected[SECOND] = 2100
     np.testing.assert_array_equal(restored.bvals, expected[KEPT])
     np.testing.assert_array_equal(restored.bvecs, dwi.bvecs[KEPT])
 
 
 def test_volumes_of_other_shells_are_left_out() -> None:
-    dwi = scan()
-    seen = represent_dwi(dwi, MASK, SHELLS)
-    assert synthesize_dwi(dwi, seen, seen.image, [1000.0, 2000.0]).data.shape == (
+    dwi = make_scan()
+    representation = represent_dwi(dwi, MASK, SHELLS)
+    assert synthesize_dwi(
+        dwi, representation, representation.image, [1000.0, 2000.0]
+    ).data.shape == (
         *GRID,
         len(BVALS) - len(OTHER),
     )
 
 
 def test_new_directions_follow_the_b0_volumes_and_get_the_closed_form() -> None:
-    dwi, axis = scan(), turn(10, 20, 30)[0]
+    dwi = make_scan()
+    axis = turn(10, 20, 30)[0]
     new = sphere(20), sphere(8)
     restored = synthesize_dwi(
         dwi, represent_dwi(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0], new
@@ -162,7 +172,8 @@ def test_new_directions_follow_the_b0_volumes_and_get_the_closed_form() -> None:
 
 
 def test_harmonized_signal_in_the_scans_own_directions_is_the_closed_form() -> None:
-    dwi, axis = scan(), turn(10, 20, 30)[0]
+    dwi = make_scan()
+    axis = turn(10, 20, 30)[0]
     restored = synthesize_dwi(
         dwi, represent_dwi(dwi, MASK, SHELLS), axial_image(0.4, 0.1, axis), [1200.0, 2100.0]
     )
@@ -177,31 +188,34 @@ def test_harmonized_signal_in_the_scans_own_directions_is_the_closed_form() -> N
 
 def test_further_shells_follow_with_the_closed_form_and_nothing_else_changes() -> None:
     """Constant harmonics, so that S/S0 is the same in all directions of a shell; more than S0 does not exist."""
-    dwi = scan()
+    dwi = make_scan()
     mask = np.zeros(dwi.shape, dtype=bool)
     mask[1:] = True
-    shells, levels = (Shell(2000.0, 0), Shell(3000.0, 0)), np.array([0.3, 1.7], dtype=np.float32)
+    shells = (Shell(2000.0, 0), Shell(3000.0, 0))
+    levels = np.array([0.3, 1.7], dtype=np.float32)
     coefficients = unmask(
         np.full((int(mask.sum()), 2), levels * np.sqrt(4 * np.pi), np.float32), mask
     )
     image = ShImage(coefficients, mask, dwi.affine, shells, np.zeros(dwi.shape, np.float32))
-    found = append_shells(dwi, dwi, image, (table()[:4], table()[4:6]))
+    appended = append_shells(dwi, dwi, image, (make_table()[:4], make_table()[4:6]))
     volumes = len(dwi.bvals)
-    np.testing.assert_array_equal(found.data[..., :volumes], dwi.data)
-    np.testing.assert_array_equal(found.bvals, [*dwi.bvals, *[2000.0] * 4, *[3000.0] * 2])
-    np.testing.assert_array_equal(found.bvecs, np.concatenate([dwi.bvecs, table()[:6]]))
+    np.testing.assert_array_equal(appended.data[..., :volumes], dwi.data)
+    np.testing.assert_array_equal(appended.bvals, [*dwi.bvals, *[2000.0] * 4, *[3000.0] * 2])
+    np.testing.assert_array_equal(appended.bvecs, np.concatenate([dwi.bvecs, make_table()[:6]]))
     s0 = np.maximum(mean_b0(dwi)[mask], 0)[:, None]
     np.testing.assert_allclose(
-        found.data[mask][:, volumes:], s0 * ([0.3] * 4 + [1.0] * 2), rtol=1e-5
+        appended.data[mask][:, volumes:], s0 * ([0.3] * 4 + [1.0] * 2), rtol=1e-5
     )
-    assert not found.data[~mask][:, volumes:].any()
+    assert not appended.data[~mask][:, volumes:].any()
 
 
 def test_scan_is_not_written_to() -> None:
-    dwi = scan()
-    seen = represent_dwi(dwi, MASK, SHELLS)
-    synthesize_dwi(dwi, seen, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0])
-    np.testing.assert_array_equal(dwi.data, scan().data)
+    dwi = make_scan()
+    representation = represent_dwi(dwi, MASK, SHELLS)
+    synthesize_dwi(
+        dwi, representation, axial_image(0.4, 0.1, np.array([0.0, 0, 1])), [1200.0, 2100.0]
+    )
+    np.testing.assert_array_equal(dwi.data, make_scan().data)
     np.testing.assert_array_equal(dwi.bvals, BVALS)
 
 
@@ -211,14 +225,16 @@ def test_scan_is_not_written_to() -> None:
 def test_harmonized_volumes_are_finite_and_not_negative_whatever_the_scan_holds(
     directions: tuple[np.ndarray, np.ndarray] | None, data: np.ndarray
 ) -> None:
-    dwi = Dwi(data, np.eye(4), BVALS, table())
+    dwi = Dwi(data, np.eye(4), BVALS, make_table())
     with np.errstate(
         all="ignore"
     ):  # what the arithmetic of NaN and infinity says is not asked here
-        seen = represent_dwi(dwi, MASK, SHELLS)
-        restored = synthesize_dwi(dwi, seen, seen.image, [1200.0, 2100.0], directions)
+        representation = represent_dwi(dwi, MASK, SHELLS)
+        restored = synthesize_dwi(
+            dwi, representation, representation.image, [1200.0, 2100.0], directions
+        )
     weighted = restored.data[..., ~restored.is_b0]
-    assert np.isfinite(seen.image.coefficients).all()
+    assert np.isfinite(representation.image.coefficients).all()
     assert np.isfinite(weighted).all()
     assert (weighted >= 0).all()
 
@@ -251,41 +267,47 @@ def test_anisotropy_without_signal_is_zero_and_never_above_one() -> None:
 
 def test_a_scan_of_one_shell_needs_no_more() -> None:
     relative = np.broadcast_to(0.5 + 0.1 * sphere(20)[:, 2] ** 2, (2, 2, 2, 20))
-    seen = represent_dwi(
-        series(relative, np.full(20, 1000.0), sphere(20)), np.ones((2, 2, 2), bool), SHELLS[:1]
+    representation = represent_dwi(
+        make_dwi(relative, np.full(20, 1000.0), sphere(20)), np.ones((2, 2, 2), bool), SHELLS[:1]
     )
-    assert seen.image.coefficients.shape == (2, 2, 2, 15)
-    assert seen.clipped_share == 0
+    assert representation.image.coefficients.shape == (2, 2, 2, 15)
+    assert representation.clipped_share == 0
 
 
 def test_coefficients_without_smoothing_are_the_least_squares_fit_of_each_shell() -> None:
-    seen = represent_dwi(scan(), MASK, SHELLS)
-    split = len(seen.directions[0])
+    representation = represent_dwi(make_scan(), MASK, SHELLS)
+    split = len(representation.directions[0])
     parts = [
-        np.linalg.lstsq(basis(table, shell.sh_order), part.T.astype(float), rcond=None)[0].T
-        for table, shell, part in zip(
-            seen.directions, SHELLS, np.split(seen.signal, [split], axis=1), strict=True
+        np.linalg.lstsq(basis(make_table, shell.sh_order), part.T.astype(float), rcond=None)[0].T
+        for make_table, shell, part in zip(
+            representation.directions,
+            SHELLS,
+            np.split(representation.signal, [split], axis=1),
+            strict=True,
         )
     ]
     np.testing.assert_allclose(
-        unregularized_coefficients(seen), np.concatenate(parts, axis=1), rtol=1e-3, atol=1e-4
+        unregularized_coefficients(representation),
+        np.concatenate(parts, axis=1),
+        rtol=1e-3,
+        atol=1e-4,
     )
 
 
 def test_without_smoothing_a_signal_that_the_harmonics_can_hold_comes_back() -> None:
     axis = turn(10, 20, 30)[0]
     relative = np.broadcast_to(0.5 + 0.1 * (3 * (sphere(30) @ axis) ** 2 - 1) / 2, (2, 2, 2, 30))
-    seen = represent_dwi(
-        series(relative, np.full(30, 1000.0), sphere(30)), np.ones((2, 2, 2), bool), SHELLS[:1]
+    representation = represent_dwi(
+        make_dwi(relative, np.full(30, 1000.0), sphere(30)), np.ones((2, 2, 2), bool), SHELLS[:1]
     )
     expected = axial_image(0.5, 0.1, axis).coefficients[MASK][:1, :15]
     np.testing.assert_allclose(
-        unregularized_coefficients(seen), np.broadcast_to(expected, (8, 15)), atol=1e-5
+        unregularized_coefficients(representation), np.broadcast_to(expected, (8, 15)), atol=1e-5
     )
 
 
 def test_the_contrast_is_that_of_the_mean_b0() -> None:
-    dwi = scan()
+    dwi = make_scan()
     image = represent_dwi(dwi, MASK, SHELLS).image
     np.testing.assert_array_equal(image.contrast, s0_contrast(mean_b0(dwi), MASK, dwi.affine))
     assert image.contrast[MASK].any()

@@ -18,18 +18,20 @@ def dwi() -> Dwi:
 
 
 def test_wrong_values_are_counted_inside_the_head_and_told_outside() -> None:
-    found = check_signal(dwi())
+    quality = check_signal(dwi())
     assert (
-        found.has_signal,
-        found.not_finite_share,
-        found.negative_share,
-        found.has_bad_background,
-        found.empty_volumes.size,
+        quality.has_signal,
+        quality.not_finite_share,
+        quality.negative_share,
+        quality.has_bad_background,
+        quality.empty_volumes.size,
     ) == (True, 0, 0, False, 0)
     broken = dwi()
-    broken.data[0, 0, 0, 1], broken.data[1, 1, 1, 2], broken.data[3, 3, 3, 2] = np.nan, -5, -1
-    found = check_signal(broken)
-    assert (found.not_finite_share, found.negative_share, found.has_bad_background) == (
+    broken.data[0, 0, 0, 1] = np.nan
+    broken.data[1, 1, 1, 2] = -5
+    broken.data[3, 3, 3, 2] = -1
+    quality = check_signal(broken)
+    assert (quality.not_finite_share, quality.negative_share, quality.has_bad_background) == (
         pytest.approx(1 / 24),
         pytest.approx(1 / 24),
         True,

@@ -19,11 +19,11 @@ def field(voxels: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 2"]:
 
 def test_a_constant_known_at_any_points_is_that_constant_wherever_they_reach() -> None:
     points = np.random.default_rng(0).uniform(0, 6, (400, 3))
-    found = splat_values(points, np.full((400, 1), 0.7), SHAPE)
-    np.testing.assert_allclose(found.grid[found.mask], 0.7, rtol=1e-6)
-    np.testing.assert_array_equal(found.grid[~found.mask], 0)
-    assert found.mask[:6, :6, :6].mean() > 0.8
-    assert not found.mask[8].any()
+    splatted = splat_values(points, np.full((400, 1), 0.7), SHAPE)
+    np.testing.assert_allclose(splatted.grid[splatted.mask], 0.7, rtol=1e-6)
+    np.testing.assert_array_equal(splatted.grid[~splatted.mask], 0)
+    assert splatted.mask[:6, :6, :6].mean() > 0.8
+    assert not splatted.mask[8].any()
 
 
 @pytest.mark.parametrize("offset", [(0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.2, -0.7, 0.4)])
@@ -31,15 +31,15 @@ def test_a_linear_field_known_on_a_shifted_lattice_is_reproduced(
     offset: tuple[float, float, float],
 ) -> None:
     points = LATTICE + np.array(offset)
-    found = splat_values(points, field(points), SHAPE)
+    splatted = splat_values(points, field(points), SHAPE)
     expected = field(LATTICE).reshape(*SHAPE, 2)
-    np.testing.assert_allclose(found.grid[INTERIOR], expected[INTERIOR], atol=1e-5)
+    np.testing.assert_allclose(splatted.grid[INTERIOR], expected[INTERIOR], atol=1e-5)
 
 
 def test_no_point_reaches_nothing() -> None:
-    found = splat_values(np.empty((0, 3)), np.empty((0, 2)), SHAPE)
-    assert not found.mask.any()
-    assert found.grid.shape == (*SHAPE, 2)
+    splatted = splat_values(np.empty((0, 3)), np.empty((0, 2)), SHAPE)
+    assert not splatted.mask.any()
+    assert splatted.grid.shape == (*SHAPE, 2)
 
 
 def test_points_outside_the_grid_are_left_out() -> None:

@@ -16,21 +16,23 @@ from bids_shresnet.diffusion.template import (
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.scans import Shell, ShImage
 
-GRID, VOXEL_MM = (24, 26, 22), 4.0
+GRID = (24, 26, 22)
+VOXEL_MM = 4.0
 AFFINE = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])
 AFFINE[:3, 3] = -VOXEL_MM * (np.array(GRID) - 1) / 2
 SHELLS = (Shell(1000.0, 2),)
 BLOBS = np.random.default_rng(0).uniform(-25, 25, (12, 3))  # mm
 HEIGHTS = np.random.default_rng(1).uniform(-1, 1, (12, 3))
-STRETCH, SHIFT = np.diag([1.06, 0.95, 1.03]), np.array([3.0, -2.0, 4.0])
+STRETCH = np.diag([1.06, 0.95, 1.03])
+SHIFT = np.array([3.0, -2.0, 4.0])
 
 
 def head(stretch: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, " 3"]) -> ShImage:
     """A ball of blobs, the point q of which lies at stretch q + shift."""
     world = np.argwhere(np.ones(GRID, bool)) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
-    own = (world - shift) @ np.linalg.inv(stretch).T
-    blobs = np.exp(-np.square(own[:, None] - BLOBS).sum(-1) / (2 * 8.0**2)) @ HEIGHTS
-    mask = (np.linalg.norm(own, axis=1) < 38).reshape(GRID)
+    head_points = (world - shift) @ np.linalg.inv(stretch).T
+    blobs = np.exp(-np.square(head_points[:, None] - BLOBS).sum(-1) / (2 * 8.0**2)) @ HEIGHTS
+    mask = (np.linalg.norm(head_points, axis=1) < 38).reshape(GRID)
     maps = blobs.reshape(*GRID, 3) * mask[..., None]
     coefficients = np.zeros((*GRID, 6))
     coefficients[mask, 0] = 1.7 + 0.5 * maps[mask][:, 0]
@@ -45,23 +47,23 @@ def head(stretch: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, " 3"]) -> S
 
 
 @cache
-def still() -> ShImage:
+def reference_head() -> ShImage:
     return head(np.eye(3), np.zeros(3))
 
 
 @cache
-def moved() -> ShImage:
+def moved_head() -> ShImage:
     return head(STRETCH, SHIFT)
 
 
 @cache
 def template() -> Template:
     """Of two heads alike."""
-    return build_template([still(), still()])
+    return build_template([reference_head(), reference_head()])
 
 
 def test_contrasts_are_closed_forms_and_zero_outside() -> None:
-    image = still()
+    image = reference_head()
     s0, anisotropy, mean = (contrast[image.mask] for contrast in registration_contrasts(image))
     inside = image.coefficients[image.mask]
     np.testing.assert_allclose(np.log(s0), image.contrast[image.mask], atol=1e-6)
@@ -73,23 +75,23 @@ def test_contrasts_are_closed_forms_and_zero_outside() -> None:
 
 
 def test_the_template_of_one_head_twice_is_that_head() -> None:
-    image = still()
-    for mean, own in zip(
+    image = reference_head()
+    for mean, head_points in zip(
         np.moveaxis(template().contrasts, -1, 0), registration_contrasts(image), strict=True
     ):
-        assert np.corrcoef(mean[image.mask], own[image.mask])[0, 1] > 0.98
+        assert np.corrcoef(mean[image.mask], head_points[image.mask])[0, 1] > 0.98
 
 
 def test_a_head_of_another_size_and_pose_is_located_within_half_a_voxel() -> None:
-    points = brain_points(moved())
+    points = brain_points(moved_head())
     truth = (points - SHIFT) @ np.linalg.inv(STRETCH).T
     inner = np.linalg.norm(truth, axis=1) < 30  # where there is something to see
-    errors = np.linalg.norm(template().locate(moved(), points) - truth, axis=1)[inner]
+    errors = np.linalg.norm(template().locate(moved_head(), points) - truth, axis=1)[inner]
     assert errors.mean() < VOXEL_MM / 2
 
 
 def test_a_travelling_subject_is_placed_as_its_points_are_located() -> None:
-    brain = brain_points(moved())
+    brain = brain_points(moved_head())
     count = 5
     matched = MatchedVoxels(
         patches=np.zeros((count, 27, 7), np.float16),
@@ -104,16 +106,24 @@ def test_a_travelling_subject_is_placed_as_its_points_are_located() -> None:
     unharmonized = UnharmonizedData(
         np.zeros((count, 6)), source_maps=np.zeros((*GRID, 2)), target_maps=np.zeros((count, 2))
     )
-    placed = template().locate_subject(TravellingSubject(moved(), matched, unharmonized))
-    np.testing.assert_array_equal(placed.brain, template().locate(moved(), brain))
-    np.testing.assert_array_equal(placed.matched, template().locate(moved(), matched.points))
+    template_positions = template().locate_subject(
+        TravellingSubject(moved_head(), matched, unharmonized)
+    )
+    np.testing.assert_array_equal(template_positions.brain, template().locate(moved_head(), brain))
+    np.testing.assert_array_equal(
+        template_positions.matched, template().locate(moved_head(), matched.points)
+    )
 
 
 def test_two_heads_are_averaged_where_they_correspond() -> None:
-    both = build_template([still(), moved()])
-    plain = np.mean([registration_contrasts(image) for image in (still(), moved())], axis=0)
-    first = registration_contrasts(still())  # of less volume, so the other is brought to it
-    inside = still().mask & moved().mask
+    both = build_template([reference_head(), moved_head()])
+    plain = np.mean(
+        [registration_contrasts(image) for image in (reference_head(), moved_head())], axis=0
+    )
+    first = registration_contrasts(
+        reference_head()
+    )  # of less volume, so the other is brought to it
+    inside = reference_head().mask & moved_head().mask
     for number in range(3):
         registered = np.corrcoef(both.contrasts[inside][:, number], first[number][inside])[0, 1]
         assert registered > np.corrcoef(plain[number][inside], first[number][inside])[0, 1]
@@ -121,22 +131,23 @@ def test_two_heads_are_averaged_where_they_correspond() -> None:
 
 
 def test_what_is_gathered_at_places_is_found_there_again() -> None:
-    image = still()
-    places = brain_points(image)
-    gathered = template().to_grid(places, places)  # a linear field: the place itself
-    inner = np.linalg.norm(places, axis=1) < 28
+    image = reference_head()
+    positions = brain_points(image)
+    splatted = template().to_grid(positions, positions)  # a linear field: the place itself
+    inner = np.linalg.norm(positions, axis=1) < 28
     np.testing.assert_allclose(
-        template().interpolate(gathered.grid, places)[inner], places[inner], atol=1e-3
+        template().interpolate(splatted.grid, positions)[inner], positions[inner], atol=1e-3
     )
 
 
 def test_the_mean_over_heads_is_over_those_that_were_there() -> None:
-    one, two = (np.full((2, 1, 1, 1), value, np.float32) for value in (1.0, 3.0))
-    two[1] = 0
-    here, there = np.ones((2, 1, 1), bool), np.array([True, False]).reshape(2, 1, 1)
-    mean = average_heads([SplattedValues(one, here), SplattedValues(two, there)])
+    first, second = (np.full((2, 1, 1, 1), value, np.float32) for value in (1.0, 3.0))
+    second[1] = 0
+    first_mask = np.ones((2, 1, 1), bool)
+    second_mask = np.array([True, False]).reshape(2, 1, 1)
+    mean = average_heads([SplattedValues(first, first_mask), SplattedValues(second, second_mask)])
     np.testing.assert_array_equal(mean.grid.ravel(), [2, 1])
-    np.testing.assert_array_equal(mean.mask, here)
+    np.testing.assert_array_equal(mean.mask, first_mask)
 
 
 def test_a_template_comes_back_from_its_arrays() -> None:

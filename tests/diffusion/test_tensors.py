@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.tensors import fit_relative_tensor, fit_tensor, fit_tensor_maps
 from bids_shresnet.scans import Dwi
-from tests.diffusion.heads import series, sphere, turn
+from tests.diffusion.heads import make_dwi, sphere, turn
 
 GRID = (2, 2, 2)
 EVERYWHERE = np.ones(GRID, bool)
@@ -22,7 +22,7 @@ def one_tensor(diffusivities: tuple[float, float, float], axes: Float[np.ndarray
     """The same tensor in every voxel, measured in 20 directions."""
     tensor = axes @ np.diag(diffusivities) @ axes.T
     relative = np.exp(-1000 * np.einsum("ni,ij,nj->n", sphere(20), tensor, sphere(20)))
-    return series(np.broadcast_to(relative, (*GRID, 20)), np.full(20, 1000.0), sphere(20))
+    return make_dwi(np.broadcast_to(relative, (*GRID, 20)), np.full(20, 1000.0), sphere(20))
 
 
 @settings(max_examples=50)
@@ -52,8 +52,10 @@ def test_ball_stick_and_disc_have_their_anisotropies(
 
 def test_what_a_scanner_writes_for_no_weighting_is_none() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
-    bvals, bvecs = plain.bvals.copy(), plain.bvecs.copy()
-    bvals[0], bvecs[0] = 5, [0.6, 0.8, 0]
+    bvals = plain.bvals.copy()
+    bvecs = plain.bvecs.copy()
+    bvals[0] = 5
+    bvecs[0] = [0.6, 0.8, 0]
     written = fit_tensor_maps(Dwi(plain.data, plain.affine, bvals, bvecs), EVERYWHERE)
     expected = fit_tensor_maps(plain, EVERYWHERE)
     np.testing.assert_allclose(written.fa, expected.fa, rtol=1e-6)
@@ -77,8 +79,8 @@ def test_fit_trusts_each_volume_as_much_as_its_signal() -> None:
         weights = np.exp(design @ first)  # the standard deviation of log S is that of S over S
         tensor = np.linalg.lstsq(weights[:, None] * design, weights * logs, rcond=None)[0]
         expected.append(tensor[:3].mean())
-    found = fit_tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
-    np.testing.assert_allclose(found.md.ravel(), expected, rtol=1e-3)
+    tensor = fit_tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    np.testing.assert_allclose(tensor.md.ravel(), expected, rtol=1e-3)
 
 
 def test_outside_the_mask_is_zero() -> None:
@@ -102,12 +104,10 @@ def test_maps_are_finite_and_fa_within_0_and_1_whatever_the_scan_holds(data: np.
 
 def test_one_bad_voxel_does_not_spoil_the_others() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
-    spoilt = plain.data.copy()
-    spoilt[0, 0, 0] = 0
-    expected, maps = (
-        fit_tensor_maps(plain, EVERYWHERE),
-        fit_tensor_maps(Dwi(spoilt, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE),
-    )
+    data = plain.data.copy()
+    data[0, 0, 0] = 0
+    expected = fit_tensor_maps(plain, EVERYWHERE)
+    maps = fit_tensor_maps(Dwi(data, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
     np.testing.assert_array_equal(maps.fa.ravel()[1:], expected.fa.ravel()[1:])
     assert maps.fa[0, 0, 0] == 0
 
@@ -119,8 +119,8 @@ def test_the_principal_direction_is_the_axis_of_the_largest_diffusivity(
 ) -> None:
     axes = turn(*angles)
     plain = one_tensor((0.4e-3, 1.7e-3, 0.2e-3), axes)
-    found = fit_tensor(plain.data.reshape(-1, 21), plain.bvals, plain.bvecs)
-    np.testing.assert_allclose(np.abs(found.direction @ axes[:, 1]), 1, atol=1e-4)
+    tensor = fit_tensor(plain.data.reshape(-1, 21), plain.bvals, plain.bvecs)
+    np.testing.assert_allclose(np.abs(tensor.direction @ axes[:, 1]), 1, atol=1e-4)
 
 
 def test_values_of_rows_are_those_of_the_maps() -> None:
@@ -129,29 +129,33 @@ def test_values_of_rows_are_those_of_the_maps() -> None:
         np.float32
     )
     maps = fit_tensor_maps(Dwi(noisy, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
-    found = fit_tensor(noisy.reshape(-1, 21), plain.bvals, plain.bvecs)
-    np.testing.assert_array_equal(found.fa, maps.fa.ravel())
-    np.testing.assert_array_equal(found.md, maps.md.ravel())
+    tensor = fit_tensor(noisy.reshape(-1, 21), plain.bvals, plain.bvecs)
+    np.testing.assert_array_equal(tensor.fa, maps.fa.ravel())
+    np.testing.assert_array_equal(tensor.md, maps.md.ravel())
 
 
 def test_relative_signal_has_the_tensor_of_the_scan_it_is_relative_to() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
     rows = plain.data.reshape(-1, 21)
-    found = fit_relative_tensor(rows[:, 1:] / rows[:, :1], plain.bvals[1:], plain.bvecs[1:])
+    tensor = fit_relative_tensor(rows[:, 1:] / rows[:, :1], plain.bvals[1:], plain.bvecs[1:])
     expected = fit_tensor(rows, plain.bvals, plain.bvecs)
-    np.testing.assert_allclose(found.fa, expected.fa, rtol=1e-4)
-    np.testing.assert_allclose(found.md, expected.md, rtol=1e-4)
-    np.testing.assert_allclose(np.abs((found.direction * expected.direction).sum(1)), 1, atol=1e-5)
+    np.testing.assert_allclose(tensor.fa, expected.fa, rtol=1e-4)
+    np.testing.assert_allclose(tensor.md, expected.md, rtol=1e-4)
+    np.testing.assert_allclose(np.abs((tensor.direction * expected.direction).sum(1)), 1, atol=1e-5)
 
 
 def test_relative_signal_beyond_what_diffusion_can_do_is_taken_back() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
     relative = plain.data.reshape(-1, 21)[:, 1:] / 1000
-    wild, held = relative.copy(), relative.copy()
-    wild[:, 0], wild[:, 1] = 1.7, -0.3
-    held[:, 0], held[:, 1] = 1, 0
-    found, expected = (
-        fit_relative_tensor(part, plain.bvals[1:], plain.bvecs[1:]) for part in (wild, held)
+    out_of_range = relative.copy()
+    clipped = relative.copy()
+    out_of_range[:, 0] = 1.7
+    out_of_range[:, 1] = -0.3
+    clipped[:, 0] = 1
+    clipped[:, 1] = 0
+    tensor, expected = (
+        fit_relative_tensor(part, plain.bvals[1:], plain.bvecs[1:])
+        for part in (out_of_range, clipped)
     )
-    np.testing.assert_array_equal(found.fa, expected.fa)
-    np.testing.assert_array_equal(found.md, expected.md)
+    np.testing.assert_array_equal(tensor.fa, expected.fa)
+    np.testing.assert_array_equal(tensor.md, expected.md)

@@ -13,7 +13,10 @@ from bids_shresnet.phantom.scanner import PhantomScanner
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import atlas, lay_down
 
-GM, WM, CSF = 1, 2, 3  # BIDS, "common image-derived labels"
+# BIDS, "common image-derived labels"
+GM = 1
+WM = 2
+CSF = 3
 SCANNER = PhantomScanner(
     {}, directions=15, table_seed=3, b0_count=1, te_ms=80.0, psf_mm=3.0, snr=30.0
 )
@@ -68,7 +71,8 @@ def test_what_lies_outside_the_mask_does_not_matter() -> None:
 
 
 def test_contrast_is_the_mean_signal_lifted_by_the_anisotropy() -> None:
-    mean, anisotropic = np.full((1, 1, 3), 0.4), np.array([[[0.0, 0.25, 1.0]]])
+    mean = np.full((1, 1, 3), 0.4)
+    anisotropic = np.array([[[0.0, 0.25, 1.0]]])
     np.testing.assert_allclose(diffusion_contrast(mean, anisotropic), [[[0.4, 0.5, 0.8]]])
 
 
@@ -76,11 +80,12 @@ def test_tissue_of_the_phantom_is_found_from_its_diffusion_alone() -> None:
     rng = np.random.default_rng(2)
     session = lay_down(4.0)
     tissue = session.compute_tissue(atlas(), Person.draw(rng))
-    seen = represent_dwi(
+    representation = represent_dwi(
         simulate_dwi(tissue, SCANNER, session, rng), tissue.brain_mask, (Shell(1000.0, 4),)
     )
     contrast = diffusion_contrast(
-        unmask(seen.signal.mean(axis=1), tissue.brain_mask), anisotropy(seen.image)
+        unmask(representation.signal.mean(axis=1), tissue.brain_mask),
+        anisotropy(representation.image),
     )
     fluid = tissue.fractions[..., 2] > 0.6
     levels = [

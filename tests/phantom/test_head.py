@@ -109,7 +109,8 @@ def test_grey_matter_is_slightly_anisotropic_along_the_normal_of_the_cortex() ->
 
 def test_gradient_nonlinearity_scales_b_with_the_squared_distance() -> None:
     water = uniform((0, 0, 1, 0), np.array([1.0, 0, 0]))
-    table, scanner = make_gradient_table(PLAIN), replace(PLAIN, nonlinearity=0.1, psf_mm=0.0)
+    table = make_gradient_table(PLAIN)
+    scanner = replace(PLAIN, nonlinearity=0.1, psf_mm=0.0)
     places = np.zeros((*BLOCK, 3))
     places[1, ..., 0] = 50.0
     data = simulate_signal(water, scanner, table, isocentre_mm=places, voxel_mm=2.0)
@@ -139,7 +140,8 @@ def test_smooth_field_has_its_standard_deviation_and_its_length() -> None:
 
 def test_truth_is_the_target_scan_where_the_physics_agree(atlas: Atlas) -> None:
     rng = np.random.default_rng(1)
-    person, session = Person.draw(rng), draw_session(PLAIN, 8.0, rng)
+    person = Person.draw(rng)
+    session = draw_session(PLAIN, 8.0, rng)
     tissue = session.compute_tissue(atlas, person)
     same_physics = replace(PLAIN, table_seed=9, b0_count=5, snr=10.0, directions=20)
     truth = simulate_true_dwi(tissue, PLAIN, same_physics, session)

@@ -12,7 +12,10 @@ from bids_shresnet.report.pictures.dwi_view import (
 from bids_shresnet.scans import Dwi, Shell
 from tests.datasets import spiral
 
-S0, LONG, WIDE = 100.0, 1.5e-3, 0.3e-3  # signal; mm2/s along and across the fibre
+# signal; mm2/s along and across the fibre
+S0 = 100.0
+LONG = 1.5e-3
+WIDE = 0.3e-3
 FIBRES = np.eye(3)  # one a voxel
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 4))
 
