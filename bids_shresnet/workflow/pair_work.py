@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_shresnet.config import Config
-from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.outputs.model_folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_fitting
+from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Shell
 from bids_shresnet.training.folds import (
     FoldJob,

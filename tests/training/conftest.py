@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.pairs import Pair
+from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob, model_fold_jobs
