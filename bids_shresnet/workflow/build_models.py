@@ -1,6 +1,7 @@
-"""From a pair of scanners to its model: prepare, train, evaluate; in one run, or stage by stage as jobs of a cluster.
+"""From a pair of scanners to its model: prepare, train and evaluate, at once or stage by stage.
 
-What is done is on disk with a stamp of what it was made from, so every stage goes on where it was left.
+Every result on disk has a digest of what it was made from, so that each stage continues where an
+earlier run has ended.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from bids_shresnet.io.storage import hold_lock
 from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Pair
-from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.runtime.workers import Workers
-from bids_shresnet.training.folds import FoldJob
-from bids_shresnet.training.prepare import PrepareJob, prepare_subject
-from bids_shresnet.training.train_fold import train_fold
-from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
+from bids_shresnet.training.write_model import settings_difference, write_sweep
 from bids_shresnet.workflow.pair_work import PairWork
+from bids_shresnet.workflow.train_pair import (
+    fit_folds,
+    fit_model,
+    prepare_subjects,
+    require_fitted_folds,
+    require_prepared_subjects,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,41 +44,44 @@ logger = logging.getLogger(__name__)
 def build_models(
     pairs: Sequence[Pair], config: Config, root: Path, workers: Workers
 ) -> tuple[Model, ...]:
-    """The pairs' models; none where only a stage before them was asked for."""
-    units = [PairWork(pair, config, root) for pair in pairs]
+    """Build the model of each pair; the stages prepare and train return none yet."""
+    pair_works = [PairWork(pair, config, root) for pair in pairs]
     if config.run.stage == "prepare":
-        run_prepare_stage(units, config.input.participant_label, workers)
+        run_prepare_stage(pair_works, config.input.participant_label, workers)
         return ()
     if config.run.stage == "train":
-        for one in units:
-            run_train_stage(one, config.run.fold, workers)
+        for pair_work in pair_works:
+            run_train_stage(pair_work, config.run.fold, workers)
         return ()
-    return tuple(build_model(one, workers) for one in units)
+    return tuple(build_model(pair_work, workers) for pair_work in pair_works)
 
 
 def run_prepare_stage(
     pair_works: Sequence[PairWork], labels: Sequence[str], workers: Workers
 ) -> None:
-    """Prepare some travelling subjects, or all.
+    """Prepare the travelling subjects with these labels, or all.
 
     Raises
     ------
     InputMissing
-        If one that was asked for does not travel.
+        If a label is not that of a travelling subject.
     """
-    travelling = sorted({job.source.subject for one in pair_works for job in one.subject_jobs})
-    if unknown := [label for label in labels if label not in travelling]:
-        msg = f"--participant-label {' '.join(unknown)}: only travelling subjects are prepared: {' '.join(travelling)}"
-        raise InputMissing(msg)
-    for one in pair_works:
-        jobs = (*one.subject_jobs, *one.repeat_scan_jobs)
-        prepare_subjects(
-            [job for job in jobs if not labels or job.source.subject in labels], one, workers
+    jobs = [job for pair_work in pair_works for job in pair_work.subject_jobs]
+    subjects = sorted({job.source.subject for job in jobs})
+    if unknown := [label for label in labels if label not in subjects]:
+        msg = (
+            f"--participant-label {' '.join(unknown)}: only travelling subjects are prepared: "
+            f"{' '.join(subjects)}"
         )
+        raise InputMissing(msg)
+    for pair_work in pair_works:
+        pair_jobs = (*pair_work.subject_jobs, *pair_work.repeat_scan_jobs)
+        selected = [job for job in pair_jobs if not labels or job.source.subject in labels]
+        prepare_subjects(selected, pair_work, workers)
 
 
 def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: Workers) -> None:
-    """Fit some folds, or all, and with them the same folds of what the model is compared with.
+    """Fit the folds with these numbers, or all, of the model and its baselines.
 
     Raises
     ------
@@ -88,31 +95,22 @@ def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: W
         return
     count = len(pair_work.folds)
     if unknown := [number for number in fold_numbers if not 1 <= number <= count]:
-        msg = f"--fold {' '.join(map(str, unknown))}: {pair_work.pair.name} has the folds 1 to {count}"
+        numbers = " ".join(map(str, unknown))
+        msg = f"--fold {numbers}: {pair_work.pair.name} has the folds 1 to {count}"
         raise UsageError(msg)
     require_prepared_subjects(pair_work)
-    fit_folds(
-        [
-            job
-            for job in pair_work.fold_jobs_to_run
-            if not fold_numbers or job.number in fold_numbers
-        ],
-        pair_work,
-        workers,
-    )
+    jobs = pair_work.fold_jobs_to_run
+    selected = [job for job in jobs if not fold_numbers or job.number in fold_numbers]
+    fit_folds(selected, pair_work, workers)
 
 
 def build_model(pair_work: PairWork, workers: Workers) -> Model:
-    """The pair's model: the one that is there, else prepared and trained now, fold by fold; `group` also validates it."""
+    """Load the model of a pair, or prepare and train it; `group` cross-validates it, too."""
     with hold_lock(pair_work.model_folder):
         model = load_existing_model(pair_work)
         if model is not None and pair_work.is_complete:
             return model
-        if pair_work.config.output.clean_workdir and pair_work.work_folder.exists():
-            shutil.rmtree(pair_work.work_folder)
-        if pair_work.config.run.stage == "evaluate":
-            require_prepared_subjects(pair_work)
-            require_fitted_folds(pair_work)
+        begin_work(pair_work)
         prepare_subjects(pair_work.subject_jobs, pair_work, workers)
         model = model or fit_model(pair_work, workers)
         if pair_work.should_validate:
@@ -124,92 +122,26 @@ def build_model(pair_work: PairWork, workers: Workers) -> Model:
 
 
 def load_existing_model(pair_work: PairWork) -> Model | None:
-    """The model that was trained before."""
+    """Return the model of an earlier run; warn if it was trained with other settings."""
     model = pair_work.existing_model
     if model is None:
         return None
     logger.info("%s: trained before, loaded from %s", model.name, model.folder)
-    if other := settings_difference(model, pair_work.config.fit, pair_work.config.model):
-        logger.warning("%s was trained with %s; delete its folder to train anew", model.name, other)
+    difference = settings_difference(model, pair_work.config.fit, pair_work.config.model)
+    if difference:
+        logger.warning(
+            "%s was trained with %s; delete its folder to train again", model.name, difference
+        )
     return model
 
 
-def require_prepared_subjects(pair_work: PairWork) -> None:
-    """Name the subjects that are not prepared, and how to prepare them alone."""
-    if labels := sorted({job.source.subject for job in pair_work.unprepared_jobs}):
-        remedy = (
-            f"--stage prepare --pair {pair_work.pair.label} --participant-label {' '.join(labels)}"
-        )
-        msg = f"{pair_work.pair.name}: not prepared: sub-{' sub-'.join(labels)}. First run `group` with {remedy}"
-        raise InputMissing(msg)
-
-
-def require_fitted_folds(pair_work: PairWork) -> None:
-    """Name the folds that are not trained, and how to train them alone."""
-    lacking: dict[int, list[str]] = {}
-    for job in pair_work.unfitted_jobs:
-        lacking.setdefault(job.number, []).append(
-            "model" if job.folder == pair_work.model_folder else job.folder.name
-        )
-    if lacking:
-        named = "; ".join(
-            f"fold {number} ({', '.join(what)})" for number, what in sorted(lacking.items())
-        )
-        remedy = f"--stage train --pair {pair_work.pair.label} --fold {' '.join(map(str, sorted(lacking)))}"
-        msg = f"{pair_work.pair.name}: not trained: {named}. First run `group` with {remedy}"
-        raise InputMissing(msg)
-
-
-def prepare_subjects(jobs: Sequence[PrepareJob], pair_work: PairWork, workers: Workers) -> None:
-    """Register and sample the subjects' training data."""
-    need = memory_for_scans(
-        (scan for one in jobs for scan in (one.source, one.target)),
-        is_spooled=pair_work.config.resource.low_mem,
-    )
-    for count, (job, _) in enumerate(workers.run(prepare_subject, jobs, need), 1):
-        logger.info(
-            "%s: sub-%s is prepared (%d of %d)",
-            pair_work.pair.name,
-            job.source.subject,
-            count,
-            len(jobs),
-        )
-
-
-def fit_folds(jobs: Sequence[FoldJob], pair_work: PairWork, workers: Workers) -> None:
-    """Fit one harmonizer a job."""
-    for count, (job, _) in enumerate(workers.run(train_fold, jobs, pair_work.memory_needed), 1):
-        logger.info(
-            "%s: %s (%d of %d)", pair_work.pair.name, fold_message(job, pair_work), count, len(jobs)
-        )
-
-
-def fold_message(job: FoldJob, pair_work: PairWork) -> str:
-    """What the log says of a fold: that the model's own are trained, and the others fitted."""
-    if job.folder == pair_work.model_folder:
-        return (
-            f"fold {job.number}{' of the missing shells' if job.missing_shells else ''} is trained"
-        )
-    return f"{job.folder.name}, fold {job.number}, is fitted"
-
-
-def fit_model(pair_work: PairWork, workers: Workers) -> Model:
-    """One harmonizer a fold, and one more for the shells that the source lacks if these are to be predicted."""
-    config = pair_work.config
-    if config.model.predict_missing_shells and not pair_work.missing_shell_folds:
-        logger.warning(
-            "%s: the target has no shell that the source lacks; none is predicted",
-            pair_work.pair.name,
-        )
-    fit_folds((*pair_work.folds, *pair_work.missing_shell_folds), pair_work, workers)
-    return write_model(
-        pair_work.pair,
-        pair_work.folds,
-        config.model.method,
-        config.input.bids_dir,
-        pair_work.shells.target,
-        pair_work.missing_shell_folds,
-    )
+def begin_work(pair_work: PairWork) -> None:
+    """Clear the work folder if requested; the stage evaluate needs that of earlier stages."""
+    if pair_work.config.output.clean_workdir and pair_work.work_folder.exists():
+        shutil.rmtree(pair_work.work_folder)
+    if pair_work.config.run.stage == "evaluate":
+        require_prepared_subjects(pair_work)
+        require_fitted_folds(pair_work)
 
 
 def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model:
@@ -261,7 +193,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
 def cross_validate_missing_shells(
     pair_work: PairWork, model: Model, workers: Workers
 ) -> tuple[MissingShellError, ...]:
-    """How well the shells that the source lacks are predicted, beside a linear regression of the patch."""
+    """Evaluate predicted shells, and those of linear patch regression, on held-out subjects."""
     jobs = (*pair_work.missing_shell_folds, *pair_work.missing_shell_baselines)
     if not jobs:
         return ()
@@ -272,7 +204,7 @@ def cross_validate_missing_shells(
 
 
 def remove_work_folder(work_folder: Path) -> None:
-    """Remove a pair's work, and the work folder once no pair uses it."""
+    """Remove the work folder of a pair, and that of all pairs once it is empty."""
     shutil.rmtree(work_folder)
     if not any(work_folder.parent.iterdir()):
         work_folder.parent.rmdir()
