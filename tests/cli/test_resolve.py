@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,11 +20,12 @@ def test_prefixes_make_no_difference_and_a_label_counts_once(
 ) -> None:
     for field, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
         typed = tuple(data.draw(st.sampled_from(["", prefix])) + label for label in labels)
-        assert getattr(make_config(**{field: typed}).input, field) == tuple(dict.fromkeys(labels))
+        flags: dict[str, Any] = {field: typed}
+        assert getattr(make_config(**flags).input, field) == tuple(dict.fromkeys(labels))
 
 
 @pytest.mark.parametrize("label", ["0 1", "", "sub-", "ses-01", "\u2013nprocs", "01_02", "ä"])
-def test_what_is_no_bids_label_is_refused_and_shown(label: str) -> None:
+def test_text_that_is_no_bids_label_is_refused_and_shown(label: str) -> None:
     with pytest.raises(UsageError, match=f"not BIDS labels: {label.removeprefix('sub-')}"):
         make_config(participant_label=("01", label))
 
@@ -56,9 +58,8 @@ def test_the_output_is_never_the_dataset_itself(
 def test_a_database_is_never_in_the_dataset(folder: str) -> None:
     with pytest.raises(UsageError, match="only read"):
         make_config(bids_database_dir=Path(folder))
-    assert make_config(bids_database_dir=Path("database")).input.bids_database_dir == Path(
-        "database"
-    )
+    database = Path("database")
+    assert make_config(bids_database_dir=database).input.bids_database_dir == database
 
 
 @pytest.mark.parametrize("pair", ["a", "a:", ":b", "a:b:c"])
@@ -76,13 +77,13 @@ def test_json_is_a_form_of_the_dry_run() -> None:
     assert make_config(json=True, dry_run=True).run.json
 
 
-def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection() -> None:
-    """Koppers et al. 2018: 2 ResBlocks, Adam for 5 epochs of 256, then SGD of 128 with decay 0.9 and patience 5."""
-    found = make_config(paper=True)
-    assert found.network == NetworkConfig(
+def test_the_paper_sets_network_schedule_and_projection() -> None:
+    """Koppers et al. 2018: Adam for 5 epochs, then SGD with decay 0.9 and patience 5."""
+    config = make_config(paper=True)
+    assert config.network == NetworkConfig(
         resblocks=2, hidden=None, contrast=False, skip=False, calibrate=False
     )
-    assert found.training == TrainingConfig(
+    assert config.training == TrainingConfig(
         folds=10,
         schedule="two-stage",
         voxels_per_epoch=0,
@@ -97,33 +98,33 @@ def test_the_paper_is_its_network_its_schedule_on_all_voxels_and_the_projection(
         decay_patience=5,
         stop_patience=10,
     )
-    assert found.model.method == "shresnet_projected"
-    assert found.model.methods == METHODS
+    assert config.model.method == "shresnet_projected"
+    assert config.model.methods == METHODS
 
 
-def test_the_paper_leaves_folds_and_blocks_to_the_user_and_nothing_else() -> None:
-    asked = make_config(
+def test_the_paper_leaves_only_folds_and_blocks_to_the_user() -> None:
+    changed = make_config(
         paper=True,
         network=NetworkConfig(resblocks=4, hidden=99),
         training=TrainingConfig(folds=3, max_epochs=7, adam_batch=1),
         method="golkov",
     )
     plain = make_config(paper=True)
-    assert (asked.network.resblocks, asked.training.folds) == (4, 3)
-    assert asked.network.hidden is None
-    assert (asked.training.max_epochs, asked.training.adam_batch) == (200, 256)
-    assert asked.model == plain.model
+    assert (changed.network.resblocks, changed.training.folds) == (4, 3)
+    assert changed.network.hidden is None
+    assert (changed.training.max_epochs, changed.training.adam_batch) == (200, 256)
+    assert changed.model == plain.model
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_method_to_apply_is_always_compared(method: str) -> None:
     assert make_config(method=method).model.methods == METHODS
-    found = make_config(method=method, methods=("order_gain",)).model.methods
-    assert set(found) == {method, "order_gain"}
-    assert len(found) == len(set(found))
+    methods = make_config(method=method, methods=("order_gain",)).model.methods
+    assert set(methods) == {method, "order_gain"}
+    assert len(methods) == len(set(methods))
 
 
-def test_what_was_not_measured_in_the_targets_directions_cannot_be_left_as_it_was() -> None:
+def test_voxels_cannot_stay_unharmonized_in_the_directions_of_the_target() -> None:
     with pytest.raises(UsageError, match="--abstain"):
         make_config(abstain=True, output_directions="target")
     assert make_config(abstain=True).harmonization.abstain
