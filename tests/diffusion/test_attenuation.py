@@ -90,9 +90,7 @@ def test_scan_without_any_signal_is_zero() -> None:
 
 @given(arrays(np.float32, (*GRID, 6), elements=NASTY, fill=st.nothing()))
 def test_any_data_give_finite_values_from_0_to_1(data: np.ndarray) -> None:
-    with np.errstate(
-        all="ignore"
-    ):  # what the arithmetic of NaN and infinity says is not asked here
+    with np.errstate(all="ignore"):  # warnings of the arithmetic of NaN and infinity
         relative = compute_attenuation(scan(data), EVERYWHERE)
     assert ((relative.signal >= 0) & (relative.signal <= 1)).all()
     assert 0 <= relative.clipped_share <= 1

@@ -53,7 +53,7 @@ def make_table() -> Float[np.ndarray, "n 3"]:
 
 
 def axial_image(level: float, height: float, axis: Float[np.ndarray, " 3"]) -> ShImage:
-    """S/S0 = level + height P2(cosine) in every voxel of the first shell, level alone in the second."""
+    """S/S0 is level + height P2(cosine) in the first shell, and level in the second."""
     stacked = np.zeros((*GRID, 15 + 6), np.float32)
     stacked[MASK, 0] = stacked[MASK, 15] = np.sqrt(4 * np.pi) * level
     stacked[MASK, 1:6] = 4 * np.pi / 5 * height * basis(axis[None], 2)[0, 1:]
@@ -187,7 +187,7 @@ def test_harmonized_signal_in_the_scans_own_directions_is_the_closed_form() -> N
 
 
 def test_further_shells_follow_with_the_closed_form_and_nothing_else_changes() -> None:
-    """Constant harmonics, so that S/S0 is the same in all directions of a shell; more than S0 does not exist."""
+    """With constant harmonics, S/S0 is the same in all directions of a shell, and at most 1."""
     dwi = make_scan()
     mask = np.zeros(dwi.shape, dtype=bool)
     mask[1:] = True
@@ -226,9 +226,7 @@ def test_harmonized_volumes_are_finite_and_not_negative_whatever_the_scan_holds(
     directions: tuple[np.ndarray, np.ndarray] | None, data: np.ndarray
 ) -> None:
     dwi = Dwi(data, np.eye(4), BVALS, make_table())
-    with np.errstate(
-        all="ignore"
-    ):  # what the arithmetic of NaN and infinity says is not asked here
+    with np.errstate(all="ignore"):  # warnings of the arithmetic of NaN and infinity
         representation = represent_dwi(dwi, MASK, SHELLS)
         restored = synthesize_dwi(
             dwi, representation, representation.image, [1200.0, 2100.0], directions

@@ -64,14 +64,15 @@ def template() -> Template:
 
 def test_contrasts_are_closed_forms_and_zero_outside() -> None:
     image = reference_head()
-    s0, anisotropy, mean = (contrast[image.mask] for contrast in registration_contrasts(image))
+    contrasts = registration_contrasts(image)
+    s0, anisotropy, mean_signal = np.stack(contrasts)[:, image.mask]
     inside = image.coefficients[image.mask]
     np.testing.assert_allclose(np.log(s0), image.contrast[image.mask], atol=1e-6)
     np.testing.assert_allclose(
         anisotropy, np.minimum(np.abs(inside[:, 3]) / inside[:, 0], 1), rtol=1e-5
     )
-    np.testing.assert_allclose(mean, inside[:, 0] / np.sqrt(4 * np.pi), rtol=1e-6)
-    assert not any(contrast[~image.mask].any() for contrast in registration_contrasts(image))
+    np.testing.assert_allclose(mean_signal, inside[:, 0] / np.sqrt(4 * np.pi), rtol=1e-6)
+    assert not np.stack(contrasts)[:, ~image.mask].any()
 
 
 def test_the_template_of_one_head_twice_is_that_head() -> None:
@@ -141,7 +142,8 @@ def test_what_is_gathered_at_places_is_found_there_again() -> None:
 
 
 def test_the_mean_over_heads_is_over_those_that_were_there() -> None:
-    first, second = (np.full((2, 1, 1, 1), value, np.float32) for value in (1.0, 3.0))
+    first = np.full((2, 1, 1, 1), 1.0, np.float32)
+    second = np.full((2, 1, 1, 1), 3.0, np.float32)
     second[1] = 0
     first_mask = np.ones((2, 1, 1), bool)
     second_mask = np.array([True, False]).reshape(2, 1, 1)

@@ -64,15 +64,11 @@ def test_what_a_scanner_writes_for_no_weighting_is_none() -> None:
 
 def test_fit_trusts_each_volume_as_much_as_its_signal() -> None:
     plain = one_tensor((2.2e-3, 0.5e-3, 0.5e-3), turn(10, 20, 30))
-    noisy = (plain.data * np.random.default_rng(0).uniform(0.85, 1.15, plain.data.shape)).astype(
-        np.float32
-    )
+    factors = np.random.default_rng(0).uniform(0.85, 1.15, plain.data.shape)
+    noisy = (plain.data * factors).astype(np.float32)
     x, y, z = plain.bvecs.T
-    design = (
-        np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], axis=1)
-        * -plain.bvals[:, None]
-    )
-    design = np.concatenate([design, np.ones((21, 1))], axis=1)
+    products = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], axis=1)
+    design = np.concatenate([-plain.bvals[:, None] * products, np.ones((21, 1))], axis=1)
     expected = []
     for logs in np.log(noisy.reshape(-1, 21).astype(float)):
         first = np.linalg.lstsq(design, logs, rcond=None)[0]
@@ -94,15 +90,13 @@ def test_outside_the_mask_is_zero() -> None:
 @given(arrays(np.float32, (*GRID, 21), elements=NASTY))
 def test_maps_are_finite_and_fa_within_0_and_1_whatever_the_scan_holds(data: np.ndarray) -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
-    with np.errstate(
-        all="ignore"
-    ):  # what the arithmetic of NaN and infinity says is not asked here
+    with np.errstate(all="ignore"):  # warnings of the arithmetic of NaN and infinity
         maps = fit_tensor_maps(Dwi(data, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
     assert np.isfinite(maps.md).all()
     assert ((maps.fa >= 0) & (maps.fa <= 1)).all()
 
 
-def test_one_bad_voxel_does_not_spoil_the_others() -> None:
+def test_one_bad_voxel_does_not_change_the_others() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
     data = plain.data.copy()
     data[0, 0, 0] = 0
@@ -144,7 +138,7 @@ def test_relative_signal_has_the_tensor_of_the_scan_it_is_relative_to() -> None:
     np.testing.assert_allclose(np.abs((tensor.direction * expected.direction).sum(1)), 1, atol=1e-5)
 
 
-def test_relative_signal_beyond_what_diffusion_can_do_is_taken_back() -> None:
+def test_relative_signal_outside_0_to_1_is_clipped() -> None:
     plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
     relative = plain.data.reshape(-1, 21)[:, 1:] / 1000
     out_of_range = relative.copy()
@@ -153,9 +147,7 @@ def test_relative_signal_beyond_what_diffusion_can_do_is_taken_back() -> None:
     out_of_range[:, 1] = -0.3
     clipped[:, 0] = 1
     clipped[:, 1] = 0
-    tensor, expected = (
-        fit_relative_tensor(part, plain.bvals[1:], plain.bvecs[1:])
-        for part in (out_of_range, clipped)
-    )
+    tensor = fit_relative_tensor(out_of_range, plain.bvals[1:], plain.bvecs[1:])
+    expected = fit_relative_tensor(clipped, plain.bvals[1:], plain.bvecs[1:])
     np.testing.assert_array_equal(tensor.fa, expected.fa)
     np.testing.assert_array_equal(tensor.md, expected.md)

@@ -6,7 +6,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
@@ -18,7 +17,6 @@ from bids_shresnet.outputs.layout import (
     TensorParameter,
     sidecar_path,
 )
-from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
 from tests.models import constant_model
 
@@ -26,10 +24,8 @@ BVALUE = 1200.0  # of the target; the source has 1000
 
 
 @pytest.fixture(scope="module")
-def scan(phantom: Path) -> Scan:
-    inputs = InputSettings(phantom / "bids")
-    inventory = find_scans(inputs, ScannerSettings(), is_identity_required=True)
-    return next(scan for scan in inventory.scans if scan.subject == "04")
+def scan(scans: dict[str, Scan]) -> Scan:
+    return scans["04"]
 
 
 def harmonize_to(scan: Scan, root: Path, *targets: str) -> list[ScanOutputs]:

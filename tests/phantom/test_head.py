@@ -111,22 +111,21 @@ def test_gradient_nonlinearity_scales_b_with_the_squared_distance() -> None:
     water = uniform((0, 0, 1, 0), np.array([1.0, 0, 0]))
     table = make_gradient_table(PLAIN)
     scanner = replace(PLAIN, nonlinearity=0.1, psf_mm=0.0)
-    places = np.zeros((*BLOCK, 3))
-    places[1, ..., 0] = 50.0
-    data = simulate_signal(water, scanner, table, isocentre_mm=places, voxel_mm=2.0)
+    offsets = np.zeros((*BLOCK, 3))
+    offsets[1, ..., 0] = 50.0
+    data = simulate_signal(water, scanner, table, isocentre_mm=offsets, voxel_mm=2.0)
     adc = -np.log(data[..., -1] / data[..., 0]) / 1000
     np.testing.assert_allclose(adc[0], 3e-3, rtol=1e-4)
     np.testing.assert_allclose(adc[1], 3e-3 * (1 + 0.1 * 0.25), rtol=1e-4)
 
 
 def test_gradient_table_weighs_every_axis_alike_and_belongs_to_its_scanner() -> None:
-    table, other = (
-        make_gradient_table(replace(PLAIN, directions=30, table_seed=seed)) for seed in (1, 2)
-    )
+    table = make_gradient_table(replace(PLAIN, directions=30, table_seed=1))
+    other_table = make_gradient_table(replace(PLAIN, directions=30, table_seed=2))
     directions = table.bvecs[table.bvals > 0]
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(directions.T @ directions, 10 * np.eye(3), atol=0.2)
-    assert not np.allclose(table.bvecs, other.bvecs, atol=0.1)
+    assert not np.allclose(table.bvecs, other_table.bvecs, atol=0.1)
 
 
 def test_smooth_field_has_its_standard_deviation_and_its_length() -> None:
@@ -216,19 +215,17 @@ def test_background_is_rayleigh_noise_of_the_stated_snr(atlas: Atlas) -> None:
 def test_scanners_differ_by_about_5_percent_in_white_and_15_percent_in_grey_matter(
     atlas: Atlas,
 ) -> None:
-    source, target = (
-        replace(SCANNERS[name], directions=15) for name in (SOURCE_SESSION, TARGET_SESSION)
-    )
+    source = replace(SCANNERS[SOURCE_SESSION], directions=15)
+    target = replace(SCANNERS[TARGET_SESSION], directions=15)
     rng = np.random.default_rng(4)
     session = draw_session(source, 4.0, rng)
     tissue = session.compute_tissue(atlas, Person.draw(rng))
-    scans = (
-        simulate_noise_free_dwi(tissue, source, session, make_gradient_table(source)),
-        simulate_true_dwi(tissue, source, target, session),
-    )
+    source_dwi = simulate_noise_free_dwi(tissue, source, session, make_gradient_table(source))
+    true_dwi = simulate_true_dwi(tissue, source, target, session)
     bounds = {2.0: (0.03, 0.09), 1.0: (0.10, 0.20)}
     for label, (least, most) in bounds.items():
-        before, truth = (fit(dwi, tissue.pure_labels == label) for dwi in scans)
+        before = fit(source_dwi, tissue.pure_labels == label)
+        truth = fit(true_dwi, tissue.pure_labels == label)
         assert least < before.md.mean() / truth.md.mean() - 1 < most
         assert least < 1 - before.fa.mean() / truth.fa.mean() < most
 

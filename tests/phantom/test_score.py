@@ -21,8 +21,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def harmonized_by_copy(source: Path, results: Path) -> Path:
-    """Results whose only harmonized scan is a copy of another one."""
+def copy_as_harmonized(source: Path, results: Path) -> Path:
+    """Make results whose only harmonized scan is a copy of another one."""
     stem = results / "sub-01" / "ses-ge" / "dwi" / "sub-01_ses-ge_desc-harmonized_dwi"
     stem.parent.mkdir(parents=True)
     for suffix in SUFFIXES:
@@ -37,7 +37,7 @@ def test_nmse_of_a_tenfold_too_large_value_is_81() -> None:
 
 def test_the_truth_itself_scores_no_error(phantom: Path, tmp_path: Path) -> None:
     scores = score_scans(
-        phantom, harmonized_by_copy(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path)
+        phantom, copy_as_harmonized(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path)
     )
     assert len(scores) == 6
     assert all(score.harmonized_nmse == 0 for score in scores)
@@ -47,7 +47,7 @@ def test_the_truth_itself_scores_no_error(phantom: Path, tmp_path: Path) -> None
 def test_the_source_scan_itself_scores_no_decrease(
     phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = harmonized_by_copy(phantom / "bids/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi", tmp_path)
+    results = copy_as_harmonized(phantom / "bids/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi", tmp_path)
     scores = score_scans(phantom, results)
     assert all(score.harmonized_nmse == score.input_nmse for score in scores)
     assert main([str(phantom), "--score", str(results)]) == 0
@@ -55,7 +55,7 @@ def test_the_source_scan_itself_scores_no_decrease(
 
 
 def test_other_directions_are_refused(phantom: Path, tmp_path: Path) -> None:
-    results = harmonized_by_copy(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path)
+    results = copy_as_harmonized(phantom / "truth/sub-01/ses-ge_to-prisma_dwi", tmp_path)
     bvec = next(results.rglob("*.bvec"))
     np.savetxt(bvec, np.roll(np.loadtxt(bvec), 1, axis=0))
     with pytest.raises(BadInput, match="other directions"):

@@ -1,0 +1,59 @@
+"""Helpers that harmonize scans of the small phantom with models of constant predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_shresnet.harmonization.harmonize import write_harmonized_scan
+from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
+from bids_shresnet.harmonization.options import HarmonizeOptions
+from bids_shresnet.io.storage import read_json
+from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.scans import Scan
+from tests.models import constant_model
+
+
+def make_model(folder: Path, scan: Scan, **changes: Any) -> Model:
+    return constant_model(folder, scan.dataset, source=scan.scanner_label, **changes)
+
+
+def make_job(scan: Scan, model: Model, root: Path, **options: Any) -> HarmonizeJob:
+    (job,), _ = make_harmonize_jobs(
+        [scan],
+        [model],
+        options=HarmonizeOptions(**options),
+        bids_dir=scan.dataset,
+        root=root,
+    )
+    return job
+
+
+def write_job(scan: Scan, model: Model, root: Path, **options: Any) -> HarmonizeJob:
+    job = make_job(scan, model, root, **options)
+    assert write_harmonized_scan(job)
+    return job
+
+
+def read_image(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).get_fdata())
+
+
+def is_b0(scan: Scan) -> np.ndarray:
+    return np.asarray(scan.bvals) < 50
+
+
+def harmonization_record(job: HarmonizeJob) -> dict[str, Any]:
+    return dict(read_json(job.outputs.dwi(".json"))["Harmonization"])
+
+
+def harmonized_attenuation(job: HarmonizeJob) -> np.ndarray:
+    """S/S0 of the scan's own weighted volumes inside the mask, where S0 was measured."""
+    b0s = is_b0(job.scan)
+    s0 = read_image(job.scan.image)[..., b0s].mean(-1)
+    measured = (read_image(job.outputs.mask) > 0) & (s0 > 0)
+    harmonized = read_image(job.outputs.dwi())[measured]
+    return np.asarray(harmonized[:, ~b0s] / s0[measured][:, None])

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bids_shresnet.io.storage import write_tsv
+from bids_shresnet.outputs.json_records import to_json
+from bids_shresnet.outputs.model_card import (
+    BaselineAnswer,
+    SpreadCalibration,
+    SpreadGroup,
+    Validation,
+)
+from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.scans import Scan
+from tests.harmonization.harmonizing import (
+    harmonization_record,
+    make_model,
+    write_job,
+)
+
+
+def test_the_sidecar_names_the_networks_and_whether_the_subject_was_trained_on(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    records = {}
+    for subject in ("02", "04"):
+        job = write_job(scans[subject], model, tmp_path / "out")
+        records[subject] = harmonization_record(job)
+    assert records["02"]["Networks"] == ["fold-02.safetensors"]
+    assert records["04"]["Networks"] == [f"fold-0{number}.safetensors" for number in (1, 2, 3)]
+    assert records["02"]["SubjectInTraining"]
+    assert not records["04"]["SubjectInTraining"]
+    assert {record["ModelSHA256"] for record in records.values()} == {model.digest}
+
+
+def test_the_sidecar_repeats_the_method_and_its_validation(
+    scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    answer = BaselineAnswer(answer="no", largest_p=0.5, smallest_possible_p=0.25)
+    calibration = SpreadCalibration(0.5, (SpreadGroup(0.01, 0.02),))
+    validation = Validation("shresnet", 3, {"no_harmonization": answer}, calibration)
+    model = make_model(tmp_path / "model", scans["01"], validation=validation)
+    record = harmonization_record(write_job(scans["04"], model, tmp_path / "out"))
+    assert record["Method"] == "shresnet"
+    assert record["MethodName"] == "SHResNet"
+    assert record["Validation"] == to_json(replace(validation, uncertainty=None))
+
+
+def test_the_sidecar_of_a_travelling_subject_has_its_held_out_errors(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
+    rows = [
+        dict(zip(names, ("01", 1, method, "WM", "FA", 0.5, 0.25), strict=True))
+        for method in ("no_harmonization", "shresnet", "golkov")
+    ]
+    write_tsv(model.folder / "heldout.tsv", rows)
+    travelling = harmonization_record(write_job(scans["01"], model, tmp_path / "out"))
+    other = harmonization_record(write_job(scans["04"], model, tmp_path / "out"))
+    errors = {"WM FA": {"NMSE": 0.5, "Bias": 0.25}}
+    assert travelling["HeldOutErrors"] == {"no_harmonization": errors, "shresnet": errors}
+    assert "HeldOutErrors" not in other
