@@ -1,4 +1,4 @@
-"""A pair of scanners with three prepared travelling subjects, and the folds of its model."""
+"""Fixtures: prepared travelling subjects, the folds of a model, and a scan in two poses."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.pairs import Pair
+from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob, model_fold_jobs
+from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import Series, write_tree
 from tests.factories import make_scan
 from tests.methods.heads import SHELLS, head, travelling
+from tests.training.moved_head import SHELLS as MOVED_SHELLS
+from tests.training.moved_head import find_source_scan, move_scan
 
 SUBJECTS = ("01", "02", "03")
 SESSIONS = ("ge", "prisma")
@@ -79,3 +82,21 @@ def jobs(
     """Folds of a model of SHResNet."""
     folder = tmp_path / "models" / pair.name
     return model_fold_jobs(folder, prepared, SHELLS, fit_settings, "shresnet")
+
+
+@pytest.fixture(scope="session")
+def source(phantom: Path) -> Scan:
+    """A scan of the phantom on the source scanner."""
+    return find_source_scan(phantom / "bids")
+
+
+@pytest.fixture(scope="session")
+def moved(source: Scan, tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    """The same scan of a head in another pose, as if it came from a target scanner."""
+    return move_scan(source, tmp_path_factory.mktemp("moved"))
+
+
+@pytest.fixture(scope="session")
+def travelling_subject(source: Scan, moved: Scan) -> TravellingSubject:
+    """Both scans, matched."""
+    return match_scans(source, moved, MOVED_SHELLS)
