@@ -25,6 +25,12 @@ from bids_shresnet.scans import Dwi, Scan
 from bids_shresnet.version import __version__
 from tests.factories import make_scan
 
+PAGES = (
+    "sub-01.html",
+    "group.html",
+    "group_harmonization.tsv",
+    "sub-01/figures/sub-01_desc-fa_dwi.svg",
+)
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
 
 
@@ -38,31 +44,30 @@ def scan_in_space(space: str | None, dataset: Path) -> Scan:
     return make_scan(stem, entities=entities, dataset=dataset)
 
 
-def content(folder: Path) -> dict[Path, tuple[int, bytes]]:
-    return {
-        path: (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+def folder_content(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Time of change and content of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def test_a_prepared_root_is_not_touched_again(tmp_path: Path) -> None:
-    root, datasets = tmp_path / "derivatives" / "shresnet", {"raw": tmp_path}
-    prepare_root(root, datasets)
+def test_a_prepared_root_is_not_changed_again(tmp_path: Path) -> None:
+    root = tmp_path / "derivatives" / "shresnet"
+    prepare_root(root, {"raw": tmp_path})
     (root / "README.md").write_text("mine")
-    before = content(root)
-    prepare_root(root, datasets)
-    assert content(root) == before
+    before = folder_content(root)
+    prepare_root(root, {"raw": tmp_path})
+    assert folder_content(root) == before
 
 
 def test_many_jobs_may_prepare_one_root_at_once(tmp_path: Path) -> None:
-    root, alone = tmp_path / "derivatives/shresnet", tmp_path / "other" / "shresnet"
+    shared = tmp_path / "derivatives/shresnet"
+    single = tmp_path / "other/shresnet"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: prepare_root(root, {"raw": Path("/data")}), range(16)))
-    prepare_root(alone, {"raw": Path("/data")})
-    assert {path.name: path.read_bytes() for path in root.iterdir()} == {
-        path.name: path.read_bytes() for path in alone.iterdir()
-    }
+        list(pool.map(lambda _: prepare_root(shared, {"raw": Path("/data")}), range(16)))
+    prepare_root(single, {"raw": Path("/data")})
+    names = {path.name for path in single.iterdir()}
+    assert {path.name for path in shared.iterdir()} == names
+    assert all((shared / name).read_bytes() == (single / name).read_bytes() for name in names)
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_error_with_its_name(tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ def test_a_folder_that_cannot_be_made_is_an_output_error_with_its_name(tmp_path:
     assert error.value.exit_code == 73
 
 
-def test_a_folder_that_turned_read_only_is_an_output_error_though_nothing_is_left_to_prepare(
+def test_a_prepared_folder_that_became_read_only_is_an_output_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare_root(tmp_path / "shresnet", {"raw": tmp_path})
@@ -80,9 +85,8 @@ def test_a_folder_that_turned_read_only_is_an_output_error_though_nothing_is_lef
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(
-        "tempfile.TemporaryFile", refuse
-    )  # root may write everywhere, so chmod would show nothing
+    # The tests may run as root, who may write everywhere; chmod would have no effect.
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(OutputError, match="Permission denied"):
         prepare_root(tmp_path / "shresnet", {"raw": tmp_path})
 
@@ -100,19 +104,19 @@ def test_outputs_of_another_version_are_warned_of_once(
     assert __version__ in message
 
 
-def test_the_pipelines_of_the_input_follow_our_own(tmp_path: Path) -> None:
+def test_the_pipelines_of_the_input_follow_the_app(tmp_path: Path) -> None:
     chain = [{"Name": "qsiprep", "Version": "1.0.0"}, {"Name": "heudiconv"}]
-    write_json(
-        tmp_path / "qsiprep" / "dataset_description.json", {"Name": "q", "GeneratedBy": chain}
-    )
-    pipelines = read_pipelines(tmp_path / "qsiprep")
-    prepare_root(
-        tmp_path / "out", {"raw": tmp_path / "raw", "qsiprep": tmp_path / "qsiprep"}, pipelines
-    )
-    own, *others = read_pipelines(tmp_path / "out")
-    assert (own["Name"], own["Version"]) == ("shresnet", __version__)
+    qsiprep = tmp_path / "qsiprep"
+    write_json(qsiprep / "dataset_description.json", {"Name": "q", "GeneratedBy": chain})
+    datasets = {"raw": tmp_path / "raw", "qsiprep": qsiprep}
+    prepare_root(tmp_path / "out", datasets, read_pipelines(qsiprep))
+    app, *others = read_pipelines(tmp_path / "out")
+    assert (app["Name"], app["Version"]) == ("shresnet", __version__)
     assert others == chain
-    assert read_pipelines(tmp_path / "raw") == []
+
+
+def test_raw_data_have_no_pipelines(tmp_path: Path) -> None:
+    assert read_pipelines(tmp_path) == []
 
 
 def test_a_dataset_around_the_output_is_linked_so_that_both_can_move(tmp_path: Path) -> None:
@@ -150,7 +154,7 @@ def test_the_container_is_recorded_without_its_users_name(
     assert read_pipelines(tmp_path)[0].get("Container") == container
 
 
-def test_a_source_with_a_doi_is_named_by_it_and_another_by_its_place(tmp_path: Path) -> None:
+def test_a_source_with_a_doi_is_named_by_it_and_another_by_its_url(tmp_path: Path) -> None:
     doi = "doi:10.18112/openneuro.ds000001.v1.0.0"
     write_json(tmp_path / "raw" / "dataset_description.json", {"Name": "raw", "DatasetDOI": doi})
     prepare_root(tmp_path / "out", {"raw": tmp_path / "raw", "other": Path("/q")})
@@ -172,17 +176,17 @@ def test_the_validator_finds_no_error_in_a_root_that_holds_every_output(
 
 
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
-def test_the_validator_does_find_an_error_where_there_is_one(tmp_path: Path) -> None:
-    prepare_root(tmp_path / "shresnet", {"raw": tmp_path})
-    write_text(
-        tmp_path / "shresnet" / "sub-01" / "dwi" / "sub-01_desc-harmonized_space-ACPC_dwi.json",
-        "{}",
-    )
-    issues = validate(tmp_path / "shresnet")["issues"]["issues"]
+def test_the_validator_finds_an_error_if_there_is_one(tmp_path: Path) -> None:
+    root = tmp_path / "shresnet"
+    prepare_root(root, {"raw": tmp_path})
+    name = "sub-01_desc-harmonized_space-ACPC_dwi.json"  # entities in the wrong order
+    write_text(root / "sub-01" / "dwi" / name, "{}")
+    issues = validate(root)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] != []
 
 
 def validate(root: Path) -> Any:
+    """Report of the BIDS validator on a dataset."""
     run = subprocess.run(
         [VALIDATOR, root, "--format", "json", "--ignoreWarnings"],
         capture_output=True,
@@ -193,20 +197,29 @@ def validate(root: Path) -> Any:
 
 
 def write_every_output(root: Path, scan: Scan) -> None:
-    """Fill a root with an example of each output, through the functions that the app uses."""
+    """Write an example of each output with the functions that the app uses."""
     scan.image.parent.mkdir(parents=True)
-    nib.save(
-        nib.Nifti1Image(np.ones((4, 4, 4, 2), np.float32), np.diag([-2.0, 2, 2, 1])), scan.image
-    )
-    data, affine = read_volume(scan.image)
-    dwi = Dwi(data, affine, np.array([0.0, 1000.0]), np.array([[0.0, 0, 0], [1, 0, 0]]))
+    image = nib.Nifti1Image(np.ones((4, 4, 4, 2), np.float32), np.diag([-2.0, 2, 2, 1]))
+    nib.save(image, scan.image)
     prepare_root(root, {"raw": scan.dataset})
     run = start_run(root, {"bids_dir": "/data"}, ["shresnet", "/data"])
-    outputs = ScanOutputs(scan, root)
-    volume = Volume(dwi.data[..., 0], affine)
+    write_images(ScanOutputs(scan, root))
+    for name in ("model.json", "fold-01.safetensors", "training.tsv"):
+        write_text(root / "models" / "from-A_to-B" / name, "{}")
+    for name in PAGES:
+        write_text(root / name, "x")
+    finish_run(run, [ScanStatus("01", "ge", scan.image.name, "done")])
+
+
+def write_images(outputs: ScanOutputs) -> None:
+    """Write all images of a scan, and its table."""
+    scan = outputs.scan
+    data, affine = read_volume(scan.image)
+    dwi = Dwi(data, affine, np.array([0.0, 1000.0]), np.array([[0.0, 0, 0], [1, 0, 0]]))
+    volume = Volume(data[..., 0], affine)
     contents: dict[Path, Dwi | Volume] = {
         outputs.dwi(): dwi,
-        outputs.mask: Volume(dwi.data[..., 0] > 0, affine),
+        outputs.mask: Volume(data[..., 0] > 0, affine),
         outputs.uncertainty: volume,
         outputs.novelty: volume,
     }
@@ -220,17 +233,7 @@ def write_every_output(root: Path, scan: Scan) -> None:
         scan_metadata={"EchoTime": 0.1},
         fields={"Harmonization": {"Method": "SHResNet"}},
     )
-    for image, image_content in contents.items():
-        write_output(image, image_content, scan=scan, sidecar=sidecar)
+    for path, content in contents.items():
+        write_output(path, content, scan=scan, sidecar=sidecar)
     write_tsv(outputs.qc_table(), [{"metric": "nmse"}])
     write_json(outputs.qc_table(".json"), {"metric": {}})
-    for name in ("model.json", "fold-01.safetensors", "training.tsv"):
-        write_text(root / "models" / "from-A_to-B" / name, "{}")
-    for name in (
-        "sub-01.html",
-        "group.html",
-        "group_harmonization.tsv",
-        "sub-01/figures/sub-01_desc-fa_dwi.svg",
-    ):
-        write_text(root / name, "x")
-    finish_run(run, [ScanStatus("01", "ge", scan.image.name, "done")])
