@@ -37,6 +37,14 @@ SOURCE_BVALUE = 1000.0  # s/mm2
 MISSING_BVALUE = 2500.0  # s/mm2
 
 
+def directions(count: int) -> tuple[tuple[float, ...], ...]:
+    """Gradient table of a shell."""
+    return tuple(tuple(direction) for direction in spiral(count).tolist())
+
+
+MISSING_SHELL = MissingShellRecord(MISSING_BVALUE, 2, directions(7))
+
+
 def constant_network(signal: float) -> SHResNet:
     """Network that predicts S/S0 = `signal` in all directions of one shell of order 2."""
     network = SHResNet(Architecture((1, 5), resblocks=1, hidden=2))
@@ -83,9 +91,7 @@ def constant_model(
         sh_basis=SH_BASIS_NAME,
         sh_smoothing=LAPLACE_BELTRAMI_WEIGHT,
         shells=(ShellRecord(SOURCE_BVALUE, target_bvalue, 2, directions(8)),),
-        missing_shells=()
-        if missing is None
-        else (MissingShellRecord(MISSING_BVALUE, 2, directions(7)),),
+        missing_shells=() if missing is None else (MISSING_SHELL,),
         network=NetworkConfig(),
         harmonizer={},
         training=TrainingConfig(),
@@ -103,11 +109,6 @@ def change_card(model: Model, **changes: Any) -> Model:
     return write_card(model.folder, replace(model.card, **changes))
 
 
-def directions(count: int) -> tuple[tuple[float, ...], ...]:
-    """Gradient table of a shell."""
-    return tuple(tuple(direction) for direction in spiral(count).tolist())
-
-
 def write_harmonizer(file: Path, harmonizer: Harmonizer) -> ModelFile:
     """Write a fitted method as a fold of a model."""
     record = {"inputs": "", "harmonizer": harmonizer.record()}
@@ -120,12 +121,13 @@ def _write_fold(
 ) -> FoldRecord:
     test = SUBJECTS[number - 1]
     validation, *training = [subject for subject in SUBJECTS if subject != test]
+    missing_shells = None
+    if missing is not None:
+        missing_shells = _write_network(folder / f"missing-{number:02d}.safetensors", missing)
     return FoldRecord(
         weights=_write_network(folder / f"fold-{number:02d}.safetensors", signal),
         novelty=_write_detector(folder / f"novelty-{number:02d}.safetensors", usual),
-        missing_shells=None
-        if missing is None
-        else _write_network(folder / f"missing-{number:02d}.safetensors", missing),
+        missing_shells=missing_shells,
         training=tuple(training),
         validation=(validation,),
         test=(test,),

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-STORAGES = [
-    (order, signs) for order in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)
-]
+STORAGES = list(product(permutations(range(3)), product((1.0, -1.0), repeat=3)))
 
 
 @st.composite
 def grids(draw: st.DrawFn) -> Float[np.ndarray, "4 4"]:
-    """Affines: axes in any order and direction, voxels of 0.5 to 4 mm, oblique by up to 20 degrees a component."""
+    """Affines with axes in any order and direction, and voxels of 0.5 to 4 mm.
+
+    Each component of the rotation is up to 20 degrees.
+    """
     order, signs = draw(st.sampled_from(STORAGES))
     sizes = draw(st.tuples(*[st.floats(0.5, 4)] * 3))
     angles = draw(st.tuples(*[st.floats(-0.35, 0.35) | st.just(0.0)] * 3))

@@ -15,15 +15,14 @@ ARRAYS = {
 
 def test_arrays_and_their_record_come_back(tmp_path: Path) -> None:
     write_arrays(tmp_path, ARRAYS, {"inputs": "abc"})
-    found = open_arrays(tmp_path)
-    assert found.keys() == ARRAYS.keys()
+    opened = open_arrays(tmp_path)
+    assert opened.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(opened[name], array, strict=True)
     assert read_array_record(tmp_path) == {"inputs": "abc"}
 
 
-def test_arrays_of_a_former_content_are_gone(tmp_path: Path) -> None:
+def test_earlier_arrays_are_removed(tmp_path: Path) -> None:
     write_arrays(tmp_path, ARRAYS, {"inputs": "abc"})
     write_arrays(tmp_path, {"tissue": np.array([3])}, {"inputs": "def"})
     assert open_arrays(tmp_path).keys() == {"tissue"}

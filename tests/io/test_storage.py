@@ -4,9 +4,9 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ class PowerCut(BaseException):
     """Not an Exception, as KeyboardInterrupt."""
 
 
-def names(folder: Path) -> set[str]:
+def file_names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
@@ -55,49 +55,43 @@ def test_a_body_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(PowerCut):
         fail()
     assert path.read_text() == "old"
-    assert names(tmp_path) == {"a.json"}
+    assert file_names(tmp_path) == {"a.json"}
 
 
-def test_nothing_is_seen_under_the_name_before_all_is_written(tmp_path: Path) -> None:
+def test_a_file_has_its_name_only_once_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "sub-01_dwi.nii.gz"
     with atomic_path(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
-        assert (
-            temporary.parent == path.parent
-        )  # a rename across file systems is a copy, which can be cut in half
+        # A rename to another file system would be a copy, which can be interrupted.
+        assert temporary.parent == path.parent
         assert temporary.name.startswith(".")
         assert temporary.name.endswith(".nii.gz")
-    assert names(path.parent) == {path.name}
+    assert file_names(path.parent) == {path.name}
 
 
 def test_content_is_flushed_to_disk_before_it_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events: list[str] = []
-
-    def logged(name: str, function: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object) -> object:
-            events.append(name)
-            return function(*arguments)
-
-        return call
-
-    monkeypatch.setattr(os, "fsync", logged("fsync", os.fsync))
-    monkeypatch.setattr(Path, "replace", logged("rename", Path.replace))
+    calls = Mock()
+    monkeypatch.setattr(os, "fsync", calls.fsync)
+    monkeypatch.setattr(Path, "replace", calls.replace)
     write_text(tmp_path / "a", "new")
-    assert events == ["fsync", "rename"]
+    assert [name for name, *_ in calls.mock_calls] == ["fsync", "replace"]
 
 
 def test_rewriting_replaces_an_annexed_link_and_leaves_its_content(tmp_path: Path) -> None:
-    content, link = tmp_path / "annexed", tmp_path / "a.json"
+    content = tmp_path / "annexed"
     content.write_text("annexed")
+    link = tmp_path / "a.json"
     link.symlink_to(content)
     write_text(link, "new")
-    assert (content.read_text(), link.read_text(), link.is_symlink()) == ("annexed", "new", False)
+    assert content.read_text() == "annexed"
+    assert link.read_text() == "new"
+    assert not link.is_symlink()
 
 
-def test_files_get_the_rights_that_any_new_file_gets(tmp_path: Path) -> None:
+def test_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_bytes(tmp_path / "a", b"")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -133,15 +127,13 @@ def test_json_knows_numpy_paths_and_frozen_mappings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "number", [float("nan"), float("inf"), np.float32("nan"), np.array([np.nan])]
 )
-def test_json_refuses_numbers_it_does_not_know_and_names_the_file(
-    number: object, tmp_path: Path
-) -> None:
+def test_json_refuses_undefined_numbers_and_names_the_file(number: object, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.json"):
         write_json(tmp_path / "a.json", {"x": number})
-    assert names(tmp_path) == set()
+    assert file_names(tmp_path) == set()
 
 
-def test_tables_have_one_line_a_row_and_no_empty_cell(tmp_path: Path) -> None:
+def test_tables_have_one_line_per_row_and_no_empty_cell(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"file": "a", "reason": "two\tcells\nand lines"},
         {"file": "b", "nmse": np.float32(0.5)},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ from bids_shresnet.outputs.model_card import Validation
 from bids_shresnet.outputs.model_folder import (
     EndpointError,
     find_models,
+    has_model,
     read_dataset_record,
     read_model,
 )
 from bids_shresnet.scans import Shell
 from tests.datasets import DESCRIPTION, spiral, write_tree
 from tests.models import SUBJECTS, change_card, constant_model
+
+HELD_OUT_COLUMNS = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
 
 
 @pytest.fixture
@@ -27,11 +31,12 @@ def dataset(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(dataset: Path, tmp_path: Path) -> Path:
-    constant_model(tmp_path / "models" / "from-GE_to-Prisma", dataset, target_bvalue=1200.0)
-    return tmp_path / "models" / "from-GE_to-Prisma"
+    folder = tmp_path / "models" / "from-GE_to-Prisma"
+    constant_model(folder, dataset, target_bvalue=1200.0)
+    return folder
 
 
-def test_a_model_says_what_it_turns_into_what(folder: Path) -> None:
+def test_a_model_describes_its_scanners_and_shells(folder: Path) -> None:
     model = read_model(folder)
     assert (model.name, model.source, model.target) == ("from-GE_to-Prisma", "GE", "Prisma")
     assert model.source_shells == (Shell(1000.0, 2),)
@@ -42,26 +47,23 @@ def test_a_model_says_what_it_turns_into_what(folder: Path) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_travelling_subject_gets_only_folds_that_held_it_out(folder: Path, subject: str) -> None:
-    folds = read_model(folder).folds_for(subject)
-    assert len(folds) == 1
-    assert all(subject not in (*fold.training, *fold.validation) for fold in folds)
+    (fold,) = read_model(folder).folds_for(subject)
+    assert subject not in (*fold.training, *fold.validation)
 
 
 @pytest.mark.parametrize("subject", ["04", None])
-def test_anybody_else_gets_all_folds(folder: Path, subject: str | None) -> None:
-    assert [fold.weights.file for fold in read_model(folder).folds_for(subject)] == [
-        f"fold-0{number}.safetensors" for number in (1, 2, 3)
-    ]
+def test_every_other_subject_gets_all_folds(folder: Path, subject: str | None) -> None:
+    files = [fold.weights.file for fold in read_model(folder).folds_for(subject)]
+    assert files == ["fold-01.safetensors", "fold-02.safetensors", "fold-03.safetensors"]
 
 
-def test_a_subject_travels_by_its_dataset_not_by_its_label_alone(
+def test_a_travelling_subject_is_recognized_by_label_and_dataset(
     folder: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    model, other = (
-        read_model(folder),
-        write_tree(tmp_path / "other", {"dataset_description.json": DESCRIPTION | {"Name": "b"}}),
-    )
+    model = read_model(folder)
     copy = shutil.copytree(dataset, tmp_path / "moved")
+    description = DESCRIPTION | {"Name": "b"}
+    other = write_tree(tmp_path / "other", {"dataset_description.json": description})
     assert model.is_travelling_subject("01", dataset)
     assert model.is_travelling_subject("01", copy)
     assert not model.is_travelling_subject("04", dataset)
@@ -69,30 +71,29 @@ def test_a_subject_travels_by_its_dataset_not_by_its_label_alone(
     assert read_dataset_record(other) != read_dataset_record(dataset)
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "swapped"])
-def test_networks_other_than_the_card_names_are_refused_by_file(folder: Path, damage: str) -> None:
-    first, second = (folder / f"fold-0{number}.safetensors" for number in (1, 2))
-    content = bytearray(first.read_bytes())
-    if damage == "changed":
-        content[-1] ^= 1
-        first.write_bytes(content)
-    elif damage == "missing":
-        first.unlink()
-    else:
-        first.write_bytes(second.read_bytes())
-        second.write_bytes(content)
-    with pytest.raises(BadInput) as caught:
-        read_model(folder)
-    bad = [first, second] if damage == "swapped" else [first]
-    assert [finding.file for finding in caught.value.findings] == [str(path) for path in bad]
+def change_last_byte(file: Path, _: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
 
 
-def test_a_guard_other_than_the_card_names_is_refused_too(folder: Path) -> None:
-    guard = folder / "novelty-02.safetensors"
-    guard.write_bytes(guard.read_bytes() + b"\0")
+def remove(file: Path, _: Path) -> None:
+    file.unlink()
+
+
+def replace_by(file: Path, other: Path) -> None:
+    shutil.copy(other, file)
+
+
+@pytest.mark.parametrize("damage", [change_last_byte, remove, replace_by])
+@pytest.mark.parametrize("name", ["fold-01.safetensors", "novelty-02.safetensors"])
+def test_a_file_that_is_not_the_one_of_the_card_is_named(
+    folder: Path, name: str, damage: Callable[[Path, Path], None]
+) -> None:
+    damage(folder / name, folder / "fold-03.safetensors")
     with pytest.raises(BadInput) as caught:
         read_model(folder)
-    assert [finding.file for finding in caught.value.findings] == [str(guard)]
+    assert [finding.file for finding in caught.value.findings] == [str(folder / name)]
 
 
 def test_a_model_has_its_validation_result_if_there_is_one(folder: Path) -> None:
@@ -103,38 +104,38 @@ def test_a_model_has_its_validation_result_if_there_is_one(folder: Path) -> None
 
 
 def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Path) -> None:
-    assert read_model(folder).held_out_errors("01") == {}
-    names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
     rows = [
         ("01", 1, "no_harmonization", "WM", "FA", 0.25, -0.5),
         ("01", 1, "shresnet", "WM", "FA", 0.125, 0.0),
         ("01", 1, "shresnet", "GM", "MD", 0.5, 0.25),
         ("02", 2, "shresnet", "WM", "FA", 9.0, 9.0),
     ]
-    write_tsv(folder / "heldout.tsv", [dict(zip(names, row, strict=True)) for row in rows])
-    assert read_model(folder).held_out_errors("01") == {
-        "no_harmonization": {"WM FA": EndpointError(nmse=0.25, bias=-0.5)},
-        "shresnet": {
-            "WM FA": EndpointError(nmse=0.125, bias=0.0),
-            "GM MD": EndpointError(nmse=0.5, bias=0.25),
-        },
+    table = [dict(zip(HELD_OUT_COLUMNS, row, strict=True)) for row in rows]
+    write_tsv(folder / "heldout.tsv", table)
+    errors = read_model(folder).held_out_errors("01")
+    assert errors["no_harmonization"] == {"WM FA": EndpointError(nmse=0.25, bias=-0.5)}
+    assert errors["shresnet"] == {
+        "WM FA": EndpointError(nmse=0.125, bias=0.0),
+        "GM MD": EndpointError(nmse=0.5, bias=0.25),
     }
 
 
+def test_without_a_table_there_are_no_held_out_errors(folder: Path) -> None:
+    assert read_model(folder).held_out_errors("01") == {}
+
+
 def test_a_folder_without_a_card_is_no_model(folder: Path) -> None:
+    assert has_model(folder)
     (folder / "model.json").unlink()
-    for reader, place in (
-        (read_model, folder),
-        (find_models, folder),
-        (find_models, folder.parent),
-    ):
-        with pytest.raises(InputMissing, match=str(place)):
-            reader(place)
+    assert not has_model(folder)
+    with pytest.raises(InputMissing, match=str(folder)):
+        read_model(folder)
+    for searched in (folder, folder.parent):
+        with pytest.raises(InputMissing, match=str(searched)):
+            find_models(searched)
 
 
-def test_models_are_found_by_their_folder_or_by_the_one_around_them(
-    folder: Path, dataset: Path
-) -> None:
+def test_models_are_found_by_their_folder_or_its_parent(folder: Path, dataset: Path) -> None:
     constant_model(folder.parent / "from-Achieva_to-Prisma", dataset, source="Achieva")
     assert [model.source for model in find_models(folder)] == ["GE"]
     assert [model.source for model in find_models(folder.parent)] == ["Achieva", "GE"]
