@@ -50,11 +50,11 @@ def test_masks_and_segmentations_of_the_same_session_and_space_belong_to_a_dwi(
     tree: dict[str, object] = {f"{name}.nii.gz": BRAIN for name in belongs_to_a}
     tree["sub-01/ses-a/dwi/sub-01_ses-a_acq-x_dseg.tsv"] = TISSUE_TABLE
     derivative = write_tree(tmp_path / "d", tree)
-    in_a, in_b = (derived_paths(file) for file in find_dwi(raw, {"d": derivative}))
+    file_a, file_b = find_dwi(raw, {"d": derivative})
     expected = {derivative / f"{name}.nii.gz" for name, belongs in belongs_to_a.items() if belongs}
-    assert set(in_a) == expected
-    assert in_a[0].name.startswith("sub-01_ses-a_acq-x")
-    assert in_b == (derivative / "sub-01/anat/sub-01_desc-brain_mask.nii.gz",)
+    assert set(derived_paths(file_a)) == expected
+    assert derived_paths(file_a)[0].name.startswith("sub-01_ses-a_acq-x")
+    assert derived_paths(file_b) == (derivative / "sub-01/anat/sub-01_desc-brain_mask.nii.gz",)
 
 
 def test_a_preprocessed_image_replaces_its_raw_runs_and_inherits_what_they_agree_on(
@@ -90,7 +90,7 @@ def test_qsipreps_segmentation_may_have_any_grid_and_has_its_own_numbers(
     aseg = f"sub-01/anat/sub-01_{anatomical}desc-aseg_dseg"
     names = [f"{stem}desc-preproc_dwi", f"{stem}desc-brain_mask", dseg, aseg]
     qsiprep = write_derivative(tmp_path / "q", "QSIPrep", names)
-    (file,) = (file for file in find_dwi(raw, {"q": qsiprep}) if not file.preprocessed_image)
+    file = next(file for file in find_dwi(raw, {"q": qsiprep}) if not file.preprocessed_image)
     assert file.segmentations == (LabelImage(qsiprep / f"{dseg}.nii.gz", QSIPREP_LABELS),)
     assert file.masks == (qsiprep / f"{stem}desc-brain_mask.nii.gz",)
     assert set(derived_paths(file)) <= file.aligned_files

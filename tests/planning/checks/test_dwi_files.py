@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_shresnet.planning.plan import merge_findings
 from tests.datasets import PRISMA, Series, write_tree
 from tests.inventories import B0_SHELLS, DWI, find_inventory
 
@@ -38,54 +37,29 @@ def test_a_file_that_cannot_be_harmonized_is_excluded_with_a_reason_and_is_no_er
 
 
 @pytest.mark.parametrize(
-    ("extra", "words", "file_name"),
+    ("extension", "content", "words", "named_extension"),
     [
-        (
-            {f"{DWI}.bval": "0 1000 1000 1000 1000 1000 nan"},
-            "no finite numbers, in volumes 6",
-            "sub-01_dwi.bval",
-        ),
-        (
-            {f"{DWI}.bval": "0 1000 1000 1000 1000 1000 1000 1000"},
-            "7 b-vectors for 8 b-values",
-            "sub-01_dwi.bvec",
-        ),
-        ({f"{DWI}.bval": "0 1000"}, "7 b-vectors for 2 b-values", "sub-01_dwi.bvec"),
-        (
-            {f"{DWI}.bvec": "\n".join(["0 0 1 1 1 1 1"] * 3)},
-            "no direction in the volumes 1",
-            "sub-01_dwi.bvec",
-        ),
-        (
-            {f"{DWI}.nii.gz": np.zeros((2, 2, 2, 5), np.int16)},
-            "5 volumes, but 7 b-values",
-            "sub-01_dwi.nii.gz",
-        ),
-        ({f"{DWI}.nii.gz": "not an image"}, "cannot be read", "sub-01_dwi.nii.gz"),
-        ({f"{DWI}.nii.gz": ""}, "empty", "sub-01_dwi.nii.gz"),
-        (
-            {f"{DWI}.json": {"EchoTime": 1}},
-            "ManufacturersModelName and DeviceSerialNumber",
-            "sub-01_dwi.nii.gz",
-        ),
+        (".bval", "0 1000 1000 1000 1000 1000 nan", "no finite numbers, in volumes 6", ".bval"),
+        (".bval", "0 1000 1000 1000 1000 1000 1000 1000", "7 b-vectors for 8 b-values", ".bvec"),
+        (".bval", "0 1000", "7 b-vectors for 2 b-values", ".bvec"),
+        (".bvec", "\n".join(["0 0 1 1 1 1 1"] * 3), "no direction in the volumes 1", ".bvec"),
+        (".nii.gz", np.zeros((2, 2, 2, 5), np.int16), "5 volumes, but 7 b-values", ".nii.gz"),
+        (".nii.gz", "not an image", "cannot be read", ".nii.gz"),
+        (".nii.gz", "", "empty", ".nii.gz"),
+        (".json", {"EchoTime": 1}, "ManufacturersModelName and DeviceSerialNumber", ".nii.gz"),
     ],
 )
 def test_a_broken_file_is_an_error_that_names_file_and_value(
-    tmp_path: Path, extra: dict[str, Any], words: str, file_name: str
+    tmp_path: Path, extension: str, content: Any, words: str, named_extension: str
 ) -> None:
-    inventory = find_inventory(write_tree(tmp_path / "data", {DWI: Series(sidecar=PRISMA)} | extra))
+    tree = {DWI: Series(sidecar=PRISMA), f"{DWI}{extension}": content}
+    inventory = find_inventory(write_tree(tmp_path / "data", tree))
     error = next(finding for finding in inventory.findings if words in finding.value)
-    assert (error.severity, Path(error.file).name) == ("error", file_name)
+    assert error.severity == "error"
+    assert Path(error.file).name == f"sub-01_dwi{named_extension}"
     images = [scan.image for scan in inventory.scans]
     images += [scan.image for scan in inventory.excluded]
     assert images == [tmp_path / "data" / f"{DWI}.nii.gz"]  # a scan or excluded, never both
-
-
-def test_errors_that_many_files_share_are_one_finding(tmp_path: Path) -> None:
-    tree = {f"sub-{n:02}/dwi/sub-{n:02}_dwi": Series() for n in range(8)}
-    findings = merge_findings(find_inventory(write_tree(tmp_path / "data", tree)).findings)
-    assert [finding.severity for finding in findings] == ["error", "note"]
-    assert all("and 3 more" in finding.file for finding in findings)
 
 
 def test_bvecs_scaled_by_b_are_a_warning_and_the_scan_is_used(tmp_path: Path) -> None:
