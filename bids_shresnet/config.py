@@ -5,7 +5,6 @@ Nothing heavy is imported here, so that `--help` and `--version` answer at once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +33,6 @@ ANALYSIS_LEVELS: Mapping[str, AnalysisLevel] = {  # the last two: as the specifi
     "dataset": "group",
 }
 DEFAULT_SCANNER_COLUMN = "scanner"
-MEMORY_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
-BYTES_PER_UNIT = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def _aliases(*names: str) -> object:
@@ -108,10 +105,10 @@ class InputSettings:
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Where results and intermediate files are written."""
+    """Folders for results and intermediate files."""
 
     output_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT_DIR")]
-    """Where `derivatives/shresnet` is written."""
+    """Folder for the results; they are written to `derivatives/shresnet` in it."""
     work_dir: Annotated[Path | None, _aliases("-w")] = None
     """Folder for intermediate files; by default a hidden one in the output, which is removed once
     the models are complete."""
@@ -121,7 +118,7 @@ class OutputSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What the run does."""
+    """The part of the work to do, and how to report it."""
 
     analysis_level: Annotated[
         tyro.conf.Positional[str], tyro.conf.arg(metavar="{participant,group}")
@@ -156,7 +153,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class ScannerSettings:
-    """How scanners are identified and paired."""
+    """Identification and pairing of scanners."""
 
     target: str | None = None
     """Scanner to harmonize to: its label, or a part of it that names one scanner; `all` for each in
@@ -210,7 +207,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class HarmonizationSettings:
-    """How models are applied."""
+    """Application of models to scans."""
 
     abstain: bool = False
     """Leave out-of-distribution voxels (e.g. lesions; desc-novelty_dwimap above 1) unharmonized.
@@ -243,26 +240,6 @@ class ResourceSettings:
     random_seed: Annotated[int, _aliases("--random_seed")] = 2018
     """Seed of all random numbers."""
 
-    @property
-    def memory(self) -> int | None:
-        """Bytes that the run may use; None without a limit on the command line.
-
-        Raises
-        ------
-        UsageError
-            If --mem is not an amount, or --mem-gb is given as well.
-        """
-        if self.mem is None:
-            return None if self.mem_gb is None else int(self.mem_gb * BYTES_PER_UNIT["G"])
-        amount = MEMORY_PATTERN.fullmatch(self.mem)
-        if self.mem_gb is not None or amount is None:
-            msg = (
-                f"--mem {self.mem}: give one amount, in MB or with a unit (K, M, G or T), "
-                f"or --mem-gb"
-            )
-            raise UsageError(msg)
-        return int(float(amount[1]) * BYTES_PER_UNIT[amount[2].upper() or "M"])
-
 
 @dataclass(frozen=True)
 class Config:
@@ -292,7 +269,7 @@ class Config:
 
     @property
     def fit(self) -> FitSettings:
-        """How harmonizers are fitted."""
+        """Settings for fitting harmonizers."""
         return FitSettings(
             network=self.network,
             training=self.training,

@@ -85,7 +85,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How harmonizers are fitted: all that weights depend on beside the data and the method."""
+    """All settings that the weights of a method depend on, besides its data."""
 
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from bids_shresnet.cli.boutiques import make_descriptor
 from bids_shresnet.cli.config_file import to_record
 from bids_shresnet.cli.parser import PROGRAM, parse_levels
+from bids_shresnet.cli.resolve import memory_limit
 from bids_shresnet.config import Config
 from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
 from bids_shresnet.runtime.logs import log_to_screen
@@ -56,5 +57,5 @@ def run_level(config: Config, arguments: Sequence[str]) -> int:
 def make_workers(config: Config) -> Workers:
     """Use the processes, threads and memory of the command line, or what this job may use."""
     resource = config.resource
-    workers = Workers.from_limits(resource.nprocs, resource.omp_nthreads, resource.memory)
+    workers = Workers.from_limits(resource.nprocs, resource.omp_nthreads, memory_limit(resource))
     return replace(workers, has_progress_bars=not config.run.json)

@@ -19,7 +19,7 @@ Record = Mapping[str, Any]
 
 
 def is_flat_group(hint: Any) -> bool:
-    """Whether the flags of a group of settings have no prefix."""
+    """Tell whether the flags of a group of settings have no prefix."""
     return get_origin(hint) is Annotated and is_dataclass(get_args(hint)[0])
 
 

@@ -21,6 +21,8 @@ from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, SH_ORDERS, SLO
 LABEL_PATTERN = re.compile(r"[0-9A-Za-z+]+")
 PAIR_PATTERN = re.compile("[^:]+:[^:]+")
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+MEMORY_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
+BYTES_PER_UNIT = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 DEBUG_VERBOSITY = 2
 
 
@@ -183,8 +185,28 @@ def _check_resources(settings: ResourceSettings) -> None:
     for flag, count in (
         ("--nprocs", settings.nprocs),
         ("--omp-nthreads", settings.omp_nthreads),
-        ("--mem", settings.memory),
+        ("--mem", memory_limit(settings)),
     ):
         if count is not None and count < 1:
             msg = f"{flag} must be 1 or more"
             raise UsageError(msg)
+
+
+def memory_limit(settings: ResourceSettings) -> int | None:
+    """Return the bytes that --mem or --mem-gb allow; None without a limit.
+
+    Raises
+    ------
+    UsageError
+        If --mem is not an amount, or --mem-gb is given as well.
+    """
+    if settings.mem is None:
+        return None if settings.mem_gb is None else int(settings.mem_gb * BYTES_PER_UNIT["G"])
+    amount = MEMORY_PATTERN.fullmatch(settings.mem)
+    if settings.mem_gb is not None or amount is None:
+        msg = (
+            f"--mem {settings.mem}: give one amount, in MB or with a unit (K, M, G or T), "
+            f"or --mem-gb"
+        )
+        raise UsageError(msg)
+    return int(float(amount[1]) * BYTES_PER_UNIT[amount[2].upper() or "M"])

@@ -13,6 +13,7 @@ import tyro
 
 from bids_shresnet.cli.config_file import to_record
 from bids_shresnet.cli.parser import parse
+from bids_shresnet.cli.resolve import memory_limit
 from bids_shresnet.cli.sbatch import Container, SlurmJob, render_batch_script, render_submission
 from bids_shresnet.cli.slurm_jobs import make_jobs
 from bids_shresnet.config import (
@@ -96,7 +97,7 @@ def run(command: SlurmCommand, flags: Sequence[str]) -> str:
 def check_flags(config: Config) -> None:
     """Refuse flags that every job sets itself, or that would repeat work in every job."""
     resource = config.resource
-    if resource.nprocs or resource.omp_nthreads or resource.memory:
+    if resource.nprocs or resource.omp_nthreads or memory_limit(resource):
         msg = (
             "--nprocs, --omp-nthreads and --mem are set for every job by its size; "
             "change sizes with --sbatch"

@@ -71,7 +71,7 @@ def inspect_dataset(config: Config, models: Sequence[Model]) -> Plan:
 
 
 def _can_form_pairs(inventory: Inventory) -> bool:
-    """Whether to look for pairs: findings about unusable scans already tell why there is none."""
+    """Tell whether pairs are worth looking for: findings already explain unusable scans."""
     return bool(inventory.scans) or not inventory.findings
 
 

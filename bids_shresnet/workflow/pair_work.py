@@ -45,7 +45,7 @@ class PairWork:
 
     @property
     def should_validate(self) -> bool:
-        """Whether to cross-validate the model."""
+        """True if the model is to be cross-validated."""
         return self.config.run.analysis_level == "group" and self.config.model.validation
 
     @cached_property
@@ -55,7 +55,7 @@ class PairWork:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the model exists and, if requested, was cross-validated."""
+        """True if the model exists and, if requested, was cross-validated."""
         if self.existing_model is None:
             return False
         return self.existing_model.card.validation is not None or not self.should_validate

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Invocation:
-    """How the app was called: the command, and the settings as config.json keeps them."""
+    """The command line of a run, and its settings as config.json keeps them."""
 
     command: tuple[str, ...]
     settings: Mapping[str, Any]

@@ -85,7 +85,7 @@ def held_out_rows(root: Path) -> list[dict[str, str]]:
 
 
 def read_harmonization(sidecar: Path) -> dict[str, Any]:
-    """How a scan was harmonized, by its sidecar."""
+    """Read the record of the harmonization of a scan from its sidecar."""
     return dict(read_json(sidecar)["Harmonization"])
 
 
