@@ -27,6 +27,7 @@ from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
+from tests.images import load_image
 from tests.models import constant_model
 
 # Inside the app all arrays are in RAS order; here every axis is another one and reversed.
@@ -48,7 +49,7 @@ def dataset(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The phantom with its source images stored in another voxel order."""
     root = shutil.copytree(phantom / "bids", tmp_path_factory.mktemp("reoriented") / "bids")
     for path in root.rglob("*ses-ge_dwi.nii.gz"):
-        image = nib.load(path)
+        image = load_image(path)
         orientation = nib.orientations.io_orientation(image.affine)
         transform = nib.orientations.ornt_transform(orientation, PIL_ORIENTATION)
         reoriented = image.as_reoriented(transform)
@@ -86,7 +87,7 @@ def run_app(scan: Scan, model: Model, root: Path, options: HarmonizeOptions) -> 
 
 
 def read_arrays(scan: Scan) -> Arrays:
-    image = nib.load(scan.image)
+    image = load_image(scan.image)
     return Arrays(
         data=image.get_fdata(dtype=np.float32),
         affine=image.affine,
@@ -115,7 +116,7 @@ def check_equal(harmonized: HarmonizedImage, outputs: ScanOutputs) -> None:
     if harmonized.uncertainty is not None:
         paths[outputs.uncertainty] = harmonized.uncertainty
     for path, values in paths.items():
-        np.testing.assert_array_equal(values, np.asarray(nib.load(path).dataobj), path.name)
+        np.testing.assert_array_equal(values, np.asarray(load_image(path).dataobj), path.name)
     np.testing.assert_array_equal(harmonized.bvals, np.loadtxt(outputs.dwi(".bval")))
     np.testing.assert_array_equal(harmonized.bvecs, np.loadtxt(outputs.dwi(".bvec")).T)
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import nibabel as nib
 import numpy as np
 import pytest
 
@@ -17,6 +16,7 @@ from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.gradient_axes import to_fsl
 from tests.diffusion.heads import make_dwi, sphere
 from tests.factories import make_scan
+from tests.images import load_image
 from tests.real_data import TEST_DATA, needs_test_data
 
 SIZE = 32
@@ -106,7 +106,7 @@ def test_every_misread_table_of_a_real_head_is_detected_and_its_own_is_not(
     (image,) = REAL.glob(f"sub-{subject}/*/dwi/*_dwi.nii.gz")
     stem = image.with_name(image.name.removesuffix(".nii.gz"))
     loaded = load_scan(make_scan(stem, subject=subject, dataset=REAL))
-    affine = nib.load(image).affine
+    affine = load_image(image).affine
     tracts = find_tracts(loaded.dwi, loaded.mask)
     axes = to_fsl(loaded.dwi.affine[:3, :3].T, affine).T
     flat = tracts.directions.astype(float).reshape(-1, 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
@@ -14,6 +13,7 @@ from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.scans import Scan
+from tests.images import load_image
 from tests.models import constant_model
 
 
@@ -39,7 +39,7 @@ def write_job(scan: Scan, model: Model, root: Path, **options: Any) -> Harmonize
 
 
 def read_image(path: Path) -> np.ndarray:
-    return np.asarray(nib.load(path).get_fdata())
+    return np.asarray(load_image(path).get_fdata())
 
 
 def is_b0(scan: Scan) -> np.ndarray:

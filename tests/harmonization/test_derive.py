@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from bids_shresnet.outputs.layout import (
     sidecar_path,
 )
 from bids_shresnet.scans import Scan
+from tests.images import load_image
 from tests.models import constant_model
 
 BVALUE = 1200.0  # of the target; the source has 1000
@@ -58,17 +58,17 @@ def outputs(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> ScanOutputs
 
 
 def map_values(outputs: ScanOutputs, parameter: TensorParameter, desc: str) -> np.ndarray:
-    return np.asarray(nib.load(outputs.tensor_map(parameter, desc)).get_fdata())
+    return np.asarray(load_image(outputs.tensor_map(parameter, desc)).get_fdata())
 
 
 def brain_mask(outputs: ScanOutputs) -> np.ndarray:
-    return np.asarray(nib.load(outputs.mask).get_fdata() > 0)
+    return np.asarray(load_image(outputs.mask).get_fdata() > 0)
 
 
 def test_an_isotropic_loss_gives_zero_fa_and_the_closed_form_md(outputs: ScanOutputs) -> None:
     """S = S0 exp(-b D): half of S0 at the target's b-value means FA = 0 and D = ln 2 / b."""
     mask = brain_mask(outputs)
-    b0s = nib.load(outputs.scan.image).get_fdata()[..., np.array(outputs.scan.bvals) < 50]
+    b0s = load_image(outputs.scan.image).get_fdata()[..., np.array(outputs.scan.bvals) < 50]
     # where b0 volumes agree: the mean of a log is not the log of the mean
     measured = mask & (np.ptp(b0s, axis=-1) < 0.2 * b0s.mean(-1))
     assert measured.sum() > 0.5 * mask.sum()
@@ -82,8 +82,8 @@ def test_an_isotropic_loss_gives_zero_fa_and_the_closed_form_md(outputs: ScanOut
 def test_maps_lie_on_the_scans_grid_and_are_zero_outside_the_brain(
     parameter: TensorParameter, desc: str, outputs: ScanOutputs
 ) -> None:
-    scan_image = nib.load(outputs.scan.image)
-    image = nib.load(outputs.tensor_map(parameter, desc))
+    scan_image = load_image(outputs.scan.image)
+    image = load_image(outputs.tensor_map(parameter, desc))
     values = image.get_fdata()
     assert values.shape == scan_image.shape[:3]
     np.testing.assert_allclose(image.affine, scan_image.affine, atol=1e-5)

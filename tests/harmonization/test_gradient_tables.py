@@ -18,6 +18,7 @@ from tests.harmonization.harmonizing import (
     make_model,
     write_job,
 )
+from tests.images import load_image
 
 
 def test_the_b_value_becomes_the_targets_and_the_rest_of_the_table_stays(
@@ -36,7 +37,7 @@ def test_the_targets_directions_replace_the_scans_when_asked_for(
     scans: dict[str, Scan], model: Model, tmp_path: Path
 ) -> None:
     outputs = write_job(scans["04"], model, tmp_path / "out", output_directions="target").outputs
-    image = nib.load(outputs.dwi())
+    image = load_image(outputs.dwi())
     b0s = is_b0(outputs.scan)
     expected_bvals = [*np.loadtxt(outputs.scan.bval)[b0s], *[1000.0] * 8]
     assert np.loadtxt(outputs.dwi(".bval")).tolist() == expected_bvals
@@ -53,7 +54,7 @@ def test_a_scan_of_qsiprep_gives_the_same_signal_in_qsipreps_own_convention(
 ) -> None:
     raw_job = write_job(scans["04"], model, tmp_path / "raw")
     world_bvecs = load_scan(raw_job.scan).dwi.bvecs
-    expected = nib.as_closest_canonical(nib.load(raw_job.outputs.dwi())).get_fdata()
+    expected = nib.as_closest_canonical(load_image(raw_job.outputs.dwi())).get_fdata()
     scan = store_like_qsiprep(scans["04"], tmp_path / "qsiprep")
     for has_b_table in (False, True):
         b_table = scan.image.with_name("dwi.b") if has_b_table else None
@@ -63,7 +64,7 @@ def test_a_scan_of_qsiprep_gives_the_same_signal_in_qsipreps_own_convention(
         job = replace(raw_job, outputs=outputs)
         assert write_harmonized_scan(job)
         assert not write_harmonized_scan(job)
-        image = nib.load(outputs.dwi())
+        image = load_image(outputs.dwi())
         assert nib.aff2axcodes(image.affine) == ("L", "P", "S")
         dwi = nib.as_closest_canonical(image).get_fdata()
         np.testing.assert_allclose(dwi, expected, rtol=1e-4, atol=1e-3)
@@ -79,7 +80,7 @@ def test_a_scan_of_qsiprep_gives_the_same_signal_in_qsipreps_own_convention(
 def store_like_qsiprep(scan: Scan, folder: Path) -> Scan:
     """Store a scan in LPS order, with b-vectors along the image's axes, and directions in a .b."""
     folder.mkdir()
-    image = nib.load(scan.image)
+    image = load_image(scan.image)
     to_lps = np.array([[0, -1], [1, -1], [2, 1]])
     orientation = nib.orientations.io_orientation(image.affine)
     stored = image.as_reoriented(nib.orientations.ornt_transform(orientation, to_lps))

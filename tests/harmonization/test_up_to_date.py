@@ -14,6 +14,7 @@ from tests.harmonization.harmonizing import (
     make_model,
     write_job,
 )
+from tests.images import load_image
 
 
 def test_a_scan_is_written_again_only_if_something_it_depends_on_changes(
@@ -36,7 +37,7 @@ def test_a_scan_is_written_again_if_its_image_changes(
 ) -> None:
     scan = scans["04"]
     write_job(scan, model, tmp_path / "out")
-    image = nib.load(scan.image)
+    image = load_image(scan.image)
     changed_data = np.asarray(image.dataobj) + 1
     changed_image = nib.Nifti1Image(changed_data, image.affine, image.header)
     nib.save(changed_image, tmp_path / scan.image.name)

@@ -34,6 +34,7 @@ from bids_shresnet.phantom.scanner import (
 )
 from bids_shresnet.phantom.tracts import tract_directions
 from bids_shresnet.scans import Dwi
+from tests.images import load_image
 
 PLAIN = PhantomScanner(
     {}, directions=12, table_seed=3, b0_count=2, te_ms=80.0, psf_mm=3.0, snr=30.0
@@ -181,7 +182,7 @@ def test_written_gradients_point_along_the_fibres_of_the_turned_head(
         repetition_time=1.0,
     )
 
-    image = nib.load(tmp_path / "scan.nii.gz")
+    image = load_image(tmp_path / "scan.nii.gz")
     assert nib.aff2axcodes(image.affine) == ("L", "A", "S")
     bvals = np.loadtxt(tmp_path / "scan.bval")
     # FSL's rule for an image of negative determinant: components along the voxel axes as they are

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.phantom.simulate import PhantomConfig, main, write_phantom
+from tests.images import load_image
 
 TINY = PhantomConfig(subjects=1, apply_only=1, voxel_mm=8.0, directions=12)
 VALIDATOR = Path(sys.executable).parent / "bids-validator-deno"
@@ -53,7 +54,7 @@ def test_scanners_differ_in_grid_table_and_sidecar(phantom: Path) -> None:
     folder = phantom / "bids" / "sub-01"
     ge = folder / "ses-ge" / "dwi" / "sub-01_ses-ge_dwi"
     prisma = folder / "ses-prisma" / "dwi" / "sub-01_ses-prisma_dwi"
-    images = [nib.load(f"{stem}.nii.gz") for stem in (ge, prisma)]
+    images = [load_image(f"{stem}.nii.gz") for stem in (ge, prisma)]
     assert all(nib.aff2axcodes(image.affine) == ("L", "A", "S") for image in images)
     assert all(image.get_data_dtype() == np.int16 for image in images)
     tilts = [nib.affines.obliquity(image.affine).max() for image in images]
@@ -77,14 +78,14 @@ def test_truth_lies_beside_the_dataset_on_the_grid_and_directions_of_every_sourc
     for subject in ("sub-01", "sub-02"):
         source = phantom / f"bids/{subject}/ses-ge/dwi/{subject}_ses-ge_dwi"
         truth = phantom / f"truth/{subject}/ses-ge_to-prisma_dwi"
-        images = [nib.load(f"{stem}.nii.gz") for stem in (source, truth)]
+        images = [load_image(f"{stem}.nii.gz") for stem in (source, truth)]
         assert images[0].shape == images[1].shape
         np.testing.assert_allclose(images[0].affine, images[1].affine, atol=1e-4)
         assert Path(f"{source}.bvec").read_text() == Path(f"{truth}.bvec").read_text()
         assert truth.with_name("ses-ge_to-prisma_MD.nii.gz").exists()
-        fa = nib.load(truth.with_name("ses-ge_to-prisma_FA.nii.gz")).get_fdata()
-        tissue = nib.load(truth.with_name("ses-ge_to-prisma_tissue.nii.gz")).get_fdata()
-        mask = nib.load(truth.with_name("ses-ge_to-prisma_mask.nii.gz")).get_fdata() > 0
+        fa = load_image(truth.with_name("ses-ge_to-prisma_FA.nii.gz")).get_fdata()
+        tissue = load_image(truth.with_name("ses-ge_to-prisma_tissue.nii.gz")).get_fdata()
+        mask = load_image(truth.with_name("ses-ge_to-prisma_mask.nii.gz")).get_fdata() > 0
         assert set(np.unique(tissue)) == {0, 1, 2}
         assert mask[tissue > 0].all()
         assert fa[tissue == 2].mean() > 3 * fa[tissue == 1].mean()

@@ -14,6 +14,7 @@ from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
+from tests.images import load_image
 
 ROTATION = Rotation.from_rotvec(np.radians([8.0, -5.0, 6.0])).as_matrix()
 SHIFT_MM = np.array([6.0, -4.0, 3.0])
@@ -32,7 +33,7 @@ def move_scan(scan: Scan, folder: Path) -> Scan:
 
     The voxels do not change, nor do the b-vectors: FSL's are relative to the image.
     """
-    image = nib.load(scan.image)
+    image = load_image(scan.image)
     affine = image.affine.copy()
     affine[:3, :3] = ROTATION @ image.affine[:3, :3]
     affine[:3, 3] = move_points(image.affine[:3, 3])
