@@ -1,41 +1,62 @@
-"""What was found on held-out subjects, as the tests of several figures need it."""
+"""Results on held-out subjects, for tests of the evaluation and of figures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
-from bids_shresnet.evaluation.agreement import HISTOGRAM_BINS, Agreement, Histograms, RishPower
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.agreement import Agreement
+from bids_shresnet.evaluation.histograms import HISTOGRAM_BINS, Histograms
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT, RishPower
 
 METHODS = ("no_harmonization", "shresnet")
 SUBJECTS = ("01", "02", "03")
+SCALES = {"no_harmonization": 1.0, "shresnet": 0.1}  # of the differences from the target
 
 
-def histograms() -> Histograms:
-    counts = (
-        np.random.default_rng(0)
-        .integers(0, 50, (3, 2, 2, 3, HISTOGRAM_BINS, HISTOGRAM_BINS))
-        .astype(np.uint32)
-    )
-    return Histograms(counts, SUBJECTS)
+def histograms(subjects: Sequence[str] = SUBJECTS) -> Histograms:
+    """Random counts."""
+    shape = (len(subjects), len(METHODS), len(TISSUES), len(QUANTITIES))
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 50, (*shape, HISTOGRAM_BINS, HISTOGRAM_BINS))
+    return Histograms(counts.astype(np.uint32), tuple(subjects))
 
 
-def agreements() -> list[Agreement]:
-    """Before, a mean difference of 0.2, 0.3 and 0.4; after, a tenth."""
+def agreements(subjects: Sequence[str] = SUBJECTS) -> list[Agreement]:
+    """Mean differences of 0.2, 0.3, 0.4, ... before harmonization, and a tenth after."""
     return [
-        Agreement(subject, 1, method, tissue, quantity, 100, (0.2 + 0.1 * k) * scale, 0.05 * scale)
-        for (method, scale), tissue, quantity, (k, subject) in product(
-            zip(METHODS, (1.0, 0.1), strict=True), TISSUES, QUANTITIES, enumerate(SUBJECTS)
+        Agreement(
+            subject=subject,
+            fold=1,
+            method=method,
+            tissue=tissue,
+            quantity=quantity,
+            value_count=100,
+            mean=(0.2 + 0.1 * index) * SCALES[method],
+            deviation=0.05 * SCALES[method],
+        )
+        for method, tissue, quantity, (index, subject) in product(
+            METHODS, TISSUES, QUANTITIES, enumerate(subjects)
         )
     ]
 
 
-def powers() -> list[RishPower]:
+def powers(subjects: Sequence[str] = SUBJECTS) -> list[RishPower]:
+    """Powers of orders 0 and 2 at b = 1000."""
     return [
-        RishPower(subject, 1, method, tissue, 1000.0, order, 0.5 / (1 + order))
+        RishPower(
+            subject=subject,
+            fold=1,
+            method=method,
+            tissue=tissue,
+            bvalue=1000.0,
+            order=order,
+            power=0.5 / (1 + order),
+        )
         for subject, method, tissue, order in product(
-            SUBJECTS, (*METHODS, "target"), TISSUES, (0, 2)
+            subjects, (*METHODS, TARGET_MEASUREMENT), TISSUES, (0, 2)
         )
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from tests.pages import ROOT
 
 MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"

@@ -1,1 +1,1 @@
-"""Held-out subjects: errors, statistics, verdicts."""
+"""Held-out subjects: errors, statistics, agreement and uncertainty."""

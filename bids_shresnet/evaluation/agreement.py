@@ -1,107 +1,59 @@
-"""How measured and predicted values lie to each other: joint histogram, differences, power.
-
-What is kept of a held-out subject is small enough to lie beside a model: figures are drawn without the scans.
-"""
+"""Agreement of the source scan with the target's measurement, before and after harmonization."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer
 
-from bids_shresnet.diffusion.harmonics import l_values, order_indices
-from bids_shresnet.diffusion.rish import noise_power, rish
-from bids_shresnet.evaluation.quantities import TISSUE_CODES, Quantities, tissue_masks
+from bids_shresnet.evaluation.quantities import Quantities, tissue_masks
+from bids_shresnet.evaluation.results import EndpointRow, HeldOutRow
 from bids_shresnet.pairs import MatchedVoxels
-from bids_shresnet.scans import Shell
 
-HISTOGRAM_BINS = 60  # along each axis of a joint histogram
-QUANTITY_RANGES: Mapping[str, tuple[float, float]] = {
-    "signal": (0.0, 1.0),
-    "FA": (0.0, 1.0),
-    "MD": (0.0, 0.003),
-}  # MD: mm2/s
-TARGET_MEASUREMENT = "target"  # in place of a method: what the target scanner measured
-SCAN_STATES = ("before", "after")  # left as it was, and harmonized
-AGREEMENT_LIMITS_SD = 1.96  # standard deviations: between them lie 95 % of normal differences
-AgreementLimits: TypeAlias = tuple[
-    float, float, float
-]  # lower limit of agreement, mean difference, upper limit
+SCAN_STATES = ("before", "after")  # the input scan, and the harmonized scan
+AGREEMENT_LIMITS_SD = 1.96  # standard deviations that hold 95 % of normal differences
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Differences of a held-out subject in one tissue and quantity, as Bland and Altman (1986) sum them up.
+class Agreement(EndpointRow):
+    """Differences, source minus target, as summarized by Bland and Altman (1986).
 
     Attributes
     ----------
-    subject
-        Label without `sub-`.
-    fold
-        Number of the split that held the subject out.
-    method
-        What the source scan was harmonized with.
     value_count
-        Number of values: voxels, of the signal times directions.
+        Number of values: voxels, times directions for the signal.
     mean, deviation
-        Of source minus target, mean and standard deviation over these values; MD in mm2/s, else no unit.
+        Mean and standard deviation of the differences; MD in mm2/s, signal and FA without unit.
     """
 
-    subject: str
-    fold: int
-    method: str
-    tissue: str
-    quantity: str
     value_count: int
     mean: float
     deviation: float
 
 
-@dataclass(frozen=True)
-class RishPower:
-    """Mean power (RISH) of one order of a shell in a tissue of a held-out subject; of a method or `MEASURED`."""
+class AgreementLimits(NamedTuple):
+    """Mean difference, and the limits that hold 95 % of normally distributed differences."""
 
-    subject: str
-    fold: int
-    method: str
-    tissue: str
-    bvalue: float
-    order: int
-    power: float
-
-
-@dataclass(frozen=True)
-class Histograms:
-    """Joint histograms of all held-out subjects.
-
-    Attributes
-    ----------
-    counts
-        By subject, state (`STATES`), tissue (statistics.TISSUES), quantity (statistics.QUANTITIES), bin of what the
-        target measured and bin of the source's value; bins divide `RANGES`, and the outermost hold what is beyond.
-    subjects
-        Their labels.
-    """
-
-    counts: Integer[np.ndarray, "subject state tissue quantity b b"]
-    subjects: tuple[str, ...]
+    lower: float
+    mean: float
+    upper: float
 
 
 @dataclass(frozen=True)
 class JointDistribution:
-    """What a scan in one state says of a region against what the target measured at the same places.
+    """Values of a region in a scan against the target's measurement at the same positions.
 
     Attributes
     ----------
     counts
         Joint histogram, the target's values along the first axis.
     limits
-        Of source minus target; None of nothing.
+        Limits of agreement of source minus target; None without values.
     correlation
-        Of the two; None where it is not known.
+        Pearson's correlation; None where it is unknown.
     """
 
     counts: Integer[np.ndarray, "b b"]
@@ -109,37 +61,54 @@ class JointDistribution:
     correlation: float | None = None
 
 
-def concatenate_histograms(parts: Sequence[Histograms]) -> Histograms:
-    """Those of all parts' subjects."""
-    counts = np.concatenate([part.counts for part in parts])
-    return Histograms(counts, tuple(subject for part in parts for subject in part.subjects))
+def agreement_rows(
+    row: HeldOutRow, matched: MatchedVoxels, measured: Quantities, source: Quantities
+) -> Iterator[Agreement]:
+    """Yield one row per tissue with enough voxels and per quantity."""
+    source_values = source.to_dict()
+    for tissue, mask in tissue_masks(matched.tissue):
+        for quantity, values in measured.to_dict().items():
+            count, mean, deviation = summarize_differences(
+                values[mask], source_values[quantity][mask]
+            )
+            yield Agreement(
+                subject=row.subject,
+                fold=row.fold,
+                method=row.method,
+                tissue=tissue,
+                quantity=quantity,
+                value_count=count,
+                mean=mean,
+                deviation=deviation,
+            )
 
 
 def summarize_differences(
     measured: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]
 ) -> tuple[int, float, float]:
-    """Number, mean and standard deviation of value minus measured."""
-    apart = value.astype(np.float64) - measured
-    return apart.size, float(apart.mean()), float(apart.std())
+    """Return number, mean and standard deviation of value minus measured."""
+    differences = value.astype(np.float64) - measured
+    return differences.size, float(differences.mean()), float(differences.std())
 
 
 def agreement_limits(mean: float, deviation: float) -> AgreementLimits:
-    """Mean difference and limits of agreement of differences with this mean and standard deviation."""
-    return mean - AGREEMENT_LIMITS_SD * deviation, mean, mean + AGREEMENT_LIMITS_SD * deviation
+    """Limits of agreement of differences with this mean and standard deviation."""
+    margin = AGREEMENT_LIMITS_SD * deviation
+    return AgreementLimits(lower=mean - margin, mean=mean, upper=mean + margin)
 
 
 def mean_limits(agreements: Sequence[Agreement]) -> AgreementLimits:
-    """The same of the mean subject."""
-    means, deviations = (
-        [getattr(row, name) for row in agreements] for name in ("mean", "deviation")
-    )
-    return agreement_limits(float(np.mean(means)), float(np.mean(deviations)))
+    """Limits of agreement of the average subject."""
+    mean = np.mean([row.mean for row in agreements])
+    deviation = np.mean([row.deviation for row in agreements])
+    return agreement_limits(float(mean), float(deviation))
 
 
 def pearson_correlation(measured: Float[np.ndarray, " v"], value: Float[np.ndarray, " v"]) -> float:
-    """Pearson's; what does not vary is correlated with nothing."""
-    varies = min(np.std(measured), np.std(value)) > 0
-    return float(np.corrcoef(measured, value)[0, 1]) if varies else 0.0
+    """Pearson's correlation; 0 where one of the two is constant."""
+    if min(np.std(measured), np.std(value)) == 0:
+        return 0.0
+    return float(np.corrcoef(measured, value)[0, 1])
 
 
 def joint_distribution(
@@ -147,102 +116,15 @@ def joint_distribution(
     value: Float[np.ndarray, " v"],
     edges: Float[np.ndarray, " e"],
 ) -> JointDistribution:
-    """Of voxels; pairs with a value beyond the edges are not counted, but are part of the numbers."""
+    """Joint distribution over voxels.
+
+    Values beyond the edges are not counted in the histogram, but are part of the limits and the
+    correlation.
+    """
     counts, _, _ = np.histogram2d(measured, value, bins=[edges, edges])
     _, mean, deviation = summarize_differences(measured, value)
     return JointDistribution(
-        counts.astype(np.int64),
-        agreement_limits(mean, deviation),
-        pearson_correlation(measured, value),
+        counts=counts.astype(np.int64),
+        limits=agreement_limits(mean, deviation),
+        correlation=pearson_correlation(measured, value),
     )
-
-
-def joint_histogram(
-    measured: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."], quantity: str
-) -> Integer[np.ndarray, "b b"]:
-    """Pairs of values counted, what was measured along the first axis."""
-    low, high = QUANTITY_RANGES[quantity]
-    rows, columns = (
-        np.clip(
-            (HISTOGRAM_BINS * (part.ravel() - low) / (high - low)).astype(np.int64),
-            0,
-            HISTOGRAM_BINS - 1,
-        )
-        for part in (measured, value)
-    )
-    return (
-        np.bincount(rows * HISTOGRAM_BINS + columns, minlength=HISTOGRAM_BINS**2)
-        .reshape(HISTOGRAM_BINS, HISTOGRAM_BINS)
-        .astype(np.uint32)
-    )
-
-
-def bland_altman(counts: Integer[np.ndarray, "b b"]) -> Integer[np.ndarray, "b d"]:
-    """The same pairs by their mean (first axis, one bin each) and by source minus target (-(b - 1) to b - 1 bins).
-
-    Every pair of bins has its own place, so nothing is counted twice or lost; the means of odd differences are half a
-    bin too low.
-    """
-    size = len(counts)
-    measured, value = np.indices(counts.shape)
-    turned = np.zeros((size, 2 * size - 1), counts.dtype)
-    turned[(measured + value) // 2, value - measured + size - 1] = counts
-    return turned
-
-
-HeldOutKey = tuple[str, int, str]  # subject, fold, method
-
-
-def agreement_rows(
-    key: HeldOutKey, matched: MatchedVoxels, measured: Quantities, source: Quantities
-) -> Iterator[Agreement]:
-    """A row for every tissue that there is enough of, and quantity."""
-    for tissue, inside in tissue_masks(matched.tissue):
-        for quantity, values in measured.to_dict().items():
-            summary = summarize_differences(values[inside], source.to_dict()[quantity][inside])
-            yield Agreement(*key, tissue, quantity, *summary)
-
-
-def joint_histograms(
-    matched: MatchedVoxels, measured: Quantities, source: Quantities
-) -> Integer[np.ndarray, "tissue quantity b b"]:
-    """Of every tissue and quantity; of a tissue that there is too little of, zeros."""
-    quantities = measured.to_dict()
-    counts = np.zeros(
-        (len(TISSUE_CODES), len(quantities), HISTOGRAM_BINS, HISTOGRAM_BINS), np.uint32
-    )
-    for tissue, inside in tissue_masks(matched.tissue):
-        for column, (quantity, values) in enumerate(quantities.items()):
-            pair = (values[inside], source.to_dict()[quantity][inside])
-            counts[list(TISSUE_CODES).index(tissue), column] = joint_histogram(*pair, quantity)
-    return counts
-
-
-def rish_powers(
-    key: HeldOutKey,
-    matched: MatchedVoxels,
-    quantities: Quantities,
-    shells: Sequence[Shell],
-    *,
-    is_denoised: bool,
-) -> Iterator[RishPower]:
-    """Mean power of each order of each shell.
-
-    Noise adds to the power of every order. To a prediction that is free of it (`denoised`) the noise of the target's
-    scan is added, in the mean and as if it were Gaussian, so that all is compared as it would be measured.
-    """
-    inverse = np.linalg.pinv(matched.sh_matrix.astype(np.float64)).T
-    groups = order_indices(shells)
-    power = rish(quantities.signal @ inverse, groups)
-    if is_denoised:
-        power = power + np.nan_to_num(matched.noise_variance)[:, None] * noise_power(
-            inverse, groups
-        )
-    names = [
-        (shell.bvalue, int(order))
-        for shell in shells
-        for order in np.unique(l_values(shell.sh_order))
-    ]
-    for tissue, inside in tissue_masks(matched.tissue):
-        for (bvalue, order), mean in zip(names, power[inside].mean(axis=0), strict=True):
-            yield RishPower(*key, tissue, bvalue, order, float(mean))

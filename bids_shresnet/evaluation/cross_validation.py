@@ -1,29 +1,28 @@
-"""Evidence: all that was found on held-out subjects of a pair, written into its model's folder and read again."""
+"""Cross-validation of a model: all results on held-out subjects, stored in the model's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TypeVar, get_type_hints
 
-from bids_shresnet.evaluation.agreement import Agreement, Histograms, RishPower
-from bids_shresnet.evaluation.statistics import (
-    RESCAN,
+from bids_shresnet.evaluation.agreement import Agreement
+from bids_shresnet.evaluation.comparison import (
     Bias,
     Comparison,
-    HeldOutResult,
     compare_methods,
     summarize_bias,
 )
+from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
+from bids_shresnet.evaluation.results import RESCAN, HeldOutResult, Orientation
+from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.validation import (
     CARD_BASELINES,
     ValidationResult,
     validate_against_all,
 )
-from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
-from bids_shresnet.io.storage import read_tsv, write_bytes, write_tsv
+from bids_shresnet.io.storage import read_tsv, write_tsv
 from bids_shresnet.outputs.model_card import (
     BaselineAnswer,
     MissingShellError,
@@ -41,30 +40,28 @@ from bids_shresnet.outputs.model_folder import (
 )
 from bids_shresnet.settings import Method
 
-COUNTS_KEY = "counts"
-Row = TypeVar("Row", HeldOutResult, Agreement, RishPower)
+Row = TypeVar("Row", HeldOutResult, Orientation, Agreement, RishPower)
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """All that was found on the held-out subjects of one pair.
+    """All results on the held-out subjects of one pair.
 
     Attributes
     ----------
-    orientations
-        Plain records, for the table.
     uncertainty
-        How the spread of the networks relates to their error; None where it cannot be computed.
+        Relation of the spread of the networks and their error; None where it cannot be computed.
     missing_shell_errors
         Mean errors of the shells that the source lacks, where these are predicted.
     agreements, powers, histograms
-        How the scans before and after lie to what was measured; none in models that earlier versions proved.
+        Agreement of the scans before and after harmonization with the target's measurement; none
+        in a model without stored histograms.
     """
 
     model: Model
     method: Method
     rows: tuple[HeldOutResult, ...]
-    orientations: tuple[Mapping[str, Any], ...]
+    orientations: tuple[Orientation, ...]
     uncertainty: SpreadCalibration | None = None
     missing_shell_errors: tuple[MissingShellError, ...] = ()
     agreements: tuple[Agreement, ...] = ()
@@ -74,15 +71,12 @@ class CrossValidation:
     @property
     def baselines(self) -> list[str]:
         """Methods that the applied one is compared with."""
-        return [
-            name
-            for name in dict.fromkeys(row.method for row in self.rows)
-            if name not in (self.method, RESCAN)
-        ]
+        methods = dict.fromkeys(row.method for row in self.rows)
+        return [method for method in methods if method not in (self.method, RESCAN)]
 
-    @cached_property  # a bootstrap, asked for by tables, figures and the card
+    @cached_property  # a bootstrap, used by tables, figures and the card
     def comparisons(self) -> tuple[Comparison, ...]:
-        """The applied method with each of them."""
+        """Comparisons of the applied method with each baseline."""
         return compare_methods(self.rows, self.method, self.baselines)
 
     @cached_property
@@ -92,10 +86,10 @@ class CrossValidation:
 
 
 def write_cross_validation(cross_validation: CrossValidation) -> Model:
-    """Write the rows and the verdict into the model's folder; the card comes last."""
+    """Write tables and the validation into the model's folder; the card comes last."""
     folder = cross_validation.model.folder
     write_tsv(folder / HELD_OUT_TSV, [asdict(row) for row in cross_validation.rows])
-    write_tsv(folder / ORIENTATION_TSV, cross_validation.orientations)
+    write_tsv(folder / ORIENTATION_TSV, [asdict(row) for row in cross_validation.orientations])
     if cross_validation.histograms is not None:
         write_tsv(folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements])
         write_tsv(folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers])
@@ -117,14 +111,6 @@ def summarize_validation(cross_validation: CrossValidation) -> Validation:
     )
 
 
-def _summarize_result(result: ValidationResult) -> BaselineAnswer:
-    return BaselineAnswer(
-        answer=result.answer,
-        largest_p=float(f"{result.p:.3g}"),
-        smallest_possible_p=result.p_floor,
-    )
-
-
 def read_cross_validation(model: Model) -> CrossValidation:
     """Read what `write_cross_validation` wrote into a model's folder.
 
@@ -138,36 +124,35 @@ def read_cross_validation(model: Model) -> CrossValidation:
     if validation is None:
         msg = f"{folder} holds no cross-validation"
         raise ValueError(msg)
+    histograms_file = folder / HISTOGRAMS_FILE
     return CrossValidation(
         model=model,
         method=validation.method,
-        rows=_read_table_rows(folder / HELD_OUT_TSV, HeldOutResult),
-        orientations=tuple(read_tsv(folder / ORIENTATION_TSV)),
+        rows=_read_rows(folder / HELD_OUT_TSV, HeldOutResult),
+        orientations=_read_rows(folder / ORIENTATION_TSV, Orientation),
         uncertainty=validation.uncertainty,
         missing_shell_errors=validation.missing_shells,
-        agreements=_read_table_rows(folder / AGREEMENT_TSV, Agreement),
-        powers=_read_table_rows(folder / RISH_POWER_TSV, RishPower),
-        histograms=read_histograms(folder / HISTOGRAMS_FILE)
-        if (folder / HISTOGRAMS_FILE).exists()
-        else None,
+        agreements=_read_rows(folder / AGREEMENT_TSV, Agreement),
+        powers=_read_rows(folder / RISH_POWER_TSV, RishPower),
+        histograms=read_histograms(histograms_file) if histograms_file.exists() else None,
     )
 
 
-def write_histograms(file: Path, histograms: Histograms) -> None:
-    """Write the counts, with the subjects they are of."""
-    write_bytes(
-        file,
-        serialize_arrays({COUNTS_KEY: histograms.counts}, {"subjects": list(histograms.subjects)}),
+def _summarize_result(result: ValidationResult) -> BaselineAnswer:
+    return BaselineAnswer(
+        answer=result.answer,
+        largest_p=float(f"{result.p:.3g}"),
+        smallest_possible_p=result.p_floor,
     )
 
 
-def read_histograms(file: Path) -> Histograms:
-    """Read what `write_histograms` wrote."""
-    return Histograms(read_arrays(file)[COUNTS_KEY], tuple(read_record(file)["subjects"]))
-
-
-def _read_table_rows(table: Path, kind: type[Row]) -> tuple[Row, ...]:
-    """Rows of a table as the dataclass they were written from; none where there is no such table."""
-    types = get_type_hints(kind)
-    rows = read_tsv(table) if table.exists() else []
-    return tuple(kind(**{name: types[name](cell) for name, cell in row.items()}) for row in rows)
+def _read_rows(table: Path, row_type: type[Row]) -> tuple[Row, ...]:
+    """Read a table as the rows that it was written from; none if it does not exist."""
+    if not table.exists():
+        return ()
+    types = get_type_hints(row_type)
+    rows = []
+    for cells in read_tsv(table):
+        values = {name: types[name](cell) for name, cell in cells.items()}
+        rows.append(row_type(**values))
+    return tuple(rows)

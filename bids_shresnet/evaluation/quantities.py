@@ -1,4 +1,4 @@
-"""How near a predicted signal is to the one that was measured: errors, means and orientations of a set of voxels."""
+"""Signal, FA and MD of matched voxels, and their errors."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
+from bids_shresnet.evaluation.results import TISSUES
 from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Tissue
 
-TISSUE_CODES = {"WM": Tissue.WM, "GM": Tissue.GM}
-MIN_TISSUE_VOXELS = 20  # of a tissue, to say anything about it
-NOISE_DRAWS = 4  # of noise
-MIN_ORIENTED_FA = 0.3  # measured FA above which a voxel has one principal direction to speak of
+TISSUE_CODES = {name: Tissue[name] for name in TISSUES}
+MIN_TISSUE_VOXELS = 20  # a tissue with fewer voxels is not evaluated
+NOISE_DRAWS = 4
+MIN_ORIENTED_FA = 0.3  # measured FA above which a voxel has one principal direction
 
 
 @dataclass(frozen=True)
 class Quantities:
-    """What is compared of some voxels: S/S0 in the target's directions, and the tensor fitted to it."""
+    """Compared quantities of v voxels: S/S0 in the target's d directions, and its tensor."""
 
     signal: Float[np.ndarray, "v d"]
     tensor: TensorValues
 
     def to_dict(self) -> dict[str, Float[np.ndarray, "v *d"]]:
-        """By the name a table gives them."""
+        """Signal, FA and MD by their name in tables (`QUANTITIES`)."""
         return {"signal": self.signal, "FA": self.tensor.fa, "MD": self.tensor.md}
 
 
 def tissue_masks(tissue: Integer[np.ndarray, " v"]) -> Iterator[tuple[str, Bool[np.ndarray, " v"]]]:
-    """Name and voxels of each tissue that there is enough of."""
-    for name, label in TISSUE_CODES.items():
-        inside = tissue == label
-        if inside.sum() >= MIN_TISSUE_VOXELS:
-            yield name, inside
+    """Yield name and voxels of each tissue with enough voxels."""
+    for name, code in TISSUE_CODES.items():
+        mask = tissue == code
+        if mask.sum() >= MIN_TISSUE_VOXELS:
+            yield name, mask
 
 
 def quantities_from_coefficients(
     coefficients: Float[np.ndarray, "v c"], matched: MatchedVoxels
 ) -> Quantities:
-    """Coefficients as the target's gradient table shows them."""
+    """Quantities of SH coefficients, sampled with the target's gradient table."""
     signal = np.clip(coefficients @ matched.sh_matrix.T, 0, 1)
     return Quantities(signal, fit_relative_tensor(signal, matched.bvals, matched.bvecs))
 
@@ -49,30 +50,37 @@ def quantities_from_coefficients(
 def add_measurement_noise(
     quantities: Quantities, matched: MatchedVoxels, *, seed: int
 ) -> Quantities:
-    """A prediction without noise as the target would measure it: FA and MD are the mean over draws of its noise.
+    """FA and MD of a noise-free prediction as the target would measure them.
 
-    Noise makes measured FA too high, most where it is low. Compared with a measurement a prediction free of noise would
-    look too isotropic, and a noisy one right for the wrong reason. Noise of a magnitude image is Rician.
+    Noise inflates FA, most where FA is low. A noise-free prediction compared with a measurement
+    would look too isotropic, and a noisy one right for the wrong reason. FA and MD are therefore
+    means over draws of the target's noise, which is Rician in magnitude images.
     """
     rng = np.random.default_rng(seed)
     sigma = np.sqrt(np.nan_to_num(matched.noise_variance))[:, None]
+    shape = quantities.signal.shape
     fits = []
     for _ in range(NOISE_DRAWS):
-        real, imaginary = (
-            sigma * rng.standard_normal(quantities.signal.shape, dtype=np.float32) for _ in range(2)
-        )
-        fits.append(
-            fit_relative_tensor(
-                np.hypot(quantities.signal + real, imaginary), matched.bvals, matched.bvecs
-            )
-        )
-    fa, md = (np.mean([getattr(fit, name) for fit in fits], axis=0) for name in ("fa", "md"))
+        real = sigma * rng.standard_normal(shape, dtype=np.float32)
+        imaginary = sigma * rng.standard_normal(shape, dtype=np.float32)
+        noisy = np.hypot(quantities.signal + real, imaginary)
+        fits.append(fit_relative_tensor(noisy, matched.bvals, matched.bvecs))
+    fa = np.mean([fit.fa for fit in fits], axis=0)
+    md = np.mean([fit.md for fit in fits], axis=0)
     return Quantities(quantities.signal, TensorValues(fa, md, quantities.tensor.direction))
 
 
 def nmse(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
-    """Normalized mean squared error (Koppers et al. 2018, Eq. 2): squared differences over the truth's squares."""
+    """Normalized mean squared error (Koppers et al. 2018, Eq. 2).
+
+    It is the sum of squared differences over the sum of the truth's squares.
+    """
     return float(np.square(truth - value).sum() / np.square(truth).sum())
+
+
+def relative_bias(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
+    """Mean of the value relative to the truth's mean, minus 1."""
+    return float(value.mean() / truth.mean()) - 1
 
 
 def mean_angle(first: Float[np.ndarray, "v 3"], second: Float[np.ndarray, "v 3"]) -> float:
@@ -83,13 +91,16 @@ def mean_angle(first: Float[np.ndarray, "v 3"], second: Float[np.ndarray, "v 3"]
 def angles(
     first: Float[np.ndarray, "v 3"], second: Float[np.ndarray, "v 3"]
 ) -> Float[np.ndarray, " v"]:
-    """Angle between the two axes of each row, degrees."""
-    return np.asarray(np.degrees(np.arccos(np.clip(np.abs((first * second).sum(axis=1)), 0, 1))))
+    """Angle between the two axes (unit vectors of any sign) of each row, degrees."""
+    cosines = np.clip(np.abs((first * second).sum(axis=1)), 0, 1)
+    return np.asarray(np.degrees(np.arccos(cosines)))
 
 
 def angular_correlation(first: Float[np.ndarray, "v c"], second: Float[np.ndarray, "v c"]) -> float:
-    """Mean correlation of two signals over the sphere (Anderson 2005, Eq. 71), order 0 left out by the caller."""
+    """Mean correlation of two signals over the sphere (Anderson 2005, Eq. 71).
+
+    The coefficients are those of the orders above 0.
+    """
+    products = (first * second).sum(axis=1)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return float(
-        ((first * second).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)).mean()
-    )
+    return float((products / np.maximum(lengths, np.finfo(np.float32).tiny)).mean())

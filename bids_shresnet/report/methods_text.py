@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.storage import read_json, write_text
 from bids_shresnet.io.templates import template_environment

@@ -14,12 +14,8 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
 from bids_shresnet.evaluation.cross_validation import CrossValidation, write_cross_validation
-from bids_shresnet.evaluation.evaluate import (
-    EvaluationSettings,
-    evaluate_fold,
-    evaluation_jobs,
-    read_results,
-)
+from bids_shresnet.evaluation.evaluate import evaluate_fold, read_results
+from bids_shresnet.evaluation.jobs import EvaluationSettings, evaluation_jobs
 from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, write_missing_shells
 from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.harmonization.options import applicable_method
@@ -160,33 +156,37 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
         seed=config.resource.random_seed,
         device=config.resource.device,
     )
-    trials = evaluation_jobs(
+    jobs = evaluation_jobs(
         pair_work.subject_jobs,
         pair_work.repeat_scan_jobs,
         model,
         pair_work.baselines,
         settings,
     )
-    for count, (trial, _) in enumerate(
-        workers.run(evaluate_fold, trials, pair_work.memory_needed), 1
-    ):
-        logger.info(
-            "%s: fold %d is evaluated (%d of %d)", model.name, trial.number, count, len(trials)
-        )
+    evaluated = workers.run(evaluate_fold, jobs, pair_work.memory_needed)
+    for count, (job, _) in enumerate(evaluated, 1):
+        logger.info("%s: fold %d is evaluated (%d of %d)", model.name, job.number, count, len(jobs))
     if pair_work.sweep:
         write_sweep(model.folder, pair_work.sweep)
-    results = read_results(trials)
-    orientations = tuple(vars(item) for item in results.orientations)
+    results = read_results(jobs)
     uncertainty = calibrate_spread(
         model,
         pair_work.subject_jobs,
         seed=config.resource.random_seed,
         device=config.resource.device,
     )
-    missing = cross_validate_missing_shells(pair_work, model, workers)
-    likeness = (results.agreements, results.powers, results.histograms)
     return write_cross_validation(
-        CrossValidation(model, method, results.rows, orientations, uncertainty, missing, *likeness)
+        CrossValidation(
+            model=model,
+            method=method,
+            rows=results.rows,
+            orientations=results.orientations,
+            uncertainty=uncertainty,
+            missing_shell_errors=cross_validate_missing_shells(pair_work, model, workers),
+            agreements=results.agreements,
+            powers=results.powers,
+            histograms=results.histograms,
+        )
     )
 
 

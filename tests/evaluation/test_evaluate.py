@@ -11,14 +11,8 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
-from bids_shresnet.evaluation.evaluate import (
-    EvaluateJob,
-    EvaluationResults,
-    EvaluationSettings,
-    evaluate_fold,
-    evaluation_jobs,
-    read_results,
-)
+from bids_shresnet.evaluation.evaluate import EvaluationResults, evaluate_fold, read_results
+from bids_shresnet.evaluation.jobs import EvaluateJob, EvaluationSettings, evaluation_jobs
 from bids_shresnet.evaluation.quantities import MIN_TISSUE_VOXELS
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import read_json, write_bytes

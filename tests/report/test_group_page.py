@@ -11,13 +11,8 @@ import pytest
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.agreement import Agreement
-from bids_shresnet.evaluation.statistics import (
-    QUANTITIES,
-    TISSUES,
-    HeldOutResult,
-    compare_methods,
-    summarize_bias,
-)
+from bids_shresnet.evaluation.comparison import compare_methods, summarize_bias
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
 from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus

@@ -16,12 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bids_shresnet.evaluation.agreement import (
-    AGREEMENT_LIMITS_SD,
-    SCAN_STATES,
-    AgreementLimits,
-    bland_altman,
-)
+from bids_shresnet.evaluation.agreement import AGREEMENT_LIMITS_SD, SCAN_STATES, AgreementLimits
+from bids_shresnet.evaluation.histograms import bland_altman
 from bids_shresnet.report.figures.agreement_data import MAX_CROPPED_FRACTION, AgreementData
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.style import (
@@ -151,7 +147,7 @@ def _scaled_limits(data: AgreementData, scale: float) -> dict[PanelKey, Agreemen
     for key, panel in data.distributions.items():
         if panel.limits:
             low, mean, high = panel.limits
-            limits[key] = (scale * low, scale * mean, scale * high)
+            limits[key] = AgreementLimits(scale * low, scale * mean, scale * high)
     return limits
 
 

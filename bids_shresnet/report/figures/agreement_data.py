@@ -10,17 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.evaluation.agreement import (
-    HISTOGRAM_BINS,
-    QUANTITY_RANGES,
     SCAN_STATES,
-    TARGET_MEASUREMENT,
     Agreement,
-    Histograms,
     JointDistribution,
     joint_distribution,
     mean_limits,
 )
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.histograms import HISTOGRAM_BINS, QUANTITY_RANGES, Histograms
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT
 from bids_shresnet.report.style import TISSUE_NAMES
 from bids_shresnet.settings import NO_HARMONIZATION
 

@@ -13,16 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
-from bids_shresnet.evaluation.statistics import (
-    QUANTITIES,
+from bids_shresnet.evaluation.comparison import (
     TISSUE_MEAN_METHODS,
-    TISSUES,
     Bias,
     Comparison,
-    HeldOutResult,
-    adjust_p_values,
+    Endpoint,
     subject_means,
 )
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.evaluation.statistics import adjust_p_values
 from bids_shresnet.report.style import (
     DARK,
     TISSUE_NAMES,
@@ -111,7 +110,7 @@ def _draw_error_panel(
     axes: Axes, rows: Sequence[HeldOutResult], methods: Sequence[str], endpoint: tuple[str, str]
 ) -> None:
     """Draw the boxes, and behind them one line per subject."""
-    errors = [subject_means(rows, (method, *endpoint)) for method in methods]
+    errors = [subject_means(rows, Endpoint(method, *endpoint)) for method in methods]
     subjects = {subject for method_errors in errors for subject in method_errors}
     for subject in sorted(subjects):
         values = [method_errors.get(subject, np.nan) for method_errors in errors]

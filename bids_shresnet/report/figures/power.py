@@ -14,8 +14,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bids_shresnet.evaluation.agreement import SCAN_STATES, TARGET_MEASUREMENT, RishPower
-from bids_shresnet.evaluation.statistics import TISSUES
+from bids_shresnet.evaluation.agreement import SCAN_STATES
+from bids_shresnet.evaluation.results import TISSUES
+from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT, RishPower
 from bids_shresnet.report.style import (
     FAINT,
     TISSUE_NAMES,

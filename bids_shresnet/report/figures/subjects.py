@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOutResult, subject_means
+from bids_shresnet.evaluation.comparison import Endpoint, subject_means
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.report.style import (
     DARK,
     FAINT,
@@ -48,8 +49,8 @@ def draw_subject_errors(
         panels = figure.subplots(len(TISSUES), len(QUANTITIES), sharey=True)
         for axes, endpoint in zip(panels.flat, product(TISSUES, QUANTITIES), strict=True):
             tissue, quantity = endpoint
-            before = subject_means(rows, (NO_HARMONIZATION, tissue, quantity))
-            after = subject_means(rows, (method, tissue, quantity))
+            before = subject_means(rows, Endpoint(NO_HARMONIZATION, tissue, quantity))
+            after = subject_means(rows, Endpoint(method, tissue, quantity))
             _draw_lines(axes, subjects, before, after)
             _draw_points(axes, subjects, before, BEFORE_COLOUR, pages)
             _draw_points(axes, subjects, after, AFTER_COLOUR, pages)

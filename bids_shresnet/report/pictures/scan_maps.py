@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.masking import unmask
-from bids_shresnet.evaluation.agreement import SCAN_STATES, TARGET_MEASUREMENT
+from bids_shresnet.evaluation.agreement import SCAN_STATES
 from bids_shresnet.evaluation.quantities import angles
+from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT
 from bids_shresnet.report.pictures.dwi_view import DwiView
 from bids_shresnet.report.pictures.regions import MIN_WHITE_MATTER_FA, Region
 from bids_shresnet.report.pictures.slices import SliceLayout

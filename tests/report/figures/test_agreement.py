@@ -6,12 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.agreement import (
-    HISTOGRAM_BINS,
-    SCAN_STATES,
-    Histograms,
-    JointDistribution,
-)
+from bids_shresnet.evaluation.agreement import SCAN_STATES, JointDistribution
+from bids_shresnet.evaluation.histograms import HISTOGRAM_BINS, Histograms
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import (
     AgreementData,

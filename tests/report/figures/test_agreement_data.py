@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.agreement import QUANTITY_RANGES, SCAN_STATES, mean_limits
-from bids_shresnet.evaluation.statistics import QUANTITIES
+from bids_shresnet.evaluation.agreement import SCAN_STATES, mean_limits
+from bids_shresnet.evaluation.histograms import QUANTITY_RANGES
+from bids_shresnet.evaluation.results import QUANTITIES
 from bids_shresnet.report.figures.agreement_data import (
     MAX_CROPPED_FRACTION,
     group_agreement,

@@ -6,14 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.statistics import (
-    QUANTITIES,
-    TISSUES,
-    Comparison,
-    HeldOutResult,
-    compare_methods,
-    summarize_bias,
-)
+from bids_shresnet.evaluation.comparison import Comparison, compare_methods, summarize_bias
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.report.figures.errors import (
     DEFAULT_BETTER_MARK,
     draw_biases,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
-from bids_shresnet.evaluation.statistics import QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.style import Drawing, inline_svg
 from tests.held_out import METHODS, SUBJECTS

@@ -1,0 +1,90 @@
+"""Rows of the tables about held-out subjects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TISSUES = ("WM", "GM")
+QUANTITIES = ("signal", "FA", "MD")
+RESCAN = "rescan"  # the target scanner's second scan, scored like a method: the best possible
+
+
+@dataclass(frozen=True)
+class HeldOutRow:
+    """A result of one method on one held-out subject.
+
+    Attributes
+    ----------
+    subject
+        Label without `sub-`.
+    fold
+        Number of the split that held the subject out, from 1.
+    method
+        Key of the method, `settings.NO_HARMONIZATION` or `RESCAN`.
+    """
+
+    subject: str
+    fold: int
+    method: str
+
+
+@dataclass(frozen=True)
+class EndpointRow(HeldOutRow):
+    """A result in one tissue (of `TISSUES`) and one quantity (of `QUANTITIES`)."""
+
+    tissue: str
+    quantity: str
+
+
+@dataclass(frozen=True)
+class HeldOutResult(EndpointRow):
+    """Error and bias in one tissue and quantity.
+
+    Attributes
+    ----------
+    nmse
+        Squared differences from the target's measurement over its sum of squares.
+    bias
+        Mean over the tissue, relative to the mean that the target measured there, minus 1.
+
+    Raises
+    ------
+    ValueError
+        If the tissue or quantity is unknown, or a number is not finite or negative.
+    """
+
+    nmse: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        is_known = self.tissue in TISSUES and self.quantity in QUANTITIES
+        is_finite = bool(np.isfinite([self.nmse, self.bias]).all())
+        if not is_known or not is_finite or self.nmse < 0:
+            msg = (
+                f"expected a tissue of {TISSUES}, a quantity of {QUANTITIES} and finite errors, "
+                f"got {self}"
+            )
+            raise ValueError(msg)
+
+    @property
+    def squared_bias(self) -> float:
+        """NMSE of the tissue's mean: (mean - measured)^2 / measured^2."""
+        return self.bias**2
+
+
+@dataclass(frozen=True)
+class Orientation(HeldOutRow):
+    """Agreement of directions in white matter with one main direction.
+
+    Attributes
+    ----------
+    angle
+        Mean angle between the principal directions of prediction and measurement, degrees.
+    correlation
+        Mean angular correlation of the signal (orders above 0) with the measured one.
+    """
+
+    angle: float
+    correlation: float

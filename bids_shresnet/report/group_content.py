@@ -1,0 +1,166 @@
+"""Content of the group page: what it shows of each pair of scanners, and of the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, product
+
+from bids_shresnet.errors import Finding
+from bids_shresnet.evaluation.agreement import Agreement
+from bids_shresnet.evaluation.comparison import Bias, Comparison
+from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.evaluation.validation import ValidationResult, validate_against_all
+from bids_shresnet.outputs.history import NovelFraction, ScanRow
+from bids_shresnet.outputs.model_card import MissingShellError
+from bids_shresnet.outputs.run_log import ScanStatus
+from bids_shresnet.pairs import Split
+from bids_shresnet.report.figures.resblocks import SweepRow
+from bids_shresnet.report.style import TISSUE_NAMES, Drawing, sort_methods
+from bids_shresnet.settings import DEFAULT_METHOD, NO_HARMONIZATION
+
+ENDPOINTS = tuple(product(QUANTITIES, TISSUES))  # in the order of the page's tables
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """Everything that the report shows of one pair of scanners.
+
+    Attributes
+    ----------
+    name
+        `from-<source>_to-<target>`.
+    comparisons
+        Comparisons of `method` with each baseline, from one call of `compare_methods`, which
+        adjusts p over all of them. Those of other methods are ignored.
+    biases, rows
+        Those of all methods.
+    answers
+        Answers by baseline, as in model.json.
+    figures
+        Figures by section of the page (`FIGURE_SECTIONS`), in its order.
+    notes
+        Sentences by section; they also say why a section has no figures.
+    agreements
+        Those of no harmonization and of `method`.
+    sweep
+        Validation error by number of ResBlocks, if several were tried.
+    missing_shell_errors
+        Mean errors of shells that the source lacks, where they are predicted.
+    """
+
+    name: str
+    source: str
+    target: str
+    comparisons: tuple[Comparison, ...]
+    biases: tuple[Bias, ...]
+    rows: tuple[HeldOutResult, ...]
+    answers: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Sequence[Drawing]] = field(default_factory=dict)
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    agreements: tuple[Agreement, ...] = ()
+    splits: tuple[Split, ...] = ()
+    sweep: tuple[SweepRow, ...] = ()
+    missing_shell_errors: tuple[MissingShellError, ...] = ()
+    method: str = DEFAULT_METHOD
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """All figures."""
+        return tuple(chain.from_iterable(self.figures.values()))
+
+    @property
+    def n(self) -> int:
+        """Number of held-out subjects."""
+        return len({row.subject for row in self.rows})
+
+    @property
+    def method_comparisons(self) -> tuple[Comparison, ...]:
+        """Comparisons of `method`, with baselines in their usual order."""
+        comparisons = [item for item in self.comparisons if item.method == self.method]
+        baselines = sort_methods(item.baseline for item in comparisons)
+        return tuple(sorted(comparisons, key=lambda item: baselines.index(item.baseline)))
+
+    @property
+    def validation_results(self) -> tuple[ValidationResult, ...]:
+        """Results for each baseline, no harmonization first."""
+        return validate_against_all(self.method_comparisons)
+
+    @property
+    def primary_result(self) -> ValidationResult | None:
+        """Result against no harmonization; None if there is no such comparison."""
+        results = {result.baseline: result for result in self.validation_results}
+        return results.get(NO_HARMONIZATION)
+
+    @property
+    def bias_table(self) -> dict[str, list[Bias | None]]:
+        """Biases by method in their usual order, one per endpoint of `ENDPOINTS`."""
+        biases = {(bias.method, bias.quantity, bias.tissue): bias for bias in self.biases}
+        table: dict[str, list[Bias | None]] = {}
+        for method in sort_methods(bias.method for bias in self.biases):
+            table[method] = [biases.get((method, *endpoint)) for endpoint in ENDPOINTS]
+        return table
+
+    @property
+    def agreement_table(self) -> list[tuple[str, list[list[Agreement]]]]:
+        """Title of each endpoint, with the rows of all subjects before and after harmonization."""
+        table = []
+        for quantity, tissue in ENDPOINTS:
+            before = self._select_agreements(NO_HARMONIZATION, quantity, tissue)
+            after = self._select_agreements(self.method, quantity, tissue)
+            if before and after:
+                table.append((_endpoint_title(quantity, tissue), [before, after]))
+        return table
+
+    @property
+    def comparison_tables(self) -> list[tuple[str, list[Comparison]]]:
+        """Title of each endpoint, with its comparisons."""
+        tables = []
+        for endpoint in ENDPOINTS:
+            comparisons = [
+                item for item in self.method_comparisons if (item.quantity, item.tissue) == endpoint
+            ]
+            if comparisons:
+                tables.append((_endpoint_title(*endpoint), comparisons))
+        return tables
+
+    def _select_agreements(self, method: str, quantity: str, tissue: str) -> list[Agreement]:
+        endpoint = (method, quantity, tissue)
+        return [
+            row for row in self.agreements if (row.method, row.quantity, row.tissue) == endpoint
+        ]
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What the report shows of the dataset.
+
+    Attributes
+    ----------
+    scans
+        Every DWI of the dataset; none if no run has recorded them.
+    figures
+        Figures of the whole dataset.
+    novel_fractions
+        Share of out-of-distribution voxels of harmonized scans.
+    findings
+        Errors and warnings about the dataset.
+    failures
+        Scans that failed and were not processed since.
+    subject_pages
+        File names of the reports on subjects.
+    methods_text
+        The methods text.
+    """
+
+    scans: tuple[ScanRow, ...] = ()
+    figures: tuple[Drawing, ...] = ()
+    novel_fractions: tuple[NovelFraction, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    failures: tuple[ScanStatus, ...] = ()
+    subject_pages: frozenset[str] = frozenset()
+    methods_text: str = ""
+
+
+def _endpoint_title(quantity: str, tissue: str) -> str:
+    return f"{quantity}, {TISSUE_NAMES[tissue].lower()}"

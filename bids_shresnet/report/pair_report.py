@@ -1,0 +1,152 @@
+"""From a cross-validation to the figures, notes and tables of its pair on the group page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from bids_shresnet.evaluation.comparison import compare_methods
+from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
+from bids_shresnet.evaluation.results import QUANTITIES
+from bids_shresnet.outputs.model_folder import RESBLOCKS_TSV, TRAINING_TSV, Model
+from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
+from bids_shresnet.report.figures.agreement_data import group_agreement
+from bids_shresnet.report.figures.errors import draw_biases, draw_errors
+from bids_shresnet.report.figures.pairing import draw_splits
+from bids_shresnet.report.figures.power import draw_group_power
+from bids_shresnet.report.figures.resblocks import draw_sweep, read_sweep, sweep_table
+from bids_shresnet.report.figures.subjects import draw_subject_errors
+from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
+from bids_shresnet.report.figures.uncertainty import draw_calibration
+from bids_shresnet.report.group_content import PairReport
+from bids_shresnet.report.style import Drawing
+from bids_shresnet.settings import NO_HARMONIZATION
+
+NO_HISTOGRAMS_NOTE = (
+    "This model was validated without storing histograms: joint histograms, Bland-Altman plots and "
+    "the power by order are missing. To create them, delete the model's folder and run group again."
+)
+NO_SPREAD_NOTE = (
+    "The relation of the spread of the networks and their error is unknown: there is only one "
+    "network, all networks agree, or the noise of the target's scans is unknown."
+)
+NO_CURVES_NOTE = "The method is fitted in closed form, so there are no epochs to draw."
+
+
+def build_pair_report(
+    cross_validation: CrossValidation, subject_pages: Collection[str] = ()
+) -> PairReport:
+    """Build what the page shows of a pair, with links to the existing reports on subjects."""
+    model = cross_validation.model
+    validation = summarize_validation(cross_validation)
+    curves = _read_model_curves(model)
+    sweep = read_sweep(model.folder / RESBLOCKS_TSV)
+    return PairReport(
+        name=model.name,
+        source=model.source,
+        target=model.target,
+        comparisons=cross_validation.comparisons,
+        biases=cross_validation.biases,
+        rows=cross_validation.rows,
+        answers={baseline: item.answer for baseline, item in validation.better_than.items()},
+        figures={
+            "inputs": [draw_splits(model.splits)],
+            "before-after": _agreement_figures(cross_validation),
+            "metrics": [
+                *_metric_figures(cross_validation, subject_pages),
+                *([draw_sweep(sweep)] if sweep else []),
+            ],
+            "uncertainty": _uncertainty_figures(cross_validation),
+            "training": [draw_training_curves(curves)] if curves else [],
+        },
+        notes={
+            "before-after": _agreement_notes(cross_validation),
+            "uncertainty": [_uncertainty_note(cross_validation)],
+            "training": [] if curves else [NO_CURVES_NOTE],
+        },
+        agreements=cross_validation.agreements,
+        splits=model.splits,
+        sweep=sweep_table(sweep),
+        missing_shell_errors=cross_validation.missing_shell_errors,
+        method=cross_validation.method,
+    )
+
+
+def _agreement_figures(cross_validation: CrossValidation) -> list[Drawing]:
+    """Source against target before and after harmonization, and the power of each order."""
+    if cross_validation.histograms is None:
+        return []
+    drawings = []
+    for quantity in QUANTITIES:
+        data = group_agreement(cross_validation.histograms, cross_validation.agreements, quantity)
+        drawings += [draw_joint_histograms(data), draw_differences(data)]
+    return [*drawings, draw_group_power(cross_validation.powers, cross_validation.method)]
+
+
+def _metric_figures(
+    cross_validation: CrossValidation, subject_pages: Collection[str]
+) -> list[Drawing]:
+    """Errors by method and by subject, and site bias."""
+    rows = cross_validation.rows
+    comparisons = [*cross_validation.comparisons]
+    for baseline in cross_validation.baselines:
+        if baseline != NO_HARMONIZATION:
+            comparisons += compare_methods(rows, baseline, [NO_HARMONIZATION])
+    return [
+        *(draw_errors(rows, comparisons, quantity) for quantity in QUANTITIES),
+        draw_subject_errors(rows, cross_validation.method, subject_pages),
+        draw_biases(cross_validation.biases),
+    ]
+
+
+def _uncertainty_figures(cross_validation: CrossValidation) -> list[Drawing]:
+    calibration = cross_validation.uncertainty
+    return [draw_calibration(calibration)] if calibration else []
+
+
+def _read_model_curves(model: Model) -> tuple[TrainingCurve, ...]:
+    best_epochs = [fold.best_epoch for fold in model.card.folds]
+    return read_curves(model.folder / TRAINING_TSV, best_epochs)
+
+
+def _agreement_notes(cross_validation: CrossValidation) -> list[str]:
+    notes = [] if cross_validation.histograms else [NO_HISTOGRAMS_NOTE]
+    if cross_validation.orientations:
+        notes.append(_orientation_note(cross_validation))
+    return notes
+
+
+def _orientation_note(cross_validation: CrossValidation) -> str:
+    """State how far directions differ from the target's before and after harmonization."""
+    input_angle, input_correlation = _mean_orientation(cross_validation, NO_HARMONIZATION)
+    angle, correlation = _mean_orientation(cross_validation, cross_validation.method)
+    return (
+        "In white matter with one main direction, the principal direction differs from the "
+        f"target's by {input_angle:.2f} degrees in the input and by {angle:.2f} degrees after "
+        f"harmonization; the angular correlation of the signal is {input_correlation:.3f} and "
+        f"{correlation:.3f}."
+    )
+
+
+def _mean_orientation(cross_validation: CrossValidation, method: str) -> tuple[float, float]:
+    """Mean angle (degrees) and angular correlation of a method."""
+    rows = [row for row in cross_validation.orientations if row.method == method]
+    angle = np.mean([row.angle for row in rows])
+    correlation = np.mean([row.correlation for row in rows])
+    return float(angle), float(correlation)
+
+
+def _uncertainty_note(cross_validation: CrossValidation) -> str:
+    """State how the uncertainty map relates to the error."""
+    calibration = cross_validation.uncertainty
+    if calibration is None:
+        return NO_SPREAD_NOTE
+    lowest = calibration.groups[0]
+    highest = calibration.groups[-1]
+    return (
+        f"The uncertainty map is the spread of the networks, {lowest.spread:.4f} in its lowest and "
+        f"{highest.spread:.4f} in its highest fifth of voxels. The error there (S/S0, without the "
+        f"noise of the target's scan) is {lowest.error:.4f} and {highest.error:.4f}, with a rank "
+        f"correlation of {calibration.rank_correlation:.2f}."
+    )

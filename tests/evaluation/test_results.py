@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bids_shresnet.evaluation.results import HeldOutResult
+
+RESULT = HeldOutResult(
+    subject="01", fold=1, method="golkov", tissue="WM", quantity="FA", nmse=0.1, bias=-0.2
+)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"tissue": "CSF"}, {"quantity": "fa"}, {"nmse": float("nan")}, {"nmse": -1.0}]
+)
+def test_a_row_that_would_distort_a_mean_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="expected a tissue"):
+        replace(RESULT, **changes)
+
+
+def test_the_error_of_a_mean_is_the_squared_bias() -> None:
+    assert RESULT.squared_bias == pytest.approx(0.04)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bids_shresnet.io.storage import write_tsv
+from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup
+from bids_shresnet.report.pair_report import build_pair_report
+from tests.report.cross_validations import cross_validation, with_agreement
+
+CALIBRATION = SpreadCalibration(
+    rank_correlation=0.5,
+    groups=(SpreadGroup(spread=0.01, error=0.02), SpreadGroup(spread=0.03, error=0.04)),
+)
+
+
+@pytest.fixture(autouse=True)
+def _coarse_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use few resamples and pixels; intervals and figures have tests of their own."""
+    monkeypatch.setattr("bids_shresnet.evaluation.statistics.BOOTSTRAP_RESAMPLES", 99)
+    monkeypatch.setattr("bids_shresnet.report.style.DPI", 20)
+
+
+def test_a_sweep_over_resblocks_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    pair = cross_validation(tmp_path, 4)
+    assert build_pair_report(pair).sweep == ()
+    rows = [
+        {"resblocks": blocks, "fold": fold, "validation_loss": (blocks + fold) / 1e4}
+        for blocks in (1, 2)
+        for fold in (1, 2, 3)
+    ]
+    write_tsv(pair.model.folder / "resblocks.tsv", rows)
+    report = build_pair_report(pair)
+    assert [(row.resblocks, row.folds) for row in report.sweep] == [(1, 3), (2, 3)]
+    assert report.sweep[1].mean == pytest.approx(100 * (2 + 2) / 1e4)
+    assert "resblocks" in [drawing.name for drawing in report.figures["metrics"]]
+
+
+def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_path: Path) -> None:
+    pair = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION)
+    report = build_pair_report(pair)
+    orientation_note = report.notes["before-after"][1]
+    assert "20.00 degrees in the input" in orientation_note
+    assert "10.00 degrees after" in orientation_note
+    (uncertainty_note,) = report.notes["uncertainty"]
+    assert "0.0100" in uncertainty_note
+    assert "rank correlation of 0.50" in uncertainty_note
+    assert [drawing.name for drawing in report.figures["uncertainty"]] == ["uncertainty"]
+
+
+def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
+    report = build_pair_report(replace(cross_validation(tmp_path, 4), orientations=()))
+    for section in ("before-after", "uncertainty", "training"):
+        assert report.figures[section] == []
+        assert len(report.notes[section]) == 1
+    assert "without storing histograms" in report.notes["before-after"][0]
+    assert "only one network" in report.notes["uncertainty"][0]
+    assert "closed form" in report.notes["training"][0]
+
+
+def test_stored_histograms_are_drawn_for_each_quantity_and_then_the_power(tmp_path: Path) -> None:
+    report = build_pair_report(with_agreement(cross_validation(tmp_path, 4)))
+    names = [drawing.name for drawing in report.figures["before-after"]]
+    assert names == [
+        *("jointSignal", "differenceSignal"),
+        *("jointFa", "differenceFa"),
+        *("jointMd", "differenceMd"),
+        "power",
+    ]
+    assert not any("histograms" in note for note in report.notes["before-after"])
