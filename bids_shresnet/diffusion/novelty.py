@@ -27,6 +27,8 @@ PATCH_EDGE_VOXELS = 3
 SMOOTHING_SIGMA_MM = 5.0  # a lesion is a blob, noise is not
 MAX_VOXELS_PER_SCAN = 3000  # to fit the mixture to; four times as many change nothing
 THRESHOLD_QUANTILE = 0.98  # share of a healthy, held-out brain that lies within the threshold
+EXPECTED_NOVEL_FRACTION = 1 - THRESHOLD_QUANTILE  # of a healthy brain
+WARN_NOVEL_FRACTION = 0.05  # of a brain; a larger one is worth a warning
 MIN_S0_CONTRAST = np.log(0.3)  # voxels below are mostly background or bone
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
 from bids_shresnet.harmonization.apply_model import HarmonizedScan, apply_model
 from bids_shresnet.harmonization.jobs import HarmonizeJob, digest_inputs
 from bids_shresnet.harmonization.sidecars import (
@@ -19,8 +20,6 @@ from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.outputs.model_folder import read_model
 from bids_shresnet.scans import Scan
-
-MAX_NOVEL_FRACTION = 0.05  # share of a brain unlike the training data that is worth a warning
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +70,13 @@ def _write_maps(outputs: ScanOutputs, harmonized: HarmonizedScan) -> None:
 
 def _warn_if_novel(scan: Scan, harmonized: HarmonizedScan) -> None:
     """Warn if much of the brain is unlike the training data."""
-    if harmonized.novel_fraction > MAX_NOVEL_FRACTION:
+    if harmonized.novel_fraction > WARN_NOVEL_FRACTION:
         logger.warning(
             "%s: %.0f %% of the brain are unlike the training data (see desc-novelty_dwimap); "
-            "for a healthy scan of this scanner 2 %% are usual",
+            "for a healthy scan of this scanner %.0f %% are usual",
             scan.image.name,
             100 * harmonized.novel_fraction,
+            100 * EXPECTED_NOVEL_FRACTION,
         )
 
 

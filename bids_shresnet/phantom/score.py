@@ -13,13 +13,12 @@ from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.evaluation.quantities import nmse
 from bids_shresnet.io.fsl import read_fsl_table
-from bids_shresnet.io.nifti import read_dwi, read_labels
+from bids_shresnet.io.nifti import GRID_TOLERANCE_MM, read_dwi, read_labels
 from bids_shresnet.scans import Dwi, Scan
 
 TISSUE_LABELS = {"WM": 2, "GM": 1}  # of the truth
 SCORED_QUANTITIES = ("signal", "FA", "MD")
 SAME_DIRECTION_COSINE = 0.99  # written b-vectors keep six decimals
-GRID_TOLERANCE_MM = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)

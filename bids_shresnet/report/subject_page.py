@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bids_shresnet.diffusion.novelty import THRESHOLD_QUANTILE
+from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
 from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.report.page import format_percent, render_page
 from bids_shresnet.report.subject_report import ScanReport, SubjectReport
@@ -14,8 +14,6 @@ from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
 SUBJECT_PAGE_TEMPLATE = "subject.html.jinja"
 PANEL_SECTIONS = ("images", "metrics", "trust")
 MAX_EMBEDDED_PNG_BYTES = 7_000_000  # a page is a third larger and shall stay below 10 MB
-EXPECTED_NOVEL_FRACTION = 1 - THRESHOLD_QUANTILE  # of a healthy brain is out of distribution
-WARN_NOVEL_FRACTION = 0.05
 WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1]
 ANSWER_PREDICATES = {
     "yes": "is validated",
