@@ -78,10 +78,6 @@ class Sidecar:
         }
 
 
-def _checksums(file: Path) -> list[dict[str, str]]:
-    return [{"ChecksumAlgorithm": SHA256_NAME, "ChecksumValue": hash_file(file)}]
-
-
 def scan_uri(scan: Scan) -> str:
     """Return the BIDS URI of a scan's image."""
     return bids_uri(scan.image, scan.dataset, scan.dataset_name)
@@ -105,3 +101,7 @@ def package_versions() -> dict[str, str]:
     """
     versions = {"bids_shresnet": __version__, "python": platform.python_version()}
     return versions | {name: metadata.version(name) for name in REPORTED_PACKAGES}
+
+
+def _checksums(file: Path) -> list[dict[str, str]]:
+    return [{"ChecksumAlgorithm": SHA256_NAME, "ChecksumValue": hash_file(file)}]

@@ -1,4 +1,4 @@
-"""NIfTI images that nibabel alone writes and reads, as an oracle for the package's own functions."""
+"""NIfTI images written and read by nibabel alone, as an oracle for the package's functions."""
 
 from __future__ import annotations
 
