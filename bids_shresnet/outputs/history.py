@@ -66,7 +66,7 @@ class ScanRow:
 
     @property
     def is_training_scan(self) -> bool:
-        """Whether a model is trained on the scan."""
+        """True if a model is trained on the scan."""
         return not TRAINING_ROLES.isdisjoint(self.roles)
 
 

@@ -102,7 +102,7 @@ class FoldRecord:
 
 @dataclass(frozen=True)
 class BaselineAnswer:
-    """Whether the validated method is better than a baseline, with the p that it depends on."""
+    """Answer to whether the validated method is better than a baseline, with its p-values."""
 
     answer: Answer
     largest_p: float

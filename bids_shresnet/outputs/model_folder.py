@@ -143,7 +143,7 @@ class Model:
         return held_out or self.card.folds
 
     def is_travelling_subject(self, subject: str, dataset: Path) -> bool:
-        """Whether this subject of this dataset is one of the model's travelling subjects."""
+        """Return whether the model was trained on this subject of this dataset."""
         is_label_known = subject in self.card.subjects
         return is_label_known and self.card.dataset == read_dataset_record(dataset)
 

@@ -21,7 +21,7 @@ RecordKind = Literal["act", "soft", "env", "io"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a run recorded: its command, its start in UTC and the versions of its software."""
+    """Command of a run, its start in UTC and the versions of its software."""
 
     command: str
     start_time: str

@@ -71,7 +71,7 @@ def iter_records(hint: Any, path: str = "") -> Iterator[tuple[str, tuple[set[str
 
 
 def is_required(item: Any) -> bool:
-    """Whether a field always has a key: it is not None or an empty tuple by default."""
+    """Return whether a field always has a key: its default is not None or an empty tuple."""
     is_optional = item.default is None or item.default == ()
     return item.default is MISSING or not is_optional
 
