@@ -135,8 +135,8 @@ def _slope_and_intercept(
     probes = np.stack([np.zeros(features), np.ones(features)])
     data, sites = _stack_sites(probes, probes)  # neuroHarmonize needs values of every site
     with _silence_neuroharmonize():
-        zero, one = harmonizationApply(data, sites, model)[: len(probes)]
-    return one - zero, zero
+        at_zero, at_one = harmonizationApply(data, sites, model)[: len(probes)]
+    return at_one - at_zero, at_zero
 
 
 def _stack_sites(

@@ -40,7 +40,7 @@ class GolkovHarmonizer:
 
 
 def fit_golkov(task: FitTask) -> FitResult[GolkovHarmonizer]:
-    """Train one network by the same schedule as SHResNet."""
+    """Train one network with the same settings as SHResNet."""
     network = build_golkov(GolkovArchitecture(sum(task.outputs)), seed=task.seed)
     history = train_network(network.to(task.device), task)
     return FitResult(GolkovHarmonizer(network.cpu().eval()), history.epochs, history.best_epoch)

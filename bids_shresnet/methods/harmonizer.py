@@ -48,7 +48,9 @@ class FitTask:
         Subject for early stopping.
     shells
         Shells of the source.
-    schedule
+    network
+        Settings of the network.
+    training_config
         Settings of the training.
     missing_shells
         Shells to predict instead of `shells`; the subjects' signal then belongs to them.
@@ -64,7 +66,7 @@ class FitTask:
     validation: TravellingSubject
     shells: tuple[Shell, ...]
     network: NetworkConfig
-    schedule: TrainingConfig
+    training_config: TrainingConfig
     seed: int
     missing_shells: tuple[Shell, ...] = ()
     device: str = "cpu"

@@ -144,14 +144,16 @@ def train_network(network: nn.Module, task: FitTask) -> History:
     validation_rows = np.sort(order[:VALIDATION_VOXELS])
 
     def draw_samples(epoch: int) -> Samples:
-        rows = draw_rows(subjects, task.schedule.voxels_per_epoch, seed=[task.seed, 1, epoch])
+        rows = draw_rows(
+            subjects, task.training_config.voxels_per_epoch, seed=[task.seed, 1, epoch]
+        )
         return read_samples(subjects, rows)
 
     return fit_network(
         network,
         draw_samples,
         read_samples([validation], [validation_rows]),
-        task.schedule,
+        task.training_config,
         seed=task.seed,
         on_epoch=task.on_epoch,
         saved_state=task.saved_state,

@@ -120,7 +120,7 @@ def model_fold_jobs(
 
 
 def baseline_methods(methods: Sequence[Method], model_method: Method) -> tuple[Method, ...]:
-    """List the methods to fit for the comparison: all but the model's own, each once."""
+    """List the methods to fit for the comparison: all except the model's own, each once."""
     fitted = dict.fromkeys(METHOD_SPECS[method].fitted_method for method in methods)
     return tuple(method for method in fitted if method != model_method)
 

@@ -66,7 +66,7 @@ def _make_task(job: FoldJob, on_epoch: Callable[[Epoch], None]) -> FitTask:
         shells=job.shells,
         missing_shells=job.missing_shells,
         network=job.network,
-        schedule=job.training,
+        training_config=job.training,
         seed=job.seed + job.number,
         device=job.device,
         on_epoch=on_epoch,

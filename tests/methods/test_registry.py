@@ -25,7 +25,7 @@ def fitted(method: Method) -> FitResult[Harmonizer]:
     """A method fitted on two subjects, the network with all our additions."""
     subjects = [travelling(head(seed, GRID), 12, sigma=0.02) for seed in (1, 2)]
     network = NetworkConfig(resblocks=1, hidden=3)
-    return METHOD_SPECS[method].fit(fit_task(subjects, schedule=SHORT, network=network))
+    return METHOD_SPECS[method].fit(fit_task(subjects, training_config=SHORT, network=network))
 
 
 def fitted_shresnet(method: Method) -> ShresnetHarmonizer:

@@ -80,14 +80,14 @@ def test_the_seed_decides_which() -> None:
 
 def test_voxels_are_gathered_subject_by_subject_and_filled_up_with_zeros() -> None:
     subjects = [numbered(0, 5), numbered(100, 4, directions=30)]
-    found = read_samples(subjects, [np.array([1, 3]), np.array([0, 2, 3])])
-    assert found.subject_index.tolist() == [0, 0, 1, 1, 1]
-    assert found.signal[:, 0].tolist() == [1, 3, 100, 102, 103]
-    assert found.patches[:, 5, 5].tolist() == [1, 3, 100, 102, 103]
-    assert not found.signal[2:, 30:].any()
-    np.testing.assert_array_equal(found.matrices[0], MATRIX.astype(np.float32))
-    np.testing.assert_array_equal(found.matrices[1, :30], MATRIX[:30].astype(np.float32))
-    assert not found.matrices[1, 30:].any()
+    samples = read_samples(subjects, [np.array([1, 3]), np.array([0, 2, 3])])
+    assert samples.subject_index.tolist() == [0, 0, 1, 1, 1]
+    assert samples.signal[:, 0].tolist() == [1, 3, 100, 102, 103]
+    assert samples.patches[:, 5, 5].tolist() == [1, 3, 100, 102, 103]
+    assert not samples.signal[2:, 30:].any()
+    np.testing.assert_array_equal(samples.matrices[0], MATRIX.astype(np.float32))
+    np.testing.assert_array_equal(samples.matrices[1, :30], MATRIX[:30].astype(np.float32))
+    assert not samples.matrices[1, 30:].any()
 
 
 CHOSEN = [GROUPS[1], GROUPS[3], GROUPS[4]]  # order 2 of both shells, order 4 of the second

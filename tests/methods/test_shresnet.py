@@ -51,7 +51,7 @@ def ours() -> FitResult[ShresnetHarmonizer]:
 
 @pytest.fixture(scope="module")
 def papers() -> FitResult[ShresnetHarmonizer]:
-    return fit_shresnet(noisy_task(network=PLAIN, schedule=TWO_STAGES))
+    return fit_shresnet(noisy_task(network=PLAIN, training_config=TWO_STAGES))
 
 
 @pytest.fixture(params=["ours", "papers"])
@@ -158,7 +158,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(
 @pytest.mark.parametrize("network", [OURS, PLAIN], ids=["ours", "papers"])
 def test_the_seed_decides_everything(network: NetworkConfig) -> None:
     short = replace(QUICK, max_epochs=2, voxels_per_epoch=200)
-    task = noisy_task(network=network, schedule=short, seed=1)
+    task = noisy_task(network=network, training_config=short, seed=1)
     first = fit_shresnet(task)
     second = fit_shresnet(task)
     other = fit_shresnet(replace(task, seed=2))

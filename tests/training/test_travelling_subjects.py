@@ -23,9 +23,8 @@ def subject() -> TravellingSubject:
     """Every array has its own numbers."""
     rng = np.random.default_rng(0)
     mask = rng.uniform(size=(3, 4, 5)) > 0.5
-    coefficients, contrast = (
-        rng.standard_normal((*mask.shape, *n)).astype(np.float32) for n in ((21,), ())
-    )
+    coefficients = rng.standard_normal((*mask.shape, 21)).astype(np.float32)
+    contrast = rng.standard_normal(mask.shape).astype(np.float32)
     matched = MatchedVoxels(
         patches=rng.standard_normal((7, 27, 22)).astype(np.float16),
         signal=rng.random((7, 9)).astype(np.float16),
@@ -36,7 +35,7 @@ def subject() -> TravellingSubject:
         points=rng.standard_normal((7, 3)).astype(np.float32),
         tissue=rng.integers(0, 4, 7).astype(np.uint8),
     )
-    plain = UnharmonizedData(
+    unharmonized = UnharmonizedData(
         source_coefficients=rng.standard_normal((7, 21)).astype(np.float32),
         source_maps=rng.random((*mask.shape, 2)).astype(np.float32),
         target_maps=rng.random((7, 2)).astype(np.float32),
@@ -48,9 +47,8 @@ def subject() -> TravellingSubject:
         bvecs=spiral(6),
         sh_matrix=rng.standard_normal((6, 6)).astype(np.float32),
     )
-    return TravellingSubject(
-        ShImage(coefficients, mask, AFFINE, SHELLS, contrast), matched, plain, missing
-    )
+    image = ShImage(coefficients, mask, AFFINE, SHELLS, contrast)
+    return TravellingSubject(image, matched, unharmonized, missing)
 
 
 def test_a_subject_without_missing_shells_comes_back_without(
@@ -62,15 +60,13 @@ def test_a_subject_without_missing_shells_comes_back_without(
 
 def test_a_subject_comes_back_to_the_last_bit(subject: TravellingSubject, tmp_path: Path) -> None:
     write_travelling_subject(tmp_path, subject, {"inputs": "abc"})
-    found = open_travelling_subject(tmp_path, SHELLS)
-    assert found.source.shells == SHELLS
+    opened = open_travelling_subject(tmp_path, SHELLS)
+    assert opened.source.shells == SHELLS
     for part in fields(TravellingSubject):
-        before, after = getattr(subject, part.name), getattr(found, part.name)
-        for field in fields(before):
-            if field.name != "shells":
-                np.testing.assert_array_equal(
-                    getattr(after, field.name), getattr(before, field.name), strict=True
-                )
+        before = getattr(subject, part.name)
+        after = getattr(opened, part.name)
+        for name in {field.name for field in fields(before)} - {"shells"}:
+            np.testing.assert_array_equal(getattr(after, name), getattr(before, name), strict=True)
     assert read_array_record(tmp_path) == {"inputs": "abc"}
 
 
@@ -78,8 +74,9 @@ def test_arrays_stay_on_disk_and_cannot_be_written_to(
     subject: TravellingSubject, tmp_path: Path
 ) -> None:
     write_travelling_subject(tmp_path, subject, {})
-    found = open_travelling_subject(tmp_path, SHELLS)
-    for array in (found.matched.patches, found.source.coefficients, found.unharmonized.source_maps):
+    opened = open_travelling_subject(tmp_path, SHELLS)
+    maps = opened.unharmonized.source_maps
+    for array in (opened.matched.patches, opened.source.coefficients, maps):
         assert isinstance(array, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
