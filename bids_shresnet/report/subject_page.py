@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
 from bids_shresnet.io.storage import NOT_AVAILABLE
@@ -63,14 +64,18 @@ def validation_statement(scan: ScanReport) -> tuple[str, str]:
             f"It is not known whether {scan.method_name} helps, because {validated_method} was "
             "cross-validated."
         )
-    answer = result["Answer"]
+    return result["Answer"], _answer_sentence(scan, result)
+
+
+def _answer_sentence(scan: ScanReport, result: Mapping[str, Any]) -> str:
+    subjects = scan.harmonization["Validation"]["Subjects"]
     p_values = f"largest p = {result['LargestP']:g}"
-    if answer == "not enough subjects":
+    if result["Answer"] == "not enough subjects":
         p_values += f"; smallest attainable p = {result['SmallestPossibleP']:g}"
-    return answer, (
-        f"It {ANSWER_PREDICATES[answer]} that {scan.method_name} from {scan.source} to "
-        f"{scan.target} is better than no harmonization, on {validation['Subjects']} held-out "
-        f"subjects ({p_values})."
+    return (
+        f"It {ANSWER_PREDICATES[result['Answer']]} that {scan.method_name} from {scan.source} to "
+        f"{scan.target} is better than no harmonization, on {subjects} held-out subjects "
+        f"({p_values})."
     )
 
 

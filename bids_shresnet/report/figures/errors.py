@@ -77,10 +77,7 @@ def draw_errors(
             _draw_error_panel(axes, rows, methods, (tissue, quantity))
             _mark_significance(axes, [c for c in comparisons if c.tissue == tissue], methods)
             axes.set_title(TISSUE_NAMES[tissue], pad=34, fontweight="bold")
-        alt = (
-            f"Box plots of the error of {quantity} in white and grey matter for {len(methods)} "
-            f"methods, {n} subjects"
-        )
+        alt = f"Box plots of the error of {quantity} for {len(methods)} methods and {n} subjects"
         return render_figure(figure, f"errors_{quantity.lower()}", _error_caption(quantity, n), alt)
 
 
@@ -97,13 +94,8 @@ def draw_biases(biases: Iterable[Bias]) -> Drawing:
             axes.set_title(quantity, fontweight="bold")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-        caption = (
-            "Site bias: the mean over a tissue divided by the mean that the target scanner "
-            f"measured, minus 1. Mean of {n} held-out subjects and 95 % bootstrap interval. Zero "
-            "is no bias. It says nothing about single voxels."
-        )
         alt = f"Site bias of {len(methods)} methods for signal, FA and MD"
-        return render_figure(figure, "bias", caption, alt)
+        return render_figure(figure, "bias", _bias_caption(n), alt)
 
 
 def _draw_error_panel(
@@ -185,6 +177,14 @@ def _error_caption(quantity: str, n: int) -> str:
         f"{DEFAULT_BETTER_MARK} the default method has a lower error than this one, p < .05. All p "
         "are adjusted (Holm) for the tissues and quantities in which the same two methods are "
         "compared. If errors differ much, the axis is logarithmic."
+    )
+
+
+def _bias_caption(n: int) -> str:
+    return (
+        "Site bias: the mean over a tissue divided by the mean that the target scanner measured, "
+        f"minus 1. Mean of {n} held-out subjects and 95 % bootstrap interval. Zero is no bias. It "
+        "says nothing about single voxels."
     )
 
 

@@ -84,10 +84,7 @@ def draw_pairing(scans: Sequence[ScanRow]) -> Drawing:
         for cell in cells:
             if scan_counts[cell] > 1:
                 _write_in_cell(axes, matrix.position(cell), str(scan_counts[cell]))
-        alt = (
-            f"Matrix of {len(subjects)} subjects and {len(matrix.rows)} scanners: "
-            "who was scanned on which scanner"
-        )
+        alt = f"Matrix of {len(subjects)} subjects and {len(matrix.rows)} scanners: who was scanned"
         hidden_subjects = len({scan.subject for scan in scans}) - len(subjects)
         return render_figure(figure, "pairing", _pairing_caption(hidden_subjects), alt)
 
@@ -103,16 +100,8 @@ def draw_splits(splits: Sequence[Split]) -> Drawing:
     columns = sorted({subject for subject, _ in marks})
     with figure_style():
         figure, _ = _draw_matrix(_Matrix(columns, folds, marks, SPLIT_LABELS))
-        caption = (
-            f"Splits of {len(columns)} travelling subjects into {len(splits)} folds. The network "
-            "of a fold is trained on its training subjects, stopped early by its validation "
-            "subject and tested on its held-out subject."
-        )
-        alt = (
-            f"Matrix of {len(columns)} subjects and {len(splits)} folds: "
-            "who was held out of which fold"
-        )
-        return render_figure(figure, "splits", caption, alt)
+        alt = f"Matrix of {len(columns)} subjects and {len(splits)} folds: who was held out"
+        return render_figure(figure, "splits", _splits_caption(len(columns), len(splits)), alt)
 
 
 def _subjects_to_draw(scan_counts: Mapping[Cell, int]) -> list[str]:
@@ -164,6 +153,14 @@ def _marker_options(label: str) -> dict[str, Any]:
         "markeredgecolor": DARK,
         **CELL_MARKERS[label],
     }
+
+
+def _splits_caption(subject_count: int, fold_count: int) -> str:
+    return (
+        f"Splits of {subject_count} travelling subjects into {fold_count} folds. The network of a "
+        "fold is trained on its training subjects, stopped early by its validation subject and "
+        "tested on its held-out subject."
+    )
 
 
 def _pairing_caption(hidden_subjects: int) -> str:

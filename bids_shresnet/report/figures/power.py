@@ -37,6 +37,17 @@ ORDERS_CAPTION = (
     "the middle half of the values with their median; its whiskers reach from the 5th to the 95th "
     "percentile. The b-values (s/mm²) are the source's."
 )
+GROUP_CAPTION = (
+    "Power of the signal by order of its spherical harmonics (RISH), mean over a tissue of "
+    f"{{subject_count}} held-out subjects. A grey line is one subject. {ORDERS_CAPTION} Noise adds "
+    "power to every order. A prediction without noise is therefore shown as the target scanner "
+    "would measure it: the mean power of the noise of the target's scan is added."
+)
+SUBJECT_CAPTION = (
+    f"Power of the signal by order of its spherical harmonics (RISH) {{where}}. {ORDERS_CAPTION} "
+    "The noise of a measurement adds to the power of high orders and is most of it there. The "
+    "prediction of a network holds less noise. {remark}"
+)
 
 
 @dataclass(frozen=True)
@@ -71,13 +82,8 @@ def draw_group_power(powers: Sequence[RishPower], method: str) -> Drawing:
         )
         for bvalue, tissue, order in product(bvalues, tissues, orders)
     ]
-    caption = (
-        "Power of the signal by order of its spherical harmonics (RISH), mean over a tissue of "
-        f"{len({row.subject for row in powers})} held-out subjects. A grey line is one subject. "
-        f"{ORDERS_CAPTION} Noise adds power to every order. A prediction without noise is "
-        "therefore shown as the target scanner would measure it: the mean power of the noise of "
-        "the target's scan is added."
-    )
+    subject_count = len({row.subject for row in powers})
+    caption = GROUP_CAPTION.format(subject_count=subject_count)
     return _draw_power(panels, method, caption, has_subject_lines=True)
 
 
@@ -108,11 +114,7 @@ def draw_subject_power(
         for column, (bvalue, order) in enumerate(_shell_orders(shells)):
             values = {state: power[:, column] for state, power in state_powers.items()}
             panels.append(PowerPanel(region, bvalue, order, values))
-    caption = (
-        f"Power of the signal by order of its spherical harmonics (RISH) {where}. {ORDERS_CAPTION} "
-        "The noise of a measurement adds to the power of high orders and is most of it there. The "
-        f"prediction of a network holds less noise. {remark}"
-    )
+    caption = SUBJECT_CAPTION.format(where=where, remark=remark)
     return _draw_power(panels, method, caption, has_subject_lines=False)
 
 

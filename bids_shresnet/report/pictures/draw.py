@@ -115,9 +115,14 @@ def write_pictures(job: PictureJob) -> bool:
     model = job.sidecar["Harmonization"]
     views = _view_scans(job, model)
     scan_maps = _read_scan_maps(job, model, views)
+    record = {"MadeFrom": digest, **_statistics_record(job, scan_maps, views)}
+    write_gallery(job.record_path, build_panels(scan_maps), record)
+    return True
+
+
+def _statistics_record(job: PictureJob, scan_maps: ScanMaps, views: _ScanViews) -> dict[str, Any]:
     has_segmentation = job.scan.segmentation is not None
-    record = {
-        "MadeFrom": digest,
+    return {
         "Regions": {
             "From": SEGMENTATION_REGIONS_NOTE if has_segmentation else TENSOR_REGIONS_NOTE,
             "Means": region_means(scan_maps),
@@ -129,8 +134,6 @@ def write_pictures(job: PictureJob) -> bool:
             "Agreement": agreement_rows(scan_maps),
         },
     }
-    write_gallery(job.record_path, build_panels(scan_maps), record)
-    return True
 
 
 def _model_shells(model: Mapping[str, Any], scanner: str) -> tuple[Shell, ...]:

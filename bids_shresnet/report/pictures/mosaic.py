@@ -78,26 +78,10 @@ def draw_mosaic(
     alt: str,
 ) -> Drawing:
     """Draw one map inside the brain."""
-    brain_values = np.where(layout.mask, values, np.nan)
     with figure_style():
         figure, rows = _make_figure(layout, title)
         for plane, axes in rows.items():
-            _show_slices(
-                axes,
-                layout,
-                plane,
-                layout.tile_slices(brain_values, plane),
-                cmap=scale.cmap,
-                vmin=scale.low,
-                vmax=scale.high,
-            )
-            axes.set_facecolor(scale.background)
-            if scale.background == "white":
-                _draw_outline(axes, layout, plane, layout.mask, FAINT)
-            if scale.contour_level is not None:
-                is_above = np.where(layout.mask, values, -np.inf) > scale.contour_level
-                _draw_outline(axes, layout, plane, is_above, RED)
-            _write_positions(axes, layout, plane, scale.text_colour)
+            _draw_row(axes, layout, plane, values, scale)
         _add_colour_bar(figure, scale)
         return render_voxel_figure(figure, name, caption, alt, cmap=scale.cmap)
 
@@ -151,6 +135,26 @@ def _make_figure(layout: SliceLayout, title: str) -> tuple[Figure, dict[str, Axe
         rows[plane] = figure.add_axes(box, xticks=[], yticks=[], facecolor="black")
         rows[plane].spines[:].set_visible(False)
     return figure, rows
+
+
+def _draw_row(
+    axes: Axes,
+    layout: SliceLayout,
+    plane: str,
+    values: Float[np.ndarray, "x y z"],
+    scale: ColourScale,
+) -> None:
+    """Draw the slices of one plane."""
+    pixels = layout.tile_slices(np.where(layout.mask, values, np.nan), plane)
+    colours = {"cmap": scale.cmap, "vmin": scale.low, "vmax": scale.high}
+    _show_slices(axes, layout, plane, pixels, **colours)
+    axes.set_facecolor(scale.background)
+    if scale.background == "white":
+        _draw_outline(axes, layout, plane, layout.mask, FAINT)
+    if scale.contour_level is not None:
+        is_above = layout.mask & (values > scale.contour_level)
+        _draw_outline(axes, layout, plane, is_above, RED)
+    _write_positions(axes, layout, plane, scale.text_colour)
 
 
 def _show_slices(

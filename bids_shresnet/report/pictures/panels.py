@@ -37,6 +37,22 @@ UNCERTAINTY_SCALE_PERCENTILE = 99
 MIN_UNCERTAINTY_SCALE = 1e-4
 MIN_ANGLE_TO_REPORT_DEGREES = 1.0  # between the direction of a volume and the one asked for
 ORIENTATION_CAPTION = "Patient's right is on the left; numbers are mm along the axis."
+DIRECTION_CAPTION = "Principal direction of the tensor (colour) and FA (brightness)."
+ANGLE_CAPTION = (
+    "Angle between the principal directions before and after, where their mean FA is above "
+    f"{MIN_WHITE_MATTER_FA:g}; elsewhere no single direction dominates. {ORIENTATION_CAPTION}"
+)
+NOVELTY_CAPTION = (
+    "Distance of the scan from the training data, in units of the distance that 2 % of healthy "
+    f"brain exceed. Inside the red lines (above {NOVELTY_THRESHOLD:g}) the tissue is out of "
+    f"distribution. White: too little signal to tell. {ORIENTATION_CAPTION}"
+)
+UNCERTAINTY_CAPTION = (
+    "Standard deviation of S/S0 over the networks of the model: where they disagree, their "
+    "prediction is less certain. It covers neither the noise of the scan nor tissue that is out of "
+    f"distribution. The scale ends at the {UNCERTAINTY_SCALE_PERCENTILE}th percentile of this "
+    f"scan. {ORIENTATION_CAPTION}"
+)
 TARGET_CAPTION = (
     "Target: the same head as the target scanner measured it, rigidly registered to this scan and "
     "taken from the nearest voxel, so that it is neither interpolated nor smoothed. EPI distortion "
@@ -123,27 +139,42 @@ def _direction_remark(scan_maps: ScanMaps) -> str:
 def _difference_panel(scan_maps: ScanMaps, maps: Maps, quantity: str, label: str) -> Panel:
     """Draw the change, and the errors before and after if there is a target, on one scale."""
     errors = [(BEFORE, TARGET), (AFTER, TARGET)] if TARGET in maps else []
-    pairs = [*errors, (AFTER, BEFORE)]
-    differences = [maps[first] - maps[second] for first, second in pairs]
-    end = _difference_scale_end([values[scan_maps.layout.shown_mask] for values in differences])
+    differences = {
+        (first, second): maps[first] - maps[second] for first, second in [*errors, (AFTER, BEFORE)]
+    }
+    shown_mask = scan_maps.layout.shown_mask
+    end = _difference_scale_end([values[shown_mask] for values in differences.values()])
     scale = ColourScale(-end, end, f"difference of {label}", "RdBu_r")
-    caption = (
-        f"Differences of {quantity}, all on the same symmetric scale; white: none, red: the first "
-        f"is higher. {_layout_caption(scan_maps)}"
-    )
-    pictures = {}
-    for (first, second), values in zip(pairs, differences, strict=True):
-        title = f"{quantity}: {first} {MINUS} {second}"
-        pictures[f"{first} {MINUS} {second}"] = draw_mosaic(
-            values,
-            scan_maps.layout,
-            scale,
-            title,
-            name=f"{quantity.lower()}{first.capitalize()}Minus{second.capitalize()}",
-            caption=caption,
-            alt=f"Mosaic of {title}",
+    pictures = {
+        f"{first} {MINUS} {second}": _difference_picture(
+            scan_maps, values, scale, quantity, (first, second)
         )
+        for (first, second), values in differences.items()
+    }
     return Panel("images", f"Difference of {quantity}", pictures)
+
+
+def _difference_picture(
+    scan_maps: ScanMaps,
+    values: Float[np.ndarray, "x y z"],
+    scale: ColourScale,
+    quantity: str,
+    states: tuple[str, str],
+) -> Drawing:
+    first, second = states
+    title = f"{quantity}: {first} {MINUS} {second}"
+    return draw_mosaic(
+        values,
+        scan_maps.layout,
+        scale,
+        title,
+        name=f"{quantity.lower()}{first.capitalize()}Minus{second.capitalize()}",
+        caption=(
+            f"Differences of {quantity}, all on the same symmetric scale; white: none, red: the "
+            f"first is higher. {_layout_caption(scan_maps)}"
+        ),
+        alt=f"Mosaic of {title}",
+    )
 
 
 def _difference_scale_end(differences: Sequence[Float[np.ndarray, " v"]]) -> float:
@@ -154,10 +185,7 @@ def _difference_scale_end(differences: Sequence[Float[np.ndarray, " v"]]) -> flo
 
 
 def _direction_panel(scan_maps: ScanMaps) -> Panel:
-    caption = (
-        "Principal direction of the tensor (colour) and FA (brightness). "
-        f"{_layout_caption(scan_maps)}"
-    )
+    caption = f"{DIRECTION_CAPTION} {_layout_caption(scan_maps)}"
     pictures = {}
     for state, view in scan_maps.views.items():
         directions = scan_maps.unmask_view(state, view.tensor.direction)
@@ -183,11 +211,7 @@ def _angle_panel(scan_maps: ScanMaps) -> Panel:
         ColourScale(0.0, MAX_ANGLE_DEGREES, "angle (degrees)", "viridis"),
         "Angle between principal directions, before and after",
         name="angle",
-        caption=(
-            "Angle between the principal directions before and after, where their mean FA is above "
-            f"{MIN_WHITE_MATTER_FA:g}; elsewhere no single direction dominates. "
-            f"{ORIENTATION_CAPTION}"
-        ),
+        caption=ANGLE_CAPTION,
         alt="Mosaic of the angle between principal directions before and after",
     )
     return Panel("images", "Change of fibre directions", {"angle": drawing})
@@ -234,12 +258,7 @@ def _novelty_panel(scan_maps: ScanMaps) -> Panel:
         ColourScale(0.0, MAX_NOVELTY, "novelty (1: threshold)", "cividis", NOVELTY_THRESHOLD),
         "Novelty",
         name="novelty",
-        caption=(
-            "Distance of the scan from the training data, in units of the distance that 2 % of "
-            f"healthy brain exceed. Inside the red lines (above {NOVELTY_THRESHOLD:g}) the tissue "
-            "is out of distribution. White: too little signal to tell. "
-            f"{ORIENTATION_CAPTION}"
-        ),
+        caption=NOVELTY_CAPTION,
         alt="Mosaic of the novelty of the scan",
     )
     return Panel("trust", "Novelty", {"novelty": drawing})
@@ -258,12 +277,7 @@ def _uncertainty_panels(scan_maps: ScanMaps) -> list[Panel]:
         ColourScale(0.0, max(end, MIN_UNCERTAINTY_SCALE), label, "viridis"),
         "Uncertainty",
         name="uncertainty",
-        caption=(
-            "Standard deviation of S/S0 over the networks of the model: where they disagree, their "
-            "prediction is less certain. It covers neither the noise of the scan nor tissue that "
-            f"is out of distribution. The scale ends at the {UNCERTAINTY_SCALE_PERCENTILE}th "
-            f"percentile of this scan. {ORIENTATION_CAPTION}"
-        ),
+        caption=UNCERTAINTY_CAPTION,
         alt="Mosaic of the disagreement of the networks",
     )
     return [Panel("trust", "Uncertainty", {"uncertainty": drawing})]
