@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from bids_shresnet.diffusion.masking import compute_brain_mask, largest_connected_component
+from bids_shresnet.diffusion.masking import compute_brain_mask, largest_connected_component, unmask
 from bids_shresnet.phantom.anatomy import Person, PhantomTissue
 from bids_shresnet.phantom.head import PhantomSession, simulate_dwi
 from bids_shresnet.phantom.scanner import PhantomScanner
@@ -93,3 +93,12 @@ def test_largest_piece_is_solid_and_holds_the_most_voxels(blobs: np.ndarray) -> 
 def test_solid_piece_stays_as_it_is(blobs: np.ndarray) -> None:
     piece = largest_connected_component(blobs)
     np.testing.assert_array_equal(largest_connected_component(piece), piece)
+
+
+def test_values_of_a_mask_lie_where_it_is_true() -> None:
+    mask = np.random.default_rng(0).uniform(size=(3, 4, 2)) > 0.3
+    values = np.arange(1.0, 2 * mask.sum() + 1).reshape(-1, 2)
+    image = unmask(values, mask, fill=-1.0)
+    np.testing.assert_array_equal(image[mask], values)
+    np.testing.assert_array_equal(image[~mask], -1)
+    np.testing.assert_array_equal(unmask(values, mask)[~mask], 0)

@@ -21,7 +21,6 @@ from bids_shresnet.diffusion.representation import (
     synthesize_dwi,
     unregularized_coefficients,
 )
-from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import make_dwi, sphere, turn
 
@@ -67,17 +66,6 @@ def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray,
     orders = l_values(sh_order)
     projection = matrix @ smooth_pinv(matrix, np.sqrt(0.006) * orders * (orders + 1))
     return np.clip(np.clip(dwi.data[MASK][:, volumes] / s0, 0, 1) @ projection.T, 0, 1) * s0
-
-
-def test_volumes_of_a_shell_are_found_among_scattered_b_values() -> None:
-    first, second = find_shell_volumes(BVALS, SHELLS)
-    np.testing.assert_array_equal(first, FIRST)
-    np.testing.assert_array_equal(second, SECOND)
-
-
-def test_missing_shell_is_named_with_what_the_scan_has() -> None:
-    with pytest.raises(ValueError, match=r"b = 1700.*b = 99\d, 1500, 200\d"):
-        find_shell_volumes(BVALS, (Shell(1700.0, 4),))
 
 
 def test_unharmonized_coefficients_restore_the_signal_that_the_harmonics_can_hold() -> None:
@@ -235,13 +223,6 @@ def test_harmonized_volumes_are_finite_and_not_negative_whatever_the_scan_holds(
     assert np.isfinite(representation.image.coefficients).all()
     assert np.isfinite(weighted).all()
     assert (weighted >= 0).all()
-
-
-def test_values_of_a_mask_lie_where_it_is_true() -> None:
-    values = np.arange(1.0, 2 * MASK.sum() + 1).reshape(-1, 2)
-    image = unmask(values, MASK)
-    np.testing.assert_array_equal(image[MASK], values)
-    np.testing.assert_array_equal(image[~MASK], 0)
 
 
 @pytest.mark.parametrize(("level", "height"), [(0.5, 0.0), (0.5, 0.2), (0.3, -0.15)])

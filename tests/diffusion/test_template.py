@@ -58,7 +58,7 @@ def moved_head() -> ShImage:
 
 @cache
 def template() -> Template:
-    """Of two heads alike."""
+    """Template of two equal heads."""
     return build_template([reference_head(), reference_head()])
 
 
@@ -131,17 +131,17 @@ def test_two_heads_are_averaged_where_they_correspond() -> None:
         assert registered > 0.97
 
 
-def test_what_is_gathered_at_places_is_found_there_again() -> None:
+def test_values_splatted_at_positions_are_interpolated_there() -> None:
     image = reference_head()
     positions = brain_points(image)
-    splatted = template().to_grid(positions, positions)  # a linear field: the place itself
+    splatted = template().to_grid(positions, positions)  # a linear field: the position
     inner = np.linalg.norm(positions, axis=1) < 28
     np.testing.assert_allclose(
         template().interpolate(splatted.grid, positions)[inner], positions[inner], atol=1e-3
     )
 
 
-def test_the_mean_over_heads_is_over_those_that_were_there() -> None:
+def test_the_mean_over_heads_is_over_those_that_reach_a_voxel() -> None:
     first = np.full((2, 1, 1, 1), 1.0, np.float32)
     second = np.full((2, 1, 1, 1), 3.0, np.float32)
     second[1] = 0
