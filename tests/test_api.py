@@ -141,7 +141,7 @@ def test_every_voxel_is_bit_for_bit_the_apps(
     scan = scans[subject]
     outputs = run_app(scan, model, tmp_path, options)
     travelling_subject = subject if subject in model.card.subjects else None
-    keywords = {"subject": travelling_subject, "options": options}
+    keywords: dict[str, Any] = {"subject": travelling_subject, "options": options}
     check_equal(harmonize(model, scan.image, **keywords), outputs)
     check_equal(harmonize_scan_arrays(model, scan, **keywords), outputs)
 

@@ -67,4 +67,4 @@ def make_dwi(
 
 def sphere(count: int) -> Float[np.ndarray, "count 3"]:
     """Spread unit vectors, each second one flipped, so that both half spheres are in use."""
-    return spiral(count) * np.where(np.arange(count) % 2, -1, 1)[:, None]
+    return np.asarray(spiral(count) * np.where(np.arange(count) % 2, -1, 1)[:, None])

@@ -119,7 +119,7 @@ def test_a_sample_is_the_centre_of_the_patch_there() -> None:
 
 
 def test_a_sample_at_a_voxel_is_its_value_to_all_digits() -> None:
-    voxels = np.stack(np.indices(GRID), -1).reshape(-1, 3)
+    voxels = np.moveaxis(np.indices(GRID), 0, -1).reshape(-1, 3)
     samples = sample_image(noise(), oblique(), world(voxels.astype(float), oblique()))
     np.testing.assert_allclose(samples, noise().reshape(-1, 6), atol=1e-5)
 

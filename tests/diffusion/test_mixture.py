@@ -26,7 +26,8 @@ def draw(count: int, seed: int = 0) -> Float[np.ndarray, "count 3"]:
 
 
 def draw_single(count: int) -> Float[np.ndarray, "count 3"]:
-    return np.random.default_rng(1).standard_normal((count, 3)) @ ROOTS[1].T + MEANS[1]
+    standard = np.random.default_rng(1).standard_normal((count, 3))
+    return np.asarray(standard @ ROOTS[1].T + MEANS[1])
 
 
 def test_density_is_the_weighted_sum_of_scipys_gaussians() -> None:

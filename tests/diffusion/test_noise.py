@@ -45,7 +45,7 @@ def estimate_sigma(dwi: Dwi, shells: tuple[Shell, ...]) -> Float[np.ndarray, " v
     """Estimated standard deviation in scanner units."""
     s0 = mean_b0(dwi)
     variance = estimate_noise_variance(dwi, represent_dwi(dwi, MASK, shells), s0)
-    return np.sqrt(variance) * s0[MASK]
+    return np.asarray(np.sqrt(variance) * s0[MASK])
 
 
 @pytest.mark.parametrize(("directions", "order"), [(30, 4), (20, 4), (30, 2), (12, 2)])

@@ -6,11 +6,11 @@ from jaxtyping import Float, Int
 
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import anisotropy, represent_dwi
-from bids_shresnet.diffusion.tissue import Tissue, classify_tissue, diffusion_contrast
+from bids_shresnet.diffusion.tissue import classify_tissue, diffusion_contrast
 from bids_shresnet.phantom.anatomy import Person
 from bids_shresnet.phantom.head import simulate_dwi
 from bids_shresnet.phantom.scanner import PhantomScanner
-from bids_shresnet.scans import Shell
+from bids_shresnet.scans import Shell, Tissue
 from tests.diffusion.heads import atlas, lay_down
 
 # BIDS, "common image-derived labels"

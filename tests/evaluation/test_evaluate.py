@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def job(
     folder: Path,
     subjects: Mapping[str, TravellingSubject],
     harmonizers: Mapping[Method, Harmonizer],
-    **changes: object,
+    **changes: Any,
 ) -> EvaluateJob:
     """Fold 1, which never saw subject 01."""
     prepared, fitted = {}, {}

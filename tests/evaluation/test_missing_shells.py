@@ -137,7 +137,9 @@ def test_the_card_names_the_shells_with_the_targets_directions_and_their_network
     dirs = Series({0: 1, 1000: 6, 2000: 7, 3000: 6}).bvecs
     np.testing.assert_allclose(model.missing_shell_directions[1][:, 2], dirs[14:, 2], atol=1e-5)
     assert [len(table) for table in model.missing_shell_directions] == list(VOLUMES)
-    damaged = model.folder / model.card.folds[1].missing_shells.file
+    networks = model.card.folds[1].missing_shells
+    assert networks is not None
+    damaged = model.folder / networks.file
     content = damaged.read_bytes()
     write_bytes(damaged, content + b" ")
     with pytest.raises(BadInput, match="missing-02"):

@@ -7,7 +7,7 @@ import pytest
 
 from bids_shresnet.io.arrays import open_arrays, read_array_record, write_arrays
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "patches": np.arange(24, dtype=np.float16).reshape(2, 3, 4),
     "tissue": np.array([1, 2], dtype=np.uint8),
 }

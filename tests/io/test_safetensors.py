@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ RECORD = {
     "epochs": [{"epoch": 0, "stage": "adam", "learning_rate": 0.001}],
     "name": "é",
 }
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "weights": np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32),
     "transposed": np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1),  # not in memory order
     "mask": np.array([True, False, True]),
@@ -37,7 +38,8 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_network_read_back_predicts_the_same(tmp_path: Path) -> None:
     network = build_shresnet(SMALL, seed=1)
-    torch.nn.init.normal_(network.blocks[0].units[1].last.weight)
+    block: Any = network.blocks[0]
+    torch.nn.init.normal_(block.units[1].last.weight)
     path = tmp_path / "network.safetensors"
     path.write_bytes(
         serialize_arrays({name: value.numpy() for name, value in network.state_dict().items()}, {})
@@ -57,8 +59,9 @@ def test_the_record_comes_back(arrays: dict[str, np.ndarray], tmp_path: Path) ->
 
 
 def test_equal_arrays_and_records_give_equal_bytes_in_any_order() -> None:
-    backwards = [dict(reversed(part.items())) for part in (ARRAYS, RECORD)]
-    assert serialize_arrays(ARRAYS, RECORD) == serialize_arrays(*backwards)
+    arrays = dict(reversed(ARRAYS.items()))
+    record = dict(reversed(RECORD.items()))
+    assert serialize_arrays(ARRAYS, RECORD) == serialize_arrays(arrays, record)
 
 
 def test_the_bytes_are_safetensors_and_no_pickle() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -49,7 +50,7 @@ def atlas() -> Atlas:
     return build_atlas(read_atlas_maps())
 
 
-def fit(dwi: Dwi, mask: np.ndarray) -> TensorModel:
+def fit(dwi: Dwi, mask: np.ndarray) -> Any:
     """DIPY's tensor in some voxels."""
     table = dipy_table(np.where(dwi.is_b0, 0, dwi.bvals), bvecs=dwi.bvecs)
     return TensorModel(table, fit_method="WLS").fit(dwi.data[mask])
@@ -58,10 +59,12 @@ def fit(dwi: Dwi, mask: np.ndarray) -> TensorModel:
 def uniform(fractions: tuple[float, float, float, float], direction: np.ndarray) -> PhantomTissue:
     """Some voxels alike, all their fibres (and the cortex's normal) along one direction."""
     return PhantomTissue(
-        fractions=np.broadcast_to(np.float32(fractions), (*BLOCK, 4)).copy(),
+        fractions=np.broadcast_to(np.array(fractions, np.float32), (*BLOCK, 4)).copy(),
         fibres=np.broadcast_to(direction.astype(np.float32), (*BLOCK, 4, 3)).copy(),
-        fibre_fractions=np.broadcast_to(np.float32([1, 0, 0, 0]), (*BLOCK, 4)).copy(),
-        diffusivities=np.broadcast_to(np.float32([1.7e-3, 0.3e-3, 0.8e-3]), (*BLOCK, 3)).copy(),
+        fibre_fractions=np.broadcast_to(np.array([1, 0, 0, 0], np.float32), (*BLOCK, 4)).copy(),
+        diffusivities=np.broadcast_to(
+            np.array([1.7e-3, 0.3e-3, 0.8e-3], np.float32), (*BLOCK, 3)
+        ).copy(),
         t1=np.ones(BLOCK, np.float32),
     )
 
@@ -75,7 +78,8 @@ def signal(tissue: PhantomTissue, scanner: PhantomScanner) -> Dwi:
 
 def degrees_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Angle between axes, whatever their sign."""
-    return np.degrees(np.arccos(np.clip(np.abs((one * other).sum(-1)), 0, 1)))
+    cosines = np.abs((one * other).sum(-1))
+    return np.asarray(np.degrees(np.arccos(np.clip(cosines, 0, 1))))
 
 
 @pytest.mark.parametrize("te_ms", [0.0, 60.0, 110.0])

@@ -35,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
 def test_the_dataset_is_valid_bids(phantom: Path) -> None:
-    command = [VALIDATOR, phantom / "bids", "--format", "json", "--ignoreWarnings"]
+    command = [str(VALIDATOR), str(phantom / "bids"), "--format", "json", "--ignoreWarnings"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     report = json.loads(run.stdout)
     assert report["issues"]["issues"] == []

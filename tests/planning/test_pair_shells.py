@@ -8,7 +8,7 @@ from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Scan, Scanner, Shell
 from tests.factories import make_scan
 
-Volumes = dict[float, int]  # number of volumes by b-value
+Volumes = dict[int, int]  # number of volumes by b-value
 
 
 def scan(volumes: Volumes, subject: str = "01") -> Scan:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def pair_report(n: int = 6, ours: float = 0.01, **changes: object) -> PairReport:
+def pair_report(n: int = 6, ours: float = 0.01, **changes: Any) -> PairReport:
     """A pair whose default method leaves an error of `ours` where nothing leaves 0.04."""
     rng = np.random.default_rng(0)
     rows = tuple(

@@ -43,7 +43,7 @@ def selected(moved: Scan, target_scan: RepresentedScan) -> Bool[np.ndarray, "x y
     """Voxels of the target to be matched."""
     loaded = target_scan.loaded
     tissue = segment_tissue(moved, loaded, target_scan.representation)
-    return training_mask(tissue) & loaded.mask
+    return np.asarray(training_mask(tissue) & loaded.mask)
 
 
 def world_to_voxels(

@@ -25,7 +25,7 @@ BAD_INPUT = 65
 INPUT_MISSING = 66
 NO_OUTPUT = 73
 
-Tree = Mapping[str, Any]
+Tree = dict[str, Any]
 
 
 @dataclass(frozen=True)
