@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -67,17 +68,15 @@ def group_agreement(
 ) -> AgreementData:
     """Pool all held-out subjects: counts are added, limits of agreement averaged."""
     counts = histograms.counts[:, :, :, QUANTITIES.index(quantity)].sum(axis=0, dtype=np.int64)
-    rows = [row for row in agreements if row.quantity == quantity]
+    panel_rows = defaultdict(list)
+    for agreement in agreements:
+        if agreement.quantity == quantity:
+            panel_rows[agreement.tissue, _scan_state(agreement)].append(agreement)
     distributions = {}
     for (row, state), (column, tissue) in product(enumerate(SCAN_STATES), enumerate(TISSUES)):
-        panel_rows = [
-            agreement
-            for agreement in rows
-            if agreement.tissue == tissue and _scan_state(agreement) == state
-        ]
-        distributions[TISSUE_NAMES[tissue], state] = JointDistribution(
-            counts=counts[row, column], limits=mean_limits(panel_rows) if panel_rows else None
-        )
+        rows = panel_rows[tissue, state]
+        limits = mean_limits(rows) if rows else None
+        distributions[TISSUE_NAMES[tissue], state] = JointDistribution(counts[row, column], limits)
     return AgreementData(
         quantity=quantity,
         edges=np.linspace(*QUANTITY_RANGES[quantity], HISTOGRAM_BINS + 1),
