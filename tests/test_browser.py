@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from bids_shresnet.report.figures.errors import draw_biases
-from bids_shresnet.report.group_page import DatasetReport, render_group_report
+from bids_shresnet.report.group_content import DatasetReport
+from bids_shresnet.report.group_page import render_group_report
 from bids_shresnet.report.subject_page import render_subject_report
 from tests.report.test_group_page import pair_report
 from tests.report.test_subject_page import subject_report

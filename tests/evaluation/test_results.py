@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ RESULT = HeldOutResult(
 @pytest.mark.parametrize(
     "changes", [{"tissue": "CSF"}, {"quantity": "fa"}, {"nmse": float("nan")}, {"nmse": -1.0}]
 )
-def test_a_row_that_would_distort_a_mean_is_refused(changes: dict[str, object]) -> None:
+def test_a_row_that_would_distort_a_mean_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected a tissue"):
         replace(RESULT, **changes)
 

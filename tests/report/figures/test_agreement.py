@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.agreement import SCAN_STATES, JointDistribution
+from bids_shresnet.evaluation.agreement import SCAN_STATES, AgreementLimits, JointDistribution
 from bids_shresnet.evaluation.histograms import HISTOGRAM_BINS, Histograms
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import (
@@ -128,7 +128,7 @@ def test_one_outlier_does_not_set_the_scale_of_a_panel() -> None:
 
 def axis_ticks(counts: np.ndarray) -> set[str]:
     """Ticks of the plot of differences of one histogram."""
-    distribution = JointDistribution(counts, (0.0, 0.0, 0.0))
+    distribution = JointDistribution(counts, AgreementLimits(0.0, 0.0, 0.0))
     distributions = {("White matter", state): distribution for state in SCAN_STATES}
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
     figure = draw_differences(AgreementData("FA", edges, distributions, "", ""))
