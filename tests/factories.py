@@ -10,7 +10,7 @@ from bids_shresnet.scans import Scan
 
 
 def make_scan(stem: Path | None = None, *, subject: str = "01", **fields: Any) -> Scan:
-    """Return a scan whose image, `.bval` and `.bvec` begin with `stem`; the files need not exist."""
+    """Return a scan whose files begin with `stem`; they need not exist."""
     stem = stem or Path(f"sub-{subject}_dwi")
     scan = Scan(
         image=stem.with_name(f"{stem.name}.nii.gz"),

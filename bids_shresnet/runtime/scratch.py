@@ -43,12 +43,9 @@ def use_scratch_folder(work_folder: Path, *, should_spool: bool = False) -> Iter
     work_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=work_folder) as scratch:
         logger.info("temporary files: %s", scratch)
-        variables = {"TMPDIR": usual or scratch}
-        if not has_cache:
-            variables[CACHE_VARIABLE] = scratch
-        if should_spool:
-            variables[SPOOL_VARIABLE] = scratch
-        with _set_environment(variables):
+        caches = {} if has_cache else {CACHE_VARIABLE: scratch}
+        spool = {SPOOL_VARIABLE: scratch} if should_spool else {}
+        with _set_environment({"TMPDIR": usual or scratch, **caches, **spool}):
             yield
 
 

@@ -98,8 +98,12 @@ class Workers:
     ) -> Iterator[tuple[JobT, ResultT]]:
         count = self.max_parallel_jobs(len(jobs), memory_per_job)
         if count == 1:
-            yield from ((job, function(job)) for job in jobs)
-            return
+            return ((job, function(job)) for job in jobs)
+        return self._run_in_pool(function, jobs, count)
+
+    def _run_in_pool(
+        self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], count: int
+    ) -> Iterator[tuple[JobT, ResultT]]:
         with forward_worker_logs() as queue, self._start_pool(count, queue) as pool:
             futures = {pool.submit(_run_in_worker, function, job): job for job in jobs}
             try:
