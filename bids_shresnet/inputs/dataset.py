@@ -32,7 +32,7 @@ ANY_LABEL = "[^/.]+"  # without a dot, unlike file names
 FOLDER_PATTERNS = ("sub-*", "sub-*/*", "sub-*/ses-*/*")
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
 PYBIDS_CONFIGS = ("bids", "derivatives")
-# What pybids calls entities, but is no key-value pair of a file name
+# Entities of pybids that are no key-value pairs of a file name
 NOT_IN_NAME = ("suffix", "extension", "datatype", "scans", "fmap")
 DATABASE_FILE_NAME = "layout_index.sqlite"  # pybids' name
 MAX_LISTED_NAMES = 8  # names in an error
