@@ -1,4 +1,4 @@
-"""Comparison of a method with baselines on held-out subjects, and the site bias that each leaves."""
+"""Comparison of a method with baselines on held-out subjects, and the site bias of each."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def subject_means(
 def _compare_endpoint(
     rows: Sequence[HeldOutResult], method: str, baseline: Endpoint
 ) -> Comparison | None:
-    """Compare with the baseline at its endpoint, p not adjusted yet; None without common subjects."""
+    """Compare at the baseline's endpoint, p not adjusted yet; None without common subjects."""
     is_mean_error = not TISSUE_MEAN_METHODS.isdisjoint((method, baseline.method))
     measure: ErrorMeasure = "squared_bias" if is_mean_error else "nmse"
     errors = subject_means(rows, baseline._replace(method=method), measure)

@@ -61,7 +61,8 @@ def write_missing_shells(
 
 def _predict_signal(harmonizer: Harmonizer, subject: TravellingSubject) -> Float[np.ndarray, "v d"]:
     """Predict the whole scan and sample it at the target's voxels and directions."""
-    source, matched = subject.source, subject.matched
+    source = subject.source
+    matched = subject.matched
     image = unmask(harmonizer.predict(source).astype(np.float32), source.mask)
     coefficients = sample_image(image, source.affine, matched.points)
     return np.asarray(np.clip(coefficients @ matched.sh_matrix.T, 0, 1))

@@ -52,7 +52,8 @@ def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> Travelling
     edge of its brain. Training patches are not read.
     """
     subject = open_travelling_subject(folder, shells)
-    matched, unharmonized = subject.matched, subject.unharmonized
+    matched = subject.matched
+    unharmonized = subject.unharmonized
     rows = np.isin(matched.tissue, list(TISSUE_CODES.values()))
     rows &= has_signal_around(subject.source, matched.points)
     no_patches = np.broadcast_to(np.float16(0), (int(rows.sum()), *matched.patches.shape[1:]))
@@ -82,7 +83,7 @@ def predict_all_methods(job: EvaluateJob, subject: TravellingSubject) -> Iterato
 
 
 def unharmonized_quantities(subject: TravellingSubject) -> Quantities:
-    """FA and MD of the source scan itself, and its unregularized signal in the target's directions."""
+    """FA and MD of the source scan, and its unregularized signal in the target's directions."""
     resampled = quantities_from_coefficients(
         subject.unharmonized.source_coefficients, subject.matched
     )

@@ -100,7 +100,8 @@ class SubjectEvaluation:
         mask = self._oriented_voxels()
         if mask.sum() < MIN_TISSUE_VOXELS:
             return
-        measured, predicted = self.measured, prediction.quantities
+        measured = self.measured
+        predicted = prediction.quantities
         yield Orientation(
             subject=self.label,
             fold=self.job.number,

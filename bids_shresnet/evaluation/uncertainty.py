@@ -103,7 +103,8 @@ def _choose_voxels(
 
     Returns their rows and the source voxels; each source voxel occurs once.
     """
-    matched, source = subject.matched, subject.source
+    matched = subject.matched
+    source = subject.source
     to_voxels = np.linalg.inv(source.affine)
     positions = matched.points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
     voxels = np.rint(positions).astype(int)

@@ -44,20 +44,20 @@ QUICK = TrainingConfig(max_epochs=3, voxels_per_epoch=300, adam_batch=32, adam_l
 SUBJECTS = ("01", "02", "03")
 
 
-def further(patches: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v c"]:
-    """What the target shows at the missing b-values: less of everything, and the mean of the neighbours."""
+def missing_coefficients(patches: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v c"]:
+    """Coefficients of the target at the missing b-values: less of everything, and a mean."""
     mean = 0.4 * patches[:, :, :1].mean(1)
     isotropic = np.pad(mean, ((0, 0), (0, 5)))  # order 2 is zero
     return np.concatenate([0.7 * patches[:, 13, :6], isotropic], axis=1)
 
 
-def taught(seed: int) -> TravellingSubject:
+def travelling_subject(seed: int) -> TravellingSubject:
     """A head whose target has two shells more, measured with noise."""
     image = head(seed, (7, 7, 7))
     common = travelling(image, 7, sigma=0.02)
     tables = [spiral(count) for count in VOLUMES]
     matrix = evaluation_matrix(tables, MISSING).astype(np.float32)
-    signal = further(mask_patches(image)) @ matrix.T
+    signal = missing_coefficients(mask_patches(image)) @ matrix.T
     noise = 0.005 * np.random.default_rng(seed).standard_normal(signal.shape)
     bvals = np.repeat([shell.bvalue for shell in MISSING], VOLUMES)
     labels = {
@@ -73,19 +73,19 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The target has every shell."""
     root = tmp_path_factory.mktemp("bids")
     series = {"ge": Series({0: 1, 1000: 6}), "prisma": Series({0: 1, 1000: 6, 2000: 7, 3000: 6})}
-    both = []
+    travelling_scans = []
     for subject in SUBJECTS:
         scans = []
-        for session, one in series.items():
+        for session, dwi in series.items():
             stem = root / f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi"
-            write_tree(root, {str(stem.relative_to(root)): one})
-            bvals = tuple(map(float, one.bvals))
+            write_tree(root, {str(stem.relative_to(root)): dwi})
+            bvals = tuple(map(float, dwi.bvals))
             scan = make_scan(
                 stem, subject=subject, scanner=Scanner(session), bvals=bvals, dataset=root
             )
             scans.append(scan)
-        both.append((scans[0], scans[1]))
-    return Pair(Scanner("ge"), Scanner("prisma"), tuple(both))
+        travelling_scans.append((scans[0], scans[1]))
+    return Pair(Scanner("ge"), Scanner("prisma"), tuple(travelling_scans))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def folds(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldJob
     prepared = []
     for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = root / "work" / source.subject
-        write_travelling_subject(folder, taught(seed), {"inputs": source.subject})
+        write_travelling_subject(folder, travelling_subject(seed), {"inputs": source.subject})
         prepared.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS, MISSING), folder))
     settings = FitSettings(training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
     folder = root / "models" / pair.name
@@ -113,11 +113,12 @@ def model(pair: Pair, folds: Sequence[FoldJob]) -> Model:
 def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(
     folds: Sequence[FoldJob],
 ) -> None:
-    """A file of its own: nothing of a fold for the missing shells can change what harmonizes the others."""
-    (own, *_), (other, *_) = folds, missing_shell_jobs(folds, MISSING)
-    assert own.file != other.file
-    assert read_record(own.file)["harmonizer"]["architecture"]["outputs"] == [1, 5]
-    architecture = read_record(other.file)["harmonizer"]["architecture"]
+    """Missing shells have a file of their own, which the harmonization does not read."""
+    fold = folds[0]
+    missing_fold = missing_shell_jobs(folds, MISSING)[0]
+    assert fold.file != missing_fold.file
+    assert read_record(fold.file)["harmonizer"]["architecture"]["outputs"] == [1, 5]
+    architecture = read_record(missing_fold.file)["harmonizer"]["architecture"]
     assert (architecture["input_counts"], architecture["outputs"]) == ([1, 5], [1, 5, 1, 5])
     assert missing_shell_jobs(folds, ()) == ()
 
@@ -149,30 +150,30 @@ def test_the_card_names_the_shells_with_the_targets_directions_and_their_network
 
 def test_a_head_never_seen_shows_the_missing_shells(model: Model) -> None:
     image = head(9, (7, 7, 7))
-    found = predict_missing_shells(model, model.folds_for(None), image, "cpu")
-    assert found.shells == MISSING
-    inside = found.coefficients[image.mask]
-    assert error(inside, further(mask_patches(image))) < 0.02
-    assert not found.coefficients[~image.mask].any()
+    prediction = predict_missing_shells(model, model.folds_for(None), image, "cpu")
+    assert prediction.shells == MISSING
+    inside = prediction.coefficients[image.mask]
+    assert error(inside, missing_coefficients(mask_patches(image))) < 0.02
+    assert not prediction.coefficients[~image.mask].any()
 
 
 @pytest.mark.parametrize(("share", "expected"), [(1.0, 0.0), (0.5, 0.25)])
 def test_errors_are_those_of_the_held_out_subject_at_each_shell(
     share: float, expected: float, folds: Sequence[FoldJob]
 ) -> None:
-    """A regression that tells the truth, or half of it, which is wrong by a quarter of its squares."""
+    """The regression predicts the truth, or half of it: a quarter of its squares is the error."""
     (job, *_) = missing_shell_baselines(folds[0].folder.parent, missing_shell_jobs(folds, MISSING))
     weights = np.zeros((27, 6, 12), np.float32)
     weights[13, np.arange(6), np.arange(6)], weights[:, 0, 6] = 0.7, 0.4 / 27
     arrays = {"weights": share * weights.reshape(-1, 12), "offset": np.zeros(12, np.float32)}
     write_bytes(job.file, serialize_arrays(arrays, {"harmonizer": {}}))
-    found = evaluate_missing_shells(job)
-    assert {(error.subject, error.fold, error.method) for error in found} == {
+    results = evaluate_missing_shells(job)
+    assert {(row.subject, row.fold, row.method) for row in results} == {
         (job.split.test[0], 1, "patch_linear")
     }
-    assert {error.tissue for error in found} == {"GM"}  # there is no white matter in these heads
-    assert [error.bvalue for error in found] == [2000.0, 3000.0]
-    assert [error.nmse for error in found] == pytest.approx([expected] * 2, abs=5e-3)
+    assert {row.tissue for row in results} == {"GM"}  # there is no white matter in these heads
+    assert [row.bvalue for row in results] == [2000.0, 3000.0]
+    assert [row.nmse for row in results] == pytest.approx([expected] * 2, abs=5e-3)
 
 
 def test_all_errors_are_written_and_their_means_returned(model: Model) -> None:
@@ -198,10 +199,10 @@ def test_a_model_without_missing_shells_is_another_setting(
     pair: Pair, model: Model, folds: Sequence[FoldJob]
 ) -> None:
     fit = FitSettings(training=QUICK, network=folds[0].network)
-    asked = ModelSettings(predict_missing_shells=True)
-    assert "predict_missing_shells" not in settings_difference(model, fit, asked)
+    settings = ModelSettings(predict_missing_shells=True)
+    assert "predict_missing_shells" not in settings_difference(model, fit, settings)
     plain = replace(model, card=replace(model.card, missing_shells=()))
-    assert "predict_missing_shells" in settings_difference(plain, fit, asked)
+    assert "predict_missing_shells" in settings_difference(plain, fit, settings)
     assert "predict_missing_shells" not in settings_difference(
         plain, fit, ModelSettings(predict_missing_shells=False)
     )
@@ -216,7 +217,7 @@ def test_fitting_missing_shells_needs_a_subject_that_was_prepared_so(
         open_fold_subject(job, subject).matched.bvals, np.repeat([2000.0, 3000.0], VOLUMES)
     )
     write_travelling_subject(
-        job.prepared_folders[subject], replace(taught(0), missing_shells=None), {}
+        job.prepared_folders[subject], replace(travelling_subject(0), missing_shells=None), {}
     )
     with pytest.raises(AssertionError, match="prepared without missing shells"):
         open_fold_subject(job, subject)

@@ -14,6 +14,7 @@ from bids_shresnet.evaluation.quantities import (
     nmse,
     quantities_from_coefficients,
 )
+from bids_shresnet.evaluation.results import QUANTITIES
 from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import sphere, turn
@@ -84,46 +85,48 @@ def test_angular_correlation_is_that_of_the_signals_over_the_whole_sphere() -> N
     assert angular_correlation(one, other) == pytest.approx(np.mean(expected), abs=2e-3)
 
 
-def test_angular_correlation_of_a_signal_with_itself_is_1_whatever_its_size_and_with_nothing_0() -> (
-    None
-):
-    one = np.random.default_rng(0).standard_normal((5, 14))
-    assert angular_correlation(one, 3 * one) == pytest.approx(1)
-    assert angular_correlation(one, -one) == pytest.approx(-1)
-    assert angular_correlation(one, 0 * one) == 0
+def test_angular_correlation_ignores_the_size_and_is_0_for_an_isotropic_signal() -> None:
+    coefficients = np.random.default_rng(0).standard_normal((5, 14))
+    assert angular_correlation(coefficients, 3 * coefficients) == pytest.approx(1)
+    assert angular_correlation(coefficients, -coefficients) == pytest.approx(-1)
+    assert angular_correlation(coefficients, np.zeros_like(coefficients)) == 0
 
 
-def test_a_tensors_harmonics_look_like_the_tensor_in_the_targets_directions() -> None:
-    looks = quantities_from_coefficients(tensor_coefficients(3), target(3))
+def test_quantities_of_a_tensors_coefficients_are_those_of_the_tensor() -> None:
+    quantities = quantities_from_coefficients(tensor_coefficients(3), target(3))
     mean = DIFFUSIVITIES.mean()
     fa = np.sqrt(1.5 * np.square(DIFFUSIVITIES - mean).sum() / np.square(DIFFUSIVITIES).sum())
-    np.testing.assert_allclose(looks.tensor.md, mean, rtol=0.01)
-    np.testing.assert_allclose(looks.tensor.fa, fa, rtol=0.01)
-    np.testing.assert_allclose(np.abs(looks.tensor.direction @ AXES[0]), 1, atol=1e-3)
-    quantities = looks.to_dict()
-    assert list(quantities) == ["signal", "FA", "MD"]
-    np.testing.assert_array_equal(quantities["FA"], looks.tensor.fa)
+    np.testing.assert_allclose(quantities.tensor.md, mean, rtol=0.01)
+    np.testing.assert_allclose(quantities.tensor.fa, fa, rtol=0.01)
+    np.testing.assert_allclose(np.abs(quantities.tensor.direction @ AXES[0]), 1, atol=1e-3)
 
 
-def test_a_signal_beyond_what_diffusion_can_do_is_clipped() -> None:
-    looks = quantities_from_coefficients(10 * tensor_coefficients(2), target(2))
-    assert looks.signal.max() == 1
-    assert quantities_from_coefficients(-tensor_coefficients(2), target(2)).signal.max() == 0
+def test_quantities_have_their_names_in_tables() -> None:
+    quantities = quantities_from_coefficients(tensor_coefficients(3), target(3))
+    values = quantities.to_dict()
+    assert tuple(values) == QUANTITIES
+    np.testing.assert_array_equal(values["signal"], quantities.signal)
+    np.testing.assert_array_equal(values["FA"], quantities.tensor.fa)
+    np.testing.assert_array_equal(values["MD"], quantities.tensor.md)
 
 
-def test_fa_is_raised_as_much_as_noise_raises_what_is_measured() -> None:
-    """Simulated measurements with Rician noise, one a voxel, against the prediction as it would be measured."""
-    plain, sigma = (
-        quantities_from_coefficients(tensor_coefficients(3000, NEARLY_ALIKE), target(3000)),
-        0.04,
-    )
-    found = add_measurement_noise(plain, target(3000, sigma=sigma), seed=0)
+def test_a_signal_that_diffusion_cannot_give_is_clipped() -> None:
+    coefficients = tensor_coefficients(2)
+    assert quantities_from_coefficients(10 * coefficients, target(2)).signal.max() == 1
+    assert quantities_from_coefficients(-coefficients, target(2)).signal.max() == 0
+
+
+def test_noise_changes_fa_and_md_of_a_prediction_as_it_changes_a_measurement() -> None:
+    """The measurement is simulated with Rician noise in each voxel."""
+    sigma = 0.04
+    plain = quantities_from_coefficients(tensor_coefficients(3000, NEARLY_ALIKE), target(3000))
+    noisy = add_measurement_noise(plain, target(3000, sigma=sigma), seed=0)
     real, imaginary = sigma * np.random.default_rng(9).standard_normal((2, *plain.signal.shape))
-    noisy = np.sqrt((plain.signal + real) ** 2 + imaginary**2)
-    measured = fit_relative_tensor(noisy, target(1).bvals, target(1).bvecs)
+    signal = np.sqrt((plain.signal + real) ** 2 + imaginary**2)
+    measured = fit_relative_tensor(signal, target(1).bvals, target(1).bvecs)
     assert measured.fa.mean() > 1.3 * plain.tensor.fa.mean()
-    assert found.tensor.fa.mean() == pytest.approx(measured.fa.mean(), rel=0.01)
-    assert found.tensor.md.mean() == pytest.approx(measured.md.mean(), rel=0.01)
+    assert noisy.tensor.fa.mean() == pytest.approx(measured.fa.mean(), rel=0.01)
+    assert noisy.tensor.md.mean() == pytest.approx(measured.md.mean(), rel=0.01)
 
 
 def test_a_voxel_is_less_noisy_than_one_measurement_of_it() -> None:

@@ -19,10 +19,11 @@ from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
-from bids_shresnet.report.group_content import DatasetReport, PairReport
 from bids_shresnet.report.group_page import (
     GROUP_PAGE_TEMPLATE,
     MAX_EMBEDDED_BYTES,
+    DatasetReport,
+    PairReport,
     render_group_report,
     validation_sentence,
 )
@@ -59,7 +60,7 @@ ODD = "<script>alert(1)</script>&\"'"
 
 
 class Page(HTMLParser):
-    """Its elements, texts, and whether every tag that opens is closed in turn."""
+    """Elements and text of a page; every tag must be closed in turn."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -84,21 +85,21 @@ class Page(HTMLParser):
         self.text += data
 
 
-def pair_report(n: int = 6, ours: float = 0.01, **changes: Any) -> PairReport:
-    """A pair whose default method leaves an error of `ours` where nothing leaves 0.04."""
+def pair_report(n: int = 6, method_error: float = 0.01, **changes: Any) -> PairReport:
+    """Pair with an error of `method_error`; without harmonization it is 0.04."""
     rng = np.random.default_rng(0)
     rows = tuple(
         HeldOutResult(
             f"{k:02d}", k, method, tissue, quantity, error * rng.uniform(0.95, 1.05), error
         )
         for (method, error), tissue, quantity, k in product(
-            {"no_harmonization": 0.04, "combat_mean": 0.03, "shresnet": ours}.items(),
+            {"no_harmonization": 0.04, "combat_mean": 0.03, "shresnet": method_error}.items(),
             TISSUES,
             QUANTITIES,
             range(n),
         )
     )
-    made = PairReport(
+    pair = PairReport(
         name="from-A_to-B",
         source="A",
         target="B",
@@ -117,11 +118,11 @@ def pair_report(n: int = 6, ours: float = 0.01, **changes: Any) -> PairReport:
         ),
         sweep=(SweepRow(1, 2, 0.4, 0.1), SweepRow(2, 1, 0.3, float("nan"))),
     )
-    return replace(made, **changes)
+    return replace(pair, **changes)
 
 
 def agreements() -> tuple[Agreement, ...]:
-    """MD in mm2/s, 0.2 x 10^-3 too high before and right after."""
+    """Agreements of MD: 0.2e-3 mm2/s too high before, exact after."""
     return tuple(
         Agreement("01", 1, method, "WM", "MD", 100, mean, 0.0001)
         for method, mean in (("no_harmonization", 0.0002), ("shresnet", 0.0))
@@ -165,18 +166,19 @@ def page(*pairs: PairReport, dataset: DatasetReport = DATASET) -> Page:
 
 
 @pytest.mark.parametrize(
-    "pairs", [(), (pair_report(),), (pair_report(), pair_report(2), pair_report(8, ours=0.05))]
+    "pairs",
+    [(), (pair_report(),), (pair_report(), pair_report(2), pair_report(8, method_error=0.05))],
 )
-def test_the_page_is_whole_and_its_tags_are_balanced(pairs: tuple[PairReport, ...]) -> None:
-    found = page(*pairs)
-    assert found.open == []
-    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+def test_the_page_is_complete_and_its_tags_are_balanced(pairs: tuple[PairReport, ...]) -> None:
+    parsed = page(*pairs)
+    assert parsed.open == []
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids)) == len(SECTIONS) + 4 * len(pairs)
     assert [name for name in ids if name in SECTIONS] == SECTIONS
-    links = {str(a["href"]) for tag, a in found.elements if tag == "a"}
+    links = {str(a["href"]) for tag, a in parsed.elements if tag == "a"}
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
-    assert "bids-shresnet /data /out group" in found.text
-    assert "fewer than 6 subjects cannot reach p ≤ 0.05" in " ".join(found.text.split())
+    assert "bids-shresnet /data /out group" in parsed.text
+    assert "fewer than 6 subjects cannot reach p ≤ 0.05" in " ".join(parsed.text.split())
 
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
@@ -198,8 +200,8 @@ def test_rows_of_a_table_are_as_long_as_its_head() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    found = page(pair_report(), pair_report(3))
-    for tag, attributes in found.elements:
+    parsed = page(pair_report(), pair_report(3))
+    for tag, attributes in parsed.elements:
         assert tag not in ("link", "iframe", "object", "embed", "base")
         for name in LOADING & attributes.keys():
             assert str(attributes[name]).startswith(("#", "data:image/png;base64,", "sub-01.html"))
@@ -209,7 +211,7 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 def test_names_are_text_and_never_markup() -> None:
     odd = HeldOutResult(ODD, 1, ODD, "WM", "FA", 0.1, 0.1)
     rows = (*pair_report().rows, odd, replace(odd, method="shresnet"))
-    made = pair_report(
+    pair = pair_report(
         name=ODD,
         source=ODD,
         target=ODD,
@@ -227,19 +229,19 @@ def test_names_are_text_and_never_markup() -> None:
         failures=(ScanStatus(ODD, ODD, ODD, "failed", ODD),),
         methods_text=ODD,
     )
-    found = Page(render_group_report([made], {ODD: ODD}, dataset))
-    assert [tag for tag, _ in found.elements].count("script") == 1  # the page's own
-    assert found.text.count(ODD) >= 24
-    assert [a["alt"] for tag, a in found.elements if tag == "img"] == [ODD]
+    parsed = Page(render_group_report([pair], {ODD: ODD}, dataset))
+    assert [tag for tag, _ in parsed.elements].count("script") == 1  # the page's own
+    assert parsed.text.count(ODD) >= 24
+    assert [a["alt"] for tag, a in parsed.elements if tag == "img"] == [ODD]
 
 
 @pytest.mark.parametrize(
-    ("made", "answer", "words"),
+    ("pair", "answer", "words"),
     [
         (
             pair_report(6),
             "yes",
-            "It is validated that .* 6 held-out subjects .* 6 of 6 comparisons, each with p ≤ 0.031",
+            "It is validated that .* 6 held-out subjects .* 6 of 6 comparisons, .* p ≤ 0.031",
         ),
         (
             pair_report(5),
@@ -252,7 +254,7 @@ def test_names_are_text_and_never_markup() -> None:
             "It cannot be validated .* 1 held-out subject no p below 1.0",
         ),
         (
-            pair_report(8, ours=0.05),
+            pair_report(8, method_error=0.05),
             "no",
             "It is not validated .* 0 of 6 comparisons; .* higher on average, lower in 0 of 8",
         ),
@@ -260,25 +262,25 @@ def test_names_are_text_and_never_markup() -> None:
     ],
 )
 def test_the_summary_says_what_is_validated_on_how_many_subjects_or_why_not(
-    made: PairReport, answer: str, words: str
+    pair: PairReport, answer: str, words: str
 ) -> None:
-    assert re.search(words, validation_sentence(made))
-    found = page(made)
-    assert validation_sentence(made) in found.text
-    assert ("div", {"class": f"answer-box {answer}"}) in found.elements
+    assert re.search(words, validation_sentence(pair))
+    parsed = page(pair)
+    assert validation_sentence(pair) in parsed.text
+    assert ("div", {"class": f"answer-box {answer}"}) in parsed.elements
 
 
 def test_other_baselines_are_in_the_summary_once_the_primary_one_is_validated() -> None:
     assert "It is also validated to be better than: ComBat, tissue means." in validation_sentence(
-        pair_report(6, ours=0.001)
+        pair_report(6, method_error=0.001)
     )
     assert "It is not validated to be better than" in validation_sentence(
-        pair_report(6, ours=0.035)
+        pair_report(6, method_error=0.035)
     )
-    assert "ComBat" not in validation_sentence(pair_report(5, ours=0.001))
+    assert "ComBat" not in validation_sentence(pair_report(5, method_error=0.001))
 
 
-def test_what_there_is_not_is_not_shown() -> None:
+def test_sections_without_content_are_not_shown() -> None:
     bare = page(
         pair_report(
             sweep=(), splits=(), figures={}, notes={}, missing_shell_errors=(), agreements=()
@@ -304,20 +306,19 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     text = " ".join(page(pair_report()).text.split())
     limits = "+0.200 +0.00400 to +0.396 +0.00 \N{MINUS SIGN}0.196 to +0.196"  # 1.96 x 0.1
     assert f"MD, white matter (10\N{MINUS SIGN}3 mm²/s) {limits}" in text
-    (one,) = (
-        c
-        for c in pair_report().method_comparisons
-        if (c.baseline, c.tissue, c.quantity) == ("no_harmonization", "GM", "FA")
+    (comparison,) = (
+        item
+        for item in pair_report().method_comparisons
+        if (item.baseline, item.tissue, item.quantity) == ("no_harmonization", "GM", "FA")
     )
-    assert (
-        f"{format_number(one.baseline_error)} {format_number(one.error)} {format_percent(one.decrease)}"
-        in text
-    )
+    baseline_error = format_number(comparison.baseline_error)
+    error = format_number(comparison.error)
+    assert f"{baseline_error} {error} {format_percent(comparison.decrease)}" in text
     assert "12.3 %" in text  # marked
     assert "SHResNet 2500 WM 0.0321" in text
     assert "sub-09_dwi.nii.gz sub-09 n/a n/a n/a excluded b0 images only" in text
-    for said in ("it broke", "no b0", "# Methods of all this"):
-        assert said in text
+    for words in ("it broke", "no b0", "# Methods of all this"):
+        assert words in text
 
 
 def test_subjects_are_links_only_where_their_report_is_there() -> None:
@@ -343,8 +344,8 @@ def test_figures_that_would_make_the_page_too_large_are_links_to_their_files() -
         )
         for k in range(4)
     ]
-    made = pair_report(figures={"metrics": large})
-    text = report(made)
+    pair = pair_report(figures={"metrics": large})
+    text = report(pair)
     assert len(text.encode()) < 10e6
     assert [f'href="figures/from-A_to-B_f{k}.svg"' in text for k in range(4)] == [
         False,
@@ -355,7 +356,10 @@ def test_figures_that_would_make_the_page_too_large_are_links_to_their_files() -
 
 
 def test_a_figure_with_links_stands_in_the_page_as_svg() -> None:
-    svg = b'<?xml version="1.0"?><svg width="1" height="2"><a xlink:href="../sub-01.html"><g id="g"/></a></svg>'
+    svg = (
+        b'<?xml version="1.0"?><svg width="1" height="2">'
+        b'<a xlink:href="../sub-01.html"><g id="g"/></a></svg>'
+    )
     text = report(
         pair_report(
             figures={
