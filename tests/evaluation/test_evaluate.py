@@ -11,10 +11,12 @@ from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.evaluation.evaluate import EvaluationResults
 from bids_shresnet.evaluation.quantities import MIN_TISSUE_VOXELS
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
+from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import ShProjection
 from bids_shresnet.methods.template_methods import fit_template_methods
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Tissue
+from bids_shresnet.settings import Method
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.evaluation.scaled_heads import (
     evaluate,
@@ -35,7 +37,10 @@ COMBAT_ENDPOINTS = set(product(TISSUES, ("FA", "MD")))
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     """Results of the source's own coefficients, and of exactly the target's."""
-    harmonizers = {"sh_projection": ShProjection(), "order_gain": exact_gain()}
+    harmonizers: dict[Method, Harmonizer] = {
+        "sh_projection": ShProjection(),
+        "order_gain": exact_gain(),
+    }
     folder = tmp_path_factory.mktemp("results")
     return evaluate(evaluate_job(folder, scaled_heads(), harmonizers))
 
@@ -140,7 +145,10 @@ def test_a_denoising_method_is_evaluated_as_the_target_would_measure_it(tmp_path
     for subject in heads.values():
         is_grey = np.arange(len(subject.matched.tissue)) % 10 > 0
         subject.matched.tissue[:] = np.where(is_grey, Tissue.GM, Tissue.WM)
-    harmonizers = {"patch_linear": exact_regression(), "order_gain": exact_gain()}
+    harmonizers: dict[Method, Harmonizer] = {
+        "patch_linear": exact_regression(),
+        "order_gain": exact_gain(),
+    }
     results = evaluate(evaluate_job(tmp_path, heads, harmonizers))
     noisy = result(results, "order_gain", "GM")
     denoised = result(results, "patch_linear", "GM")
@@ -153,7 +161,10 @@ def test_without_the_targets_noise_a_prediction_is_evaluated_as_it_is(tmp_path: 
     heads = scaled_heads()
     for subject in heads.values():
         subject.matched.noise_variance[:] = np.nan
-    harmonizers = {"patch_linear": exact_regression(), "order_gain": exact_gain()}
+    harmonizers: dict[Method, Harmonizer] = {
+        "patch_linear": exact_regression(),
+        "order_gain": exact_gain(),
+    }
     results = evaluate(evaluate_job(tmp_path, heads, harmonizers))
     expected = result(results, "order_gain").nmse
     assert result(results, "patch_linear").nmse == pytest.approx(expected, rel=1e-3, abs=1e-6)
@@ -181,7 +192,7 @@ def test_the_rescan_of_the_target_has_the_error_of_its_noise(tmp_path: Path) -> 
 def test_linear_rish_is_evaluated_with_voxelwise_combat(tmp_path: Path) -> None:
     heads = scaled_heads(grid=(16, 15, 14))  # the least that ANTs registers
     task = fit_task([heads["02"], heads["03"]])
-    harmonizers = {"linear_rish": fit_template_methods(task).harmonizer}
+    harmonizers: dict[Method, Harmonizer] = {"linear_rish": fit_template_methods(task).harmonizer}
     results = evaluate(evaluate_job(tmp_path, heads, harmonizers))
     rows = [row for row in results.rows if row.method == "combat_voxel"]
     assert {(row.tissue, row.quantity) for row in rows} == COMBAT_ENDPOINTS

@@ -8,11 +8,12 @@ import pytest
 from bids_shresnet.evaluation.evaluate import evaluate_fold
 from bids_shresnet.evaluation.jobs import EvaluationSettings, evaluation_jobs
 from bids_shresnet.io.storage import read_json
+from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, ShProjection
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Split
 from bids_shresnet.planning.pair_shells import PairShells
-from bids_shresnet.settings import NetworkConfig, TrainingConfig
+from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
@@ -84,7 +85,10 @@ def test_there_is_a_job_for_every_fold_with_the_fits_of_that_fold(tmp_path: Path
 
 
 def test_a_fold_is_evaluated_again_only_if_its_input_changes(tmp_path: Path) -> None:
-    harmonizers = {"order_gain": exact_gain(), "sh_projection": ShProjection()}
+    harmonizers: dict[Method, Harmonizer] = {
+        "order_gain": exact_gain(),
+        "sh_projection": ShProjection(),
+    }
     job = evaluate_job(tmp_path, scaled_heads(), harmonizers)
     assert evaluate_fold(job)
     assert not evaluate_fold(job)

@@ -19,11 +19,10 @@ from bids_shresnet.outputs.model_card import MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
+from bids_shresnet.report.group_content import DatasetReport, PairReport
 from bids_shresnet.report.group_page import (
     GROUP_PAGE_TEMPLATE,
     MAX_EMBEDDED_BYTES,
-    DatasetReport,
-    PairReport,
     render_group_report,
     validation_sentence,
 )
