@@ -57,10 +57,9 @@ def make_descriptor() -> dict[str, Any]:
     inputs = list(iter_inputs(Config))
     inputs.sort(key=lambda entry: entry["optional"])  # positionals first; all else as it is
     command = " ".join(["bids-shresnet", *(entry["value-key"] for entry in inputs)])
-    summary, _, description = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
     return {
         "name": "bids_shresnet",
-        "description": f"{summary} {' '.join(description.split())}",
+        "description": " ".join(inspect.cleandoc(Config.__doc__ or "").split()),
         "tool-version": __version__,
         "schema-version": "0.5",
         "command-line": command,

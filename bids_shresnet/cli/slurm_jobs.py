@@ -45,20 +45,25 @@ def make_jobs(plan: Plan, config: Config) -> tuple[SlurmJob, ...]:
 def make_harmonize_job(plan: Plan, *, is_spooled: bool) -> SlurmJob:
     """Make the job that harmonizes all scans of one or several subjects per task."""
     scans = plan.selection.scans
-    subjects = sorted({scan.subject for scan in scans})
-    group_size = ceil(len(subjects) / MAX_ARRAY_TASKS)
-    starts = range(0, len(subjects), group_size)
+    tasks = _group_subjects(sorted({scan.subject for scan in scans}))
     pair_flags = [f"--pair {shlex.quote(pair.label)}" for pair in plan.pairs]
     flags = [*pair_flags, f"--participant-label {ALL_TASK_ARGUMENTS}"]
     return SlurmJob(
         name="participant",
         comment="Harmonize all scans of some subjects.",
         arguments=f"participant {' '.join(flags)}",
-        task_arguments=tuple(tuple(subjects[start : start + group_size]) for start in starts),
+        task_arguments=tasks,
         cpus=1,
         memory_mb=ceil(memory_for_scans(scans, is_spooled=is_spooled) / MB),
-        minutes=time_limit(group_size * minutes_per_scan(scans)),
+        minutes=time_limit(len(tasks[0]) * minutes_per_scan(scans)),
     )
+
+
+def _group_subjects(subjects: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Group subjects into at most as many tasks as an array may have, the first ones full."""
+    size = ceil(len(subjects) / MAX_ARRAY_TASKS)
+    starts = range(0, len(subjects), size)
+    return tuple(tuple(subjects[start : start + size]) for start in starts)
 
 
 @dataclass(frozen=True)

@@ -138,10 +138,9 @@ def read_on_grid(
     if volume.shape == tuple(shape) and is_on_grid:
         return volume
     grid_to_volume = np.linalg.inv(volume_affine) @ affine  # voxel indices
-    resampled: Float[np.ndarray, "x y z"] = ndimage.affine_transform(
-        volume, grid_to_volume, output_shape=shape, order=spline_order
+    return np.asarray(
+        ndimage.affine_transform(volume, grid_to_volume, output_shape=shape, order=spline_order)
     )
-    return resampled
 
 
 def grid_shift(affine: Float[np.ndarray, "4 4"], other: Float[np.ndarray, "4 4"]) -> float:

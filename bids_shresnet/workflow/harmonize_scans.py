@@ -90,8 +90,7 @@ def harmonize_scans(
     excluded = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
     if not jobs:
         reasons = [f"\n  {scan.image.name}: {scan.reason}" for scan in excluded]
-        msg = f"no scan fits a model:{''.join(reasons)}"
-        raise NothingSelected(msg)
+        raise NothingSelected("".join(["no scan fits a model:", *reasons]))
     results = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in excluded]
     return results + run_scan_jobs(_make_scan_jobs(jobs, plan, models), config, workers)
 

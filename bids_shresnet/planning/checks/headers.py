@@ -61,6 +61,11 @@ def _check_affine(image: Path, affine: Float[np.ndarray, "4 4"]) -> list[Finding
     except ValueError as error:
         remedy = "Convert the scan again, or resample it on a right grid."
         return [Finding.error(image, str(error), remedy)]
+    return _check_voxel_sizes(image, affine)
+
+
+def _check_voxel_sizes(image: Path, affine: Float[np.ndarray, "4 4"]) -> list[Finding]:
+    """Find implausible voxels."""
     sizes = nib.affines.voxel_sizes(affine)
     smallest, largest = PLAUSIBLE_VOXEL_MM
     if sizes.min() >= smallest and sizes.max() <= largest:

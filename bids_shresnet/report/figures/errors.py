@@ -103,10 +103,7 @@ def _draw_error_panel(
 ) -> None:
     """Draw the boxes, and behind them one line per subject."""
     errors = [subject_means(rows, Endpoint(method, *endpoint)) for method in methods]
-    subjects = {subject for method_errors in errors for subject in method_errors}
-    for subject in sorted(subjects):
-        values = [method_errors.get(subject, np.nan) for method_errors in errors]
-        draw_subject_line(axes, values)
+    _draw_subject_lines(axes, errors)
     columns = [list(method_errors.values()) for method_errors in errors]
     draw_boxes(axes, columns, [box_style(method) for method in methods])
     axes.set_ylabel(f"NMSE of {endpoint[1]} (no unit)")
@@ -115,6 +112,14 @@ def _draw_error_panel(
     axes.set_xlim(-0.6, len(methods) - 0.4)
     _set_error_scale(axes, [error for column in columns for error in column])
     style_axes(axes, "y")
+
+
+def _draw_subject_lines(axes: Axes, errors: Sequence[Mapping[str, float]]) -> None:
+    """Draw one line per subject through its errors of all methods."""
+    subjects = {subject for method_errors in errors for subject in method_errors}
+    for subject in sorted(subjects):
+        values = [method_errors.get(subject, np.nan) for method_errors in errors]
+        draw_subject_line(axes, values)
 
 
 def _set_error_scale(axes: Axes, errors: Sequence[float]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -63,20 +63,24 @@ def read_curves(table: Path, best_epochs: Sequence[int | None]) -> tuple[Trainin
         The epoch that was kept, fold by fold.
     """
     rows = read_tsv(table) if table.exists() else []
-    curves = []
-    for fold, group in groupby(rows, lambda row: int(row["fold"])):
-        fold_rows = list(group)
-        epochs = tuple(int(row["epoch"]) for row in fold_rows)
-        curve = TrainingCurve(
-            fold=fold,
-            epochs=epochs,
-            stages=tuple(row["stage"] for row in fold_rows),
-            training=tuple(float(row["training_loss"]) for row in fold_rows),
-            validation=tuple(float(row["validation_loss"]) for row in fold_rows),
-            best_index=epochs.index(best_epochs[fold - 1] or 0),
-        )
-        curves.append(curve)
-    return tuple(curves)
+    by_fold = groupby(rows, lambda row: int(row["fold"]))
+    return tuple(
+        _make_curve(fold, list(fold_rows), best_epochs[fold - 1] or 0)
+        for fold, fold_rows in by_fold
+    )
+
+
+def _make_curve(fold: int, rows: Sequence[Mapping[str, str]], best_epoch: int) -> TrainingCurve:
+    """Make the curve of one fold from its rows, one per epoch."""
+    epochs = tuple(int(row["epoch"]) for row in rows)
+    return TrainingCurve(
+        fold=fold,
+        epochs=epochs,
+        stages=tuple(row["stage"] for row in rows),
+        training=tuple(float(row["training_loss"]) for row in rows),
+        validation=tuple(float(row["validation_loss"]) for row in rows),
+        best_index=epochs.index(best_epoch),
+    )
 
 
 def draw_training_curves(curves: Sequence[TrainingCurve]) -> Drawing:

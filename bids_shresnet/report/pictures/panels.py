@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
-from bids_shresnet.report.figures.agreement_data import voxel_agreement
+from bids_shresnet.report.figures.agreement_data import AgreementData, voxel_agreement
 from bids_shresnet.report.figures.power import draw_subject_power
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.gallery import Panel
@@ -226,14 +226,20 @@ def _agreement_panels(scan_maps: ScanMaps) -> list[Panel]:
     panels = []
     for quantity, maps in (("FA", scan_maps.fa), ("MD", scan_maps.md)):
         values = paired_values(scan_maps, maps)
-        if not values:
-            continue
-        agreement = voxel_agreement(values, quantity, SHOWN_VOXELS_PHRASE, remark)
-        joint = {"joint": draw_joint_histograms(agreement)}
-        difference = {"difference": draw_differences(agreement)}
-        panels.append(Panel("metrics", f"{quantity} and the target's {quantity}", joint))
-        panels.append(Panel("metrics", f"Difference of {quantity} to the target's", difference))
+        if values:
+            agreement = voxel_agreement(values, quantity, SHOWN_VOXELS_PHRASE, remark)
+            panels += _draw_agreement(agreement, quantity)
     return panels
+
+
+def _draw_agreement(agreement: AgreementData, quantity: str) -> list[Panel]:
+    """Draw joint histograms and differences of one quantity."""
+    joint = {"joint": draw_joint_histograms(agreement)}
+    difference = {"difference": draw_differences(agreement)}
+    return [
+        Panel("metrics", f"{quantity} and the target's {quantity}", joint),
+        Panel("metrics", f"Difference of {quantity} to the target's", difference),
+    ]
 
 
 def _power_panels(scan_maps: ScanMaps) -> list[Panel]:
