@@ -20,7 +20,6 @@ from bids_shresnet.report.subject import (
     subjects_to_report,
     write_subject_reports,
 )
-from bids_shresnet.runtime.scratch import use_scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +64,9 @@ def write_reports(results: ReportableResults, config: Config, this_run: Run) -> 
     root = this_run.root
     write_methods_text(root, results.models)
     if config.run.reports_only:
-        with use_scratch_folder(config.output.work_dir or root):
-            write_subject_reports(root, results.subjects)
-            if results.validated_models:  # last: it links to the pages that exist
-                report_models(results.validated_models, root, this_run.command)
+        write_subject_reports(root, results.subjects)
+        if results.validated_models:  # last: it links to the pages that exist
+            report_models(results.validated_models, root, this_run.command)
 
 
 def report_models(models: Sequence[Model], root: Path, command: str) -> None:

@@ -1,0 +1,58 @@
+"""Carry a plan out: build models, harmonize scans, write reports."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from bids_shresnet.config import Config
+from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.run_log import Run, finish_run
+from bids_shresnet.planning.plan import Plan
+from bids_shresnet.report.methods_text import write_methods_text
+from bids_shresnet.runtime.resources import MB, peak_memory
+from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.workflow.build_models import build_models
+from bids_shresnet.workflow.harmonize_scans import (
+    ScanResult,
+    check_validation,
+    harmonize_scans,
+    log_summary,
+    write_crash_reports,
+)
+from bids_shresnet.workflow.write_reports import report_models, report_subjects
+
+logger = logging.getLogger(__name__)
+
+
+def execute_plan(
+    plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers
+) -> list[ScanResult]:
+    """Build the models that are missing and use them; finish the record of the run in any case."""
+    results: list[ScanResult] = []
+    try:
+        models = models or build_models(plan.pairs, config, this_run.root, workers)
+        if models:  # there are none yet after the stages prepare and train
+            results = use_models(plan, models, config, this_run, workers)
+    finally:
+        logger.info("memory: at most %d MB a process", peak_memory() / MB)
+        finish_run(this_run, [result.row for result in results])
+    report_subjects(this_run, [result.row for result in results])
+    return results
+
+
+def use_models(
+    plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers
+) -> list[ScanResult]:
+    """Harmonize scans at the participant level; report the validation of models at group level."""
+    root = this_run.root
+    results: list[ScanResult] = []
+    write_methods_text(root, models)
+    if config.run.analysis_level == "participant":
+        check_validation(models, config.model)
+        results = harmonize_scans(plan, models, config, root, workers)
+        write_crash_reports(this_run, results)
+    elif config.model.validation:
+        report_models(models, root, this_run.command)
+    log_summary([result.row for result in results], models, root)
+    return results
