@@ -4,7 +4,7 @@
     scripts/readme_figure.py INPUT.png HARMONIZED.png TARGET.png
 
 The pictures are in `sub-<label>/figures` of an output. README.md shows those of subject 01 of
-simulated full-size heads, harmonized by `participant` with default settings.
+simulated heads with real anatomy (3.4 mm voxels), harmonized with default settings.
 """
 
 from __future__ import annotations
