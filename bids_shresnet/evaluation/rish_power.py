@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.harmonics import l_values, order_indices
+from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.rish import noise_power, rish
 from bids_shresnet.evaluation.quantities import Quantities, tissue_masks
 from bids_shresnet.evaluation.results import HeldOutRow
@@ -47,7 +47,7 @@ def rish_powers(
     power = _voxel_powers(matched, quantities, shells, is_denoised=is_denoised)
     for tissue, mask in tissue_masks(matched.tissue):
         means = power[mask].mean(axis=0)
-        for (bvalue, order), mean in zip(_shell_orders(shells), means, strict=True):
+        for (bvalue, order), mean in zip(shell_orders(shells), means, strict=True):
             yield RishPower(
                 subject=row.subject,
                 fold=row.fold,
@@ -71,9 +71,6 @@ def _voxel_powers(
     return np.asarray(power + variance * noise_power(inverse, groups))
 
 
-def _shell_orders(shells: Sequence[Shell]) -> list[tuple[float, int]]:
-    """b-value and order of each power."""
-    orders = []
-    for shell in shells:
-        orders += [(shell.bvalue, int(order)) for order in np.unique(l_values(shell.sh_order))]
-    return orders
+def shell_orders(shells: Sequence[Shell]) -> list[tuple[float, int]]:
+    """List the b-value and order of each power, shell by shell."""
+    return [(shell.bvalue, order) for shell in shells for order in range(0, shell.sh_order + 1, 2)]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from bids_shresnet.evaluation.agreement import SCAN_STATES
 from bids_shresnet.evaluation.results import TISSUES
-from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT, RishPower
+from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT, RishPower, shell_orders
 from bids_shresnet.report.style import (
     FAINT,
     TISSUE_NAMES,
@@ -111,16 +111,11 @@ def draw_subject_power(
     """
     panels = []
     for region, state_powers in powers.items():
-        for column, (bvalue, order) in enumerate(_shell_orders(shells)):
+        for column, (bvalue, order) in enumerate(shell_orders(shells)):
             values = {state: power[:, column] for state, power in state_powers.items()}
             panels.append(PowerPanel(region, bvalue, order, values))
     caption = SUBJECT_CAPTION.format(where=where, remark=remark)
     return _draw_power(panels, method, caption, has_subject_lines=False)
-
-
-def _shell_orders(shells: Sequence[Shell]) -> list[tuple[float, int]]:
-    """The b-value and order of each column of the power."""
-    return [(shell.bvalue, order) for shell in shells for order in range(0, shell.sh_order + 1, 2)]
 
 
 def _subject_values(
