@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from dipy.core.gradients import gradient_table
-from dipy.reconst.dti import TensorModel
+from dipy.reconst.dti import TensorFit, TensorModel
 from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.masking import unmask
@@ -65,13 +65,32 @@ def fit_tensor(
     bvecs: Float[np.ndarray, "n 3"],
 ) -> TensorValues:
     """Fit the signal of each voxel; values that are not finite become 0 before and after."""
-    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
-    fit = TensorModel(table, fit_method="WLS").fit(_replace_not_finite(signal))
+    fit = _fit_weighted_least_squares(signal, bvals, bvecs)
     return TensorValues(
         fa=_replace_not_finite(fit.fa).astype(np.float32),
         md=_replace_not_finite(fit.md).astype(np.float32),
         direction=np.nan_to_num(fit.evecs[..., 0]).astype(np.float32),
     )
+
+
+def fit_tensor_matrices(
+    signal: Float[np.ndarray, "v n"],
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "n 3"],
+) -> Float[np.ndarray, "v 3 3"]:
+    """Fit as `fit_tensor` and return the tensors themselves, mm2/s along the world axes."""
+    fit = _fit_weighted_least_squares(signal, bvals, bvecs)
+    return _replace_not_finite(fit.quadratic_form)
+
+
+def _fit_weighted_least_squares(
+    signal: Float[np.ndarray, "v n"],
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "n 3"],
+) -> TensorFit:
+    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
+    fit: TensorFit = TensorModel(table, fit_method="WLS").fit(_replace_not_finite(signal))
+    return fit
 
 
 def _replace_not_finite(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -1,0 +1,70 @@
+"""Put a known change of FA and MD into a scan, through the tensor of each voxel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet.diffusion.tensors import fit_tensor_matrices
+from bids_shresnet.scans import Dwi
+
+MAX_FA = 0.99  # of a changed tensor: FA is below 1 as long as all diffusivities are positive
+
+
+@dataclass(frozen=True)
+class TensorChange:
+    """Factors on FA and on MD in each voxel of a grid; 1 where a scan stays as it is."""
+
+    fa_factor: Float[np.ndarray, "x y z"]
+    md_factor: Float[np.ndarray, "x y z"]
+
+    @property
+    def is_changed(self) -> Bool[np.ndarray, "x y z"]:
+        """Voxels that change."""
+        return np.asarray((self.fa_factor != 1) | (self.md_factor != 1))
+
+
+def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) -> Dwi:
+    """Change FA and MD of a scan in a mask.
+
+    The signal S in direction g becomes S exp(-b g'(D' - D)g), where D is the voxel's own tensor and
+    D' the changed one. All that the tensor does not describe (noise, crossings, S0) stays.
+
+    Returns
+    -------
+    A copy; b0 volumes and voxels without a change are as they were.
+    """
+    changed = mask & change.is_changed
+    bvals = np.where(dwi.is_b0, 0, dwi.bvals)
+    signal = dwi.data[changed]
+    tensors = fit_tensor_matrices(signal, bvals, dwi.bvecs)
+    new_tensors = change_tensors(tensors, change.fa_factor[changed], change.md_factor[changed])
+    diffusivities = np.einsum("ni,vij,nj->vn", dwi.bvecs, new_tensors - tensors, dwi.bvecs)
+    data = dwi.data.copy()
+    data[changed] = signal * np.exp(-bvals * diffusivities)
+    return replace(dwi, data=data)
+
+
+def change_tensors(
+    tensors: Float[np.ndarray, "v 3 3"],
+    fa_factor: Float[np.ndarray, " v"],
+    md_factor: Float[np.ndarray, " v"],
+) -> Float[np.ndarray, "v 3 3"]:
+    """Multiply FA and MD of tensors and keep their axes.
+
+    MD is the isotropic part. With a deviatoric part of norm a, FA^2 is 3/2 a^2 / (a^2 + 3 MD^2),
+    which is solved for a. FA does not rise above `MAX_FA`, and that of a sphere stays 0.
+    """
+    isotropic = np.trace(tensors, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3)
+    deviatoric = tensors - isotropic
+    squared_norm = np.square(deviatoric).sum(axis=(1, 2))
+    squared_mean = np.square(isotropic).sum(axis=(1, 2))
+    tiny = np.finfo(np.float64).tiny
+    squared_fa = 1.5 * squared_norm / np.maximum(squared_norm + squared_mean, tiny)
+    new_squared_fa = np.minimum(squared_fa * np.square(fa_factor), MAX_FA**2)
+    new_squared_mean = squared_mean * np.square(md_factor)
+    new_squared_norm = new_squared_mean * new_squared_fa / (1.5 - new_squared_fa)
+    scale = np.sqrt(new_squared_norm / np.maximum(squared_norm, tiny))
+    return np.asarray(isotropic * md_factor[:, None, None] + deviatoric * scale[:, None, None])

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi, change_tensors
+from bids_shresnet.diffusion.tensors import fit_tensor_maps
+from bids_shresnet.scans import Dwi
+from tests.diffusion.heads import make_dwi, sphere, turn
+
+GRID = (3, 2, 2)
+EVERYWHERE = np.ones(GRID, bool)
+FACTORS = st.floats(0.3, 1.1)
+DIRECTIONS = sphere(30)
+
+
+def scan(bvals: tuple[float, ...] = (1000.0,), *, sigma: float = 0.0) -> Dwi:
+    """Scan of a different tensor in every voxel, with noise relative to S0."""
+    rng = np.random.default_rng(1)
+    relative = np.empty((*GRID, len(bvals) * len(DIRECTIONS)))
+    for voxel in np.ndindex(GRID):
+        axes = turn(*rng.uniform(-180, 180, 3))
+        tensor = axes @ np.diag(rng.uniform(0.2e-3, 1.6e-3, 3)) @ axes.T
+        exponents = np.einsum("ni,ij,nj->n", DIRECTIONS, tensor, DIRECTIONS)
+        relative[voxel] = np.concatenate([np.exp(-b * exponents) for b in bvals])
+    noisy = relative + sigma * rng.standard_normal(relative.shape)
+    all_bvals = np.repeat(bvals, len(DIRECTIONS))
+    return make_dwi(noisy, all_bvals, np.tile(DIRECTIONS, (len(bvals), 1)))
+
+
+def constant_change(fa: float, md: float) -> TensorChange:
+    return TensorChange(np.full(GRID, fa), np.full(GRID, md))
+
+
+@settings(max_examples=25)
+@given(FACTORS, FACTORS)
+def test_the_tensor_of_a_changed_scan_has_the_fa_and_the_md_asked_for(fa: float, md: float) -> None:
+    before = scan()
+    maps = fit_tensor_maps(before, EVERYWHERE)
+    changed = fit_tensor_maps(change_dwi(before, EVERYWHERE, constant_change(fa, md)), EVERYWHERE)
+    np.testing.assert_allclose(changed.fa, fa * maps.fa, rtol=1e-3)
+    np.testing.assert_allclose(changed.md, md * maps.md, rtol=1e-3)
+
+
+def test_noise_does_not_alter_the_mean_change() -> None:
+    before = scan(sigma=0.03)
+    maps = fit_tensor_maps(before, EVERYWHERE)
+    changed = fit_tensor_maps(
+        change_dwi(before, EVERYWHERE, constant_change(0.95, 1.03)), EVERYWHERE
+    )
+    assert changed.fa.mean() / maps.fa.mean() - 1 == pytest.approx(-0.05, abs=0.003)
+    assert changed.md.mean() / maps.md.mean() - 1 == pytest.approx(0.03, abs=0.001)
+
+
+def test_every_shell_changes_as_its_b_value_asks_for() -> None:
+    before = scan((1000.0, 2000.0))
+    after = change_dwi(before, EVERYWHERE, constant_change(0.9, 1.2))
+    factors = np.log(after.data / before.data)
+    np.testing.assert_array_equal(factors[..., 0], 0)  # b0
+    np.testing.assert_allclose(factors[..., 31:], 2 * factors[..., 1:31], rtol=1e-3)
+
+
+def test_a_change_and_its_inverse_leave_the_scan_as_it_was() -> None:
+    before = scan()
+    there = change_dwi(before, EVERYWHERE, constant_change(0.8, 1.25))
+    back = change_dwi(there, EVERYWHERE, constant_change(1.25, 0.8))
+    np.testing.assert_allclose(back.data, before.data, rtol=1e-3)
+
+
+def test_only_voxels_of_the_mask_with_a_factor_other_than_one_change() -> None:
+    before = scan(sigma=0.02)
+    mask = np.arange(12).reshape(GRID) % 2 == 0
+    change = constant_change(0.5, 1.0)
+    change.fa_factor[0] = 1
+    after = change_dwi(before, mask, change)
+    is_changed = (after.data != before.data).any(axis=-1)
+    np.testing.assert_array_equal(is_changed, mask & (change.fa_factor != 1))
+    np.testing.assert_array_equal(is_changed, mask & change.is_changed)
+
+
+def test_a_voxel_without_signal_stays_without_signal() -> None:
+    plain = scan()
+    data = plain.data.copy()
+    data[0, 0, 0] = 0
+    after = change_dwi(replace(plain, data=data), EVERYWHERE, constant_change(0.9, 1.1))
+    np.testing.assert_array_equal(after.data[0, 0, 0], 0)
+
+
+def test_axes_stay_and_the_anisotropy_of_a_sphere_stays_zero() -> None:
+    axes = turn(20, 30, 40)
+    tensors = np.stack([axes @ np.diag([1.7e-3, 0.3e-3, 0.2e-3]) @ axes.T, 1e-3 * np.eye(3)])
+    changed = change_tensors(tensors, np.array([0.7, 0.7]), np.array([1.2, 1.2]))
+    turned_back = axes.T @ changed[0] @ axes
+    np.testing.assert_allclose(turned_back, np.diag(np.diag(turned_back)), atol=1e-12)
+    np.testing.assert_allclose(changed[1], 1.2e-3 * np.eye(3), rtol=1e-12)
+
+
+def test_diffusivities_stay_positive_however_much_fa_is_asked_for() -> None:
+    tensors = np.diag([1.6e-3, 0.3e-3, 0.3e-3])[None]
+    changed = change_tensors(tensors, np.array([5.0]), np.ones(1))
+    assert np.linalg.eigvalsh(changed[0]).min() > 0
