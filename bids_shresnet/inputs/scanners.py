@@ -21,8 +21,9 @@ from bids_shresnet.inputs.scanner_labels import (
     sanitize_label,
     sidecar_model,
 )
+from bids_shresnet.inputs.scanner_statements import ScannerStatement, find_scanner_statements
 from bids_shresnet.inputs.sidecars import format_sidecar_value
-from bids_shresnet.inputs.tables import read_column, read_scanner_column
+from bids_shresnet.inputs.tables import group_cells, read_column, read_dataset_rows
 from bids_shresnet.scans import Scanner
 
 SCANNER_MAP_FORMAT = (
@@ -44,6 +45,9 @@ class ScannerNaming:
         --scanner-from.
     findings
         Errors in the map or the tables.
+    statements
+        What other columns of the tables say of scanners. They name no scanner, but are compared
+        with the sidecars.
     split_by
         Sidecar keys. Scans of one scanner with different values belong to different scanners.
     """
@@ -52,6 +56,7 @@ class ScannerNaming:
     table_scanners: Mapping[str, set[str]] = field(default_factory=dict)
     pattern: re.Pattern[str] | None = None
     findings: tuple[Finding, ...] = ()
+    statements: tuple[ScannerStatement, ...] = ()
     split_by: tuple[str, ...] = ()
 
 
@@ -67,7 +72,8 @@ def read_scanner_naming(
     UsageError
         If the regular expression is invalid or has no group `scanner`.
     """
-    table_scanners = read_scanner_column(root, column)
+    rows = read_dataset_rows(root)
+    table_scanners = group_cells(rows, column)
     findings = _check_label_clashes(root, table_scanners.values())
     map_scanners = {}
     if scanner_map:
@@ -81,6 +87,7 @@ def read_scanner_naming(
         table_scanners=table_scanners,
         pattern=_compile_pattern(pattern) if pattern else None,
         findings=tuple(findings),
+        statements=tuple(find_scanner_statements(rows)),
     )
 
 

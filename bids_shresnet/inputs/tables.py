@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv
@@ -15,17 +16,21 @@ DATASET_TABLES = {
 }
 
 
-def read_scanner_column(root: Path, column: str) -> dict[str, set[str]]:
-    """Read a column of participants.tsv, sessions.tsv and scans.tsv.
+# A row: its cells by column, without those that are empty or n/a
+Row = dict[str, str]
 
-    Returns its cells by `sub-..`, `sub-.._ses-..` and file name.
+
+def read_dataset_rows(root: Path) -> list[tuple[str, Row]]:
+    """Read participants.tsv, sessions.tsv and scans.tsv.
+
+    Returns each row with its name: `sub-..`, `sub-.._ses-..` or a file name.
     """
-    cells: dict[str, set[str]] = {}
+    rows = []
     for pattern, key in DATASET_TABLES.items():
         for table in sorted(root.glob(pattern)):
-            for name, values in read_column(table, key, column).items():
-                cells.setdefault(_row_name(table, key, name), set()).update(values)
-    return cells
+            named_rows = _read_named_rows(table, key)
+            rows += [(_row_name(table, key, name), row) for name, row in named_rows]
+    return rows
 
 
 def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
@@ -33,15 +38,31 @@ def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
 
     Empty and missing cells are left out. Without the table or the columns, the result is empty.
     """
-    if not table.is_file():
-        return {}
+    return group_cells(_read_named_rows(table, key), column)
+
+
+def group_cells(rows: Iterable[tuple[str, Row]], column: str) -> dict[str, set[str]]:
+    """Group the cells of a column by the names of their rows."""
     cells: dict[str, set[str]] = {}
-    for row in read_tsv(table):
-        name = (row.get(key) or "").strip()
-        cell = (row.get(column) or "").strip()
-        if name and cell not in ("", NOT_AVAILABLE):
-            cells.setdefault(name, set()).add(cell)
+    for name, row in rows:
+        if column in row:
+            cells.setdefault(name, set()).add(row[column])
     return cells
+
+
+def _read_named_rows(table: Path, key: str) -> list[tuple[str, Row]]:
+    """Read the rows that have a value in the key column, each with this value.
+
+    A table that does not exist has no rows.
+    """
+    rows = []
+    for cells in read_tsv(table) if table.is_file() else ():
+        named_cells = ((column, cell) for column, cell in cells.items() if column and cell)
+        row = {column: cell.strip() for column, cell in named_cells}
+        row = {column: cell for column, cell in row.items() if cell not in ("", NOT_AVAILABLE)}
+        if key in row:
+            rows.append((row[key], row))
+    return rows
 
 
 def _row_name(table: Path, key: str, name: str) -> str:

@@ -73,7 +73,7 @@ def find_scans(
 def _make_inventory(classified: Sequence[Classification], naming: ScannerNaming) -> Inventory:
     """Collect scans, excluded files and findings, and compare the scans with each other."""
     scans = _unify_scanners(item.scan for item in classified if isinstance(item.scan, Scan))
-    conflicts = find_conflicts(scans, naming.split_by)
+    conflicts = find_conflicts(scans, naming.split_by, naming.statements)
     findings = [
         *naming.findings,
         *chain.from_iterable(item.findings for item in classified),

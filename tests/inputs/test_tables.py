@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bids_shresnet.inputs.tables import read_scanner_column
+from bids_shresnet.inputs.tables import group_cells, read_dataset_rows
 from bids_shresnet.io.storage import read_tsv, write_tsv
 from tests.datasets import write_tree
 
@@ -17,7 +17,7 @@ def test_cells_are_read_from_all_three_tables(tmp_path: Path) -> None:
         ],
         "sub-02/sub-02_scans.tsv": [["filename", "other"], ["dwi/sub-02_dwi.nii.gz", "F"]],
     }
-    cells = read_scanner_column(write_tree(tmp_path, tree), "site")
+    cells = group_cells(read_dataset_rows(write_tree(tmp_path, tree)), "site")
     assert cells == {"sub-01": {"P"}, "sub-01_ses-a": {"S"}, "sub-01_ses-a_dwi.nii.gz": {"F"}}
 
 

@@ -46,6 +46,13 @@ FILE_CASES = (
         messages=("unknown scanner", "datalad get"),
     ),
     Case(
+        name="a table that names another vendor",
+        tree=make_heads()
+        | {"participants.tsv": [["participant_id", "manufacturer"], ["sub-01", "Philips"]]},
+        exit_code=OK,
+        messages=("sub-01", "a table says Manufacturer Philips", "The sidecars are used"),
+    ),
+    Case(
         name="an empty image",
         tree=heads_with(".nii.gz", ""),
         exit_code=BAD_INPUT,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 from bids_shresnet.errors import Finding, join_some
 from bids_shresnet.inputs.scanner_labels import model_and_serial
-from bids_shresnet.inputs.sidecars import count_values
+from bids_shresnet.inputs.scanner_statements import VENDOR, ScannerStatement
+from bids_shresnet.inputs.sidecars import count_values, format_sidecar_value
 from bids_shresnet.scans import Scan
 
 # Fields that should have one value per scanner
 CONSTANT_KEYS = ("InstitutionName", "SoftwareVersions", "EchoTime")
-MAX_LISTED_VALUES = 5  # values named in a warning
+MAX_LISTED_VALUES = 5  # values, or rows of tables, named in a warning
 
 Conflicts = Mapping[str, tuple[Finding, ...]]  # by scanner label
 ScansByLabel = Mapping[str, Sequence[Scan]]  # by scanner label
 
 
-def find_conflicts(scans: Iterable[Scan], split_by: Sequence[str]) -> Conflicts:
-    """Find conflicts in the metadata of each scanner, by its label."""
+def find_conflicts(
+    scans: Iterable[Scan], split_by: Sequence[str], statements: Iterable[ScannerStatement]
+) -> Conflicts:
+    """Find conflicts in the metadata of each scanner, also with tables, by its label."""
     by_label: dict[str, list[Scan]] = defaultdict(list)
     for scan in scans:
         by_label[scan.scanner_label].append(scan)
@@ -27,7 +31,12 @@ def find_conflicts(scans: Iterable[Scan], split_by: Sequence[str]) -> Conflicts:
     for label, scanner_scans in by_label.items():
         conflicts[label] += _check_serial_numbers(label, scanner_scans)
         conflicts[label] += _check_constant_keys(label, scanner_scans, split_by)
-    for labels, finding in [*_find_shared_serials(by_label), *_find_shared_machines(by_label)]:
+    shared_findings = [
+        *_find_shared_serials(by_label),
+        *_find_shared_machines(by_label),
+        *_find_contradicting_tables(by_label, statements),
+    ]
+    for labels, finding in shared_findings:
         for label in labels:
             conflicts[label].append(finding)
     return {label: tuple(findings) for label, findings in conflicts.items() if findings}
@@ -95,6 +104,43 @@ def _find_shared_machines(by_label: ScansByLabel) -> list[tuple[list[str], Findi
             remedy = "They are taken as different scanners, as they were named; check the names."
             findings.append((labels, Finding.warning(_format_labels(labels), value, remedy)))
     return findings
+
+
+def _find_contradicting_tables(
+    by_label: ScansByLabel, statements: Iterable[ScannerStatement]
+) -> list[tuple[list[str], Finding]]:
+    """Find what tables say against the sidecars, with the labels concerned.
+
+    The row of a subject may describe any one of its scanners. Rows with the same contradiction are
+    one finding.
+    """
+    by_subject: dict[str, list[Scan]] = defaultdict(list)
+    for scan in chain.from_iterable(by_label.values()):
+        by_subject[f"sub-{scan.subject}"].append(scan)
+    rows: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for statement in statements:
+        subject_scans = by_subject[statement.row.split("_")[0]]
+        scans = [scan for scan in subject_scans if statement.is_about(scan.image.name)]
+        if scans and all(statement.contradicts(scan.metadata) for scan in scans):
+            labels = tuple(sorted({scan.scanner_label for scan in scans}))
+            rows[_describe_contradiction(statement, scans), labels].append(statement.row)
+    remedy = "The sidecars are used; correct what is wrong, or name the scanner with --scanner-map."
+    findings = []
+    for (value, labels), names in rows.items():
+        listed = join_some(names, MAX_LISTED_VALUES)
+        findings.append((list(labels), Finding.warning(listed, value, remedy)))
+    return findings
+
+
+def _describe_contradiction(statement: ScannerStatement, scans: Iterable[Scan]) -> str:
+    machines = ", ".join(sorted({_describe_machine(scan) for scan in scans}))
+    return f"a table says {statement.key} {statement.value}, the sidecars say {machines}"
+
+
+def _describe_machine(scan: Scan) -> str:
+    """Name what the sidecar says of the scanner: vendor, model and serial number."""
+    vendor = format_sidecar_value(scan.metadata.get(VENDOR))
+    return " ".join(part for part in (vendor, *model_and_serial(scan.metadata)) if part)
 
 
 def _is_named_by_sidecars(scans: Iterable[Scan]) -> bool:

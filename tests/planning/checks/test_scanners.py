@@ -10,19 +10,33 @@ import pytest
 from bids_shresnet.errors import InputMissing
 from bids_shresnet.pairs import Inventory
 from tests.datasets import GE, PRISMA, Series, write_tree
-from tests.inventories import GE_LABEL, PRISMA_LABEL, find_inventory
+from tests.inventories import GE_LABEL, PRISMA_LABEL, find_inventory, write_heads
 
 PREMIER = GE | {"ManufacturersModelName": "SIGNA Premier"}
 SHARED_FIELDS = {"SoftwareVersions": "syngo MR E11", "InstitutionName": "A", "EchoTime": 0.09}
 
 
-def find_subjects(root: Path, sidecars: Sequence[Mapping[str, Any]], **flags: Any) -> Inventory:
-    """Write one subject per sidecar (01, 02, ...), and find their scans."""
+Table = list[list[str]]
+
+
+def participants(column: str, *cells: str) -> dict[str, Table]:
+    """participants.tsv with one more column, for the subjects 01, 02, ..."""
+    rows = [[f"sub-0{number}", cell] for number, cell in enumerate(cells, 1)]
+    return {"participants.tsv": [["participant_id", column], *rows]}
+
+
+def find_subjects(
+    root: Path,
+    sidecars: Sequence[Mapping[str, Any]],
+    tables: Mapping[str, Table] | None = None,
+    **flags: Any,
+) -> Inventory:
+    """Write one subject per sidecar (01, 02, ...) and tables by file, and find the scans."""
     tree = {
         f"sub-0{number}/dwi/sub-0{number}_dwi": Series(sidecar=sidecar)
         for number, sidecar in enumerate(sidecars, 1)
     }
-    return find_inventory(write_tree(root / "data", tree), **flags)
+    return find_inventory(write_tree(root / "data", {**tree, **(tables or {})}), **flags)
 
 
 def conflict_texts(inventory: Inventory) -> dict[str, list[str]]:
@@ -105,3 +119,45 @@ def test_a_name_with_two_serial_numbers_is_a_conflict(tmp_path: Path) -> None:
     inventory = find_subjects(tmp_path, [PRISMA, GE], scanner_map=tmp_path / "map.tsv")
     text = "its scans have the serial numbers 000000UOWMR1, 66083"
     assert conflict_texts(inventory) == {"A": [text]}
+
+
+@pytest.mark.parametrize(
+    ("tables", "text"),
+    [
+        (participants("Vendor", "Philips", "GE"), "Manufacturer Philips"),
+        (participants("scanner_model", "GE", "n/a"), "ManufacturersModelName GE"),
+        (participants("serial_number", "35343.0", ""), "DeviceSerialNumber 35343.0"),
+        (
+            {"sub-01/sub-01_scans.tsv": [["filename", "model"], ["dwi/sub-01_dwi.nii.gz", "Trio"]]},
+            "ManufacturersModelName Trio",
+        ),
+    ],
+    ids=["vendor", "model", "serial number", "scans.tsv"],
+)
+def test_a_table_against_the_sidecar_is_a_conflict_and_changes_no_scanner(
+    tmp_path: Path, tables: Mapping[str, Table], text: str
+) -> None:
+    inventory = find_subjects(tmp_path, [PRISMA, GE], tables)
+    assert set(inventory.scanners) == {PRISMA_LABEL, GE_LABEL}
+    value = f"a table says {text}, the sidecars say Siemens Prisma 66083"
+    assert conflict_texts(inventory) == {PRISMA_LABEL: [value]}
+    assert inventory.findings[0].severity == "warning"
+
+
+def test_rows_with_one_contradiction_are_one_finding(tmp_path: Path) -> None:
+    tables = participants("manufacturer", "GE", "Siemens", "GE")
+    (finding,) = find_subjects(tmp_path, [PRISMA, PRISMA, PRISMA], tables).findings
+    assert finding.file == "sub-01, sub-03"
+
+
+def test_the_row_of_a_subject_may_name_any_of_its_scanners(tmp_path: Path) -> None:
+    root = write_heads(tmp_path / "data", both=["01"], prisma_only=["02"])
+    write_tree(root, participants("manufacturer", "GE", "Siemens"))
+    assert find_inventory(root).findings == ()
+    write_tree(root, participants("manufacturer", "Philips", "Siemens"))
+    assert set(find_inventory(root).conflicts) == {GE_LABEL, PRISMA_LABEL}
+
+
+def test_a_table_of_other_images_is_not_compared(tmp_path: Path) -> None:
+    table = [["filename", "manufacturer"], ["anat/sub-01_T1w.nii.gz", "GE"]]
+    assert find_subjects(tmp_path, [PRISMA], {"sub-01/sub-01_scans.tsv": table}).findings == ()
