@@ -106,7 +106,7 @@ def validate_against_all(
 
 def subjects_needed(alpha: float = ALPHA, baseline_count: int = 1) -> int:
     """Fewest subjects whose smallest possible p, times the number of baselines, is within alpha."""
-    return 1 + ceil(log2(baseline_count / alpha))
+    return ceil(log2(baseline_count / alpha))
 
 
 def _adjust_for_number(results: Sequence[ValidationResult]) -> list[ValidationResult]:

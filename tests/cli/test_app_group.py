@@ -83,7 +83,7 @@ def test_three_subjects_cannot_validate_a_model_and_everything_says_so(
     assert validation["Subjects"] == 3
     answers = {name: result["Answer"] for name, result in validation["BetterThan"].items()}
     assert answers == dict.fromkeys(("no_harmonization", "linear_rish"), "not enough subjects")
-    assert validation["BetterThan"]["no_harmonization"]["SmallestPossibleP"] == 0.25
+    assert validation["BetterThan"]["no_harmonization"]["SmallestPossibleP"] == 0.125
     sentence = "It cannot be validated that harmonizing with"
     assert sentence in (latest_run(validated_group) / "run.log").read_text()
     assert sentence in (validated_group / "group.html").read_text()

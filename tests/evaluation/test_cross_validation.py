@@ -46,7 +46,7 @@ def test_the_card_holds_the_answer(count: int, worse: int, answer: str, tmp_path
     assert (validation.method, validation.subjects) == ("shresnet", count)
     result = validation.better_than["no_harmonization"]
     assert result.answer == answer
-    assert result.smallest_possible_p == 2 / 2**count
+    assert result.smallest_possible_p == 1 / 2**count
     assert read_model(model.folder).card.validation == validation
 
 
@@ -94,7 +94,7 @@ def test_a_model_without_cross_validation_is_not_validated(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("count", "worse", "text"), [(12, 6, "(no; p = "), (3, 0, "(not enough subjects; p = 0.25)")]
+    ("count", "worse", "text"), [(12, 6, "(no; p = "), (3, 0, "(not enough subjects; p = 0.125)")]
 )
 def test_a_model_that_is_not_better_is_not_validated(
     count: int, worse: int, text: str, tmp_path: Path

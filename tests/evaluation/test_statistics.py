@@ -31,20 +31,21 @@ def test_no_p_values_need_no_adjustment() -> None:
     assert adjust_p_values([]) == ()
 
 
-@pytest.mark.parametrize(("n", "floor"), [(1, 1.0), (3, 0.25), (5, 0.0625), (10, 0.001953125)])
-def test_differences_of_one_sign_reach_the_smallest_p_of_2_over_2_to_the_n(
+@pytest.mark.parametrize(("n", "floor"), [(1, 0.5), (3, 0.125), (5, 0.03125), (10, 0.0009765625)])
+def test_negative_differences_reach_the_smallest_p_of_1_over_2_to_the_n(
     n: int, floor: float
 ) -> None:
     assert smallest_p_value(n) == floor
-    assert wilcoxon_p_value(np.arange(1.0, n + 1)) == pytest.approx(floor, rel=1e-12)
+    assert wilcoxon_p_value(-np.arange(1.0, n + 1)) == pytest.approx(floor, rel=1e-12)
+    assert wilcoxon_p_value(np.arange(1.0, n + 1)) == pytest.approx(1, rel=1e-12)
 
 
-def test_p_is_the_share_of_sign_patterns_with_as_extreme_a_sum_of_ranks() -> None:
-    differences = np.array([0.3, -0.1, 0.7, 0.45, -0.2, 1.1, 0.6, 0.05])
+def test_p_is_the_share_of_sign_patterns_with_as_low_a_sum_of_ranks() -> None:
+    differences = -np.array([0.3, -0.1, 0.7, 0.45, -0.2, 1.1, 0.6, 0.05])
     ranks = rankdata(np.abs(differences))
-    sums = np.abs(np.array(list(product([-1, 1], repeat=8))) @ ranks)
-    observed = abs(np.sign(differences) @ ranks)
-    assert wilcoxon_p_value(differences) == pytest.approx(np.mean(sums >= observed))
+    sums = np.array(list(product([-1, 1], repeat=8))) @ ranks
+    observed = np.sign(differences) @ ranks
+    assert wilcoxon_p_value(differences) == pytest.approx(np.mean(sums <= observed))
 
 
 def test_methods_that_agree_everywhere_have_p_1() -> None:

@@ -177,7 +177,7 @@ def test_the_page_is_complete_and_its_tags_are_balanced(pairs: tuple[PairReport,
     links = {str(a["href"]) for tag, a in parsed.elements if tag == "a"}
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
     assert "bids-shresnet /data /out group" in parsed.text
-    assert "fewer than 6 subjects cannot reach p ≤ 0.05" in " ".join(parsed.text.split())
+    assert "fewer than 5 subjects cannot reach p ≤ 0.05" in " ".join(parsed.text.split())
 
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
@@ -238,19 +238,19 @@ def test_names_are_text_and_never_markup() -> None:
     ("pair", "answer", "words"),
     [
         (
-            pair_report(6),
+            pair_report(5),
             "yes",
-            "It is validated that .* 6 held-out subjects .* 6 of 6 comparisons, .* p ≤ 0.031",
+            "It is validated that .* 5 held-out subjects .* 6 of 6 comparisons, .* p ≤ 0.031",
         ),
         (
-            pair_report(5),
+            pair_report(4),
             "not-enough-subjects",
-            r"It cannot be validated .* 5 held-out subjects no p below 0\.06.* 6 are needed",
+            r"It cannot be validated .* 4 held-out subjects no p below 0\.06.* 5 are needed",
         ),
         (
             pair_report(1),
             "not-enough-subjects",
-            "It cannot be validated .* 1 held-out subject no p below 1.0",
+            "It cannot be validated .* 1 held-out subject no p below 0.50",
         ),
         (
             pair_report(8, method_error=0.05),
@@ -276,7 +276,7 @@ def test_other_baselines_are_in_the_summary_once_the_primary_one_is_validated() 
     assert "It is not validated to be better than" in validation_sentence(
         pair_report(6, method_error=0.035)
     )
-    assert "ComBat" not in validation_sentence(pair_report(5, method_error=0.001))
+    assert "ComBat" not in validation_sentence(pair_report(4, method_error=0.001))
 
 
 def test_sections_without_content_are_not_shown() -> None:

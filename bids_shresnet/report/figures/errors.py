@@ -142,7 +142,7 @@ def _mark_significance(
         for comparison in comparisons:
             pair = (comparison.method, comparison.baseline)
             if pair == (method, NO_HARMONIZATION):
-                _write_above_box(axes, position, STARS_HEIGHT, _stars_with_arrow(comparison))
+                _write_above_box(axes, position, STARS_HEIGHT, significance_stars(comparison.p_holm))
             is_significant = comparison.is_better and comparison.p_holm < SIGNIFICANCE_LEVEL
             if pair == (DEFAULT_METHOD, method) and is_significant:
                 _write_above_box(axes, position, DEFAULT_BETTER_HEIGHT, DEFAULT_BETTER_MARK)
@@ -159,14 +159,6 @@ def _adjust_p_values(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
             yield replace(comparison, p_holm=p_holm)
 
 
-def _stars_with_arrow(comparison: Comparison) -> str:
-    """Return the stars after an arrow for the direction of the change of the error."""
-    stars = significance_stars(comparison.p_holm)
-    if stars == NOT_SIGNIFICANT:
-        return stars
-    return f"↓{stars}" if comparison.decrease > 0 else f"↑{stars}"
-
-
 def _write_above_box(axes: Axes, position: int, height: float, text: str) -> None:
     """Write text over a box; the height is in parts of the panel's height."""
     transform = axes.get_xaxis_transform()
@@ -177,8 +169,8 @@ def _error_caption(quantity: str, n: int) -> str:
     return (
         f"Error (NMSE) of {quantity} on {n} held-out subjects. A grey line is one subject. A box "
         "is the middle half of the subjects, its whiskers reach up to 1.5 times the height of the "
-        "box. Above the boxes: two-sided Wilcoxon signed-rank test against no harmonization, "
-        "* p < .05, ** p < .01, *** p < .001, n.s. not significant; ↓ lower error, ↑ higher error; "
+        "box. Above the boxes: one-sided Wilcoxon signed-rank test of an error below no harmonization's, "
+        "* p < .05, ** p < .01, *** p < .001, n.s. not significantly lower; "
         f"{DEFAULT_BETTER_MARK} the default method has a lower error than this one, p < .05. All p "
         "are adjusted (Holm) for the tissues and quantities in which the same two methods are "
         "compared. If errors differ much, the axis is logarithmic."
