@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,10 +17,19 @@ from bids_shresnet.pairs import TravellingSubject
 MIN_SUBJECTS = 2  # one subject does not determine the scale of a scanner
 
 
-def combat_mean_biases(
+class CorrectedMean(NamedTuple):
+    """Mean of a quantity in a tissue after ComBat, and as the target measured it."""
+
+    tissue: str
+    quantity: str
+    mean: float
+    target_mean: float
+
+
+def combat_means(
     training: Sequence[TravellingSubject], held_out: TravellingSubject
-) -> Iterator[tuple[str, str, float]]:
-    """Yield tissue, quantity and relative bias of the corrected mean.
+) -> Iterator[CorrectedMean]:
+    """Yield the corrected mean of each tissue and quantity.
 
     Training subjects that lack a tissue are not used; none is yielded for fewer than two subjects.
     """
@@ -31,10 +41,10 @@ def combat_mean_biases(
     for column, quantity in enumerate(COMBAT_MAPS):
         effect = fit_mean_combat(means[:, 0, :, column], means[:, 1, :, column])
         corrected = effect.remove(source_means[None, :, column])[0]
-        biases = corrected / target_means[:, column] - 1
-        for tissue, bias in zip(TISSUE_CODES, biases, strict=True):
-            if np.isfinite(bias):
-                yield tissue, quantity, float(bias)
+        pairs = zip(TISSUE_CODES, corrected, target_means[:, column], strict=True)
+        for tissue, mean, target_mean in pairs:
+            if np.isfinite(mean) and np.isfinite(target_mean):
+                yield CorrectedMean(tissue, quantity, float(mean), float(target_mean))
 
 
 def _tissue_means(subject: TravellingSubject) -> Float[np.ndarray, "scanner tissue quantity"]:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.evaluation.results import ALL_PLACES, QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.evaluation.statistics import (
     Interval,
     adjust_p_values,
@@ -125,12 +125,16 @@ def summarize_bias(rows: Iterable[HeldOutResult]) -> tuple[Bias, ...]:
 
 
 def subject_means(
-    rows: Iterable[HeldOutResult], endpoint: Endpoint, measure: ErrorMeasure = "nmse"
+    rows: Iterable[HeldOutResult],
+    endpoint: Endpoint,
+    measure: ErrorMeasure = "nmse",
+    *,
+    places: str = ALL_PLACES,
 ) -> Mapping[str, float]:
     """Return one value per subject, the mean over its folds, sorted by subject."""
     values: dict[str, list[float]] = {}
     for row in rows:
-        if (row.method, row.tissue, row.quantity) == endpoint:
+        if (row.method, row.tissue, row.quantity) == endpoint and row.places == places:
             values.setdefault(row.subject, []).append(getattr(row, measure))
     return {subject: float(np.mean(values[subject])) for subject in sorted(values)}
 

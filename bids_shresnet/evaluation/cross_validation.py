@@ -15,7 +15,7 @@ from bids_shresnet.evaluation.comparison import (
     summarize_bias,
 )
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
-from bids_shresnet.evaluation.results import RESCAN, HeldOutResult, Orientation
+from bids_shresnet.evaluation.results import SCAN_RESCAN, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.validation import (
     CARD_BASELINES,
@@ -72,7 +72,7 @@ class CrossValidation:
     def baselines(self) -> list[str]:
         """Methods that the applied one is compared with."""
         methods = dict.fromkeys(row.method for row in self.rows)
-        return [method for method in methods if method not in (self.method, RESCAN)]
+        return [method for method in methods if method not in (self.method, SCAN_RESCAN)]
 
     @cached_property  # a bootstrap, used by tables, figures and the card
     def comparisons(self) -> tuple[Comparison, ...]:

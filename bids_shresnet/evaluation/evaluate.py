@@ -20,7 +20,7 @@ from bids_shresnet.evaluation.predictions import (
     predict_all_methods,
     unharmonized_quantities,
 )
-from bids_shresnet.evaluation.results import RESCAN, HeldOutResult, Orientation
+from bids_shresnet.evaluation.results import SCAN_RESCAN, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.subject_evaluation import SubjectEvaluation, open_evaluation
 from bids_shresnet.io.storage import read_json, write_json
@@ -73,7 +73,7 @@ def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
     predictions = list(predict_all_methods(job, evaluation.subject))
     scored = [(evaluation, prediction) for prediction in predictions]
     if label in job.repeat_folders:
-        scored.insert(1, _predict_rescan(job, label))
+        scored.insert(1, _predict_second_scan(job, label))
     errors = [item.errors(prediction) for item, prediction in scored]
     combat_errors = [evaluation.combat_voxel_errors(prediction) for prediction in predictions]
     orientations = [item.orientations(prediction) for item, prediction in scored]
@@ -116,8 +116,10 @@ def _flatten(parts: Iterable[Iterable[Row]]) -> tuple[Row, ...]:
     return tuple(chain.from_iterable(parts))
 
 
-def _predict_rescan(job: EvaluateJob, label: str) -> tuple[SubjectEvaluation, MethodPrediction]:
+def _predict_second_scan(
+    job: EvaluateJob, label: str
+) -> tuple[SubjectEvaluation, MethodPrediction]:
     """Take the target's second scan as a prediction of its first, where the two were matched."""
     evaluation = open_evaluation(job, label, job.repeat_folders[label])
-    prediction = MethodPrediction(RESCAN, unharmonized_quantities(evaluation.subject))
+    prediction = MethodPrediction(SCAN_RESCAN, unharmonized_quantities(evaluation.subject))
     return evaluation, prediction

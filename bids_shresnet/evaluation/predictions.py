@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image
+from bids_shresnet.diffusion.interpolation import sample_image
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.tensors import TensorValues
 from bids_shresnet.evaluation.jobs import EvaluateJob
@@ -48,14 +48,13 @@ class MethodPrediction:
 def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> TravellingSubject:
     """Open a subject with its evaluated voxels only, in memory.
 
-    These are the voxels of grey and white matter that the source measured as well, without the
-    edge of its brain. Training patches are not read.
+    These are the voxels of grey and white matter that the source measured as well. Training
+    patches are not read.
     """
     subject = open_travelling_subject(folder, shells)
     matched = subject.matched
     unharmonized = subject.unharmonized
     rows = np.isin(matched.tissue, list(TISSUE_CODES.values()))
-    rows &= has_signal_around(subject.source, matched.points)
     no_patches = np.broadcast_to(np.float16(0), (int(rows.sum()), *matched.patches.shape[1:]))
     return replace(
         subject,

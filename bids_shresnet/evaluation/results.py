@@ -8,7 +8,12 @@ import numpy as np
 
 TISSUES = ("WM", "GM")
 QUANTITIES = ("signal", "FA", "MD")
-RESCAN = "rescan"  # the target scanner's second scan, scored like a method: the best possible
+# The target scanner's second scan, scored like a method. It holds noise of its own, so its error is
+# that of two measurements and no lower limit.
+SCAN_RESCAN = "scan_rescan"
+ALL_PLACES = "all"
+INTERIOR_PLACES = "interior"  # voxels of the source with signal on all sides
+PLACES = (ALL_PLACES, INTERIOR_PLACES)
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class HeldOutRow:
     fold
         Number of the split that held the subject out, from 1.
     method
-        Key of the method, `settings.NO_HARMONIZATION` or `RESCAN`.
+        Key of the method, `settings.NO_HARMONIZATION` or `SCAN_RESCAN`.
     """
 
     subject: str
@@ -44,10 +49,14 @@ class HeldOutResult(EndpointRow):
 
     Attributes
     ----------
+    places
+        `ALL_PLACES`, which comparisons use, or `INTERIOR_PLACES`, without the brain's edge.
     nmse
         Squared differences from the target's measurement over its sum of squares.
     bias
         Mean over the tissue, relative to the mean that the target measured there, minus 1.
+    mean, target_mean
+        These means: S/S0 or FA without unit, MD in mm2/s.
 
     Raises
     ------
@@ -55,16 +64,21 @@ class HeldOutResult(EndpointRow):
         If the tissue or quantity is unknown, or a number is not finite or negative.
     """
 
+    places: str
     nmse: float
     bias: float
+    mean: float
+    target_mean: float
 
     def __post_init__(self) -> None:
-        is_known = self.tissue in TISSUES and self.quantity in QUANTITIES
-        is_finite = bool(np.isfinite([self.nmse, self.bias]).all())
+        is_endpoint = self.tissue in TISSUES and self.quantity in QUANTITIES
+        is_known = is_endpoint and self.places in PLACES
+        numbers = [self.nmse, self.bias, self.mean, self.target_mean]
+        is_finite = bool(np.isfinite(numbers).all())
         if not is_known or not is_finite or self.nmse < 0:
             msg = (
-                f"expected a tissue of {TISSUES}, a quantity of {QUANTITIES} and finite errors, "
-                f"got {self}"
+                f"expected a tissue of {TISSUES}, a quantity of {QUANTITIES}, places of {PLACES} "
+                f"and finite errors, got {self}"
             )
             raise ValueError(msg)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bids_shresnet.diffusion.interpolation import has_signal_around
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.agreement import Agreement, agreement_rows
-from bids_shresnet.evaluation.combat_means import combat_mean_biases
+from bids_shresnet.evaluation.combat_means import combat_means
 from bids_shresnet.evaluation.histograms import Histograms, joint_histograms
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.predictions import MethodPrediction, open_held_out_subject
@@ -25,7 +26,14 @@ from bids_shresnet.evaluation.quantities import (
     relative_bias,
     tissue_masks,
 )
-from bids_shresnet.evaluation.results import HeldOutResult, HeldOutRow, Orientation
+from bids_shresnet.evaluation.results import (
+    ALL_PLACES,
+    INTERIOR_PLACES,
+    EndpointRow,
+    HeldOutResult,
+    HeldOutRow,
+    Orientation,
+)
 from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT, RishPower, rish_powers
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
@@ -46,12 +54,15 @@ class SubjectEvaluation:
         Its matched voxels in grey and white matter.
     measured
         Quantities of the target's measurement there.
+    is_interior
+        True for matched voxels with signal of the source on all sides.
     """
 
     job: EvaluateJob
     label: str
     subject: TravellingSubject
     measured: Quantities
+    is_interior: Bool[np.ndarray, " v"]
 
     @property
     def matched(self) -> MatchedVoxels:
@@ -59,30 +70,12 @@ class SubjectEvaluation:
         return self.subject.matched
 
     def errors(self, prediction: MethodPrediction) -> Iterator[HeldOutResult]:
-        """Yield error and bias in every tissue and quantity."""
-        predicted = prediction.quantities.to_dict()
-        for tissue, mask in tissue_masks(self.matched.tissue):
-            for quantity, measured in self.measured.to_dict().items():
-                yield self._result(
-                    method=prediction.method,
-                    tissue=tissue,
-                    quantity=quantity,
-                    error=nmse(measured[mask], predicted[quantity][mask]),
-                    bias=relative_bias(measured[mask], predicted[quantity][mask]),
-                )
+        """Yield error and bias in every tissue and quantity, at all places and in the interior."""
+        return self._errors(prediction.method, prediction.quantities.to_dict())
 
     def combat_voxel_errors(self, prediction: MethodPrediction) -> Iterator[HeldOutResult]:
         """Yield error and bias of FA and MD after ComBat in each voxel of the template."""
-        measured = self.measured.to_dict()
-        for quantity, values in prediction.combat_values.items():
-            for tissue, mask in tissue_masks(self.matched.tissue):
-                yield self._result(
-                    method="combat_voxel",
-                    tissue=tissue,
-                    quantity=quantity,
-                    error=nmse(measured[quantity][mask], values[mask]),
-                    bias=relative_bias(measured[quantity][mask], values[mask]),
-                )
+        return self._errors("combat_voxel", prediction.combat_values)
 
     def combat_mean_errors(self) -> Iterator[HeldOutResult]:
         """Yield the bias of ComBat on tissue means; the error of a mean is its squared bias."""
@@ -90,9 +83,19 @@ class SubjectEvaluation:
             open_travelling_subject(self.job.prepared_folders[label], self.job.shells)
             for label in self.job.split.training
         ]
-        for tissue, quantity, bias in combat_mean_biases(training, self.subject):
-            yield self._result(
-                method="combat_mean", tissue=tissue, quantity=quantity, error=bias**2, bias=bias
+        for tissue, quantity, mean, target_mean in combat_means(training, self.subject):
+            bias = mean / target_mean - 1
+            yield HeldOutResult(
+                subject=self.label,
+                fold=self.job.number,
+                method="combat_mean",
+                tissue=tissue,
+                quantity=quantity,
+                places=ALL_PLACES,
+                nmse=bias**2,
+                bias=bias,
+                mean=mean,
+                target_mean=target_mean,
             )
 
     def orientations(self, prediction: MethodPrediction) -> Iterator[Orientation]:
@@ -160,24 +163,47 @@ class SubjectEvaluation:
     def _row(self, method: str) -> HeldOutRow:
         return HeldOutRow(subject=self.label, fold=self.job.number, method=method)
 
-    def _result(
-        self, *, method: str, tissue: str, quantity: str, error: float, bias: float
-    ) -> HeldOutResult:
-        return HeldOutResult(
-            subject=self.label,
-            fold=self.job.number,
-            method=method,
-            tissue=tissue,
-            quantity=quantity,
-            nmse=error,
-            bias=bias,
-        )
+    def _errors(
+        self, method: str, predicted: Mapping[str, Float[np.ndarray, "v *d"]]
+    ) -> Iterator[HeldOutResult]:
+        """Yield the errors of predicted values by their quantity."""
+        places = {ALL_PLACES: np.ones_like(self.is_interior), INTERIOR_PLACES: self.is_interior}
+        for place, is_there in places.items():
+            for tissue, mask in tissue_masks(np.where(is_there, self.matched.tissue, 0)):
+                for quantity, values in predicted.items():
+                    row = EndpointRow(self.label, self.job.number, method, tissue, quantity)
+                    measured = self.measured.to_dict()[quantity]
+                    yield compare_values(row, place, measured[mask], values[mask])
 
 
 def open_evaluation(job: EvaluateJob, label: str, folder: Path) -> SubjectEvaluation:
     """Open a held-out subject from the folder with its arrays."""
     subject = open_held_out_subject(folder, job.shells)
     matched = subject.matched
+    is_interior = has_signal_around(subject.source, matched.points)
     signal = np.asarray(matched.signal, dtype=np.float32)
     measured = Quantities(signal, fit_relative_tensor(signal, matched.bvals, matched.bvecs))
-    return SubjectEvaluation(job=job, label=label, subject=subject, measured=measured)
+    return SubjectEvaluation(
+        job=job, label=label, subject=subject, measured=measured, is_interior=is_interior
+    )
+
+
+def compare_values(
+    row: EndpointRow,
+    places: str,
+    measured: Float[np.ndarray, "v *d"],
+    predicted: Float[np.ndarray, "v *d"],
+) -> HeldOutResult:
+    """Compare predicted with measured values of some voxels of a tissue."""
+    return HeldOutResult(
+        subject=row.subject,
+        fold=row.fold,
+        method=row.method,
+        tissue=row.tissue,
+        quantity=row.quantity,
+        places=places,
+        nmse=nmse(measured, predicted),
+        bias=relative_bias(measured, predicted),
+        mean=float(predicted.mean()),
+        target_mean=float(measured.mean()),
+    )

@@ -131,7 +131,7 @@ class Model:
         rows = read_tsv(table) if table.exists() else []
         errors: dict[str, dict[str, EndpointError]] = {}
         for row in rows:
-            if row["subject"] == subject:
+            if row["subject"] == subject and row["places"] == "all":
                 endpoint = f"{row['tissue']} {row['quantity']}"
                 error = EndpointError(nmse=float(row["nmse"]), bias=float(row["bias"]))
                 errors.setdefault(row["method"], {})[endpoint] = error

@@ -33,21 +33,27 @@ GROUP_TABLE_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "subject": {"Description": "Held-out subject."},
     "fold": {"Description": "Number of the split that held the subject out."},
     "method": {
-        "Description": "Method. no_harmonization: the input scan; rescan: the target's second scan."
+        "Description": "Method. no_harmonization: the input scan; scan_rescan: the target's "
+        "second scan."
     },
     "tissue": {
-        "Description": "WM: white matter, GM: grey matter, as segmented in the target's scan; only "
-        "voxels around which the source scan holds signal."
+        "Description": "WM: white matter, GM: grey matter, as segmented in the target's scan."
     },
     "quantity": {
         "Description": "signal: S/S0 in the target's directions. FA, MD: of the diffusion tensor. "
         "Noise inflates FA, so the target's noise is added to predictions of methods that remove "
         "noise."
     },
+    "places": {
+        "Description": "all: every voxel of the tissue that both scanners measured; interior: only "
+        "those around which the source scan holds signal. Comparisons use all."
+    },
     "nmse": {
         "Description": "Squared differences from the target's measurement over its sum of squares."
     },
     "bias": {"Description": "Mean over the tissue, relative to the target's mean, minus 1."},
+    "mean": {"Description": "Mean over the tissue; MD in mm^2/s."},
+    "target_mean": {"Description": "Mean that the target measured there."},
 }
 
 

@@ -46,7 +46,7 @@ def prepare_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob
 def repeat_scan_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[PrepareJob, ...]:
     """Make one job per subject with repeated scans on the target.
 
-    Their difference is a lower limit of the error of every method.
+    Their difference holds the noise of two measurements.
     """
     target_shells = tuple(
         Shell(target.bvalue, source.sh_order)

@@ -126,12 +126,18 @@ def evaluate(job: EvaluateJob) -> EvaluationResults:
 
 
 def result(
-    results: EvaluationResults, method: str, tissue: str = "WM", quantity: str = "FA"
+    results: EvaluationResults,
+    method: str,
+    tissue: str = "WM",
+    quantity: str = "FA",
+    *,
+    places: str = "all",
 ) -> HeldOutResult:
     """Result of a method at one endpoint."""
     (row,) = (
         row
         for row in results.rows
         if (row.method, row.tissue, row.quantity) == (method, tissue, quantity)
+        and row.places == places
     )
     return row

@@ -31,8 +31,11 @@ def held_out_results(
             method=method,
             tissue=tissue,
             quantity=quantity,
+            places="all",
             nmse=factors[k] * errors[method] * rng.uniform(1 - spread, 1),
             bias=errors[method],
+            mean=1 + errors[method],
+            target_mean=1.0,
         )
         for method, tissue, quantity, k in product(errors, TISSUES, QUANTITIES, range(n))
     ]
@@ -47,8 +50,11 @@ def white_matter_fa(method: str, errors: list[float]) -> list[HeldOutResult]:
             method=method,
             tissue="WM",
             quantity="FA",
+            places="all",
             nmse=error,
             bias=0.0,
+            mean=1.0,
+            target_mean=1.0,
         )
         for k, error in enumerate(errors)
     ]

@@ -72,13 +72,13 @@ def test_a_model_without_cross_validation_cannot_be_read_as_one(tmp_path: Path) 
         read_cross_validation(cross_validation(tmp_path, 3).model)
 
 
-def test_the_rescan_of_the_target_is_no_baseline(tmp_path: Path) -> None:
+def test_a_second_scan_of_the_target_is_no_baseline(tmp_path: Path) -> None:
     plain = cross_validation(tmp_path, 6)
-    rescans = held_out_results({"rescan": 0.001}, 6)
-    with_rescan = replace(plain, rows=(*plain.rows, *rescans))
-    assert with_rescan.baselines == plain.baselines == ["no_harmonization", "order_gain"]
+    second_scans = held_out_results({"scan_rescan": 0.001}, 6)
+    with_second_scan = replace(plain, rows=(*plain.rows, *second_scans))
+    assert with_second_scan.baselines == plain.baselines == ["no_harmonization", "order_gain"]
     plain_methods = {bias.method for bias in plain.biases}
-    assert {bias.method for bias in with_rescan.biases} == plain_methods | {"rescan"}
+    assert {bias.method for bias in with_second_scan.biases} == plain_methods | {"scan_rescan"}
 
 
 def test_a_validated_model_has_no_reason_against_it(tmp_path: Path) -> None:

@@ -8,12 +8,29 @@ import pytest
 from bids_shresnet.evaluation.results import HeldOutResult
 
 RESULT = HeldOutResult(
-    subject="01", fold=1, method="golkov", tissue="WM", quantity="FA", nmse=0.1, bias=-0.2
+    subject="01",
+    fold=1,
+    method="golkov",
+    tissue="WM",
+    quantity="FA",
+    places="all",
+    nmse=0.1,
+    bias=-0.2,
+    mean=0.4,
+    target_mean=0.5,
 )
 
 
 @pytest.mark.parametrize(
-    "changes", [{"tissue": "CSF"}, {"quantity": "fa"}, {"nmse": float("nan")}, {"nmse": -1.0}]
+    "changes",
+    [
+        {"tissue": "CSF"},
+        {"quantity": "fa"},
+        {"places": "edge"},
+        {"nmse": float("nan")},
+        {"mean": float("inf")},
+        {"nmse": -1.0},
+    ],
 )
 def test_a_row_that_would_distort_a_mean_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected a tissue"):

@@ -50,9 +50,9 @@ def test_the_sidecar_repeats_the_method_and_its_validation(
 def test_the_sidecar_of_a_travelling_subject_has_its_held_out_errors(
     scans: dict[str, Scan], model: Model, tmp_path: Path
 ) -> None:
-    names = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
+    row = {"subject": "01", "tissue": "WM", "quantity": "FA", "places": "all"}
     rows = [
-        dict(zip(names, ("01", 1, method, "WM", "FA", 0.5, 0.25), strict=True))
+        {**row, "method": method, "nmse": 0.5, "bias": 0.25}
         for method in ("no_harmonization", "shresnet", "golkov")
     ]
     write_tsv(model.folder / "heldout.tsv", rows)

@@ -21,7 +21,7 @@ from bids_shresnet.scans import Shell
 from tests.datasets import DESCRIPTION, spiral, write_tree
 from tests.models import SUBJECTS, change_card, constant_model
 
-HELD_OUT_COLUMNS = ("subject", "fold", "method", "tissue", "quantity", "nmse", "bias")
+HELD_OUT_COLUMNS = ("subject", "fold", "method", "tissue", "quantity", "places", "nmse", "bias")
 
 
 @pytest.fixture
@@ -105,10 +105,11 @@ def test_a_model_has_its_validation_result_if_there_is_one(folder: Path) -> None
 
 def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Path) -> None:
     rows = [
-        ("01", 1, "no_harmonization", "WM", "FA", 0.25, -0.5),
-        ("01", 1, "shresnet", "WM", "FA", 0.125, 0.0),
-        ("01", 1, "shresnet", "GM", "MD", 0.5, 0.25),
-        ("02", 2, "shresnet", "WM", "FA", 9.0, 9.0),
+        ("01", 1, "no_harmonization", "WM", "FA", "all", 0.25, -0.5),
+        ("01", 1, "shresnet", "WM", "FA", "all", 0.125, 0.0),
+        ("01", 1, "shresnet", "WM", "FA", "interior", 9.0, 9.0),
+        ("01", 1, "shresnet", "GM", "MD", "all", 0.5, 0.25),
+        ("02", 2, "shresnet", "WM", "FA", "all", 9.0, 9.0),
     ]
     table = [dict(zip(HELD_OUT_COLUMNS, row, strict=True)) for row in rows]
     write_tsv(folder / "heldout.tsv", table)

@@ -32,8 +32,11 @@ def held_out_results(
             method=method,
             tissue=tissue,
             quantity=quantity,
+            places="all",
             nmse=(1 + k / 100) * (1 - error if k < worse else error),
             bias=error / 2,
+            mean=1 + error / 2,
+            target_mean=1.0,
         )
         for (method, error), tissue, quantity, k in product(
             errors.items(), TISSUES, QUANTITIES, range(count)

@@ -61,8 +61,11 @@ def parse_result(line: dict[str, str]) -> HeldOutResult:
         method=line["method"],
         tissue=line["tissue"],
         quantity=line["quantity"],
+        places=line["places"],
         nmse=float(line["nmse"]),
         bias=float(line["bias"]),
+        mean=float(line["mean"]),
+        target_mean=float(line["target_mean"]),
     )
 
 

@@ -89,7 +89,16 @@ def pair_report(n: int = 6, method_error: float = 0.01, **changes: Any) -> PairR
     rng = np.random.default_rng(0)
     rows = tuple(
         HeldOutResult(
-            f"{k:02d}", k, method, tissue, quantity, error * rng.uniform(0.95, 1.05), error
+            subject=f"{k:02d}",
+            fold=k,
+            method=method,
+            tissue=tissue,
+            quantity=quantity,
+            places="all",
+            nmse=error * rng.uniform(0.95, 1.05),
+            bias=error,
+            mean=1 + error,
+            target_mean=1.0,
         )
         for (method, error), tissue, quantity, k in product(
             {"no_harmonization": 0.04, "combat_mean": 0.03, "shresnet": method_error}.items(),
@@ -208,7 +217,7 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 
 def test_names_are_text_and_never_markup() -> None:
-    odd = HeldOutResult(ODD, 1, ODD, "WM", "FA", 0.1, 0.1)
+    odd = HeldOutResult(ODD, 1, ODD, "WM", "FA", "all", 0.1, 0.1, 1.1, 1.0)
     rows = (*pair_report().rows, odd, replace(odd, method="shresnet"))
     pair = pair_report(
         name=ODD,

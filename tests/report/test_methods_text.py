@@ -75,7 +75,7 @@ def held_out_rows() -> list[dict[str, Any]]:
         for number, (tissue, quantity) in enumerate(endpoints):
             nmse = METHOD_ERRORS[method] * (1 + fold / 7) * (1 + number / 13)
             row = {"subject": subject, "fold": fold, "method": method, "tissue": tissue}
-            rows.append(row | {"quantity": quantity, "bias": 0.0, "nmse": nmse})
+            rows.append(row | {"quantity": quantity, "places": "all", "bias": 0.0, "nmse": nmse})
     return rows
 
 

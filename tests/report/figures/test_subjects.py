@@ -12,7 +12,7 @@ from tests.report.drawings import assert_is_described, assert_is_reproducible
 
 def held_out_results() -> list[HeldOutResult]:
     return [
-        HeldOutResult(subject, 1, method, tissue, quantity, 0.1, 0.1)
+        HeldOutResult(subject, 1, method, tissue, quantity, "all", 0.1, 0.1, 1.1, 1.0)
         for subject, method, tissue, quantity in product(SUBJECTS, METHODS, TISSUES, QUANTITIES)
     ]
 
