@@ -194,9 +194,14 @@ class TravellingSubject:
     missing_shells
         The same voxels with the signal of the shells that only the target has; None if these are
         not to be predicted.
+    source_halves, target_halves
+        Each half of a scan's directions, matched with the other half (`training.match_halves`);
+        empty for a scan with too few directions.
     """
 
     source: ShImage
     matched: MatchedVoxels
     unharmonized: UnharmonizedData
     missing_shells: MatchedVoxels | None = None
+    source_halves: tuple[MatchedVoxels, ...] = ()
+    target_halves: tuple[MatchedVoxels, ...] = ()

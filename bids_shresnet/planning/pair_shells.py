@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bids_shresnet.diffusion.halves import halve_shells
 from bids_shresnet.diffusion.harmonics import choose_sh_order
 from bids_shresnet.diffusion.shells import (
     MATCH_TOLERANCE,
@@ -30,11 +31,15 @@ class PairShells:
         Shells of the source, and the matching shells of the target.
     missing
         Shells of the target that the source lacks and that are to be predicted.
+    source_halves, target_halves
+        Shells of half a scan's directions; empty if some scan has too few.
     """
 
     source: tuple[Shell, ...]
     target: tuple[Shell, ...]
     missing: tuple[Shell, ...] = ()
+    source_halves: tuple[Shell, ...] = ()
+    target_halves: tuple[Shell, ...] = ()
 
 
 def match_pair_shells(
@@ -70,7 +75,21 @@ def match_pair_shells(
     findings = _check_subjects(pair, pair_shells)
     if findings:
         raise BadInput(findings)
-    return pair_shells
+    return replace(
+        pair_shells,
+        source_halves=_half_shells([scan for scan, _ in pair.travelling_scans], pair_shells.source),
+        target_halves=_half_shells([scan for _, scan in pair.travelling_scans], pair_shells.target),
+    )
+
+
+def _half_shells(scans: Sequence[Scan], shells: Sequence[Shell]) -> tuple[Shell, ...]:
+    """Return the shells of half of the directions; empty if some scan has too few."""
+    counts = np.array([_direction_counts(scan, shells) for scan in scans]).min(axis=0)
+    return halve_shells(shells, counts.tolist())
+
+
+def _direction_counts(scan: Scan, shells: Sequence[Shell]) -> list[int]:
+    return [len(volumes) for volumes in find_shell_volumes(np.array(scan.bvals), shells)]
 
 
 def _bvalues(shells: Sequence[ShellVolumes]) -> list[float]:

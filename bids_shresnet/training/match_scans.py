@@ -26,6 +26,7 @@ from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
+from bids_shresnet.training.match_halves import match_halves
 from bids_shresnet.training.tissue import mean_signal, segment_tissue, training_mask
 
 
@@ -89,6 +90,8 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         matched=matched,
         unharmonized=_compute_unharmonized(source, target.loaded, match),
         missing_shells=missing,
+        source_halves=match_halves(source.loaded, source.representation, shells.source_halves),
+        target_halves=match_halves(target.loaded, target.representation, shells.target_halves),
     )
 
 

@@ -30,8 +30,7 @@ class PrepareJob:
     def digest(self) -> str:
         """Digest of everything that the result depends on."""
         scans = [_scan_inputs(scan) for scan in (self.source, self.target)]
-        groups = (self.shells.source, self.shells.target, self.shells.missing)
-        shells = [_shell_inputs(group) for group in groups]
+        shells = [_shell_inputs(group) for group in vars(self.shells).values()]
         return hash_record([__version__, scans, shells])
 
 

@@ -20,6 +20,10 @@ Array = Shaped[np.ndarray, "..."]
 SOURCE_PREFIX = "image_"
 UNHARMONIZED_PREFIX = "unharmonized_"
 MISSING_SHELLS_PREFIX = "missing_"
+HALVES_PREFIXES = {  # by field; a digit for the half follows
+    "source_halves": "source_half_",
+    "target_halves": "target_half_",
+}
 
 IMAGE_FIELDS = ("coefficients", "mask", "affine", "contrast")
 MISSING_SHELL_FIELDS = ("signal", "bvals", "bvecs", "sh_matrix")  # others are those of `matched`
@@ -38,6 +42,9 @@ def write_travelling_subject(
     if subject.missing_shells is not None:
         missing = {name: getattr(subject.missing_shells, name) for name in MISSING_SHELL_FIELDS}
         arrays |= _add_prefix(MISSING_SHELLS_PREFIX, missing)
+    for name, prefix in HALVES_PREFIXES.items():
+        for number, half in enumerate(getattr(subject, name), 1):
+            arrays |= _add_prefix(f"{prefix}{number}_", vars(half))
     write_arrays(folder, arrays, record)
 
 
@@ -47,13 +54,21 @@ def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> Travelling
     image = _pop_prefix(SOURCE_PREFIX, arrays)
     unharmonized = _pop_prefix(UNHARMONIZED_PREFIX, arrays)
     missing = _pop_prefix(MISSING_SHELLS_PREFIX, arrays)
+    halves = {name: _pop_halves(prefix, arrays) for name, prefix in HALVES_PREFIXES.items()}
     matched = MatchedVoxels(**arrays)
     return TravellingSubject(
         source=ShImage(shells=tuple(shells), **image),
         matched=matched,
         unharmonized=UnharmonizedData(**unharmonized),
         missing_shells=replace(matched, **missing) if missing else None,
+        **halves,
     )
+
+
+def _pop_halves(prefix: str, arrays: dict[str, Array]) -> tuple[MatchedVoxels, ...]:
+    """Take both halves of a scan out of all arrays; none if they were not written."""
+    parts = [_pop_prefix(f"{prefix}{number}_", arrays) for number in (1, 2)]
+    return tuple(MatchedVoxels(**part) for part in parts if part)
 
 
 def _add_prefix(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -4,7 +4,7 @@ import pytest
 
 from bids_shresnet.errors import BadInput
 from bids_shresnet.pairs import Pair
-from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
+from bids_shresnet.planning.pair_shells import match_pair_shells
 from bids_shresnet.scans import Scan, Scanner, Shell
 from tests.factories import make_scan
 
@@ -53,8 +53,18 @@ def test_a_target_scan_without_a_shell_to_predict_is_an_error() -> None:
 
 def test_the_requested_order_is_used() -> None:
     volumes = {0: 1, 1000: 64}
-    expected = PairShells((Shell(1000.0, 8),), (Shell(1000.0, 8),))
-    assert match_pair_shells(pair((volumes, volumes)), 8) == expected
+    shells = match_pair_shells(pair((volumes, volumes)), 8)
+    assert shells.source == shells.target == (Shell(1000.0, 8),)
+
+
+def test_halves_have_the_order_of_the_subject_with_the_fewest_directions() -> None:
+    source = {0: 1, 1000: 30, 2000: 40}
+    fewer = {0: 1, 1000: 29, 2000: 40}
+    target = {0: 1, 1000: 30, 2000: 11}
+    shells = match_pair_shells(pair((source, target), (fewer, target)), None)
+    assert shells.source == (Shell(1000.0, 4), Shell(2000.0, 4))
+    assert shells.source_halves == (Shell(1000.0, 2), Shell(2000.0, 4))
+    assert shells.target_halves == ()  # five directions are too few
 
 
 def test_scanners_without_a_common_shell_are_an_error() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,26 +48,37 @@ def subject() -> TravellingSubject:
         bvecs=spiral(6),
         sh_matrix=rng.standard_normal((6, 6)).astype(np.float32),
     )
+    halves = [replace(matched, signal=rng.random((7, 9)).astype(np.float16)) for _ in range(4)]
     image = ShImage(coefficients, mask, AFFINE, SHELLS, contrast)
-    return TravellingSubject(image, matched, unharmonized, missing)
+    return TravellingSubject(
+        image, matched, unharmonized, missing, tuple(halves[:2]), tuple(halves[2:])
+    )
 
 
-def test_a_subject_without_missing_shells_comes_back_without(
+def assert_equal_arrays(before: Any, after: Any) -> None:
+    for name in {field.name for field in fields(before)} - {"shells"}:
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name), strict=True)
+
+
+def test_a_subject_without_missing_shells_and_halves_comes_back_without(
     subject: TravellingSubject, tmp_path: Path
 ) -> None:
-    write_travelling_subject(tmp_path, replace(subject, missing_shells=None), {})
-    assert open_travelling_subject(tmp_path, SHELLS).missing_shells is None
+    plain = TravellingSubject(subject.source, subject.matched, subject.unharmonized)
+    write_travelling_subject(tmp_path, plain, {})
+    opened = open_travelling_subject(tmp_path, SHELLS)
+    assert opened.missing_shells is None
+    assert opened.source_halves == opened.target_halves == ()
 
 
 def test_a_subject_comes_back_to_the_last_bit(subject: TravellingSubject, tmp_path: Path) -> None:
     write_travelling_subject(tmp_path, subject, {"inputs": "abc"})
     opened = open_travelling_subject(tmp_path, SHELLS)
     assert opened.source.shells == SHELLS
-    for part in fields(TravellingSubject):
-        before = getattr(subject, part.name)
-        after = getattr(opened, part.name)
-        for name in {field.name for field in fields(before)} - {"shells"}:
-            np.testing.assert_array_equal(getattr(after, name), getattr(before, name), strict=True)
+    for name in ("source", "matched", "unharmonized", "missing_shells"):
+        assert_equal_arrays(getattr(subject, name), getattr(opened, name))
+    for name in ("source_halves", "target_halves"):
+        for before, after in zip(getattr(subject, name), getattr(opened, name), strict=True):
+            assert_equal_arrays(before, after)
     assert read_array_record(tmp_path) == {"inputs": "abc"}
 
 

@@ -1,0 +1,91 @@
+"""Match a scan with itself: patches of one half of its directions, labels of the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from bids_shresnet.diffusion.halves import halve_dwi
+from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.representation import Representation, represent_dwi
+from bids_shresnet.inputs.load_scan import LoadedScan
+from bids_shresnet.network.patches import cut_patches, patches_to_rows
+from bids_shresnet.pairs import MatchedVoxels
+from bids_shresnet.scans import Shell, ShImage
+
+MAX_VOXELS = 20_000  # of each of both matches; their patches take 35 MB
+SEED = 2018
+
+
+def match_halves(
+    loaded: LoadedScan, representation: Representation, shells: Sequence[Shell]
+) -> tuple[MatchedVoxels, ...]:
+    """Match each half of a scan's directions with the other half, at voxels drawn from the mask.
+
+    Parameters
+    ----------
+    loaded, representation
+        The scan and its representation.
+    shells
+        Shells of a half, as `halve_shells` gives them; none if the directions are too few.
+
+    Returns
+    -------
+    The first half with labels of the second, and the second with labels of the first; nothing
+    without shells.
+    """
+    if not shells:
+        return ()
+    halves = represent_halves(loaded, shells)
+    variance = estimate_noise_variance(loaded.dwi, representation, loaded.s0)
+    rng = np.random.default_rng(SEED)
+    matches = []
+    for source, target in (halves, halves[::-1]):
+        drawn = np.sort(rng.permutation(len(variance))[:MAX_VOXELS])
+        matches.append(_match_voxels(source.image, target, drawn, variance[drawn]))
+    return tuple(matches)
+
+
+def represent_halves(loaded: LoadedScan, shells: Sequence[Shell]) -> list[Representation]:
+    """Represent each half of a scan's directions, in the mask of the whole scan."""
+    return [represent_dwi(dwi, loaded.mask, shells) for dwi in halve_dwi(loaded.dwi, shells)]
+
+
+def _match_voxels(
+    source: ShImage,
+    target: Representation,
+    rows: Int[np.ndarray, " v"],
+    variance: Float[np.ndarray, " v"],
+) -> MatchedVoxels:
+    """Collect patches of one half and measurements of the other at some voxels of the mask."""
+    voxels = np.argwhere(source.mask)[rows]
+    return MatchedVoxels(
+        patches=_cut_rows(source, voxels),
+        signal=target.signal[rows].astype(np.float16),
+        bvals=_bvalues(target),
+        bvecs=np.concatenate(target.directions),
+        sh_matrix=evaluation_matrix(target.directions, target.image.shells).astype(np.float32),
+        noise_variance=variance.astype(np.float32),
+        points=_world_positions(source, voxels),
+        tissue=np.zeros(len(rows), dtype=np.uint8),  # not known, and not needed
+    )
+
+
+def _cut_rows(image: ShImage, voxels: Int[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 27 n"]:
+    """Patches as they are when the network is applied: zero outside the mask."""
+    patches = cut_patches(torch.from_numpy(image.channels), torch.from_numpy(voxels))
+    return np.asarray(patches_to_rows(patches).to(torch.float16).numpy())
+
+
+def _bvalues(representation: Representation) -> Float[np.ndarray, " d"]:
+    bvalues = [shell.bvalue for shell in representation.image.shells]
+    return np.repeat(bvalues, [len(table) for table in representation.directions])
+
+
+def _world_positions(image: ShImage, voxels: Int[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
+    positions = voxels @ image.affine[:3, :3].T + image.affine[:3, 3]
+    return np.asarray(positions, dtype=np.float32)
