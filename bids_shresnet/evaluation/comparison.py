@@ -52,8 +52,8 @@ class Comparison:
     improved_share
         Share of subjects with a lower error.
     p, p_floor
-        One-sided Wilcoxon test of a lower error, uncorrected, and the smallest p that n subjects can
-        give.
+        One-sided Wilcoxon test of a lower error, uncorrected, and the smallest p that n subjects
+        can give.
     p_holm
         p adjusted by Holm over all comparisons of the table.
     """

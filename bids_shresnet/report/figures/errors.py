@@ -142,7 +142,9 @@ def _mark_significance(
         for comparison in comparisons:
             pair = (comparison.method, comparison.baseline)
             if pair == (method, NO_HARMONIZATION):
-                _write_above_box(axes, position, STARS_HEIGHT, significance_stars(comparison.p_holm))
+                _write_above_box(
+                    axes, position, STARS_HEIGHT, significance_stars(comparison.p_holm)
+                )
             is_significant = comparison.is_better and comparison.p_holm < SIGNIFICANCE_LEVEL
             if pair == (DEFAULT_METHOD, method) and is_significant:
                 _write_above_box(axes, position, DEFAULT_BETTER_HEIGHT, DEFAULT_BETTER_MARK)
@@ -169,8 +171,8 @@ def _error_caption(quantity: str, n: int) -> str:
     return (
         f"Error (NMSE) of {quantity} on {n} held-out subjects. A grey line is one subject. A box "
         "is the middle half of the subjects, its whiskers reach up to 1.5 times the height of the "
-        "box. Above the boxes: one-sided Wilcoxon signed-rank test of an error below no harmonization's, "
-        "* p < .05, ** p < .01, *** p < .001, n.s. not significantly lower; "
+        "box. Above the boxes: one-sided Wilcoxon signed-rank test of an error below that of no "
+        "harmonization, * p < .05, ** p < .01, *** p < .001, n.s. not significantly lower; "
         f"{DEFAULT_BETTER_MARK} the default method has a lower error than this one, p < .05. All p "
         "are adjusted (Holm) for the tissues and quantities in which the same two methods are "
         "compared. If errors differ much, the axis is logarithmic."
