@@ -18,6 +18,7 @@ from statsmodels.stats.multitest import multipletests
 CONFIDENCE_LEVEL = 0.95
 BOOTSTRAP_RESAMPLES = 9999
 BOOTSTRAP_SEED = 2018
+MIN_EQUIVALENCE_SUBJECTS = 3  # with two, the standard deviation is one difference
 MIN_BOOTSTRAP_SUBJECTS = 3  # a bootstrap of fewer subjects has no meaning
 Interval: TypeAlias = tuple[float, float]
 Statistic: TypeAlias = Callable[[Float[np.ndarray, "k m n"]], Float[np.ndarray, " m"]]
@@ -62,6 +63,31 @@ def bootstrap_interval(samples: Float[np.ndarray, "k n"], statistic: Statistic) 
     tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * student_quantile)
     low, high = np.quantile(statistic(samples[:, resamples]), [tail, 1 - tail])
     return (float(low), float(high))
+
+
+def equivalence_p_value(values: Float[np.ndarray, " n"], margin: float) -> float:
+    """Two one-sided t-tests (Schuirmann 1987) that the mean lies within +-margin; the larger p.
+
+    p <= .05 if and only if the 90 % interval of `student_interval` lies within the margin. NaN for
+    fewer than `MIN_EQUIVALENCE_SUBJECTS` subjects.
+    """
+    if len(values) < MIN_EQUIVALENCE_SUBJECTS:
+        return float("nan")
+    distance = margin - abs(float(values.mean()))
+    error = float(stats.sem(values))
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stats.t.sf(distance / error, len(values) - 1))
+
+
+def student_interval(values: Float[np.ndarray, " n"], level: float = CONFIDENCE_LEVEL) -> Interval:
+    """Student's interval of the mean; NaN for fewer than `MIN_EQUIVALENCE_SUBJECTS` subjects."""
+    n = len(values)
+    if n < MIN_EQUIVALENCE_SUBJECTS:
+        return (float("nan"), float("nan"))
+    margin = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(values)
+    mean = values.mean()
+    return (float(mean - margin), float(mean + margin))
 
 
 def error_decrease(errors: Float[np.ndarray, "2 m n"]) -> Float[np.ndarray, " m"]:
