@@ -141,6 +141,38 @@ class MissingShellError:
 
 
 @dataclass(frozen=True)
+class EffectRecovery:
+    """How much of a known effect is found again in one tissue and quantity.
+
+    Attributes
+    ----------
+    effect, maps
+        Name of the effect, and kind of the harmonized maps.
+    n
+        Number of subjects.
+    put_in
+        Relative change that was put in, mean over subjects.
+    recovered
+        Change found over change put in, mean over subjects; 1 is all of it.
+    interval
+        95 % bootstrap interval of `recovered` over subjects; None for very few subjects.
+    false_positives
+        Share of voxels beside the effect that change by more than noise alone lets 5 % of them
+        change, mean over subjects; None if there are no such voxels.
+    """
+
+    effect: str
+    maps: str
+    tissue: str
+    quantity: str
+    n: int
+    put_in: float
+    recovered: float
+    interval: tuple[float, float] | None = None
+    false_positives: float | None = None
+
+
+@dataclass(frozen=True)
 class Validation:
     """Result of a cross-validation.
 
@@ -156,6 +188,8 @@ class Validation:
         Relation of spread and error; None where it cannot be computed.
     missing_shells
         Errors of the predicted shells.
+    effects
+        How much of known effects is found again.
     """
 
     method: Method
@@ -163,6 +197,7 @@ class Validation:
     better_than: Mapping[str, BaselineAnswer]
     uncertainty: SpreadCalibration | None = None
     missing_shells: tuple[MissingShellError, ...] = ()
+    effects: tuple[EffectRecovery, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

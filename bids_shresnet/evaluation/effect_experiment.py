@@ -1,0 +1,177 @@
+"""Put known effects into a scan, harmonize it, and look for them.
+
+The scan is harmonized twice, as measured and with the effect in it, by the same network and with
+the same random numbers, so that any difference comes from the effect. What is found is compared
+with what was put in. Voxels beside an effect should not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.tensor_changes import change_dwi
+from bids_shresnet.diffusion.tensors import fit_dwi_tensor
+from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.known_effects import KnownEffect, ScanAnatomy
+from bids_shresnet.evaluation.quantities import tissue_masks
+from bids_shresnet.evaluation.results import HeldOutRow
+from bids_shresnet.inputs.load_scan import LoadedScan
+from bids_shresnet.scans import Dwi
+
+MAP_COLUMNS = {"FA": 0, "MD": 1}
+MAX_VOXELS = 2000  # of one region and tissue: enough for a mean, and quick to harmonize
+MARGIN_VOXELS = 2  # width of the unchanged region; a network sees a voxel's nearest neighbours
+NOISE_QUANTILE = 0.95
+
+Mask = Bool[np.ndarray, "x y z"]
+Maps = Float[np.ndarray, "v 2"]  # FA and MD
+
+
+@runtime_checkable
+class Harmonize(Protocol):
+    """Harmonizes the voxels of a mask."""
+
+    def __call__(self, scan: LoadedScan, voxels: Mask, *, seed: int) -> Mapping[str, Maps]:
+        """Return the maps of each kind in the voxels, in the order of `np.argwhere`."""
+
+
+@dataclass(frozen=True)
+class PlacedEffect:
+    """A scan with an effect in it, and the voxels by which the effect is judged.
+
+    Attributes
+    ----------
+    regions
+        Voxels of grey and white matter: "changed" inside the effect, "unchanged" beside it.
+    """
+
+    effect: KnownEffect
+    dwi: Dwi
+    regions: Mapping[str, Mask]
+
+
+@dataclass(frozen=True)
+class MapChange:
+    """Maps of one kind without and with an effect, and with more noise instead."""
+
+    before: Maps
+    after: Maps
+    noisy: Maps
+
+    def mean_change(self, rows: Bool[np.ndarray, " v"], column: int) -> float:
+        """Relative change of the mean of some rows."""
+        before = float(self.before[rows, column].mean())
+        return float(self.after[rows, column].mean()) / before - 1
+
+    def share_beyond_noise(self, rows: Bool[np.ndarray, " v"], column: int) -> float:
+        """Share of some rows that change by more than noise alone lets 5 % of them change."""
+        before = self.before[rows, column]
+        limit = np.quantile(np.abs(self.noisy[rows, column] - before), NOISE_QUANTILE)
+        return float((np.abs(self.after[rows, column] - before) > limit).mean())
+
+
+@dataclass(frozen=True)
+class EffectExperiment:
+    """A scan that effects are put into.
+
+    Attributes
+    ----------
+    row
+        Subject, fold and method.
+    scan, representation, anatomy
+        The scan as measured.
+    harmonize
+        Harmonizes with the network that never saw the subject.
+    """
+
+    row: HeldOutRow
+    scan: LoadedScan
+    representation: Representation
+    anatomy: ScanAnatomy
+    harmonize: Harmonize
+    seed: int
+
+    def measure(self, effects: Iterable[KnownEffect]) -> Iterator[EffectRow]:
+        """Yield one row per effect, kind of map, region, tissue and quantity."""
+        placed = [self.place(effect) for effect in effects]
+        voxels = np.any([mask for item in placed for mask in item.regions.values()], axis=0)
+        own_maps = _fit_maps(self.scan.dwi, voxels)
+        before = self.harmonize(self.scan, voxels, seed=self.seed)
+        noisy = self.harmonize(self.add_noise(), voxels, seed=self.seed + 1)
+        for item in placed:
+            after = self.harmonize(replace(self.scan, dwi=item.dwi), voxels, seed=self.seed)
+            put_in = MapChange(own_maps, _fit_maps(item.dwi, voxels), own_maps)
+            for maps in before:
+                found = MapChange(before[maps], after[maps], noisy[maps])
+                yield from self._compare(item, maps, voxels, put_in=put_in, found=found)
+
+    def place(self, effect: KnownEffect) -> PlacedEffect:
+        """Put an effect into the scan, and draw the voxels that it is judged by."""
+        change = effect.make_change(self.anatomy)
+        is_changed = change.is_changed & self.scan.mask
+        neighbours = ndimage.generate_binary_structure(3, 3)
+        near = ndimage.binary_dilation(is_changed, neighbours, iterations=MARGIN_VOXELS)
+        regions = {"changed": is_changed, "unchanged": near & ~is_changed & self.scan.mask}
+        return PlacedEffect(
+            effect=effect,
+            dwi=change_dwi(self.scan.dwi, self.scan.mask, change),
+            regions={name: self._draw_voxels(mask) for name, mask in regions.items()},
+        )
+
+    def add_noise(self) -> LoadedScan:
+        """Add the noise that the scan already has once more; none where it is not known."""
+        mask = self.scan.mask
+        variance = estimate_noise_variance(self.scan.dwi, self.representation, self.scan.s0)
+        deviation = np.sqrt(np.nan_to_num(variance)) * self.scan.s0[mask]
+        signal = self.scan.dwi.data[mask]
+        rng = np.random.default_rng(self.seed)
+        real = rng.standard_normal(signal.shape, dtype=np.float32) * deviation[:, None]
+        imaginary = rng.standard_normal(signal.shape, dtype=np.float32) * deviation[:, None]
+        data = self.scan.dwi.data.copy()
+        data[mask] = np.hypot(signal + real, imaginary)
+        return replace(self.scan, dwi=replace(self.scan.dwi, data=data))
+
+    def _draw_voxels(self, region: Mask) -> Mask:
+        """Draw at most `MAX_VOXELS` voxels of each tissue."""
+        rng = np.random.default_rng(self.seed)
+        drawn = np.zeros(region.size, dtype=bool)
+        tissue = np.where(region, self.anatomy.tissue, 0).ravel()
+        for _, mask in tissue_masks(tissue):
+            drawn[rng.permutation(np.flatnonzero(mask))[:MAX_VOXELS]] = True
+        return drawn.reshape(region.shape)
+
+    def _compare(
+        self, item: PlacedEffect, maps: str, voxels: Mask, *, put_in: MapChange, found: MapChange
+    ) -> Iterator[EffectRow]:
+        """Yield one row per region, tissue and quantity."""
+        quantities = item.effect.quantities
+        for (region, mask), quantity in product(item.regions.items(), quantities):
+            tissue = np.where(mask, self.anatomy.tissue, 0)[voxels]
+            column = MAP_COLUMNS[quantity]
+            for name, rows in tissue_masks(tissue):
+                yield EffectRow(
+                    **vars(self.row),
+                    tissue=name,
+                    quantity=quantity,
+                    effect=item.effect.name,
+                    maps=maps,
+                    region=region,
+                    voxels=int(rows.sum()),
+                    put_in=put_in.mean_change(rows, column),
+                    found=found.mean_change(rows, column),
+                    beyond_noise=found.share_beyond_noise(rows, column),
+                )
+
+
+def _fit_maps(dwi: Dwi, mask: Mask) -> Maps:
+    tensors = fit_dwi_tensor(dwi, mask)
+    return np.stack([tensors.fa, tensors.md], axis=1)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.evaluation.effect_experiment import NOISE_QUANTILE, Harmonize
+from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
+from bids_shresnet.inputs.load_scan import LoadedScan
+from tests.evaluation.tensor_heads import experiment, head_scan, own_maps
+
+Mask = Bool[np.ndarray, "x y z"]
+MapValues = Mapping[str, Float[np.ndarray, "v 2"]]
+ASKED_CHANGES = {("tract", "FA"): -0.05, ("white_matter", "MD"): 0.03}
+
+
+def keep_scan(scan: LoadedScan, voxels: Mask, *, seed: int) -> MapValues:
+    """A target scanner that measures the same."""
+    return {"comparable": own_maps(scan, voxels)}
+
+
+def scale_maps(scan: LoadedScan, voxels: Mask, *, seed: int) -> MapValues:
+    """A target scanner with another FA and MD."""
+    return {"comparable": own_maps(scan, voxels) * [1.3, 0.9]}
+
+
+def ignore_scan(scan: LoadedScan, voxels: Mask, *, seed: int) -> MapValues:
+    """The same maps whatever the scan shows."""
+    return {"comparable": own_maps(head_scan(), voxels)}
+
+
+def keep_half(scan: LoadedScan, voxels: Mask, *, seed: int) -> MapValues:
+    """Half of what the scan shows, half of what heads usually show."""
+    usual = own_maps(head_scan(sigma=0.02), voxels)
+    return {"comparable": (own_maps(scan, voxels) + usual) / 2}
+
+
+def blur_scan(scan: LoadedScan, voxels: Mask, *, seed: int) -> MapValues:
+    """Maps that are means over a voxel and its neighbours."""
+    maps = unmask(own_maps(scan, scan.mask), scan.mask)
+    return {"comparable": ndimage.uniform_filter(maps, (3, 3, 3, 1))[voxels]}
+
+
+def rows_of(harmonize: Harmonize, region: str = "changed") -> list[EffectRow]:
+    rows = experiment(harmonize).measure(KNOWN_EFFECTS)
+    return [row for row in rows if row.region == region]
+
+
+def test_the_changes_put_in_are_those_asked_for() -> None:
+    changes = {
+        (row.effect, row.quantity): row.put_in for row in rows_of(keep_scan) if row.tissue == "WM"
+    }
+    for endpoint, expected in ASKED_CHANGES.items():
+        assert changes[endpoint] == pytest.approx(expected, abs=2e-3)
+    assert changes["oedema", "MD"] == pytest.approx(0.4, abs=0.01)
+    assert changes["oedema", "FA"] == pytest.approx(-0.3, abs=0.02)
+
+
+def test_every_effect_is_looked_for_in_what_it_changes() -> None:
+    endpoints = {(row.effect, row.tissue, row.quantity) for row in rows_of(keep_scan)}
+    assert endpoints >= {
+        ("tract", "WM", "FA"),
+        ("white_matter", "WM", "MD"),
+        ("age", "WM", "FA"),
+        ("age", "GM", "FA"),
+        ("age", "WM", "MD"),
+        ("age", "GM", "MD"),
+        ("oedema", "WM", "FA"),
+        ("oedema", "WM", "MD"),
+    }
+    assert ("tract", "WM", "MD") not in endpoints
+
+
+@pytest.mark.parametrize(
+    ("harmonize", "share"), [(keep_scan, 1.0), (scale_maps, 1.0), (ignore_scan, 0.0)]
+)
+def test_what_a_scanner_keeps_or_scales_is_found_and_what_it_ignores_is_not(
+    harmonize: Harmonize, share: float
+) -> None:
+    for row in rows_of(harmonize):
+        assert row.recovered == pytest.approx(share, abs=1e-3)
+
+
+def test_half_of_an_effect_is_found_if_the_prediction_is_half_the_usual_head() -> None:
+    for row in rows_of(keep_half):
+        assert row.recovered == pytest.approx(0.5, abs=1e-3)
+
+
+def test_beside_an_effect_nothing_changes_unless_voxels_are_mixed() -> None:
+    kept = rows_of(keep_scan, "unchanged")
+    assert kept
+    assert all(row.put_in == 0 and row.found == 0 and row.beyond_noise == 0 for row in kept)
+    blurred = {row.effect: row for row in rows_of(blur_scan, "unchanged") if row.quantity == "MD"}
+    assert abs(blurred["white_matter"].found) > 1e-3
+    inside = [row for row in rows_of(blur_scan) if row.effect == "white_matter"]
+    assert inside[0].recovered < 1
+
+
+def test_noise_alone_changes_five_percent_of_voxels_beyond_its_limit() -> None:
+    """The effect is nothing but noise of the same size."""
+    test = experiment(keep_scan)
+    before = own_maps(test.scan, test.scan.mask)[:, 1]
+    changes = []
+    for seed in (1, 2):
+        noisy = replace(test, seed=seed).add_noise()
+        changes.append(np.abs(own_maps(noisy, test.scan.mask)[:, 1] - before))
+    limit = np.quantile(changes[0], NOISE_QUANTILE)
+    assert (changes[1] > limit).mean() == pytest.approx(0.05, abs=0.015)
+
+
+def test_the_noise_added_is_as_large_as_that_of_the_scan() -> None:
+    test = experiment(keep_scan, sigma=0.03)
+    interior = ndimage.binary_erosion(test.scan.mask, iterations=2)
+    added = (test.add_noise().dwi.data - test.scan.dwi.data)[interior]
+    assert added[:, 1:].std() / 1000 == pytest.approx(0.03, rel=0.1)
