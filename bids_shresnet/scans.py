@@ -207,10 +207,20 @@ class Dwi:
 
 @dataclass(frozen=True)
 class Shell:
-    """The volumes of one b-value, as spherical harmonics up to an even order."""
+    """The volumes of one b-value, as spherical harmonics up to an even order.
 
-    bvalue: float  # s/mm2, mean over the shell
+    Attributes
+    ----------
+    bvalue
+        Mean over the shell, s/mm2.
+    direction_count
+        Number of directions that the smoothing of the fit is made for; 0 is that of the scan
+        itself.
+    """
+
+    bvalue: float
     sh_order: int
+    direction_count: int = 0
 
     @property
     def coefficient_count(self) -> int:

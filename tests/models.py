@@ -90,7 +90,7 @@ def constant_model(
         target_scanner=ScannerRecord(target),
         sh_basis=SH_BASIS_NAME,
         sh_smoothing=LAPLACE_BELTRAMI_WEIGHT,
-        shells=(ShellRecord(SOURCE_BVALUE, target_bvalue, 2, directions(8)),),
+        shells=(ShellRecord(SOURCE_BVALUE, target_bvalue, 2, 8, directions(8)),),
         missing_shells=() if missing is None else (MISSING_SHELL,),
         network=NetworkConfig(),
         harmonizer={},

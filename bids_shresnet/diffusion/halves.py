@@ -8,6 +8,7 @@ because both halves are the same scan.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -31,6 +32,9 @@ Halves = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]
 def halve_shells(shells: Sequence[Shell], direction_counts: Sequence[int]) -> tuple[Shell, ...]:
     """Shells of half as many directions, with a lower order where these are too few for it.
 
+    They keep the direction count of the whole shells, so that the amplitudes of halves are those of
+    the whole scan.
+
     Returns
     -------
     Nothing if some half does not even determine spherical harmonics of order 2.
@@ -39,7 +43,7 @@ def halve_shells(shells: Sequence[Shell], direction_counts: Sequence[int]) -> tu
     if min(counts) < MIN_DIRECTIONS:
         return ()
     return tuple(
-        Shell(shell.bvalue, min(shell.sh_order, choose_sh_order(count)))
+        replace(shell, sh_order=min(shell.sh_order, choose_sh_order(count)))
         for shell, count in zip(shells, counts, strict=True)
     )
 

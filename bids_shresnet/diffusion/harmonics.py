@@ -54,13 +54,23 @@ def fitting_matrix(
     """Regularized least squares as one matrix: (B'B + lambda L)^-1 B', L = diag(l^2 (l + 1)^2).
 
     It multiplies order l by about d / (d + lambda l^2 (l + 1)^2) with d = directions / (4 pi), so
-    both scans of a scanner must be fitted alike, and measured labels without smoothing.
+    measured labels are fitted without smoothing, and scans with `shell_fitting_matrix`.
     Source: Descoteaux et al. 2007, doi 10.1002/mrm.21277.
     """
     b = basis(bvecs, sh_order)
     orders = l_values(sh_order)
     laplacian = np.diag((orders * (orders + 1.0)) ** 2)
     return np.linalg.solve(b.T @ b + smoothing * laplacian, b.T)
+
+
+def shell_fitting_matrix(bvecs: Float[np.ndarray, "n 3"], shell: Shell) -> Float[np.ndarray, "c n"]:
+    """Fitting matrix whose smoothing grows with the number of directions.
+
+    Amplitudes then do not depend on how many directions a scan has: lambda is that of Descoteaux et
+    al. at the shell's `direction_count`.
+    """
+    share = len(bvecs) / (shell.direction_count or len(bvecs))
+    return fitting_matrix(bvecs, shell.sh_order, smoothing=LAPLACE_BELTRAMI_WEIGHT * share)
 
 
 def evaluation_matrix(

@@ -14,8 +14,8 @@ from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import (
     basis,
     evaluation_matrix,
-    fitting_matrix,
     order_indices,
+    shell_fitting_matrix,
 )
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.rish import rish
@@ -64,7 +64,7 @@ def represent_dwi(
     directions = tuple(dwi.bvecs[indices] for indices in volumes)
     coefficients = []
     for indices, table, shell in zip(volumes, directions, shells, strict=True):
-        matrix = fitting_matrix(table, shell.sh_order).astype(np.float32)
+        matrix = shell_fitting_matrix(table, shell).astype(np.float32)
         coefficients.append(attenuation.signal[:, indices] @ matrix.T)
     image = ShImage(
         coefficients=unmask(np.concatenate(coefficients, axis=1), mask),

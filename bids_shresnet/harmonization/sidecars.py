@@ -114,6 +114,7 @@ def _shell_summary(shell: ShellRecord) -> dict[str, Any]:
         "SourceBValue": shell.source_bvalue,
         "TargetBValue": shell.target_bvalue,
         "SHOrder": shell.sh_order,
+        "SourceDirectionCount": shell.source_direction_count,
     }
 
 

@@ -28,11 +28,18 @@ class ScannerRecord:
 
 @dataclass(frozen=True)
 class ShellRecord:
-    """A shell of the source and of the target: b-values (s/mm2) and the target's directions."""
+    """A shell of the source and of the target: b-values (s/mm2) and the target's directions.
+
+    Attributes
+    ----------
+    source_direction_count
+        Number of directions of the source that the smoothing is made for.
+    """
 
     source_bvalue: float
     target_bvalue: float
     sh_order: int
+    source_direction_count: int
     target_directions: tuple[tuple[float, ...], ...]
 
 

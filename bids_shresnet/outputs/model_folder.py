@@ -91,7 +91,10 @@ class Model:
     @property
     def source_shells(self) -> tuple[Shell, ...]:
         """Shells that a scan must have."""
-        return tuple(Shell(shell.source_bvalue, shell.sh_order) for shell in self.card.shells)
+        return tuple(
+            Shell(shell.source_bvalue, shell.sh_order, shell.source_direction_count)
+            for shell in self.card.shells
+        )
 
     @property
     def target_bvalues(self) -> tuple[float, ...]:

@@ -97,7 +97,8 @@ def _bvalues(shells: Sequence[ShellVolumes]) -> list[float]:
 
 
 def _make_shell(shell: ShellVolumes, sh_order: int | None) -> Shell:
-    return Shell(shell.bvalue, choose_sh_order(len(shell.volumes), sh_order))
+    count = len(shell.volumes)
+    return Shell(shell.bvalue, choose_sh_order(count, sh_order), count)
 
 
 def _no_match_finding(scan: Scan, target: str) -> Finding:

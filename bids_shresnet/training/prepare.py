@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def repeat_scan_jobs(pair: Pair, shells: PairShells, work: Path) -> tuple[Prepar
     Their difference holds the noise of two measurements.
     """
     target_shells = tuple(
-        Shell(target.bvalue, source.sh_order)
+        Shell(target.bvalue, source.sh_order, target.direction_count)
         for source, target in zip(shells.source, shells.target, strict=True)
     )
     both = PairShells(target_shells, target_shells)
@@ -93,5 +93,5 @@ def _segmentation_inputs(scan: Scan) -> list[Any]:
     return [*map(hash_file, segmentation.files), labels]
 
 
-def _shell_inputs(shells: tuple[Shell, ...]) -> list[tuple[float, int]]:
-    return [(shell.bvalue, shell.sh_order) for shell in shells]
+def _shell_inputs(shells: tuple[Shell, ...]) -> list[tuple[float | int, ...]]:
+    return [astuple(shell) for shell in shells]

@@ -156,6 +156,7 @@ def _shell_records(
             source_bvalue=source.bvalue,
             target_bvalue=target.bvalue,
             sh_order=source.sh_order,
+            source_direction_count=source.direction_count,
             target_directions=table,
         )
         for source, target, table in zip(source_shells, target_shells, directions, strict=True)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
-from bids_shresnet.diffusion.harmonics import basis, l_values
+from bids_shresnet.diffusion.harmonics import basis, l_values, order_indices
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import (
     anisotropy,
@@ -21,6 +21,7 @@ from bids_shresnet.diffusion.representation import (
     synthesize_dwi,
     unregularized_coefficients,
 )
+from bids_shresnet.diffusion.rish import rish
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import make_dwi, sphere, turn
 
@@ -291,3 +292,23 @@ def test_the_contrast_is_that_of_the_mean_b0() -> None:
     image = represent_dwi(dwi, MASK, SHELLS).image
     np.testing.assert_array_equal(image.contrast, s0_contrast(mean_b0(dwi), MASK, dwi.affine))
     assert image.contrast[MASK].any()
+
+
+def fibre_lengths(direction_count: int, shell: Shell) -> Float[np.ndarray, " o"]:
+    """Length of each order of a fibre's signal without noise, in so many directions."""
+    table = sphere(direction_count)
+    cosines = table @ turn(10, 20, 30)[0]
+    relative = np.exp(-shell.bvalue * (0.3e-3 + 1.4e-3 * cosines**2))
+    dwi = make_dwi(relative[None, None, None], np.full(len(table), 1000.0), table)
+    image = represent_dwi(dwi, np.ones((1, 1, 1), dtype=bool), (shell,)).image
+    return np.asarray(np.sqrt(rish(image.coefficients[0, 0], order_indices((shell,)))[0]))
+
+
+@pytest.mark.parametrize("direction_count", [20, 24, 28, 32, 64])
+def test_amplitudes_do_not_depend_on_the_number_of_directions(direction_count: int) -> None:
+    shell = Shell(1000.0, 4, 30)
+    lengths = fibre_lengths(direction_count, shell)
+    expected = fibre_lengths(30, shell)
+    # what is left comes from tables that are not perfectly uniform
+    np.testing.assert_allclose(lengths[:2], expected[:2], rtol=5e-3)
+    np.testing.assert_allclose(lengths[2], expected[2], rtol=2e-2)

@@ -18,7 +18,7 @@ from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.settings import NetworkConfig, TrainingConfig
 from tests.datasets import spiral
 
-SHELLS = (Shell(1000.0, 2),)
+SHELLS = (Shell(1000.0, 2, 6),)
 ORDERS = order_indices(SHELLS)
 GAINS = np.array([1.1] + [0.6] * 5, dtype=np.float32)  # target over source: order 0, order 2
 GRID = (10, 10, 10)

@@ -39,7 +39,7 @@ def folder(dataset: Path, tmp_path: Path) -> Path:
 def test_a_model_describes_its_scanners_and_shells(folder: Path) -> None:
     model = read_model(folder)
     assert (model.name, model.source, model.target) == ("from-GE_to-Prisma", "GE", "Prisma")
-    assert model.source_shells == (Shell(1000.0, 2),)
+    assert model.source_shells == (Shell(1000.0, 2, 8),)
     assert model.target_bvalues == (1200.0,)
     np.testing.assert_allclose(model.target_directions[0], spiral(8))
     assert model.digest == hash_file(folder / "model.json")

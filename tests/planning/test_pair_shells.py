@@ -28,9 +28,9 @@ def test_matched_are_the_nearest_shells_of_both_scanners_and_no_others() -> None
     source = {0: 1, 1000: 30, 3000: 60}
     target = {0: 1, 700: 20, 1200: 12, 2800: 60, 5000: 60}
     shells = match_pair_shells(pair(*[(source, target)] * 3), None)
-    assert shells.source == (Shell(1000.0, 4), Shell(3000.0, 4))
+    assert shells.source == (Shell(1000.0, 4, 30), Shell(3000.0, 4, 60))
     # of order 2 where 12 directions are too few for the 15 coefficients of order 4
-    assert shells.target == (Shell(1200.0, 2), Shell(2800.0, 4))
+    assert shells.target == (Shell(1200.0, 2, 12), Shell(2800.0, 4, 60))
 
 
 def test_missing_are_the_targets_other_shells_if_they_are_to_be_predicted() -> None:
@@ -38,7 +38,7 @@ def test_missing_are_the_targets_other_shells_if_they_are_to_be_predicted() -> N
     target = {0: 1, 700: 20, 1200: 12, 2800: 60}
     scanners = pair(*[(source, target)] * 3)
     shells = match_pair_shells(scanners, None, should_predict_missing=True)
-    assert shells.missing == (Shell(700.0, 4), Shell(2800.0, 4))
+    assert shells.missing == (Shell(700.0, 4, 20), Shell(2800.0, 4, 60))
     assert match_pair_shells(scanners, None).missing == ()
 
 
@@ -54,7 +54,7 @@ def test_a_target_scan_without_a_shell_to_predict_is_an_error() -> None:
 def test_the_requested_order_is_used() -> None:
     volumes = {0: 1, 1000: 64}
     shells = match_pair_shells(pair((volumes, volumes)), 8)
-    assert shells.source == shells.target == (Shell(1000.0, 8),)
+    assert shells.source == shells.target == (Shell(1000.0, 8, 64),)
 
 
 def test_halves_have_the_order_of_the_subject_with_the_fewest_directions() -> None:
@@ -62,8 +62,8 @@ def test_halves_have_the_order_of_the_subject_with_the_fewest_directions() -> No
     fewer = {0: 1, 1000: 29, 2000: 40}
     target = {0: 1, 1000: 30, 2000: 11}
     shells = match_pair_shells(pair((source, target), (fewer, target)), None)
-    assert shells.source == (Shell(1000.0, 4), Shell(2000.0, 4))
-    assert shells.source_halves == (Shell(1000.0, 2), Shell(2000.0, 4))
+    assert shells.source == (Shell(1000.0, 4, 30), Shell(2000.0, 4, 40))
+    assert shells.source_halves == (Shell(1000.0, 2, 30), Shell(2000.0, 4, 40))
     assert shells.target_halves == ()  # five directions are too few
 
 

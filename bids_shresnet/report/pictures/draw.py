@@ -138,7 +138,10 @@ def _statistics_record(job: PictureJob, scan_maps: ScanMaps, views: _ScanViews) 
 
 def _model_shells(model: Mapping[str, Any], scanner: str) -> tuple[Shell, ...]:
     """Shells of the model; the scanner is "Source" or "Target"."""
-    return tuple(Shell(shell[f"{scanner}BValue"], shell["SHOrder"]) for shell in model["Shells"])
+    return tuple(
+        Shell(shell[f"{scanner}BValue"], shell["SHOrder"], shell["SourceDirectionCount"])
+        for shell in model["Shells"]
+    )
 
 
 def _view_scans(job: PictureJob, model: Mapping[str, Any]) -> _ScanViews:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.attenuation import compute_attenuation
-from bids_shresnet.diffusion.harmonics import fitting_matrix, order_indices
+from bids_shresnet.diffusion.harmonics import order_indices, shell_fitting_matrix
 from bids_shresnet.diffusion.rish import rish
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.tensors import TensorValues, fit_dwi_tensor
@@ -54,7 +54,7 @@ def view_dwi(
     shell_volumes = find_shell_volumes(dwi.bvals, shells)
     signal = compute_attenuation(dwi, mask).signal
     coefficients = [
-        signal[:, volumes] @ fitting_matrix(dwi.bvecs[volumes], shell.sh_order).T
+        signal[:, volumes] @ shell_fitting_matrix(dwi.bvecs[volumes], shell).T
         for volumes, shell in zip(shell_volumes, shells, strict=True)
     ]
     nearest, angle = nearest_volume(dwi, shell_volumes[len(shells) // 2], direction)
