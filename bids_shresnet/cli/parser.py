@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
 import tyro
 
 from bids_shresnet.cli.config_file import read_config_file
+from bids_shresnet.cli.help_texts import join_help_lines, wrap_description
 from bids_shresnet.cli.resolve import resolve_config
 from bids_shresnet.config import ANALYSIS_LEVELS, Config
 from bids_shresnet.errors import UsageError
@@ -56,11 +58,13 @@ def parse(arguments: Sequence[str]) -> Config:
     """
     flags, config_file = _split_config_file(arguments)
     recorded = None if config_file is None else read_config_file(config_file, CONFIG_FILE_FLAGS[0])
+    join_help_lines(Config)
+    command_line = partial(tyro.cli, Config, prog=PROGRAM, description=wrap_description(Config))
     try:
         if recorded is None:
-            config = tyro.cli(Config, prog=PROGRAM, args=flags)
+            config = command_line(args=flags)
         else:
-            config = tyro.cli(Config, prog=PROGRAM, args=flags, default=recorded)
+            config = command_line(args=flags, default=recorded)
     except SystemExit as stop:  # argument parsers exit with 2, which is reserved for the shell
         raise SystemExit(UsageError.exit_code if stop.code else 0) from None
     return resolve_config(config)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from bids_shresnet.cli.config_file import to_record
+from bids_shresnet.cli.help_texts import join_help_lines, wrap_description
 from bids_shresnet.cli.parser import parse
 from bids_shresnet.cli.resolve import memory_limit
 from bids_shresnet.cli.sbatch import Container, SlurmJob, render_batch_script, render_submission
@@ -69,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    command = tyro.cli(SlurmCommand, args=arguments[:cut], prog=PROGRAM)
+    join_help_lines(SlurmCommand)
+    description = wrap_description(SlurmCommand)
+    command = tyro.cli(SlurmCommand, prog=PROGRAM, description=description, args=arguments[:cut])
     try:
         with log_to_screen(0):
             sys.stdout.write(run(command, arguments[cut + 1 :]))

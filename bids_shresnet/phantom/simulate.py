@@ -78,8 +78,7 @@ class PhantomConfig:
     seed: int = 1
     """Seed of heads, poses and noise."""
     truth: bool = True
-    """Write OUT/truth: each source scan as the target scanner would have measured it, without
-    noise."""
+    """Write OUT/truth: each source scan as the target would have measured it, without noise."""
 
     def __post_init__(self) -> None:
         for name, minimum in MINIMUM_SETTINGS.items():
@@ -102,8 +101,7 @@ class PhantomArguments:
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Folder of the phantom: OUT/bids is the dataset, OUT/truth the truth."""
     score: Path | None = None
-    """Write nothing; compare the harmonized DWI below this folder with the truth in OUT and print
-    a table."""
+    """Only print a table that compares the harmonized DWI in this folder with OUT/truth."""
     settings: tyro.conf.OmitArgPrefixes[PhantomConfig] = field(default_factory=PhantomConfig)
 
 
