@@ -150,6 +150,8 @@ class MatchedVoxels:
         Matrix from stacked coefficients to the signal in these directions.
     noise_variance
         Variance of the noise in one value of the signal.
+    source_s0
+        S0 of the source at the points, over its median in the brain.
     points
         Centres of the patches in the source scan, RAS+ mm.
     tissue
@@ -162,6 +164,7 @@ class MatchedVoxels:
     bvecs: Float[np.ndarray, "d 3"]
     sh_matrix: Float[np.ndarray, "d c"]
     noise_variance: Float[np.ndarray, " v"]
+    source_s0: Float[np.ndarray, " v"]
     points: Float[np.ndarray, "v 3"]
     tissue: Integer[np.ndarray, " v"]
 
@@ -178,11 +181,14 @@ class UnharmonizedData:
         FA and MD (mm2/s) of the source, on its own grid.
     target_maps
         FA and MD (mm2/s) of the target at the matched voxels.
+    target_tensor_bvals
+        b-values (s/mm2) of the target's volumes that these rest on, those of b0 volumes included.
     """
 
     source_coefficients: Float[np.ndarray, "v c"]
     source_maps: Float[np.ndarray, "x y z 2"]
     target_maps: Float[np.ndarray, "v 2"]
+    target_tensor_bvals: Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)

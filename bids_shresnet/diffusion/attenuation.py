@@ -11,6 +11,9 @@ from bids_shresnet.scans import Dwi
 
 # Diffusion only attenuates; anything above is noise or a voxel whose S0 is hardly measured.
 MAX_RELATIVE_SIGNAL = 1.0
+# Of a predicted signal. Nothing that is fitted to logarithms can use less, and scanners measure
+# noise there.
+MIN_RELATIVE_SIGNAL = 1e-3
 # Share of the median S0 in the mask. Below it lies background, and S/S0 would be noise over noise.
 MIN_S0_SHARE = 0.1
 

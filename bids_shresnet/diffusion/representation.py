@@ -9,7 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import block_diag
 
-from bids_shresnet.diffusion.attenuation import MAX_RELATIVE_SIGNAL, compute_attenuation, mean_b0
+from bids_shresnet.diffusion.attenuation import (
+    MAX_RELATIVE_SIGNAL,
+    MIN_RELATIVE_SIGNAL,
+    compute_attenuation,
+    mean_b0,
+)
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import (
     basis,
@@ -169,7 +174,9 @@ def _compute_signal(
 ) -> Float[np.ndarray, "v d"]:
     """Return S/S0 of the mask's voxels in some directions, times S0 of the source."""
     matrix = evaluation_matrix(directions, image.shells).astype(np.float32)
-    relative = np.clip(image.coefficients[image.mask] @ matrix.T, 0, MAX_RELATIVE_SIGNAL)
+    relative = np.clip(
+        image.coefficients[image.mask] @ matrix.T, MIN_RELATIVE_SIGNAL, MAX_RELATIVE_SIGNAL
+    )
     s0 = np.maximum(mean_b0(source)[image.mask], 0)
     return np.asarray(relative * s0[:, None])
 

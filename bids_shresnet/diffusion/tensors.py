@@ -9,8 +9,16 @@ from dipy.core.gradients import gradient_table
 from dipy.reconst.dti import TensorFit, TensorModel
 from jaxtyping import Bool, Float, Int
 
+from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
+from bids_shresnet.diffusion.gradients import count_directions
 from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.shells import ShellVolumes, find_shells
 from bids_shresnet.scans import B0_THRESHOLD, Dwi
+
+# s/mm2, mean of a shell: a nominal 1500 with the scatter of scanners. Beyond it the logarithm of
+# the signal is no longer linear in b (kurtosis), and noise has a floor.
+MAX_TENSOR_BVALUE = 1550.0
+MIN_TENSOR_DIRECTIONS = 6  # a tensor has six components
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,35 @@ class TensorValues:
     direction: Float[np.ndarray, "v 3"]
 
 
+def select_tensor_volumes(
+    bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
+) -> Int[np.ndarray, " k"]:
+    """Select the volumes that FA and MD of a scan rest on, in ascending order.
+
+    They are those without weighting and the shells up to `MAX_TENSOR_BVALUE`, if one of these has
+    `MIN_TENSOR_DIRECTIONS` directions; otherwise all volumes. Scanners with other high shells are
+    compared by what they have in common, and without kurtosis.
+    """
+    low_shells = _low_shells(bvals)
+    if not any(_has_tensor_directions(shell, bvecs) for shell in low_shells):
+        return np.arange(len(bvals))
+    without_weighting = np.flatnonzero(bvals < B0_THRESHOLD)
+    return np.sort(np.concatenate([without_weighting, *(shell.volumes for shell in low_shells)]))
+
+
+def tensor_bvalues(
+    bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
+) -> tuple[float, ...]:
+    """Mean b-values of the shells that FA and MD of a scan rest on, s/mm2, ascending."""
+    fitted = bvals[select_tensor_volumes(bvals, bvecs)]
+    return tuple(shell.bvalue for shell in find_shells(fitted))
+
+
 def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
-    """Fit DIPY's diffusion tensor by weighted least squares inside the mask."""
+    """Fit DIPY's diffusion tensor by weighted least squares inside the mask.
+
+    The volumes are those of `select_tensor_volumes`.
+    """
     tensor = fit_dwi_tensor(dwi, mask)
     return TensorMaps(fa=unmask(tensor.fa, mask), md=unmask(tensor.md, mask))
 
@@ -39,12 +74,14 @@ def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
 def fit_dwi_tensor(
     dwi: Dwi, mask: Bool[np.ndarray, "x y z"], volumes: Int[np.ndarray, " k"] | None = None
 ) -> TensorValues:
-    """Fit the voxels of a mask, to some volumes of a DWI or to all."""
+    """Fit the voxels of a mask to the volumes of `select_tensor_volumes`.
+
+    `volumes` are the volumes to select from; by default all.
+    """
+    candidates = np.arange(len(dwi.bvals)) if volumes is None else volumes
+    selected = candidates[select_tensor_volumes(dwi.bvals[candidates], dwi.bvecs[candidates])]
     bvals = np.where(dwi.is_b0, 0, dwi.bvals)
-    signal = dwi.data[mask]
-    if volumes is None:
-        return fit_tensor(signal, bvals, dwi.bvecs)
-    return fit_tensor(signal[:, volumes], bvals[volumes], dwi.bvecs[volumes])
+    return fit_tensor(dwi.data[mask][:, selected], bvals[selected], dwi.bvecs[selected])
 
 
 def fit_relative_tensor(
@@ -52,10 +89,15 @@ def fit_relative_tensor(
     bvals: Float[np.ndarray, " d"],
     bvecs: Float[np.ndarray, "d 3"],
 ) -> TensorValues:
-    """Fit S/S0 of weighted volumes, clipped to [0, 1], with an S0 of 1."""
-    with_s0 = np.concatenate([np.ones((len(signal), 1)), np.clip(signal, 0, 1)], axis=1)
-    all_bvals = np.concatenate([[0.0], bvals])
-    all_bvecs = np.concatenate([np.zeros((1, 3)), bvecs])
+    """Fit S/S0 of weighted volumes, clipped to [0, 1], with an S0 of 1.
+
+    The volumes are those of `select_tensor_volumes`.
+    """
+    selected = select_tensor_volumes(bvals, bvecs)
+    relative = np.clip(signal[:, selected], 0, 1)
+    with_s0 = np.concatenate([np.ones((len(signal), 1)), relative], axis=1)
+    all_bvals = np.concatenate([[0.0], bvals[selected]])
+    all_bvecs = np.concatenate([np.zeros((1, 3)), bvecs[selected]])
     return fit_tensor(with_s0, all_bvals, all_bvecs)
 
 
@@ -64,11 +106,15 @@ def fit_tensor(
     bvals: Float[np.ndarray, " n"],
     bvecs: Float[np.ndarray, "n 3"],
 ) -> TensorValues:
-    """Fit the signal of each voxel; values that are not finite become 0 before and after."""
+    """Fit the signal of each voxel to all volumes.
+
+    Values that are not finite become 0 before and after. MD is at most that of a signal of
+    `MIN_RELATIVE_SIGNAL` in every direction.
+    """
     fit = _fit_weighted_least_squares(signal, bvals, bvecs)
     return TensorValues(
         fa=_replace_not_finite(fit.fa).astype(np.float32),
-        md=_replace_not_finite(fit.md).astype(np.float32),
+        md=np.minimum(_replace_not_finite(fit.md), max_mean_diffusivity(bvals)).astype(np.float32),
         direction=np.nan_to_num(fit.evecs[..., 0]).astype(np.float32),
     )
 
@@ -91,6 +137,20 @@ def _fit_weighted_least_squares(
     table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
     fit: TensorFit = TensorModel(table, fit_method="WLS").fit(_replace_not_finite(signal))
     return fit
+
+
+def max_mean_diffusivity(bvals: Float[np.ndarray, " n"]) -> float:
+    """MD of a signal that falls to `MIN_RELATIVE_SIGNAL` at the lowest b, mm2/s."""
+    weighted = bvals[bvals >= B0_THRESHOLD]
+    return float(-np.log(MIN_RELATIVE_SIGNAL) / weighted.min())
+
+
+def _low_shells(bvals: Float[np.ndarray, " n"]) -> list[ShellVolumes]:
+    return [shell for shell in find_shells(bvals) if shell.bvalue <= MAX_TENSOR_BVALUE]
+
+
+def _has_tensor_directions(shell: ShellVolumes, bvecs: Float[np.ndarray, "n 3"]) -> bool:
+    return count_directions(bvecs[shell.volumes]) >= MIN_TENSOR_DIRECTIONS
 
 
 def _replace_not_finite(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

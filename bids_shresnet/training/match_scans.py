@@ -13,6 +13,7 @@ from bids_shresnet.diffusion.gradients import rotate_bvecs
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.interpolation import sample_image, sample_patches
 from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.registration import register_images
 from bids_shresnet.diffusion.representation import (
@@ -21,7 +22,11 @@ from bids_shresnet.diffusion.representation import (
     represent_dwi,
     unregularized_coefficients,
 )
-from bids_shresnet.diffusion.tensors import fit_tensor, fit_tensor_maps
+from bids_shresnet.diffusion.tensors import (
+    fit_dwi_tensor,
+    fit_tensor_maps,
+    select_tensor_volumes,
+)
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.pair_shells import PairShells
@@ -126,6 +131,7 @@ def _collect_matched_voxels(
     return MatchedVoxels(
         patches=sample_patches(source.representation.image, match.points),
         noise_variance=variance[match.selected[loaded.mask]].astype(np.float32),
+        source_s0=_sample_relative_s0(source.loaded, match.points),
         points=match.points.astype(np.float32),
         tissue=tissue[match.selected].astype(np.uint8),
         **_target_measurements(target, match, shells),
@@ -160,17 +166,23 @@ def _compute_unharmonized(
     """Fit both scans as they are, each on its own grid."""
     scan = source.loaded
     source_tensors = fit_tensor_maps(scan.dwi, scan.mask)
-    target_tensors = fit_tensor(
-        target.dwi.data[match.selected],
-        np.where(target.dwi.is_b0, 0, target.dwi.bvals),
-        target.dwi.bvecs,
-    )
+    target_tensors = fit_dwi_tensor(target.dwi, match.selected)
     coefficients = unmask(unregularized_coefficients(source.representation), scan.mask)
     return UnharmonizedData(
         source_coefficients=sample_image(coefficients, scan.dwi.affine, match.points),
         source_maps=np.stack([source_tensors.fa, source_tensors.md], -1),
         target_maps=np.stack([target_tensors.fa, target_tensors.md], -1),
+        target_tensor_bvals=target.dwi.bvals[
+            select_tensor_volumes(target.dwi.bvals, target.dwi.bvecs)
+        ],
     )
+
+
+def _sample_relative_s0(
+    scan: LoadedScan, points: Float[np.ndarray, "p 3"]
+) -> Float[np.ndarray, " p"]:
+    share = relative_s0(scan.s0, scan.mask)[..., None]
+    return sample_image(share, scan.dwi.affine, points)[:, 0]
 
 
 def _is_in_brain(points: Float[np.ndarray, "p 3"], scan: LoadedScan) -> Bool[np.ndarray, " p"]:

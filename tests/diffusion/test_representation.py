@@ -67,7 +67,7 @@ def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray,
     orders = l_values(sh_order)
     projection = matrix @ smooth_pinv(matrix, np.sqrt(0.006) * orders * (orders + 1))
     attenuation = np.clip(dwi.data[MASK][:, volumes] / s0, 0, 1)
-    return np.asarray(np.clip(attenuation @ projection.T, 0, 1) * s0)
+    return np.asarray(np.clip(attenuation @ projection.T, 1e-3, 1) * s0)
 
 
 def test_unharmonized_coefficients_restore_the_signal_that_the_harmonics_can_hold() -> None:

@@ -101,11 +101,15 @@ def test_a_travelling_subject_is_placed_as_its_points_are_located() -> None:
         bvecs=np.zeros((8, 3)),
         sh_matrix=np.zeros((8, 6), np.float32),
         noise_variance=np.zeros(count, np.float32),
+        source_s0=np.ones(count, np.float32),
         points=brain[10 : 10 + count] + 0.5,
         tissue=np.ones(count, np.uint8),
     )
     unharmonized = UnharmonizedData(
-        np.zeros((count, 6)), source_maps=np.zeros((*GRID, 2)), target_maps=np.zeros((count, 2))
+        np.zeros((count, 6)),
+        source_maps=np.zeros((*GRID, 2)),
+        target_maps=np.zeros((count, 2)),
+        target_tensor_bvals=np.zeros(1),
     )
     template_positions = template().locate_subject(
         TravellingSubject(moved_head(), matched, unharmonized)

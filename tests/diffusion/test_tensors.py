@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.tensors import fit_relative_tensor, fit_tensor, fit_tensor_maps
+from bids_shresnet.diffusion.tensors import (
+    fit_relative_tensor,
+    fit_tensor,
+    fit_tensor_maps,
+    select_tensor_volumes,
+    tensor_bvalues,
+)
 from bids_shresnet.scans import Dwi
 from tests.diffusion.heads import make_dwi, sphere, turn
 
@@ -151,3 +157,58 @@ def test_relative_signal_outside_0_to_1_is_clipped() -> None:
     expected = fit_relative_tensor(clipped, plain.bvals[1:], plain.bvecs[1:])
     np.testing.assert_array_equal(tensor.fa, expected.fa)
     np.testing.assert_array_equal(tensor.md, expected.md)
+
+
+@pytest.mark.parametrize(
+    ("shells", "expected"),
+    [
+        ({1000: 20}, {0, 1000}),
+        ({1000: 6, 2500: 40}, {0, 1000}),
+        ({700: 8, 1500: 30, 3000: 60}, {0, 700, 1500}),
+        ({1000: 5, 2500: 40}, {0, 1000, 2500}),
+        ({2000: 30}, {0, 2000}),
+        ({300: 3, 1200: 20, 2200: 20}, {0, 300, 1200}),
+    ],
+)
+def test_a_tensor_rests_on_low_shells_where_one_of_them_determines_it(
+    shells: dict[int, int], expected: set[int]
+) -> None:
+    bvals = np.concatenate([[0.0], *(np.full(n, float(b)) for b, n in shells.items())])
+    bvecs = np.concatenate([np.zeros((1, 3)), *(sphere(n) for n in shells.values())])
+    selected = select_tensor_volumes(bvals, bvecs)
+    assert set(bvals[selected]) == expected
+    assert np.isin(bvals, list(expected)).sum() == len(selected)
+    assert tensor_bvalues(bvals, bvecs) == tuple(sorted(expected - {0}))
+
+
+def test_directions_that_repeat_do_not_determine_a_tensor() -> None:
+    bvals = np.array([0.0] + [1000.0] * 10 + [2000.0] * 12)
+    bvecs = np.concatenate([np.zeros((1, 3)), np.tile(sphere(5), (2, 1)), sphere(12)])
+    assert len(select_tensor_volumes(bvals, bvecs)) == len(bvals)
+
+
+def test_a_high_shell_does_not_change_fa_and_md() -> None:
+    """Kurtosis would: the signal at b = 2500 lies above that of the tensor."""
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), turn(10, 20, 30))
+    high = np.full((*GRID, 20), 300.0, np.float32)
+    both = Dwi(
+        np.concatenate([plain.data, high], axis=3),
+        plain.affine,
+        np.concatenate([plain.bvals, np.full(20, 2500.0)]),
+        np.concatenate([plain.bvecs, sphere(20)]),
+    )
+    expected = fit_tensor_maps(plain, EVERYWHERE)
+    maps = fit_tensor_maps(both, EVERYWHERE)
+    np.testing.assert_array_equal(maps.fa, expected.fa)
+    np.testing.assert_array_equal(maps.md, expected.md)
+    relative = both.data[0, 0, :1, 1:] / both.data[0, 0, :1, :1]
+    rows = fit_relative_tensor(relative, both.bvals[1:], both.bvecs[1:])
+    np.testing.assert_allclose(rows.fa, expected.fa[0, 0, 0], rtol=1e-4)
+
+
+def test_md_is_at_most_that_of_the_lowest_signal() -> None:
+    plain = one_tensor((1.7e-3, 0.3e-3, 0.2e-3), np.eye(3))
+    data = plain.data.copy()
+    data[..., 1:] = 1e-12
+    maps = fit_tensor_maps(Dwi(data, plain.affine, plain.bvals, plain.bvecs), EVERYWHERE)
+    np.testing.assert_allclose(maps.md, np.log(1000) / 1000, rtol=1e-6)

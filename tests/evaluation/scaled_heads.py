@@ -62,7 +62,10 @@ def scaled_head(
         subject,
         matched=replace(subject.matched, tissue=tissue),
         unharmonized=UnharmonizedData(
-            coefficients, unmask(source_maps, image.mask), target_maps.astype(np.float32)
+            coefficients,
+            unmask(source_maps, image.mask),
+            target_maps.astype(np.float32),
+            subject.unharmonized.target_tensor_bvals,
         ),
     )
 

@@ -35,6 +35,7 @@ def target(voxels: int, *, sigma: float = 0.0) -> MatchedVoxels:
         bvecs=np.concatenate(TABLES),
         sh_matrix=evaluation_matrix(TABLES, SHELLS).astype(np.float32),
         noise_variance=np.full(voxels, sigma**2, np.float32),
+        source_s0=np.ones(voxels, np.float32),
         points=np.zeros((voxels, 3), np.float32),
         tissue=np.ones(voxels, np.uint8),
     )

@@ -30,6 +30,7 @@ def uniform_voxels(sigma: float = 0.0) -> tuple[MatchedVoxels, Quantities]:
         bvecs=directions,
         sh_matrix=matrix,
         noise_variance=np.full(VOXELS, sigma**2, np.float32),
+        source_s0=np.ones(VOXELS, np.float32),
         points=np.zeros((VOXELS, 3)),
         tissue=np.full(VOXELS, Tissue.WM, np.uint8),
     )

@@ -86,6 +86,7 @@ def travelling(
         bvecs=spiral(directions),
         sh_matrix=matrix.astype(np.float32),
         noise_variance=np.full(len(voxels), variance, np.float32),
+        source_s0=np.ones(len(voxels), np.float32),
         points=(voxels @ image.affine[:3, :3].T + image.affine[:3, 3]).astype(np.float32),
         tissue=np.ones(len(voxels), dtype=np.uint8),
     )
@@ -93,6 +94,7 @@ def travelling(
         source_coefficients=image.coefficients[image.mask],
         source_maps=maps.astype(np.float32),
         target_maps=maps[image.mask].astype(np.float32) * np.float32(1.1),
+        target_tensor_bvals=np.array([0.0] + [1000.0] * directions),
     )
     return TravellingSubject(image, matched, unharmonized)
 

@@ -72,11 +72,15 @@ def travelling(seed: int, gain: tuple[float, ...] = GAIN) -> TravellingSubject:
         bvecs=np.concatenate(TABLES),
         sh_matrix=MATRIX.astype(np.float32),
         noise_variance=np.ones(count, np.float32),
+        source_s0=np.ones(count, np.float32),
         points=brain_points(image),
         tissue=np.ones(count, np.uint8),
     )
     unharmonized = UnharmonizedData(  # linear RISH does not use it
-        image.coefficients[MASK], source_maps=np.zeros((*GRID, 2)), target_maps=np.zeros((count, 2))
+        image.coefficients[MASK],
+        source_maps=np.zeros((*GRID, 2)),
+        target_maps=np.zeros((count, 2)),
+        target_tensor_bvals=np.zeros(1),
     )
     return TravellingSubject(image, matched, unharmonized)
 

@@ -28,6 +28,7 @@ def numbered(start: int, count: int, directions: int = 42) -> MatchedVoxels:
         bvecs=spiral(directions),
         sh_matrix=MATRIX[:directions].astype(np.float32),
         noise_variance=np.ones(count, np.float32),
+        source_s0=np.ones(count, np.float32),
         points=np.zeros((count, 3), np.float32),
         tissue=np.ones(count, np.uint8),
     )

@@ -33,6 +33,7 @@ def subject() -> TravellingSubject:
         bvecs=spiral(9),
         sh_matrix=rng.standard_normal((9, 21)).astype(np.float32),
         noise_variance=rng.random(7).astype(np.float32),
+        source_s0=rng.random(7).astype(np.float32),
         points=rng.standard_normal((7, 3)).astype(np.float32),
         tissue=rng.integers(0, 4, 7).astype(np.uint8),
     )
@@ -40,6 +41,7 @@ def subject() -> TravellingSubject:
         source_coefficients=rng.standard_normal((7, 21)).astype(np.float32),
         source_maps=rng.random((*mask.shape, 2)).astype(np.float32),
         target_maps=rng.random((7, 2)).astype(np.float32),
+        target_tensor_bvals=np.array([0.0, 1000.0]),
     )
     missing = replace(
         matched,
