@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from bids_shresnet.diffusion.halves import halve_dwi
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation, represent_dwi
 from bids_shresnet.inputs.load_scan import LoadedScan
@@ -42,11 +43,14 @@ def match_halves(
         return ()
     halves = represent_halves(loaded, shells)
     variance = estimate_noise_variance(loaded.dwi, representation, loaded.s0)
+    s0 = relative_s0(loaded.s0, loaded.mask)[loaded.mask].astype(np.float32)
     rng = np.random.default_rng(SEED)
     matches = []
     for source, target in (halves, halves[::-1]):
         drawn = np.sort(rng.permutation(len(variance))[:MAX_VOXELS])
-        matches.append(_match_voxels(source.image, target, drawn, variance[drawn]))
+        match = _match_voxels(source.image, target, drawn)
+        of_scan = {"noise_variance": variance[drawn].astype(np.float32), "source_s0": s0[drawn]}
+        matches.append(MatchedVoxels(**match, **of_scan))
     return tuple(matches)
 
 
@@ -56,23 +60,19 @@ def represent_halves(loaded: LoadedScan, shells: Sequence[Shell]) -> list[Repres
 
 
 def _match_voxels(
-    source: ShImage,
-    target: Representation,
-    rows: Int[np.ndarray, " v"],
-    variance: Float[np.ndarray, " v"],
-) -> MatchedVoxels:
+    source: ShImage, target: Representation, rows: Int[np.ndarray, " v"]
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Collect patches of one half and measurements of the other at some voxels of the mask."""
     voxels = np.argwhere(source.mask)[rows]
-    return MatchedVoxels(
-        patches=_cut_rows(source, voxels),
-        signal=target.signal[rows].astype(np.float16),
-        bvals=_bvalues(target),
-        bvecs=np.concatenate(target.directions),
-        sh_matrix=evaluation_matrix(target.directions, target.image.shells).astype(np.float32),
-        noise_variance=variance.astype(np.float32),
-        points=_world_positions(source, voxels),
-        tissue=np.zeros(len(rows), dtype=np.uint8),  # not known, and not needed
-    )
+    return {
+        "patches": _cut_rows(source, voxels),
+        "signal": target.signal[rows].astype(np.float16),
+        "bvals": _bvalues(target),
+        "bvecs": np.concatenate(target.directions),
+        "sh_matrix": evaluation_matrix(target.directions, target.image.shells).astype(np.float32),
+        "points": _world_positions(source, voxels),
+        "tissue": np.zeros(len(rows), dtype=np.uint8),  # not known, and not needed
+    }
 
 
 def _cut_rows(image: ShImage, voxels: Int[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 27 n"]:
