@@ -3,8 +3,9 @@
 
     scripts/readme_figure.py INPUT.png HARMONIZED.png TARGET.png
 
-The pictures are in `sub-<label>/figures` of an output. README.md shows those of subject 01 of
-simulated heads with real anatomy (3.4 mm voxels), harmonized with default settings.
+The pictures are in `sub-<label>/figures` of an output: `desc-faInput`, `desc-faHarmonized` and
+`desc-faTarget`. README.md shows those of subject 01 of simulated heads with real anatomy (3.4 mm
+voxels), harmonized with default settings.
 """
 
 from __future__ import annotations

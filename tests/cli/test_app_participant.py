@@ -35,14 +35,19 @@ OUTPUTS = (  # of every source scan
 )
 UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in IMAGE)  # several folds
 FIGURES = (  # of every source scan
-    *(f"{name}Before" for name in ("fa", "md", "dwi", "colourFa")),
-    *(f"{name}After" for name in ("fa", "md", "dwi", "colourFa")),
-    *("faAfterMinusBefore", "mdAfterMinusBefore", "angle", "power", "novelty"),
+    *(f"{name}Input" for name in ("fa", "md", "dwi", "colourFa")),
+    *(f"{name}Harmonized" for name in ("fa", "md", "dwi", "colourFa")),
+    *("faHarmonizedMinusInput", "mdHarmonizedMinusInput", "angle", "power", "novelty"),
 )
 PLOTS = ("jointFa", "jointMd", "differenceFa", "differenceMd")
 TARGET_FIGURES = (  # of travelling subjects
     *("faTarget", "mdTarget", "dwiTarget", "colourFaTarget", *PLOTS),
-    *("faBeforeMinusTarget", "mdBeforeMinusTarget", "faAfterMinusTarget", "mdAfterMinusTarget"),
+    *(
+        "faInputMinusTarget",
+        "mdInputMinusTarget",
+        "faHarmonizedMinusTarget",
+        "mdHarmonizedMinusTarget",
+    ),
 )
 
 

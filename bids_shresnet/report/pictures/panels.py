@@ -60,6 +60,9 @@ TARGET_CAPTION = (
 )
 SHOWN_VOXELS_PHRASE = "in the voxels that the mosaics show"
 
+# States in the names of files: the words of the maps (desc-input, desc-harmonized)
+FILE_WORDS = {BEFORE: "Input", AFTER: "Harmonized", TARGET: "Target"}
+
 Maps = Mapping[str, Float[np.ndarray, "x y z"]]  # by state: before, after, target
 
 
@@ -99,7 +102,7 @@ def _map_pictures(
             scan_maps.layout,
             scale,
             f"{state.capitalize()}: {quantity}",
-            name=f"{quantity.lower()}{state.capitalize()}",
+            name=f"{quantity.lower()}{FILE_WORDS[state]}",
             caption=caption,
             alt=f"Mosaic of {quantity}, {state}, in axial, coronal and sagittal slices",
         )
@@ -168,7 +171,7 @@ def _difference_picture(
         scan_maps.layout,
         scale,
         title,
-        name=f"{quantity.lower()}{first.capitalize()}Minus{second.capitalize()}",
+        name=f"{quantity.lower()}{FILE_WORDS[first]}Minus{FILE_WORDS[second]}",
         caption=(
             f"Differences of {quantity}, all on the same symmetric scale; white: none, red: the "
             f"first is higher. {_layout_caption(scan_maps)}"
@@ -194,7 +197,7 @@ def _direction_panel(scan_maps: ScanMaps) -> Panel:
             np.nan_to_num(scan_maps.fa[state]) / FA_SCALE.high,
             scan_maps.layout,
             f"{state.capitalize()}: colour FA",
-            name=f"colourFa{state.capitalize()}",
+            name=f"colourFa{FILE_WORDS[state]}",
             caption=caption,
             alt=f"Mosaic of principal directions, {state}",
         )

@@ -15,8 +15,8 @@ PANEL = Panel(
     "images",
     "FA",
     {
-        "before": Drawing("faBefore", "Caption.", "FA, before", b"png 1"),
-        "after": Drawing("faAfter", "Caption.", "FA, after", b"png 2", b"svg"),
+        "before": Drawing("faInput", "Caption.", "FA, before", b"png 1"),
+        "after": Drawing("faHarmonized", "Caption.", "FA, after", b"png 2", b"svg"),
     },
 )
 
@@ -31,9 +31,9 @@ def scan() -> Scan:
 def test_files_are_named_by_scan_picture_and_target(tmp_path: Path, target: str) -> None:
     write_gallery(gallery_path(tmp_path, scan(), f"figures{target}"), [PANEL], {})
     assert {path.name for path in (tmp_path / "sub-01/figures").iterdir()} == {
-        f"sub-01_ses-ge_desc-faBefore{target}_dwi.png",
-        f"sub-01_ses-ge_desc-faAfter{target}_dwi.png",
-        f"sub-01_ses-ge_desc-faAfter{target}_dwi.svg",
+        f"sub-01_ses-ge_desc-faInput{target}_dwi.png",
+        f"sub-01_ses-ge_desc-faHarmonized{target}_dwi.png",
+        f"sub-01_ses-ge_desc-faHarmonized{target}_dwi.svg",
         f"sub-01_ses-ge_desc-figures{target}_dwi.json",
     }
 
@@ -44,7 +44,7 @@ def test_a_gallery_is_read_as_it_was_written_without_svg(tmp_path: Path, target:
     write_gallery(record_path, [PANEL], {"MadeFrom": "digest"})
     gallery = read_gallery(record_path)
     pictures = {label: replace(drawing, svg=b"") for label, drawing in PANEL.pictures.items()}
-    names = [f"sub-01_ses-ge_desc-{name}{target}_dwi.png" for name in ("faBefore", "faAfter")]
+    names = [f"sub-01_ses-ge_desc-{name}{target}_dwi.png" for name in ("faInput", "faHarmonized")]
     assert gallery.record == {"MadeFrom": "digest"}
     assert gallery.panels == (replace(PANEL, pictures=pictures, files=tuple(names)),)
 
