@@ -58,14 +58,14 @@ class AmplitudeHead(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden = hidden
-        self.output_groups = _coefficient_groups(outputs)
-        self.input_groups = _coefficient_groups(input_counts or outputs)
+        self.output_groups = coefficient_groups(outputs)
+        self.input_groups = coefficient_groups(input_counts or outputs)
         self.has_own_directions = not input_counts  # the source scanner measured these shells too
         self.calibrated_groups = [
             index for index, count in enumerate(outputs) if count == ORDER_2_COEFFICIENTS
         ]
         count = len(self.calibrated_groups)
-        features = 27 + 29 * len(self.input_groups) + len(self.output_groups)
+        features = count_length_features(self.input_groups) + len(self.output_groups)
         self.layers = nn.Sequential(
             *(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
             nn.Linear(hidden, OUTPUTS_PER_GROUP * count),
@@ -80,13 +80,8 @@ class AmplitudeHead(nn.Module):
         self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]
     ) -> Float[Tensor, "v f"]:
         """Contrast of S0, and lengths of all orders of the patch, its means and the prediction."""
-        coefficients = patches[..., : sum(len(group) for group in self.input_groups)]
-        cross = coefficients[:, CROSS_INDICES]
-        means = torch.stack([coefficients.mean(1), cross.mean(1)], 1)  # (v, 2, c)
-        lengths = [coefficients[..., group].norm(dim=-1) for group in self.input_groups]
-        lengths += [means[..., group].norm(dim=-1) for group in self.input_groups]
-        lengths += [predicted[:, group].norm(dim=1, keepdim=True) for group in self.output_groups]
-        return torch.cat([patches[..., -1], *lengths], dim=1)
+        lengths = [predicted[:, group].norm(dim=1, keepdim=True) for group in self.output_groups]
+        return torch.cat([length_features(patches, self.input_groups), *lengths], dim=1)
 
     def distribution(self, features: Float[Tensor, "v f"]) -> tuple[Tensor, Tensor, Tensor]:
         """Median amplitude, spread of its logarithm, and log-odds of a matching label; (v, k)."""
@@ -159,6 +154,26 @@ class AmplitudeHead(nn.Module):
         ).mean()
 
 
+def length_features(
+    patches: Float[Tensor, "v 27 n"], groups: Sequence[Tensor]
+) -> Float[Tensor, "v f"]:
+    """Contrast of S0, and lengths of each order in the patch and in its two means.
+
+    `groups` are the indices of the coefficients of every order and shell.
+    """
+    coefficients = patches[..., : sum(len(group) for group in groups)]
+    cross = coefficients[:, CROSS_INDICES]
+    means = torch.stack([coefficients.mean(1), cross.mean(1)], 1)  # (v, 2, c)
+    lengths = [coefficients[..., group].norm(dim=-1) for group in groups]
+    lengths += [means[..., group].norm(dim=-1) for group in groups]
+    return torch.cat([patches[..., -1], *lengths], dim=1)
+
+
+def count_length_features(groups: Sequence[Tensor]) -> int:
+    """Number of `length_features`."""
+    return 27 + 29 * len(groups)
+
+
 def log_density(
     squared: Float[Tensor, "..."], noise: Float[Tensor, "..."], amplitude: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
@@ -176,6 +191,6 @@ def log_density(
     return mean - (amplitude.square() + squared) / (2 * noise) - 2.5 * noise.log()
 
 
-def _coefficient_groups(counts: Sequence[int]) -> list[Tensor]:
+def coefficient_groups(counts: Sequence[int]) -> list[Tensor]:
     """Indices of the coefficients of every order and shell."""
     return list(torch.arange(sum(counts)).split(list(counts)))
