@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.harmonics import (
     REDUCED_ORDER,
@@ -19,6 +19,7 @@ from bids_shresnet.diffusion.harmonics import (
     choose_sh_order,
     sh_coefficient_count,
 )
+from bids_shresnet.diffusion.representation import Representation, represent_dwi
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.scans import Dwi, Shell
 
@@ -46,6 +47,14 @@ def halve_shells(shells: Sequence[Shell], direction_counts: Sequence[int]) -> tu
         replace(shell, sh_order=min(shell.sh_order, choose_sh_order(count)))
         for shell, count in zip(shells, counts, strict=True)
     )
+
+
+def represent_halves(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], shells: Sequence[Shell]
+) -> tuple[Representation, Representation]:
+    """Represent each half of a scan in spherical harmonics; `shells` are those of a half."""
+    first, second = halve_dwi(dwi, shells)
+    return represent_dwi(first, mask, shells), represent_dwi(second, mask, shells)
 
 
 def halve_dwi(dwi: Dwi, shells: Sequence[Shell]) -> tuple[Dwi, Dwi]:

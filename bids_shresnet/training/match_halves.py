@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
-from bids_shresnet.diffusion.halves import halve_dwi
+from bids_shresnet.diffusion.halves import represent_halves
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import Representation, represent_dwi
+from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.pairs import MatchedVoxels
@@ -41,7 +41,7 @@ def match_halves(
     """
     if not shells:
         return ()
-    halves = represent_halves(loaded, shells)
+    halves = represent_halves(loaded.dwi, loaded.mask, shells)
     variance = estimate_noise_variance(loaded.dwi, representation, loaded.s0)
     s0 = relative_s0(loaded.s0, loaded.mask)[loaded.mask].astype(np.float32)
     rng = np.random.default_rng(SEED)
@@ -52,11 +52,6 @@ def match_halves(
         of_scan = {"noise_variance": variance[drawn].astype(np.float32), "source_s0": s0[drawn]}
         matches.append(MatchedVoxels(**match, **of_scan))
     return tuple(matches)
-
-
-def represent_halves(loaded: LoadedScan, shells: Sequence[Shell]) -> list[Representation]:
-    """Represent each half of a scan's directions, in the mask of the whole scan."""
-    return [represent_dwi(dwi, loaded.mask, shells) for dwi in halve_dwi(loaded.dwi, shells)]
 
 
 def _match_voxels(

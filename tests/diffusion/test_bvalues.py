@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jaxtyping import Float
+
+from bids_shresnet.diffusion.bvalues import change_bvalues
+from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix
+from bids_shresnet.diffusion.tensors import fit_tensor
+from bids_shresnet.scans import Shell
+from tests.diffusion.heads import sphere
+
+TENSOR = np.diag([1.2e-3, 0.6e-3, 0.4e-3])  # mm2/s
+SHELLS = (Shell(1000.0, 4), Shell(2000.0, 4))
+
+
+def tensor_coefficients(bvalue: float) -> Float[np.ndarray, "1 c"]:
+    """Harmonics of a Gaussian signal."""
+    matrix = basis(sphere(200), 4)
+    return (tensor_signal(sphere(200), bvalue) @ np.linalg.pinv(matrix).T)[None]
+
+
+def tensor_signal(bvecs: Float[np.ndarray, "n 3"], bvalue: float) -> Float[np.ndarray, " n"]:
+    return np.asarray(np.exp(-bvalue * np.einsum("ni,ij,nj->n", bvecs, TENSOR, bvecs)))
+
+
+def test_a_gaussian_signal_becomes_that_of_the_other_b_value_shell_by_shell() -> None:
+    measured = np.concatenate([tensor_coefficients(shell.bvalue) for shell in SHELLS], axis=1)
+    expected = np.concatenate([tensor_coefficients(b) for b in (1200.0, 1700.0)], axis=1)
+    changed = change_bvalues(measured, SHELLS, (1200.0, 1700.0))
+    np.testing.assert_allclose(changed, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("bvalue", [900.0, 1200.0])
+def test_the_tensor_does_not_change(bvalue: float) -> None:
+    shells = (Shell(1000.0, 4),)
+    coefficients = change_bvalues(tensor_coefficients(1000.0), shells, (bvalue,))
+    signal = coefficients @ evaluation_matrix([sphere(60)], shells).T
+    with_s0 = np.concatenate([np.ones((1, 1)), signal], axis=1)
+    bvecs = np.concatenate([np.zeros((1, 3)), sphere(60)])
+    fit = fit_tensor(with_s0, np.array([0.0] + [bvalue] * 60), bvecs)
+    assert fit.md[0] == pytest.approx(np.trace(TENSOR) / 3, rel=2e-3)
+
+
+def test_there_and_back_is_the_identity_and_the_same_b_value_changes_no_bit() -> None:
+    shells = (Shell(1000.0, 4),)
+    coefficients = tensor_coefficients(1000.0)
+    there = change_bvalues(coefficients, shells, (1200.0,))
+    back = change_bvalues(there, (Shell(1200.0, 4),), (1000.0,))
+    np.testing.assert_allclose(back, coefficients, atol=2e-3)
+    np.testing.assert_array_equal(change_bvalues(coefficients, shells, (1000.0,)), coefficients)
+
+
+def test_noise_below_zero_and_above_one_stays_possible() -> None:
+    coefficients = 5 * np.random.default_rng(0).standard_normal((50, 15))
+    changed = change_bvalues(coefficients, (Shell(1000.0, 4),), (500.0,))
+    assert np.isfinite(changed).all()
+    assert np.abs(changed[:, 0]).max() <= np.sqrt(4 * np.pi)
