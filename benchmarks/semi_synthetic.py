@@ -45,6 +45,7 @@ from bids_shresnet.scans import Dwi, Scan, Shell
 from bids_shresnet.training.tissue import segment_tissue
 
 REPETITION_TIME = 8.0  # s
+SERIAL_NUMBERS = {"source": "10001", "target": "20002"}
 COMMON_SIDECAR = {
     "Manufacturer": "Simulated",
     "MagneticFieldStrength": 3,
@@ -123,7 +124,10 @@ def write_subject(head: Head, label: str, arguments: Arguments) -> None:
         dwi = simulate_scan(head, scanner, tables[name], pose=pose, rng=rng)
         stem = arguments.out / f"bids/sub-{label}/ses-{name}/dwi/sub-{label}_ses-{name}_dwi"
         write_raw_dwi(stem, dwi, repetition_time=REPETITION_TIME)
-        identity = {"ManufacturersModelName": name.capitalize(), "DeviceSerialNumber": name}
+        identity = {
+            "ManufacturersModelName": name.capitalize(),
+            "DeviceSerialNumber": SERIAL_NUMBERS[name],
+        }
         write_json(stem.with_suffix(".json"), COMMON_SIDECAR | identity)
         write_json(arguments.out / f"truth/sub-{label}/ses-{name}_pose.json", asdict(pose))
     raw = arguments.out / f"bids/sub-{label}/ses-source/dwi/sub-{label}_ses-source_dwi.nii.gz"
