@@ -211,7 +211,8 @@ class HarmonizationSettings:
 
     abstain: bool = False
     """Leave out-of-distribution voxels (e.g. lesions; desc-novelty_dwimap above 1) unharmonized.
-    They keep the source's signal, measured at its own b-value."""
+    They keep the source's signal; where the target has another b-value, it is brought to it
+    (mono-exponential decay), so that their tensor stays as measured."""
     output_directions: Literal["source", "target"] = "source"
     """Gradient table of the harmonized DWI."""
 

@@ -134,8 +134,8 @@ def _check_contradictions(config: Config) -> None:
         raise UsageError(msg)
     if config.harmonization.abstain and config.harmonization.output_directions == "target":
         msg = (
-            "--abstain keeps voxels as they were measured, which --output-directions target "
-            "cannot; give one"
+            "--abstain keeps measured voxels in their own directions, which "
+            "--output-directions target cannot; give one"
         )
         raise UsageError(msg)
 

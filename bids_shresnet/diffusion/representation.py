@@ -15,6 +15,7 @@ from bids_shresnet.diffusion.attenuation import (
     compute_attenuation,
     mean_b0,
 )
+from bids_shresnet.diffusion.bvalues import change_signal_bvalues
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import (
     basis,
@@ -40,7 +41,8 @@ class Representation:
     volumes
         Indices of each shell's volumes in the DWI.
     signal
-        S/S0 of these volumes side by side, (voxel of the mask, direction).
+        S/S0 of these volumes side by side, at the b-values of the shells; (voxel of the mask,
+        direction).
     directions
         Their directions (world axes), one table per shell.
     clipped_share
@@ -59,6 +61,9 @@ def represent_dwi(
 ) -> Representation:
     """Divide by S0 and fit each shell's harmonics inside the mask.
 
+    The signal of each volume is first brought from its own b-value to that of the shell, so that
+    scans with slightly other b-values have the signal that the methods know.
+
     Raises
     ------
     ValueError
@@ -67,10 +72,15 @@ def represent_dwi(
     attenuation = compute_attenuation(dwi, mask)
     volumes = find_shell_volumes(dwi.bvals, shells)
     directions = tuple(dwi.bvecs[indices] for indices in volumes)
+    used = np.concatenate(volumes)
+    bvals = np.repeat([shell.bvalue for shell in shells], [len(table) for table in directions])
+    signal = change_signal_bvalues(attenuation.signal[:, used], 1.0, dwi.bvals[used], bvals)
     coefficients = []
-    for indices, table, shell in zip(volumes, directions, shells, strict=True):
+    start = 0
+    for table, shell in zip(directions, shells, strict=True):
         matrix = shell_fitting_matrix(table, shell).astype(np.float32)
-        coefficients.append(attenuation.signal[:, indices] @ matrix.T)
+        coefficients.append(signal[:, start : start + len(table)] @ matrix.T)
+        start += len(table)
     image = ShImage(
         coefficients=unmask(np.concatenate(coefficients, axis=1), mask),
         mask=mask,
@@ -81,7 +91,7 @@ def represent_dwi(
     return Representation(
         image=image,
         volumes=volumes,
-        signal=attenuation.signal[:, np.concatenate(volumes)],
+        signal=signal,
         directions=directions,
         clipped_share=attenuation.clipped_share,
     )
@@ -111,7 +121,8 @@ def synthesize_dwi(
     dwi, representation
         The scan and its representation.
     image
-        Harmonized coefficients of the same shells.
+        Harmonized coefficients of the same shells. Voxels of the brain that are not in its mask
+        are not harmonized: their measured signal is brought to the b-values.
     bvalues
         b-value of the harmonized signal of each shell, s/mm2.
     directions
@@ -133,8 +144,11 @@ def synthesize_dwi(
     values = output.data[image.mask]
     values[:, indices] = _compute_signal(image, tables, dwi)
     output.data[image.mask] = values
-    counts = [len(table) for table in tables]
-    output.bvals[indices] = np.repeat(np.asarray(bvalues, float), counts)
+    new_bvals = np.repeat(np.asarray(bvalues, float), [len(table) for table in tables])
+    if directions is None:
+        is_unharmonized = representation.image.mask & ~image.mask
+        _change_measured_bvalues(output, is_unharmonized, indices, new_bvals)
+    output.bvals[indices] = new_bvals
     return output
 
 
@@ -179,6 +193,21 @@ def _compute_signal(
     )
     s0 = np.maximum(mean_b0(source)[image.mask], 0)
     return np.asarray(relative * s0[:, None])
+
+
+def _change_measured_bvalues(
+    dwi: Dwi,
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, " d"],
+    new_bvals: Float[np.ndarray, " d"],
+) -> None:
+    """Bring the signal of some volumes to other b-values inside a mask, in place."""
+    values = dwi.data[mask]
+    s0 = mean_b0(dwi)[mask][:, None]
+    values[:, volumes] = change_signal_bvalues(
+        values[:, volumes], s0, dwi.bvals[volumes], new_bvals
+    )
+    dwi.data[mask] = values
 
 
 def _copy_own_volumes(

@@ -97,7 +97,7 @@ def harmonization_record(
         "ClippedSignal": round(harmonized.clipped_fraction, 6),
         "Novelty": {
             "MarkedFraction": round(harmonized.novel_fraction, 6),
-            "LeftAsMeasured": job.options.should_abstain,
+            "LeftUnharmonized": job.options.should_abstain,
         },
     }
     errors = _held_out_errors(job, model, harmonized.method)

@@ -156,8 +156,8 @@ def _novelty_warning(scan: ScanReport) -> str:
         f"{_format_share(novelty['MarkedFraction'])} of the brain is out of distribution (about "
         f"{EXPECTED_NOVEL_FRACTION:.0%} is typical of a healthy scan)."
     )
-    if novelty["LeftAsMeasured"]:
-        return f"{warning} These voxels were left as measured."
+    if novelty["LeftUnharmonized"]:
+        return f"{warning} These voxels were left unharmonized."
     return warning
 
 

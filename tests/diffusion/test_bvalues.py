@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.bvalues import change_bvalues
+from bids_shresnet.diffusion.bvalues import change_bvalues, change_signal_bvalues
 from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix
 from bids_shresnet.diffusion.tensors import fit_tensor
 from bids_shresnet.scans import Shell
@@ -56,3 +58,50 @@ def test_noise_below_zero_and_above_one_stays_possible() -> None:
     changed = change_bvalues(coefficients, (Shell(1000.0, 4),), (500.0,))
     assert np.isfinite(changed).all()
     assert np.abs(changed[:, 0]).max() <= np.sqrt(4 * np.pi)
+
+
+BVALS = np.full(30, 1000.0)
+
+
+@given(st.floats(0.1e-3, 3e-3), st.floats(500, 2000), st.floats(1, 1e4))
+def test_a_mono_exponential_signal_becomes_that_at_the_other_b_value(
+    diffusivity: float, new_bvalue: float, s0: float
+) -> None:
+    signal = np.full((1, 30), s0 * np.exp(-1000 * diffusivity))
+    changed = change_signal_bvalues(signal, s0, BVALS, np.full(30, new_bvalue))
+    np.testing.assert_allclose(changed, s0 * np.exp(-new_bvalue * diffusivity), rtol=1e-4)
+
+
+@pytest.mark.parametrize("new_bvalue", [800.0, 950.0, 1200.0])
+def test_the_tensor_of_a_fibre_stays(new_bvalue: float) -> None:
+    table = sphere(30)
+    signal = np.exp(-1000 * (0.3e-3 + 1.4e-3 * table[:, 2] ** 2))[None]
+    new_bvals = np.full(30, new_bvalue)
+    changed = change_signal_bvalues(signal, 1.0, BVALS, new_bvals)
+    tensors = [
+        fit_tensor(
+            np.concatenate([[[1.0]], values], axis=1),
+            np.concatenate([[0.0], bvals]),
+            np.concatenate([np.zeros((1, 3)), table]),
+        )
+        for values, bvals in ((signal, BVALS), (changed, new_bvals))
+    ]
+    assert tensors[1].md[0] == pytest.approx(tensors[0].md[0], rel=1e-3)
+    assert tensors[1].fa[0] == pytest.approx(tensors[0].fa[0], rel=1e-3)
+    assert tensors[0].md[0] == pytest.approx(2.3e-3 / 3, rel=1e-3)
+
+
+def test_without_a_change_and_without_attenuation_values_stay_whatever_they_are() -> None:
+    signal = np.random.default_rng(0).normal(0, 1000, (50, 30)).astype(np.float32)
+    s0 = np.random.default_rng(1).uniform(-10, 1000, (50, 1)).astype(np.float32)
+    np.testing.assert_array_equal(change_signal_bvalues(signal, s0, BVALS, BVALS), signal)
+    above = np.maximum(signal, s0)
+    np.testing.assert_allclose(change_signal_bvalues(above, s0, BVALS, 2 * BVALS), above, rtol=1e-6)
+
+
+@pytest.mark.parametrize("new_bvalue", [300.0, 3000.0])
+def test_no_signal_stays_no_signal(new_bvalue: float) -> None:
+    zero = np.zeros((2, 30), np.float32)
+    s0 = np.array([[0.0], [1000.0]], np.float32)
+    changed = change_signal_bvalues(zero, s0, BVALS, np.full(30, new_bvalue))
+    np.testing.assert_array_equal(changed, zero)

@@ -22,6 +22,7 @@ from bids_shresnet.diffusion.representation import (
     unregularized_coefficients,
 )
 from bids_shresnet.diffusion.rish import rish
+from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import make_dwi, sphere, turn
 
@@ -33,6 +34,7 @@ BVALS = np.array([0.0, *[1005, 2000, 990] * 16, 5, *[1500] * 7, *[2010] * 4, 0.0
 FIRST = np.flatnonzero(np.abs(BVALS - 1000) < 50)
 SECOND = np.flatnonzero(np.abs(BVALS - 2000) < 50)
 B0S = np.flatnonzero(BVALS < 50)
+SHELL_BVALS = np.round(BVALS, -3)  # of both shells
 OTHER = np.flatnonzero(BVALS == 1500)
 KEPT = np.setdiff1d(np.arange(len(BVALS)), OTHER)
 NASTY = st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, -1.0, 1e3, np.nan, np.inf, -np.inf])
@@ -61,12 +63,16 @@ def axial_image(level: float, height: float, axis: Float[np.ndarray, " 3"]) -> S
 
 
 def projected(dwi: Dwi, volumes: np.ndarray, sh_order: int) -> Float[np.ndarray, "v d"]:
-    """Signal of one shell that DIPY's regularized harmonics leave of S/S0, times S0."""
+    """Signal of one shell that DIPY's regularized harmonics leave of S/S0, times S0.
+
+    Each volume is first brought to the b-value of the shell.
+    """
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None].astype(float)
     matrix = basis(dwi.bvecs[volumes], sh_order)
     orders = l_values(sh_order)
     projection = matrix @ smooth_pinv(matrix, np.sqrt(0.006) * orders * (orders + 1))
     attenuation = np.clip(dwi.data[MASK][:, volumes] / s0, 0, 1)
+    attenuation **= SHELL_BVALS[volumes] / dwi.bvals[volumes]
     return np.asarray(np.clip(attenuation @ projection.T, 1e-3, 1) * s0)
 
 
@@ -85,11 +91,11 @@ def test_signal_and_tables_are_those_of_the_shells_side_by_side() -> None:
     dwi = make_scan()
     representation = represent_dwi(dwi, MASK, SHELLS)
     s0 = dwi.data[..., B0S].mean(axis=-1)[MASK][:, None]
-    expected = np.clip(dwi.data[MASK][:, np.concatenate([FIRST, SECOND])] / s0, 0, 1)
-    np.testing.assert_allclose(representation.signal, expected, rtol=1e-6)
-    np.testing.assert_array_equal(
-        np.concatenate(representation.directions), dwi.bvecs[np.concatenate([FIRST, SECOND])]
-    )
+    volumes = np.concatenate([FIRST, SECOND])
+    expected = np.clip(dwi.data[MASK][:, volumes] / s0, 0, 1)
+    expected **= SHELL_BVALS[volumes] / BVALS[volumes]
+    np.testing.assert_allclose(representation.signal, expected, rtol=1e-5)
+    np.testing.assert_array_equal(np.concatenate(representation.directions), dwi.bvecs[volumes])
 
 
 def test_coefficients_are_zero_outside_the_mask() -> None:
@@ -294,12 +300,17 @@ def test_the_contrast_is_that_of_the_mean_b0() -> None:
     assert image.contrast[MASK].any()
 
 
-def fibre_lengths(direction_count: int, shell: Shell) -> Float[np.ndarray, " o"]:
-    """Length of each order of a fibre's signal without noise, in so many directions."""
+def fibre_dwi(bvalue: float, direction_count: int = 30) -> Dwi:
+    """One voxel with a fibre, measured at a b-value without noise."""
     table = sphere(direction_count)
     cosines = table @ turn(10, 20, 30)[0]
-    relative = np.exp(-shell.bvalue * (0.3e-3 + 1.4e-3 * cosines**2))
-    dwi = make_dwi(relative[None, None, None], np.full(len(table), 1000.0), table)
+    relative = np.exp(-bvalue * (0.3e-3 + 1.4e-3 * cosines**2))
+    return make_dwi(relative[None, None, None], np.full(len(table), bvalue), table)
+
+
+def fibre_lengths(direction_count: int, shell: Shell) -> Float[np.ndarray, " o"]:
+    """Length of each order of a fibre's signal without noise, in so many directions."""
+    dwi = fibre_dwi(shell.bvalue, direction_count)
     image = represent_dwi(dwi, np.ones((1, 1, 1), dtype=bool), (shell,)).image
     return np.asarray(np.sqrt(rish(image.coefficients[0, 0], order_indices((shell,)))[0]))
 
@@ -312,3 +323,30 @@ def test_amplitudes_do_not_depend_on_the_number_of_directions(direction_count: i
     # what is left comes from tables that are not perfectly uniform
     np.testing.assert_allclose(lengths[:2], expected[:2], rtol=5e-3)
     np.testing.assert_allclose(lengths[2], expected[2], rtol=2e-2)
+
+
+@pytest.mark.parametrize("bvalue", [950.0, 980.0, 1050.0])
+def test_coefficients_do_not_depend_on_small_differences_in_b(bvalue: float) -> None:
+    mask = np.ones((1, 1, 1), dtype=bool)
+    shells = (Shell(1000.0, 4, 30),)
+    coefficients, expected = [
+        represent_dwi(dwi, mask, shells).image.coefficients
+        for dwi in (fibre_dwi(bvalue), fibre_dwi(1000.0))
+    ]
+    np.testing.assert_allclose(coefficients, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bvalue", [800.0, 1000.0, 1200.0])
+def test_voxels_that_are_not_harmonized_keep_their_tensor_whatever_b_the_target_has(
+    bvalue: float,
+) -> None:
+    dwi = fibre_dwi(1000.0)
+    mask = np.ones((1, 1, 1), dtype=bool)
+    representation = represent_dwi(dwi, mask, (Shell(1000.0, 4, 30),))
+    image = replace(representation.image, mask=~mask)
+    restored = synthesize_dwi(dwi, representation, image, [bvalue])
+    np.testing.assert_array_equal(restored.bvals, np.where(dwi.is_b0, 0, bvalue))
+    before = fit_tensor_maps(dwi, mask)
+    after = fit_tensor_maps(restored, mask)
+    np.testing.assert_allclose(after.md, before.md, rtol=1e-3)
+    np.testing.assert_allclose(after.fa, before.fa, rtol=1e-3)

@@ -90,7 +90,22 @@ def test_novel_voxels_are_marked_and_stay_as_measured_when_abstaining(
     np.testing.assert_array_equal(novelty[judged] > 1, is_novel)
     np.testing.assert_array_equal(is_changed[judged], not is_novel)
     record = harmonization_record(job)["Novelty"]
-    assert record == {"MarkedFraction": float(is_novel), "LeftAsMeasured": True}
+    assert record == {"MarkedFraction": float(is_novel), "LeftUnharmonized": True}
+
+
+def test_voxels_that_are_not_harmonized_are_brought_to_the_b_value_of_the_target(
+    scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "model", scans["01"], usual=0.01, target_bvalue=1200.0)
+    job = write_job(scans["04"], model, tmp_path / "out", should_abstain=True)
+    judged = read_image(job.outputs.novelty) > 0
+    measured = read_image(job.scan.image)[judged]
+    weighted = ~is_b0(job.scan)
+    s0 = measured[:, ~weighted].mean(axis=1, keepdims=True)
+    relative = np.clip(measured[:, weighted] / s0, 1e-3, 1)
+    expected = measured[:, weighted] * relative**0.2
+    harmonized = read_image(job.outputs.dwi())[judged][:, weighted]
+    np.testing.assert_allclose(harmonized, expected, rtol=1e-4)
 
 
 def test_a_novel_scan_is_warned_about_and_harmonized(

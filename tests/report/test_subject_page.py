@@ -53,7 +53,7 @@ RECORD: dict[str, Any] = {
         "shresnet": {"WM FA": {"NMSE": 0.01, "Bias": 0.1}, "GM FA": {"NMSE": 0.02, "Bias": 0.1}},
     },
     "Networks": ["fold-01.safetensors"],
-    "Novelty": {"MarkedFraction": 0.012, "LeftAsMeasured": False},
+    "Novelty": {"MarkedFraction": 0.012, "LeftUnharmonized": False},
     "ClippedSignal": 0.0,
 }
 NUMBERS: dict[str, Any] = {
@@ -258,8 +258,8 @@ def test_the_statement_is_the_result_of_the_models_validation(
     ("changes", "pattern"),
     [
         (
-            {"Novelty": {"MarkedFraction": 0.2, "LeftAsMeasured": True}},
-            "20.0 % of the brain .* left as measured",
+            {"Novelty": {"MarkedFraction": 0.2, "LeftUnharmonized": True}},
+            "20.0 % of the brain .* left unharmonized",
         ),
         ({"ClippedSignal": 0.05}, "5.0 % of S/S0 was outside"),
         ({"PredictedShells": [{"BValue": 2500.0}]}, "b = 2500 s/mm² are predictions"),
