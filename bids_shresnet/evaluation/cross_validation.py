@@ -14,6 +14,7 @@ from bids_shresnet.evaluation.comparison import (
     compare_methods,
     summarize_bias,
 )
+from bids_shresnet.evaluation.effects import EffectRow, summarize_effects
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
 from bids_shresnet.evaluation.results import SCAN_RESCAN, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
@@ -25,12 +26,14 @@ from bids_shresnet.evaluation.validation import (
 from bids_shresnet.io.storage import read_tsv, write_tsv
 from bids_shresnet.outputs.model_card import (
     BaselineAnswer,
+    EffectRecovery,
     MissingShellError,
     SpreadCalibration,
     Validation,
 )
 from bids_shresnet.outputs.model_folder import (
     AGREEMENT_TSV,
+    EFFECTS_TSV,
     HELD_OUT_TSV,
     HISTOGRAMS_FILE,
     ORIENTATION_TSV,
@@ -40,7 +43,7 @@ from bids_shresnet.outputs.model_folder import (
 )
 from bids_shresnet.settings import Method
 
-Row = TypeVar("Row", HeldOutResult, Orientation, Agreement, RishPower)
+Row = TypeVar("Row", HeldOutResult, Orientation, Agreement, RishPower, EffectRow)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class CrossValidation:
     agreements, powers, histograms
         Agreement of the scans before and after harmonization with the target's measurement; none
         in a model without stored histograms.
+    effects
+        Known effects that were put into held-out scans; none where they were not looked for.
     """
 
     model: Model
@@ -67,6 +72,7 @@ class CrossValidation:
     agreements: tuple[Agreement, ...] = ()
     powers: tuple[RishPower, ...] = ()
     histograms: Histograms | None = None
+    effects: tuple[EffectRow, ...] = ()
 
     @property
     def baselines(self) -> list[str]:
@@ -84,12 +90,19 @@ class CrossValidation:
         """Site bias of each method."""
         return summarize_bias(self.rows)
 
+    @cached_property
+    def recoveries(self) -> tuple[EffectRecovery, ...]:
+        """How much of each effect is found again."""
+        return summarize_effects(self.effects)
+
 
 def write_cross_validation(cross_validation: CrossValidation) -> Model:
     """Write tables and the validation into the model's folder; the card comes last."""
     folder = cross_validation.model.folder
     write_tsv(folder / HELD_OUT_TSV, [asdict(row) for row in cross_validation.rows])
     write_tsv(folder / ORIENTATION_TSV, [asdict(row) for row in cross_validation.orientations])
+    if cross_validation.effects:
+        write_tsv(folder / EFFECTS_TSV, [asdict(row) for row in cross_validation.effects])
     if cross_validation.histograms is not None:
         write_tsv(folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements])
         write_tsv(folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers])
@@ -108,6 +121,7 @@ def summarize_validation(cross_validation: CrossValidation) -> Validation:
         better_than={result.baseline: _summarize_result(result) for result in results},
         uncertainty=cross_validation.uncertainty,
         missing_shells=cross_validation.missing_shell_errors,
+        effects=cross_validation.recoveries,
     )
 
 
@@ -135,6 +149,7 @@ def read_cross_validation(model: Model) -> CrossValidation:
         agreements=_read_rows(folder / AGREEMENT_TSV, Agreement),
         powers=_read_rows(folder / RISH_POWER_TSV, RishPower),
         histograms=read_histograms(histograms_file) if histograms_file.exists() else None,
+        effects=_read_rows(folder / EFFECTS_TSV, EffectRow),
     )
 
 

@@ -58,8 +58,8 @@ class KnownEffect:
 
     Attributes
     ----------
-    name
-        Its name in tables.
+    name, title
+        Its name in tables, and what it is, for readers.
     quantities
         What it changes, of "FA" and "MD".
     make_change
@@ -67,6 +67,7 @@ class KnownEffect:
     """
 
     name: str
+    title: str
     quantities: tuple[str, ...]
     make_change: Callable[[ScanAnatomy], TensorChange]
 
@@ -135,8 +136,8 @@ def _change_region(
 
 
 KNOWN_EFFECTS = (
-    KnownEffect("tract", ("FA",), lower_tract_fa),
-    KnownEffect("white_matter", ("MD",), raise_white_matter_md),
-    KnownEffect("age", ("FA", "MD"), age_brain),
-    KnownEffect("oedema", ("FA", "MD"), add_oedema),
+    KnownEffect("tract", "FA 5 % lower in a tract", ("FA",), lower_tract_fa),
+    KnownEffect("white_matter", "MD 3 % higher in white matter", ("MD",), raise_white_matter_md),
+    KnownEffect("age", "FA up to 10 % lower, MD up to 5 % higher", ("FA", "MD"), age_brain),
+    KnownEffect("oedema", "oedema: FA 30 % lower, MD 40 % higher", ("FA", "MD"), add_oedema),
 )

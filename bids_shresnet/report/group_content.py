@@ -12,7 +12,7 @@ from bids_shresnet.evaluation.comparison import Bias, Comparison
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.evaluation.validation import ValidationResult, validate_against_all
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
-from bids_shresnet.outputs.model_card import MissingShellError
+from bids_shresnet.outputs.model_card import EffectRecovery, MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
@@ -47,6 +47,8 @@ class PairReport:
         Validation error by number of ResBlocks, if several were tried.
     missing_shell_errors
         Mean errors of shells that the source lacks, where they are predicted.
+    recoveries
+        How much of known effects is found again.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PairReport:
     splits: tuple[Split, ...] = ()
     sweep: tuple[SweepRow, ...] = ()
     missing_shell_errors: tuple[MissingShellError, ...] = ()
+    recoveries: tuple[EffectRecovery, ...] = ()
     method: str = DEFAULT_METHOD
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bids_shresnet.evaluation.agreement import mean_limits
 from bids_shresnet.evaluation.comparison import Comparison
+from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
 from bids_shresnet.evaluation.validation import (
     ALPHA,
     CARD_BASELINES,
@@ -49,6 +50,7 @@ def render_group_report(
         needed=subjects_needed(),
         sentence=validation_sentence,
         endpoints=ENDPOINTS,
+        effect_titles={effect.name: effect.title for effect in KNOWN_EFFECTS},
         card_baselines=CARD_BASELINES,
         embedded=_figures_to_embed(pairs, dataset),
         inline=inline_svg,

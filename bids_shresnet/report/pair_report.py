@@ -69,6 +69,7 @@ def build_pair_report(
         splits=model.splits,
         sweep=sweep_table(sweep),
         missing_shell_errors=cross_validation.missing_shell_errors,
+        recoveries=cross_validation.recoveries,
         method=cross_validation.method,
     )
 

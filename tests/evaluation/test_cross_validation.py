@@ -17,6 +17,7 @@ from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup, Validation
 from bids_shresnet.outputs.model_folder import read_model
 from bids_shresnet.settings import Method
+from tests.held_out import effects
 from tests.report.cross_validations import cross_validation, held_out_results, with_agreement
 
 CALIBRATION = SpreadCalibration(
@@ -52,7 +53,7 @@ def test_the_card_holds_the_answer(count: int, worse: int, answer: str, tmp_path
 
 def test_a_cross_validation_is_read_as_it_was_written(tmp_path: Path) -> None:
     plain = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION)
-    written = with_agreement(plain)
+    written = replace(with_agreement(plain), effects=tuple(effects()))
     read = read_cross_validation(write_cross_validation(written))
     assert (read.method, read.rows, read.orientations) == (
         written.method,
@@ -60,11 +61,22 @@ def test_a_cross_validation_is_read_as_it_was_written(tmp_path: Path) -> None:
         written.orientations,
     )
     assert (read.agreements, read.powers) == (written.agreements, written.powers)
+    assert read.effects == written.effects
     assert summarize_validation(read) == summarize_validation(written)
     assert written.histograms is not None
     assert read.histograms is not None
     assert read.histograms.subjects == written.histograms.subjects
     np.testing.assert_array_equal(read.histograms.counts, written.histograms.counts)
+
+
+def test_the_card_says_how_much_of_an_effect_is_recovered(tmp_path: Path) -> None:
+    plain = replace(cross_validation(tmp_path, 4), effects=tuple(effects()))
+    validation = read_model(write_cross_validation(plain).folder).card.validation
+    assert validation is not None
+    (recovery,) = validation.effects
+    assert (recovery.effect, recovery.n) == ("tract", 3)
+    assert recovery.recovered == pytest.approx(0.91)
+    assert recovery.false_positives == pytest.approx(0.01)
 
 
 def test_a_model_without_cross_validation_cannot_be_read_as_one(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bids_shresnet.evaluation.agreement import Agreement
 from bids_shresnet.evaluation.comparison import compare_methods, summarize_bias
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
-from bids_shresnet.outputs.model_card import MissingShellError
+from bids_shresnet.outputs.model_card import EffectRecovery, MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
@@ -124,6 +124,20 @@ def pair_report(n: int = 6, method_error: float = 0.01, **changes: Any) -> PairR
         missing_shell_errors=(
             MissingShellError(bvalue=2500.0, method="shresnet", tissue="WM", nmse=0.0321),
         ),
+        recoveries=(
+            EffectRecovery(
+                effect="tract",
+                maps="comparable",
+                tissue="WM",
+                quantity="FA",
+                n=n,
+                put_in=-0.05,
+                recovered=0.93,
+                interval=(0.88, 0.97),
+                false_positives=0.013,
+            ),
+            EffectRecovery("age", "denoised", "GM", "MD", n=n, put_in=0.025, recovered=1.02),
+        ),
         sweep=(SweepRow(1, 2, 0.4, 0.1), SweepRow(2, 1, 0.3, float("nan"))),
     )
     return replace(pair, **changes)
@@ -191,9 +205,8 @@ def test_the_page_is_complete_and_its_tags_are_balanced(pairs: tuple[PairReport,
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
     tables = re.findall(r"<table.*?</table>", report(pair_report()), re.DOTALL)
-    of_pair = 6 + len(TISSUES) * len(
-        QUANTITIES
-    )  # splits, differences, validation, bias, missing shells, sweep; errors
+    # splits, differences, validation, bias, effects, missing shells, sweep; errors
+    of_pair = 7 + len(TISSUES) * len(QUANTITIES)
     assert len(tables) == of_pair + 5  # answers, scans, marked, failures, findings
     for table in tables:
         assert (
@@ -291,7 +304,13 @@ def test_other_baselines_are_in_the_summary_once_the_primary_one_is_validated() 
 def test_sections_without_content_are_not_shown() -> None:
     bare = page(
         pair_report(
-            sweep=(), splits=(), figures={}, notes={}, missing_shell_errors=(), agreements=()
+            sweep=(),
+            splits=(),
+            figures={},
+            notes={},
+            missing_shell_errors=(),
+            agreements=(),
+            recoveries=(),
         ),
         dataset=DatasetReport(),
     ).text
@@ -300,6 +319,7 @@ def test_sections_without_content_are_not_shown() -> None:
         "Splits",
         "Number of ResBlocks",
         "Shells that the source lacks",
+        "Known effects",
         "Limits before",
         "Used as",
     ):
@@ -324,6 +344,9 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     assert f"{baseline_error} {error} {format_percent(comparison.decrease)}" in text
     assert "12.3 %" in text  # marked
     assert "SHResNet 2500 WM 0.0321" in text
+    effect = "FA 5 % lower in a tract FA, WM comparable \N{MINUS SIGN}5.0 % 93 % 88 to 97 % 1.3 %"
+    assert effect in text
+    assert "GM denoised +2.5 % 102 % n/a n/a" in text
     assert "sub-09_dwi.nii.gz sub-09 n/a n/a n/a excluded b0 images only" in text
     for words in ("it broke", "no b0", "# Methods of all this"):
         assert words in text
