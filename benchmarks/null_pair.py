@@ -1,0 +1,107 @@
+"""A scanner as both source and target: harmonizing must not look better than denoising.
+
+    PYTHONPATH=. python benchmarks/null_pair.py OUT --kind rescan
+    bids-shresnet OUT/bids OUT/results group --methods no_harmonization denoised shresnet
+
+The heads are those of the phantom. `rescan`: the scanner scans everyone twice, in another pose and
+with other noise. `halves`: one scan with twice as many directions is split into its even and its
+odd volumes. Two serial numbers make two scanners of one. There is no difference to learn, so
+group.html must not call the model better than denoising, and no bias may exceed 1 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from jaxtyping import Bool
+
+from bids_shresnet.io.storage import write_json
+from bids_shresnet.phantom.anatomy import Person
+from bids_shresnet.phantom.atlas import Atlas, build_atlas, read_atlas_maps
+from bids_shresnet.phantom.head import draw_session, simulate_dwi
+from bids_shresnet.phantom.protocols import SCANNERS, TARGET_SESSION
+from bids_shresnet.phantom.raw_files import write_raw_dwi
+from bids_shresnet.phantom.scanner import PhantomScanner
+from bids_shresnet.phantom.simulate import DATASET_DESCRIPTION
+from bids_shresnet.scans import Dwi
+
+Kind = Literal["rescan", "halves"]
+SERIAL_NUMBERS = {"first": "10001", "second": "20002"}  # by session
+
+
+@dataclass(frozen=True)
+class NullPairConfig:
+    """Travelling heads between a scanner and itself."""
+
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """Folder for bids/."""
+    kind: Kind = "rescan"
+    """Two scans of the scanner, or two halves of one scan."""
+    people: int = 8
+    """Travelling heads."""
+    voxel_mm: float = 4.0
+    """Edge of a voxel."""
+    directions: int = 30
+    """Gradient directions of either scan."""
+    seed: int = 1
+    """Seed of people, poses and noise."""
+
+    @property
+    def scanner(self) -> PhantomScanner:
+        """The scanner, with the directions of a scan."""
+        factor = 2 if self.kind == "halves" else 1
+        return replace(SCANNERS[TARGET_SESSION], directions=factor * self.directions)
+
+
+def simulate_pair(config: NullPairConfig, number: int, atlas: Atlas) -> Iterator[Dwi]:
+    """Yield the two scans of a person."""
+    person = Person.draw(np.random.default_rng([config.seed, number]))
+    if config.kind == "halves":
+        yield from split_dwi(_simulate(config, person, atlas, [number, 0]))
+        return
+    for scan in range(2):
+        yield _simulate(config, person, atlas, [number, scan])
+
+
+def split_dwi(dwi: Dwi) -> tuple[Dwi, Dwi]:
+    """Split b0 and weighted volumes by turns."""
+    is_second = np.zeros(len(dwi.bvals), dtype=bool)
+    for kind in (dwi.is_b0, ~dwi.is_b0):
+        is_second[np.flatnonzero(kind)[1::2]] = True
+    return _select_volumes(dwi, ~is_second), _select_volumes(dwi, is_second)
+
+
+def _select_volumes(dwi: Dwi, selected: Bool[np.ndarray, " n"]) -> Dwi:
+    return Dwi(dwi.data[..., selected], dwi.affine, dwi.bvals[selected], dwi.bvecs[selected])
+
+
+def _simulate(config: NullPairConfig, person: Person, atlas: Atlas, seed: list[int]) -> Dwi:
+    """Simulate a scan of a person in a random pose."""
+    rng = np.random.default_rng([config.seed, *seed])
+    session = draw_session(config.scanner, config.voxel_mm, rng)
+    tissue = session.compute_tissue(atlas, person)
+    return simulate_dwi(tissue, config.scanner, session, rng)
+
+
+def write_null_pair(config: NullPairConfig) -> None:
+    """Write the dataset."""
+    root = config.out / "bids"
+    write_json(root / "dataset_description.json", DATASET_DESCRIPTION)
+    atlas = build_atlas(read_atlas_maps())
+    sidecar = {**config.scanner.sidecar, "EchoTime": config.scanner.te_ms / 1000}
+    for number in range(1, config.people + 1):
+        scans = simulate_pair(config, number, atlas)
+        for (session, serial), dwi in zip(SERIAL_NUMBERS.items(), scans, strict=True):
+            name = f"sub-{number:02d}_ses-{session}_dwi"
+            stem = root / f"sub-{number:02d}" / f"ses-{session}" / "dwi" / name
+            write_raw_dwi(stem, dwi, repetition_time=float(sidecar["RepetitionTime"]))
+            write_json(stem.with_suffix(".json"), sidecar | {"DeviceSerialNumber": serial})
+
+
+if __name__ == "__main__":
+    write_null_pair(tyro.cli(NullPairConfig))
