@@ -15,7 +15,10 @@ from bids_shresnet.evaluation.comparison import (
     summarize_bias,
 )
 from bids_shresnet.evaluation.effects import EffectRow, summarize_effects
+from bids_shresnet.evaluation.equivalence import assess_equivalence
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
+from bids_shresnet.evaluation.paired_means import PairedMeans, pair_tissue_means
+from bids_shresnet.evaluation.preservation import assess_preservation
 from bids_shresnet.evaluation.results import SCAN_RESCAN, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.validation import (
@@ -27,7 +30,9 @@ from bids_shresnet.io.storage import read_tsv, write_tsv
 from bids_shresnet.outputs.model_card import (
     BaselineAnswer,
     EffectRecovery,
+    Equivalence,
     MissingShellError,
+    Preservation,
     SpreadCalibration,
     Validation,
 )
@@ -41,7 +46,7 @@ from bids_shresnet.outputs.model_folder import (
     Model,
     write_card,
 )
-from bids_shresnet.settings import Method
+from bids_shresnet.settings import NO_HARMONIZATION, Method
 
 Row = TypeVar("Row", HeldOutResult, Orientation, Agreement, RishPower, EffectRow)
 
@@ -95,6 +100,22 @@ class CrossValidation:
         """How much of each effect is found again."""
         return summarize_effects(self.effects)
 
+    @property
+    def tissue_means(self) -> tuple[PairedMeans, ...]:
+        """Means of FA and MD in tissues, without harmonization and with the applied method."""
+        methods = (NO_HARMONIZATION, self.method)
+        return pair_tissue_means(row for row in self.rows if row.method in methods)
+
+    @property
+    def equivalences(self) -> tuple[Equivalence, ...]:
+        """Equivalence tests of the site bias of `tissue_means`."""
+        return assess_equivalence(self.tissue_means)
+
+    @property
+    def preservations(self) -> tuple[Preservation, ...]:
+        """Differences between subjects in `tissue_means`."""
+        return assess_preservation(self.tissue_means)
+
 
 def write_cross_validation(cross_validation: CrossValidation) -> Model:
     """Write tables and the validation into the model's folder; the card comes last."""
@@ -119,6 +140,8 @@ def summarize_validation(cross_validation: CrossValidation) -> Validation:
         method=cross_validation.method,
         subjects=len({row.subject for row in cross_validation.rows}),
         better_than={result.baseline: _summarize_result(result) for result in results},
+        equivalence=cross_validation.equivalences,
+        preservation=cross_validation.preservations,
         uncertainty=cross_validation.uncertainty,
         missing_shells=cross_validation.missing_shell_errors,
         effects=cross_validation.recoveries,

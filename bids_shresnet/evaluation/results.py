@@ -8,6 +8,7 @@ import numpy as np
 
 TISSUES = ("WM", "GM")
 QUANTITIES = ("signal", "FA", "MD")
+MAP_QUANTITIES = ("FA", "MD")  # those that group studies compare
 # The target scanner's second scan, scored like a method. It holds noise of its own, so its error is
 # that of two measurements and no lower limit.
 SCAN_RESCAN = "scan_rescan"

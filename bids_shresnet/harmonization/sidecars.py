@@ -119,8 +119,10 @@ def _shell_summary(shell: ShellRecord) -> dict[str, Any]:
 
 
 def _validation_summary(validation: Validation | None) -> dict[str, Any]:
-    """Return a validation result without the calibration of the uncertainty."""
-    return {} if validation is None else dict(to_json(replace(validation, uncertainty=None)))
+    """Return a validation result without what only describes the model."""
+    if validation is None:
+        return {}
+    return dict(to_json(replace(validation, uncertainty=None, preservation=())))
 
 
 def _map_sidecar(scan: Scan, description: str) -> Sidecar:

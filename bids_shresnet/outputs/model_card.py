@@ -179,7 +179,73 @@ class EffectRecovery:
     false_positives: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Equivalence:
+    """Test that the site bias of a method lies within a margin.
+
+    Attributes
+    ----------
+    region
+        Tissue, or region of the input's parcellation.
+    subjects
+        Number of held-out subjects.
+    bias
+        Mean over subjects of the predicted mean relative to the target's, minus 1.
+    interval
+        90 % interval of the bias (Student); None for too few subjects, as p.
+    margin
+        Largest bias, of either sign, that counts as equivalent.
+    p
+        The larger p of two one-sided t-tests.
+    answer
+        "no" means that equivalence is not shown; it does not mean that there is a bias.
+    """
+
+    method: str
+    region: str
+    quantity: str
+    subjects: int
+    bias: float
+    interval: tuple[float, float] | None = None
+    margin: float
+    p: float | None = None
+    answer: Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preservation:
+    """Agreement of the differences between subjects with those that the target measured.
+
+    Attributes
+    ----------
+    region
+        Tissue, or region of the input's parcellation.
+    subjects
+        Number of held-out subjects.
+    slope, slope_interval
+        Slope of the predicted means on the target's over subjects, and its 95 % interval.
+    icc, icc_interval
+        ICC(2,1), absolute agreement of predicted and target's means, and its 95 % interval.
+    rank_correlation
+        Spearman correlation of predicted and target's means.
+    detectable_change
+        Smallest relative difference between a harmonized and a target scan of one subject that is
+        no measurement error (95 %).
+    """
+
+    method: str
+    region: str
+    quantity: str
+    subjects: int
+    slope: float
+    slope_interval: tuple[float, float]
+    icc: float
+    icc_interval: tuple[float, float]
+    rank_correlation: float
+    detectable_change: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Validation:
     """Result of a cross-validation.
 
@@ -191,6 +257,8 @@ class Validation:
         Number of held-out subjects.
     better_than
         Answers by baseline.
+    equivalence, preservation
+        Of tissues: of no harmonization first, then of the method.
     uncertainty
         Relation of spread and error; None where it cannot be computed.
     missing_shells
@@ -202,6 +270,8 @@ class Validation:
     method: Method
     subjects: int
     better_than: Mapping[str, BaselineAnswer]
+    equivalence: tuple[Equivalence, ...] = ()
+    preservation: tuple[Preservation, ...] = ()
     uncertainty: SpreadCalibration | None = None
     missing_shells: tuple[MissingShellError, ...] = ()
     effects: tuple[EffectRecovery, ...] = ()

@@ -51,6 +51,24 @@ def test_the_card_holds_the_answer(count: int, worse: int, answer: str, tmp_path
     assert read_model(model.folder).card.validation == validation
 
 
+def test_the_card_compares_tissue_means_before_and_after(tmp_path: Path) -> None:
+    model = write_cross_validation(cross_validation(tmp_path, 6))
+    validation = read_model(model.folder).card.validation
+    assert validation is not None
+    expected = [
+        (method, tissue, quantity)
+        for method in ("no_harmonization", "shresnet")
+        for tissue in ("WM", "GM")
+        for quantity in ("FA", "MD")
+    ]
+    for records in (validation.equivalence, validation.preservation):
+        assert [(item.method, item.region, item.quantity) for item in records] == expected
+    biases = [item.bias for item in validation.equivalence]
+    assert biases == pytest.approx([0.25] * 4 + [0.05] * 4)
+    slopes = [item.slope for item in validation.preservation]
+    assert slopes == pytest.approx([1.25] * 4 + [1.05] * 4)
+
+
 def test_a_cross_validation_is_read_as_it_was_written(tmp_path: Path) -> None:
     plain = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION)
     written = replace(with_agreement(plain), effects=tuple(effects()))

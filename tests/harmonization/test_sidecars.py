@@ -39,7 +39,12 @@ def test_the_sidecar_repeats_the_method_and_its_validation(
 ) -> None:
     answer = BaselineAnswer(answer="no", largest_p=0.5, smallest_possible_p=0.25)
     calibration = SpreadCalibration(0.5, (SpreadGroup(0.01, 0.02),))
-    validation = Validation("shresnet", 3, {"no_harmonization": answer}, calibration)
+    validation = Validation(
+        method="shresnet",
+        subjects=3,
+        better_than={"no_harmonization": answer},
+        uncertainty=calibration,
+    )
     model = make_model(tmp_path / "model", scans["01"], validation=validation)
     record = harmonization_record(write_job(scans["04"], model, tmp_path / "out"))
     assert record["Method"] == "shresnet"

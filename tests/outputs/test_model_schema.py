@@ -12,6 +12,7 @@ import pytest
 
 from bids_shresnet.diffusion.harmonics import SH_BASIS_NAME
 from bids_shresnet.errors import BadInput
+from bids_shresnet.evaluation.results import MAP_QUANTITIES
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.outputs.json_records import json_key
 from bids_shresnet.outputs.model_card import Answer, ModelCard
@@ -80,11 +81,13 @@ def test_names_in_the_schema_are_those_of_the_code() -> None:
     definitions = read_schema()["$defs"]
     properties = read_schema()["properties"]
     validation = properties["Validation"]["properties"]["BetterThan"]
-    answers = validation["additionalProperties"]["properties"]["Answer"]["enum"]
     assert tuple(definitions["method"]["enum"]) == METHODS
     assert tuple(definitions["sh_order"]["enum"]) == SH_ORDERS
     assert validation["propertyNames"]["enum"] == [NO_HARMONIZATION, *METHODS]
-    assert tuple(answers) == get_args(Answer)
+    assert tuple(definitions["answer"]["enum"]) == get_args(Answer)
+    for name in ("Equivalence", "Preservation"):
+        quantity = properties["Validation"]["properties"][name]["items"]["properties"]["Quantity"]
+        assert tuple(quantity["enum"]) == MAP_QUANTITIES
     assert properties["SHBasis"]["const"] == SH_BASIS_NAME
 
 

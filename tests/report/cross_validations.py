@@ -35,8 +35,8 @@ def held_out_results(
             places="all",
             nmse=(1 + k / 100) * (1 - error if k < worse else error),
             bias=error / 2,
-            mean=1 + error / 2,
-            target_mean=1.0,
+            mean=(1 + error / 2) * (1 + k / 100),
+            target_mean=1 + k / 100,
         )
         for (method, error), tissue, quantity, k in product(
             errors.items(), TISSUES, QUANTITIES, range(count)
