@@ -19,6 +19,7 @@ from bids_shresnet.settings import (
     FitSettings,
     Method,
     NetworkConfig,
+    NoiseChoice,
     TrainingConfig,
 )
 
@@ -215,6 +216,10 @@ class HarmonizationSettings:
     (mono-exponential decay), so that their tensor stays as measured."""
     output_directions: Literal["source", "target"] = "source"
     """Gradient table of the harmonized DWI."""
+    noise: NoiseChoice = "none"
+    """Noise in the harmonized DWI. none: it has nearly none. target: one draw of the target
+    scanner's noise, so that it compares with the target's own scans in any pipeline. FA and MD are
+    the same either way."""
 
 
 @dataclass(frozen=True)

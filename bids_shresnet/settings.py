@@ -17,6 +17,7 @@ Method = Literal[
     "shresnet_projected",
     "shresnet",
 ]
+NoiseChoice = Literal["none", "target"]  # noise that is drawn into a harmonized DWI
 METHODS: tuple[Method, ...] = get_args(Method)
 METHOD_NAMES: Mapping[str, str] = {  # for readers, in the order of tables
     "sh_projection": "SH projection only",

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.mixture import Mixture
 from bids_shresnet.diffusion.novelty import NoveltyDetector
 from bids_shresnet.io.safetensors import serialize_arrays
@@ -34,6 +35,7 @@ SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th
 FEATURES = 6  # of a voxel with one shell, by which novelty is judged
 DIGEST = "0" * 64  # SHA-256 of no file
 SOURCE_BVALUE = 1000.0  # s/mm2
+NOISE = MeasurementNoise(level=0.03, s0_exponent=1.0, direction_count=8, b0_count=1)
 MISSING_BVALUE = 2500.0  # s/mm2
 
 
@@ -69,15 +71,19 @@ def constant_model(
     target_bvalue: float = 1000.0,
     usual: float = 100.0,
     missing: float | None = None,
+    noise: MeasurementNoise | None = None,
     **changes: Any,
 ) -> Model:
     """Write a model of three travelling subjects; the network of fold n predicts the n-th signal.
 
-    With `missing` each fold also predicts that signal for a shell that the source lacks. `changes`
-    are fields of the card.
+    With `missing` each fold also predicts that signal for a shell that the source lacks. `noise` is
+    that of the target, by default not known. `changes` are fields of the card.
     """
     folds = tuple(
-        _write_fold(folder, number, signal, usual=usual, missing=missing)
+        replace(
+            _write_fold(folder, number, signal, usual=usual, missing=missing),
+            measurement_noise=noise,
+        )
         for number, signal in enumerate(signals, 1)
     )
     card = ModelCard(

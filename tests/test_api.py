@@ -21,14 +21,13 @@ from bids_shresnet import (
 )
 from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
-from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
 from tests.images import load_image
-from tests.models import constant_model
+from tests.models import NOISE, constant_model
 
 # Inside the app all arrays are in RAS order; here every axis is another one and reversed.
 PIL_ORIENTATION = nib.orientations.axcodes2ornt("PIL")
@@ -74,6 +73,7 @@ def model(scans: dict[str, Scan], tmp_path_factory: pytest.TempPathFactory) -> M
         target_bvalue=1100.0,
         missing=0.2,
         usual=0.01,
+        noise=NOISE,
     )
 
 
@@ -82,7 +82,6 @@ def run_app(scan: Scan, model: Model, root: Path, options: HarmonizeOptions) -> 
         [scan], [model], options=options, bids_dir=scan.dataset, root=root
     )
     write_harmonized_scan(job)
-    write_tensor_maps(job.outputs)
     return job.outputs
 
 
@@ -111,6 +110,8 @@ def check_equal(harmonized: HarmonizedImage, outputs: ScanOutputs) -> None:
         outputs.novelty: harmonized.novelty,
         outputs.tensor_map("fa", "harmonized"): harmonized.fa,
         outputs.tensor_map("md", "harmonized"): harmonized.md,
+        outputs.tensor_map("fa", "harmonizedDenoised"): harmonized.fa_denoised,
+        outputs.tensor_map("md", "harmonizedDenoised"): harmonized.md_denoised,
     }
     assert (harmonized.uncertainty is not None) == outputs.uncertainty.exists()
     if harmonized.uncertainty is not None:
@@ -128,6 +129,7 @@ def check_equal(harmonized: HarmonizedImage, outputs: ScanOutputs) -> None:
         pytest.param("04", HarmonizeOptions(), id="not in training"),
         pytest.param("04", HarmonizeOptions(output_directions="target"), id="target directions"),
         pytest.param("04", HarmonizeOptions(should_abstain=True), id="abstaining"),
+        pytest.param("04", HarmonizeOptions(noise="target"), id="noise of the target"),
         pytest.param("04", HarmonizeOptions(should_predict_missing=True), id="missing shells"),
     ],
 )
@@ -157,8 +159,10 @@ def test_saved_files_are_those_of_the_app(
         "sub-04_dwi.bvec",
         "sub-04_dwi.nii.gz",
         "sub-04_fa.nii.gz",
+        "sub-04_fa_denoised.nii.gz",
         "sub-04_mask.nii.gz",
         "sub-04_md.nii.gz",
+        "sub-04_md_denoised.nii.gz",
         "sub-04_novelty.nii.gz",
         "sub-04_uncertainty.nii.gz",
     }

@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
-from jaxtyping import Bool, Float
-
-from bids_shresnet.diffusion.representation import (
-    append_shells,
-    represent_dwi,
-    synthesize_dwi,
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, median_noise
+from bids_shresnet.diffusion.representation import Representation, represent_dwi
+from bids_shresnet.harmonization.apply_coefficients import (
+    Application,
+    MissingShells,
+    apply_coefficients,
 )
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
 from bids_shresnet.harmonization.predict import predict, predict_missing_shells
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.outputs.model_card import FoldRecord
 from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.scans import Dwi
-from bids_shresnet.settings import Method
-
-
-@dataclass(frozen=True, kw_only=True)
-class HarmonizedScan:
-    """A harmonized scan in memory, in the convention of `bids_shresnet.scans`.
-
-    Attributes
-    ----------
-    dwi
-        Signal of the target scanner on the scan's own grid; predicted shells come last.
-    mask
-        Voxels of the brain; the signal outside is as measured.
-    uncertainty
-        Standard deviation of the predicted S/S0 over the networks; None for a single network.
-    novelty
-        Distance from the training data: above 1 the tissue is unlike it, 0 cannot be judged.
-    method
-        Way in which the networks were applied.
-    measured_volume_count
-        Number of volumes, from the first, that the scan measured on its own scanner; the
-        volumes after them are predicted shells.
-    used_volume_count
-        Number of volumes of the scan that the networks used.
-    clipped_fraction
-        Share of the scan's S/S0 outside [0, 1], which was clipped.
-    """
-
-    dwi: Dwi
-    mask: Bool[np.ndarray, "x y z"]
-    uncertainty: Float[np.ndarray, "x y z"] | None
-    novelty: Float[np.ndarray, "x y z"]
-    method: Method
-    measured_volume_count: int
-    used_volume_count: int
-    clipped_fraction: float
-
-    @property
-    def novel_fraction(self) -> float:
-        """Share of the voxels that can be judged whose tissue is unlike the training data."""
-        judged = self.novelty > 0
-        return float((self.novelty[judged] > 1).mean()) if judged.any() else 0.0
 
 
 def apply_model(
@@ -79,25 +36,36 @@ def apply_model(
     harmonized_mask = prediction.sh_image.mask
     if options.should_abstain:
         harmonized_mask = harmonized_mask & (prediction.novelty <= 1)
-    dwi = synthesize_dwi(
-        scan.dwi,
+    harmonized = apply_coefficients(
+        scan,
         representation,
         replace(prediction.sh_image, mask=harmonized_mask),
-        model.target_bvalues,
-        model.target_directions if options.output_directions == "target" else None,
+        Application(
+            method=method,
+            bvalues=model.target_bvalues,
+            directions=model.target_directions if options.output_directions == "target" else None,
+            noise=measurement_noise(folds),
+            noise_choice=options.noise,
+            missing=_predict_missing(model, folds, representation, options),
+        ),
     )
-    measured_volume_count = len(dwi.bvals)
-    if options.should_predict_missing:
-        added = predict_missing_shells(model, folds, representation.image, options.device)
-        added = replace(added, mask=harmonized_mask)
-        dwi = append_shells(dwi, scan.dwi, added, model.missing_shell_directions)
-    return HarmonizedScan(
-        dwi=dwi,
-        mask=scan.mask,
-        uncertainty=prediction.uncertainty,
-        novelty=prediction.novelty,
-        method=method,
-        measured_volume_count=measured_volume_count,
-        used_volume_count=sum(len(volumes) for volumes in representation.volumes),
-        clipped_fraction=representation.clipped_share,
-    )
+    return replace(harmonized, uncertainty=prediction.uncertainty, novelty=prediction.novelty)
+
+
+def measurement_noise(folds: Sequence[FoldRecord]) -> MeasurementNoise | None:
+    """Noise of the target's measurements: the median of the folds that know it."""
+    known = [fold.measurement_noise for fold in folds if fold.measurement_noise is not None]
+    return median_noise(known) if known else None
+
+
+def _predict_missing(
+    model: Model,
+    folds: Sequence[FoldRecord],
+    representation: Representation,
+    options: HarmonizeOptions,
+) -> MissingShells | None:
+    """Predict the shells that only the target has, if these are asked for."""
+    if not options.should_predict_missing:
+        return None
+    image = predict_missing_shells(model, folds, representation.image, options.device)
+    return MissingShells(image=image, directions=model.missing_shell_directions)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from itertools import product
+from pathlib import Path
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
-from bids_shresnet.harmonization.apply_model import HarmonizedScan, apply_model
+from bids_shresnet.harmonization.apply_model import apply_model
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, digest_inputs
 from bids_shresnet.harmonization.sidecars import (
     dwi_sidecar,
@@ -14,12 +17,15 @@ from bids_shresnet.harmonization.sidecars import (
     novelty_sidecar,
     uncertainty_sidecar,
 )
+from bids_shresnet.harmonization.tensor_outputs import write_tensor_maps
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.storage import read_json
+from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.outputs.images import Volume, write_output
-from bids_shresnet.outputs.layout import ScanOutputs
+from bids_shresnet.outputs.layout import INPUT_DESC, TENSOR_PARAMETERS, ScanOutputs
 from bids_shresnet.outputs.model_folder import read_model
 from bids_shresnet.scans import Scan
+from bids_shresnet.settings import Method
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +48,12 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     inputs_digest = digest_inputs(job, model)
     if is_up_to_date(job.outputs, inputs_digest):
         return False
-    harmonized = apply_model(load_scan(job.scan), model, job.select_folds(model), job.options)
+    scan = load_scan(job.scan)
+    harmonized = apply_model(scan, model, job.select_folds(model), job.options)
     _warn_if_novel(job.scan, harmonized)
-    _write_maps(job.outputs, harmonized)
+    _write_trust_maps(job.outputs, harmonized)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}
+    write_tensor_maps(job.outputs, scan, harmonized, record)
     write_output(
         job.outputs.dwi(),
         harmonized.dwi,
@@ -55,7 +63,7 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     return True
 
 
-def _write_maps(outputs: ScanOutputs, harmonized: HarmonizedScan) -> None:
+def _write_trust_maps(outputs: ScanOutputs, harmonized: HarmonizedScan) -> None:
     """Write the mask, and the maps of how far the harmonized signal can be trusted."""
     scan = outputs.scan
     affine = harmonized.dwi.affine
@@ -88,4 +96,15 @@ def is_up_to_date(outputs: ScanOutputs, inputs_digest: str) -> bool:
     if not all(outputs.dwi(extension).exists() for extension in extensions):
         return False
     harmonization = read_json(outputs.dwi(".json")).get("Harmonization", {})
-    return bool(harmonization.get("InputsDigest") == inputs_digest)
+    if harmonization.get("InputsDigest") != inputs_digest:
+        return False
+    return all(path.exists() for path in _tensor_outputs(outputs, harmonization["Method"]))
+
+
+def _tensor_outputs(outputs: ScanOutputs, method: Method) -> list[Path]:
+    """FA, MD and their table that a scan has after harmonization with a method."""
+    descs = [INPUT_DESC, outputs.desc]
+    if METHOD_SPECS[method].is_denoising:
+        descs.append(outputs.denoised_desc)
+    maps = [outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
+    return [*maps, outputs.qc_table(), outputs.qc_table(".json")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
-from bids_shresnet.harmonization.apply_model import HarmonizedScan
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.io.fsl import normalize_directions, round_gradient_table, write_fsl_table
 from bids_shresnet.io.gradient_axes import from_fsl, to_fsl
 from bids_shresnet.io.nifti_writing import make_image_like
@@ -83,13 +81,31 @@ class HarmonizedImage:
 
     @property
     def fa(self) -> Float[np.ndarray, "i j k"]:
-        """Fractional anisotropy of the harmonized scan, 0 to 1, zero outside the mask."""
-        return self._order.from_canonical(self._tensor_maps.fa)
+        """Fractional anisotropy as the target scanner's own maps would show it, with its noise.
+
+        0 to 1, zero outside the mask.
+        """
+        return self._order.from_canonical(self.scan.maps.fa)
 
     @property
     def md(self) -> Float[np.ndarray, "i j k"]:
-        """Mean diffusivity of the harmonized scan in mm2/s, zero outside the mask."""
-        return self._order.from_canonical(self._tensor_maps.md)
+        """Mean diffusivity as the target scanner's own maps would show it, in mm2/s.
+
+        Zero outside the mask.
+        """
+        return self._order.from_canonical(self.scan.maps.md)
+
+    @property
+    def fa_denoised(self) -> Float[np.ndarray, "i j k"] | None:
+        """Fractional anisotropy without noise; None for methods that keep the scan's noise."""
+        maps = self.scan.denoised_maps
+        return None if maps is None else self._order.from_canonical(maps.fa)
+
+    @property
+    def md_denoised(self) -> Float[np.ndarray, "i j k"] | None:
+        """Mean diffusivity without noise in mm2/s; None for methods that keep the scan's noise."""
+        maps = self.scan.denoised_maps
+        return None if maps is None else self._order.from_canonical(maps.md)
 
     def to_nifti(self, values: Shaped[np.ndarray, "i j k *n"] | None = None) -> Any:
         """Return the harmonized DWI, or other values on its grid such as `fa`, as a nibabel image.
@@ -103,8 +119,9 @@ class HarmonizedImage:
         """Write the DWI with its tables and every map, and return their paths.
 
         They are `<name>_dwi` (.nii.gz, .bval, .bvec) and `<name>_mask`, `_fa`, `_md`, `_novelty`
-        and, with several networks, `_uncertainty` (.nii.gz). The folder is made if it does not
-        exist; files of these names are replaced.
+        (.nii.gz), `_fa_denoised` and `_md_denoised` if the method removes noise, and `_uncertainty`
+        with several networks. The folder is made if it does not exist; files of these names are
+        replaced.
         """
         stem = Path(folder) / name
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -121,16 +138,17 @@ class HarmonizedImage:
 
     def _arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Return the arrays of all images by the suffix of their file."""
-        arrays: dict[str, Shaped[np.ndarray, "..."]] = {
+        arrays = {
             "mask": self.mask,
             "fa": self.fa,
             "md": self.md,
+            "fa_denoised": self.fa_denoised,
+            "md_denoised": self.md_denoised,
             "novelty": self.novelty,
+            "uncertainty": self.uncertainty,
             "dwi": self.dwi,
         }
-        if self.uncertainty is not None:
-            arrays["uncertainty"] = self.uncertainty
-        return arrays
+        return {name: values for name, values in arrays.items() if values is not None}
 
     @property
     def _order(self) -> VoxelOrder:
@@ -140,15 +158,6 @@ class HarmonizedImage:
     def _gradient_table(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
         dwi = self.scan.dwi
         return round_gradient_table(dwi.bvals, to_fsl(dwi.bvecs, self.affine))
-
-    @cached_property  # fits every voxel, and only if somebody asks for it
-    def _tensor_maps(self) -> TensorMaps:
-        """Tensor maps from the rounded table, bit for bit those of the written files."""
-        measured = slice(self.scan.measured_volume_count)
-        dwi = dwi_from_arrays(
-            self.dwi[..., measured], self.affine, self.bvals[measured], self.bvecs[measured]
-        )
-        return fit_tensor_maps(dwi, self.scan.mask)
 
 
 def dwi_from_arrays(

@@ -103,6 +103,7 @@ def digest_inputs(job: HarmonizeJob, model: Model) -> str:
             job.is_travelling,
             options.method,
             options.output_directions,
+            options.noise,
             options.should_abstain,
             options.should_predict_missing,
         ]

@@ -8,7 +8,7 @@ from typing import Literal
 from bids_shresnet.errors import UsageError
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.settings import METHODS, Method
+from bids_shresnet.settings import METHODS, Method, NoiseChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,8 @@ class HarmonizeOptions:
         Where networks run: "cpu", "cuda" or "cuda:N".
     output_directions
         Gradient table of the harmonized DWI: the scan's own, or the target's.
+    noise
+        "target" puts one draw of the target's noise into the DWI, "none" leaves it without noise.
     should_abstain
         Leave voxels unchanged where the tissue is unlike the training data.
     should_predict_missing
@@ -32,6 +34,7 @@ class HarmonizeOptions:
     method: Method | None = None
     device: str = "cpu"
     output_directions: Literal["source", "target"] = "source"
+    noise: NoiseChoice = "none"
     should_abstain: bool = False
     should_predict_missing: bool = False
 

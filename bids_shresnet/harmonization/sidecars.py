@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bids_shresnet.harmonization.apply_model import HarmonizedScan
+from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob
+from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.gradient_tables import BVEC_AXES_DESCRIPTIONS
 from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.layout import ScanOutputs
@@ -95,6 +96,7 @@ def harmonization_record(
         "Directions": job.options.output_directions,
         "VolumesUsed": harmonized.used_volume_count,
         "ClippedSignal": round(harmonized.clipped_fraction, 6),
+        **_noise_record(harmonized, job.options),
         "Novelty": {
             "MarkedFraction": round(harmonized.novel_fraction, 6),
             "LeftUnharmonized": job.options.should_abstain,
@@ -106,6 +108,20 @@ def harmonization_record(
     if job.options.should_predict_missing:
         record["PredictedShells"] = _predicted_shells(model, harmonized.measured_volume_count)
     return record
+
+
+def _noise_record(harmonized: HarmonizedScan, options: HarmonizeOptions) -> dict[str, Any]:
+    """Return the target's noise and where it is: in FA and MD, and in the DWI on request."""
+    noise_model = harmonized.noise_model
+    if noise_model is None:
+        return {}
+    record = {
+        **to_json(noise_model.noise),
+        "DrawsOfMaps": NOISE_DRAWS,
+        "InDWI": options.noise == "target",
+        "Seed": noise_model.seed,
+    }
+    return {"MeasurementNoise": record}
 
 
 def _shell_summary(shell: ShellRecord) -> dict[str, Any]:

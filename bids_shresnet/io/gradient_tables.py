@@ -9,14 +9,20 @@ has them, they are used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.io.file_errors import raise_bad_input
-from bids_shresnet.io.fsl import normalize_directions, read_fsl_table, write_fsl_table
-from bids_shresnet.io.gradient_axes import fsl_axes, image_axes
+from bids_shresnet.io.fsl import (
+    normalize_directions,
+    read_fsl_table,
+    round_gradient_table,
+    write_fsl_table,
+)
+from bids_shresnet.io.gradient_axes import from_fsl, fsl_axes, image_axes, to_fsl
 from bids_shresnet.io.mrtrix import read_b_table, write_b_table
 from bids_shresnet.scans import BvecAxes, Dwi, Scan
 
@@ -29,6 +35,7 @@ BVEC_AXES_DESCRIPTIONS: Mapping[BvecAxes, str] = {
     "image": "QSIPrep: components along the image's axes, without FSL's flip; the .b beside it, "
     "where there is one, holds the same directions along the world axes",
 }
+MEMORY_TABLE = Path("b-vectors in memory")  # what an error names if there is no file
 SHEARED_GRID_REMEDY = "Resample it on an orthogonal grid."
 
 
@@ -72,3 +79,10 @@ def write_gradient_table(
     write_fsl_table(bval, bval.with_suffix(".bvec"), dwi.bvals, components)
     if has_b_table:
         write_b_table(bval.with_suffix(".b"), dwi.bvals, dwi.bvecs)
+
+
+def round_gradients(dwi: Dwi) -> Dwi:
+    """Round b-values and b-vectors to the digits of their files, so that both give equal maps."""
+    bvals, components = round_gradient_table(dwi.bvals, to_fsl(dwi.bvecs, dwi.affine))
+    units = normalize_directions(MEMORY_TABLE, components, bvals)
+    return replace(dwi, bvals=bvals, bvecs=from_fsl(units, dwi.affine))

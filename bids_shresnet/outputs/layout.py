@@ -71,8 +71,16 @@ class ScanOutputs:
         """Path of the map of distance from the training data."""
         return self._path(desc=self.label("novelty"), suffix="dwimap", extension=".nii.gz")
 
+    @property
+    def denoised_desc(self) -> str:
+        """Label of the maps of the harmonized DWI without noise."""
+        return f"{self.desc}Denoised"
+
     def tensor_map(self, parameter: TensorParameter, desc: str) -> Path:
-        """Path of FA or MD of the input (`desc` is `input`) or of the harmonized DWI."""
+        """Path of FA or MD.
+
+        `desc` is `input`, that of the harmonized DWI or `denoised_desc`.
+        """
         return output_path(
             self.root,
             self.scan,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.outputs.json_records import from_json, to_json
 from bids_shresnet.pairs import Split
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
@@ -80,6 +81,8 @@ class FoldRecord:
         Labels of its subjects.
     best_epoch
         Epoch whose weights were kept; -1 for a method without epochs, which has no losses.
+    measurement_noise
+        Noise of the target in the scans of the training subjects; None if it is not known.
     notes
         What else the fit reports; None if nothing.
     """
@@ -91,6 +94,7 @@ class FoldRecord:
     validation: tuple[str, ...]
     test: tuple[str, ...]
     best_epoch: int
+    measurement_noise: MeasurementNoise | None = None
     training_loss: float | None = None
     validation_loss: float | None = None
     notes: Mapping[str, Any] | None = None

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 
+from bids_shresnet.diffusion.measurement_noise import learn_measurement_noise
 from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.io.safetensors import read_record, serialize_arrays
 from bids_shresnet.io.storage import hold_lock, write_bytes
@@ -94,8 +95,17 @@ def _write_fold(job: FoldJob, fitted: FitResult[Harmonizer]) -> None:
         "best_epoch": fitted.best_epoch,
         "epochs": [asdict(epoch) for epoch in fitted.epochs],
         "notes": dict(fitted.notes or {}),
+        "measurement_noise": _learn_noise(job),
     }
     write_bytes(job.file, serialize_arrays(fitted.harmonizer.arrays(), record))
+
+
+def _learn_noise(job: FoldJob) -> dict[str, float] | None:
+    """Learn the noise of the target from the training subjects; None if it is not known."""
+    noise = learn_measurement_noise(
+        [open_fold_subject(job, subject) for subject in job.split.training]
+    )
+    return asdict(noise) if noise else None
 
 
 def _write_novelty_detector(job: FoldJob) -> None:

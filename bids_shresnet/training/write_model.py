@@ -9,6 +9,7 @@ from typing import Any
 
 from bids_shresnet.config import ModelSettings
 from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.io.nifti import read_dwi
 from bids_shresnet.io.safetensors import read_record
@@ -136,10 +137,15 @@ def _fold_record(
         validation=job.split.validation,
         test=job.split.test,
         best_epoch=record["best_epoch"],
+        measurement_noise=_noise_record(record["measurement_noise"]),
         training_loss=best.get("training_loss"),
         validation_loss=best.get("validation_loss"),
         notes=record["notes"] or None,
     )
+
+
+def _noise_record(record: Mapping[str, Any] | None) -> MeasurementNoise | None:
+    return MeasurementNoise(**record) if record else None
 
 
 def _file_record(file: Path) -> ModelFile:

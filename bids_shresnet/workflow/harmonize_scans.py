@@ -1,4 +1,4 @@
-"""From models to harmonized scans: harmonize each scan, derive FA and MD, draw pictures."""
+"""From models to harmonized scans: harmonize each scan and draw pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Literal
 from bids_shresnet.config import Config, ModelSettings
 from bids_shresnet.errors import BadInput, Finding, NothingSelected
 from bids_shresnet.evaluation.validation import unvalidated_reasons
-from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
@@ -101,6 +100,7 @@ def make_harmonize_options(config: Config) -> HarmonizeOptions:
         method=config.model.method,
         device=config.resource.device,
         output_directions=config.harmonization.output_directions,
+        noise=config.harmonization.noise,
         should_abstain=config.harmonization.abstain,
         should_predict_missing=config.model.predict_missing_shells,
     )
@@ -140,17 +140,16 @@ def run_scan_jobs(
 
 
 def process_scan(scan_job: ScanJob) -> ScanResult:
-    """Harmonize one scan, derive its maps and draw its pictures."""
+    """Harmonize one scan and draw its pictures."""
     job = scan_job.harmonize_job
     try:
-        has_written_dwi = write_harmonized_scan(job)
-        has_written_maps = write_tensor_maps(job.outputs)
+        has_written = write_harmonized_scan(job)
         has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
     except Exception as error:  # reported, so that the other scans go on; it fails the run
         reason = f"{type(error).__name__}: {error}"
         failed = status_row(job.scan, "failed", reason)
         return ScanResult(failed, crash_report=traceback.format_exc())
-    is_changed = has_written_dwi or has_written_maps or has_drawn
+    is_changed = has_written or has_drawn
     return ScanResult(status_row(job.scan, "done" if is_changed else "up to date"))
 
 

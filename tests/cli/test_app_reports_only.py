@@ -75,7 +75,7 @@ def test_the_page_of_a_subject_shows_the_traceback_of_a_failed_scan(
         msg = "this scan is odd"
         raise ValueError(msg)
 
-    monkeypatch.setattr("bids_shresnet.workflow.harmonize_scans.write_tensor_maps", fail)
+    monkeypatch.setattr("bids_shresnet.workflow.harmonize_scans.write_harmonized_scan", fail)
     assert run_app(harmonized.bids, harmonized_copy, "--participant-label", "02") == 1
     page = (root / "sub-02.html").read_text(encoding="utf-8")
     assert "ValueError: this scan is odd" in page

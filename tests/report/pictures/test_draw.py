@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from bids_shresnet.config import InputSettings, ScannerSettings
-from bids_shresnet.harmonization.derive import write_tensor_maps
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
@@ -41,7 +40,6 @@ def outputs(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> ScanOutputs
         [scan], [model], options=HarmonizeOptions(), bids_dir=scan.dataset, root=root
     )
     write_harmonized_scan(job)
-    write_tensor_maps(job.outputs)
     return ScanOutputs(scan, root)
 
 

@@ -1,0 +1,152 @@
+"""A harmonized scan in memory: its signal, and FA and MD as they are delivered and validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, draw_measurement
+from bids_shresnet.diffusion.tensors import (
+    TensorMaps,
+    fit_tensor,
+    fit_tensor_maps,
+    select_tensor_volumes,
+)
+from bids_shresnet.scans import Dwi
+from bids_shresnet.settings import Method
+
+NOISE_DRAWS = 4  # of the target's noise, over which FA and MD are averaged
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """How the target's noise gets into a scan.
+
+    Attributes
+    ----------
+    noise
+        Noise of the target's measurements.
+    deviation
+        Standard deviation of the noise of one drawn value in the scan's units; 0 where nothing was
+        predicted. It is the target's times sqrt(directions of the scan / directions of the
+        target), so that a tensor of the scan is as uncertain as one of the target.
+    seed
+        Seed of all draws.
+    """
+
+    noise: MeasurementNoise
+    deviation: Float[np.ndarray, "x y z"]
+    seed: int
+
+    def draw(
+        self, signal: Float[np.ndarray, "v d"], voxels: Bool[np.ndarray, "x y z"], *, number: int
+    ) -> Float[np.ndarray, "v d"]:
+        """Draw one measurement of some voxels; each number gives another one."""
+        rng = np.random.default_rng([self.seed, number])
+        return draw_measurement(signal, self.deviation[voxels], rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarmonizedScan:
+    """A harmonized scan in memory, in the convention of `bids_shresnet.scans`.
+
+    Attributes
+    ----------
+    dwi
+        Signal of the target scanner on the scan's own grid; predicted shells come last.
+    signal
+        The same without noise; `dwi` itself unless noise was drawn into it.
+    mask
+        Voxels of the brain; the signal outside is as measured.
+    method
+        Way in which the networks were applied.
+    measured_volume_count
+        Number of volumes, from the first, that the scan measured on its own scanner; the
+        volumes after them are predicted shells.
+    noise_model
+        The target's noise; None for methods that keep the scan's own, or if it is not known.
+    is_denoised
+        True if the signal has no noise of the scan.
+    used_volume_count
+        Number of volumes of the scan that the networks used.
+    clipped_fraction
+        Share of the scan's S/S0 outside [0, 1], which was clipped.
+    uncertainty
+        Standard deviation of the predicted S/S0 over the networks; None for a single network.
+    novelty
+        Distance from the training data: above 1 the tissue is unlike it, 0 was not or cannot be
+        judged.
+    """
+
+    dwi: Dwi
+    signal: Dwi
+    mask: Bool[np.ndarray, "x y z"]
+    method: Method
+    measured_volume_count: int
+    noise_model: NoiseModel | None
+    is_denoised: bool
+    used_volume_count: int
+    clipped_fraction: float
+    novelty: Float[np.ndarray, "x y z"]
+    uncertainty: Float[np.ndarray, "x y z"] | None = None
+
+    @property
+    def novel_fraction(self) -> float:
+        """Share of the voxels that can be judged whose tissue is unlike the training data."""
+        judged = self.novelty > 0
+        return float((self.novelty[judged] > 1).mean()) if judged.any() else 0.0
+
+    @cached_property  # fits every voxel several times, and only if somebody asks for it
+    def maps(self) -> TensorMaps:
+        """FA and MD that compare with the target scanner's own maps.
+
+        The target's maps have its noise, which raises FA. They are therefore means over draws of
+        that noise; for methods that keep the scan's noise they are of the signal as it is.
+        """
+        return self.fit_maps(self.mask)
+
+    @cached_property
+    def denoised_maps(self) -> TensorMaps | None:
+        """FA and MD of the signal without noise; None for methods that keep noise."""
+        return self.fit_denoised_maps(self.mask) if self.is_denoised else None
+
+    def fit_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
+        """Fit `maps` in some voxels only; the draws differ from those of all voxels."""
+        if self.noise_model is None:
+            return self.fit_denoised_maps(voxels)
+        return _fit_noisy_signal(self.measured_signal, voxels, self.noise_model)
+
+    def fit_denoised_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
+        """Fit the signal as it is in some voxels only."""
+        return fit_tensor_maps(self.measured_signal, voxels)
+
+    @property
+    def measured_signal(self) -> Dwi:
+        """The signal without predicted shells, because the target's maps have none."""
+        volumes = slice(self.measured_volume_count)
+        signal = self.signal
+        return Dwi(
+            signal.data[..., volumes], signal.affine, signal.bvals[volumes], signal.bvecs[volumes]
+        )
+
+
+def _fit_noisy_signal(
+    dwi: Dwi, voxels: Bool[np.ndarray, "x y z"], noise_model: NoiseModel
+) -> TensorMaps:
+    """Fit several draws of the target's noise, and average FA and MD."""
+    selected = select_tensor_volumes(dwi.bvals, dwi.bvecs)
+    is_weighted = ~dwi.is_b0[selected]
+    bvals = np.where(is_weighted, dwi.bvals[selected], 0)
+    signal = dwi.data[voxels][:, selected]
+    weighted = signal[:, is_weighted]
+    fits = []
+    for number in range(NOISE_DRAWS):
+        signal[:, is_weighted] = noise_model.draw(weighted, voxels, number=number)
+        fits.append(fit_tensor(signal, bvals, dwi.bvecs[selected]))
+    fa = np.mean([fit.fa for fit in fits], axis=0)
+    md = np.mean([fit.md for fit in fits], axis=0)
+    return TensorMaps(fa=unmask(fa, voxels), md=unmask(md, voxels))
