@@ -16,6 +16,7 @@ from bids_shresnet.errors import UsageError
 from bids_shresnet.settings import (
     DEFAULT_METHOD,
     METHODS,
+    AppliedMethod,
     FitSettings,
     Method,
     NetworkConfig,
@@ -182,11 +183,11 @@ class ModelSettings:
     models: Annotated[Path | None, _aliases("--model-dir")] = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..`
     of it."""
-    method: Method = DEFAULT_METHOD
+    method: AppliedMethod = DEFAULT_METHOD
     """Method to harmonize with. `group` compares all of `methods`, whichever this is."""
     methods: tuple[Method, ...] = METHODS
     """group: methods to compare in the cross-validation, next to no harmonization and to ComBat (by
-    voxel, with linear_rish, whose template it needs)."""
+    voxel, with linear_rish, whose template it needs). map_regression predicts FA and MD only."""
     paper: bool = False
     """Use exactly the paper's method: its network, its two-stage schedule on all voxels, RISH
     projection, nothing else."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Method = Literal[
+AppliedMethod = Literal[
     "sh_projection",
     "order_gain",
     "linear_rish",
@@ -17,12 +17,18 @@ Method = Literal[
     "shresnet_projected",
     "shresnet",
 ]
+# The others are only compared with: they know nothing of the target's signal, or predict none.
+Method = Literal["b_value_only", "denoised", "map_regression", AppliedMethod]
 NoiseChoice = Literal["none", "target"]  # noise that is drawn into a harmonized DWI
-METHODS: tuple[Method, ...] = get_args(Method)
+APPLIED_METHODS: tuple[AppliedMethod, ...] = get_args(AppliedMethod)
+METHODS: tuple[Method, ...] = APPLIED_METHODS
 METHOD_NAMES: Mapping[str, str] = {  # for readers, in the order of tables
+    "b_value_only": "b-value only",
+    "denoised": "denoising only",
     "sh_projection": "SH projection only",
     "order_gain": "gain per SH order",
     "linear_rish": "linear RISH",
+    "map_regression": "regression of FA and MD",
     "patch_linear": "linear on patches",
     "golkov": "q-space network (Golkov)",
     "cdmri2017": "CDMRI 2017 network",
@@ -98,5 +104,5 @@ SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epoch
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
 PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
 SH_ORDERS = (2, 4, 6, 8)  # a diffusion signal is even
-DEFAULT_METHOD: Method = "shresnet"
+DEFAULT_METHOD: AppliedMethod = "shresnet"
 NO_HARMONIZATION = "no_harmonization"  # the scans as they are, as a method to compare with

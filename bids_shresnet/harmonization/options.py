@@ -8,7 +8,7 @@ from typing import Literal
 from bids_shresnet.errors import UsageError
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.settings import METHODS, Method, NoiseChoice
+from bids_shresnet.settings import APPLIED_METHODS, Method, NoiseChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def check_options(options: HarmonizeOptions, model: Model) -> None:
         If the method applies to another fit, or the model predicts no missing shells.
     """
     method = options.method
-    is_known = method is None or method in METHODS
+    is_known = method is None or method in APPLIED_METHODS
     if not is_known or method not in (None, applicable_method(model, method)):
         msg = (
             f"method {method}: the model {model.name} was fitted as {model.card.fitted_as} "

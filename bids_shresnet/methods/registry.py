@@ -1,4 +1,4 @@
-"""All methods by name, with the functions that fit and load them."""
+"""All methods by name, with the functions that fit, load and apply them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from bids_shresnet.io.safetensors import read_arrays, read_record
+from bids_shresnet.methods.denoiser import fit_denoiser, load_denoiser
 from bids_shresnet.methods.golkov import fit_golkov, load_golkov
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask, Harmonizer
 from bids_shresnet.methods.linear import (
@@ -17,6 +21,13 @@ from bids_shresnet.methods.linear import (
     load_order_gain,
     load_patch_linear,
     load_sh_projection,
+)
+from bids_shresnet.methods.map_regression import fit_map_regression, load_map_regression
+from bids_shresnet.methods.scan_input import (
+    ScanInput,
+    predict_denoised,
+    predict_from_image,
+    predict_measured,
 )
 from bids_shresnet.methods.shresnet import fit_cdmri2017, fit_shresnet, load_shresnet
 from bids_shresnet.methods.template_methods import fit_template_methods, load_template_methods
@@ -38,12 +49,18 @@ class MethodSpec:
     is_denoising
         True if its output has nearly no noise of the scan left. Measurement noise is then added
         before it is compared with a measured scan.
+    predict
+        Predicts the coefficients of a scan's mask with a loaded method.
+    is_map_method
+        True if it predicts FA and MD and no signal.
     """
 
     fitted_method: Method
     fit: Callable[[FitTask], FitResult[Harmonizer]]
     load: Callable[[Arrays, Mapping[str, Any], str], Harmonizer]
     is_denoising: bool
+    predict: Callable[[Harmonizer, ScanInput], Float[np.ndarray, "v c"]] = predict_from_image
+    is_map_method: bool = False
 
 
 def _load_projected(arrays: Arrays, record: Mapping[str, Any], device: str) -> Harmonizer:
@@ -55,6 +72,23 @@ def _load_uncalibrated(arrays: Arrays, record: Mapping[str, Any], device: str) -
 
 
 METHOD_SPECS: Mapping[Method, MethodSpec] = {
+    "b_value_only": MethodSpec(
+        "sh_projection",
+        fit_sh_projection,
+        load_sh_projection,
+        is_denoising=False,
+        predict=predict_measured,
+    ),
+    "denoised": MethodSpec(
+        "denoised", fit_denoiser, load_denoiser, is_denoising=True, predict=predict_denoised
+    ),
+    "map_regression": MethodSpec(
+        "map_regression",
+        fit_map_regression,
+        load_map_regression,
+        is_denoising=False,
+        is_map_method=True,
+    ),
     "shresnet": MethodSpec("shresnet", fit_shresnet, load_shresnet, is_denoising=True),
     "shresnet_projected": MethodSpec("shresnet", fit_shresnet, _load_projected, is_denoising=False),
     "shresnet_uncalibrated": MethodSpec(

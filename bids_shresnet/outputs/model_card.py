@@ -112,6 +112,17 @@ class FoldRecord:
 
 
 @dataclass(frozen=True)
+class DenoiserRecord:
+    """The network that removes noise from the target's own scans, and its subjects."""
+
+    weights: ModelFile
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    best_epoch: int
+    validation_loss: float
+
+
+@dataclass(frozen=True)
 class BaselineAnswer:
     """Answer to whether the validated method is better than a baseline, with its p-values."""
 
@@ -293,6 +304,8 @@ class ModelCard:
         What the weights need to become the fitted method again; its form depends on the method.
     subjects
         Travelling subjects, each with the SHA-256 of its training data.
+    target_denoiser
+        Network that denoises the target's scans; None if these have too few directions.
     software
         Versions by package.
     validation
@@ -317,6 +330,7 @@ class ModelCard:
     dataset: DatasetRecord
     subjects: Mapping[str, str]
     folds: tuple[FoldRecord, ...]
+    target_denoiser: DenoiserRecord | None = None
     software: Mapping[str, str]
     validation: Validation | None = None
 

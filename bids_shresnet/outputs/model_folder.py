@@ -238,6 +238,8 @@ def _read_record(path: Path) -> Any:
 def _check_files(folder: Path, card: ModelCard) -> None:
     """Check that all files of all folds are those that the card names."""
     files = [item for fold in card.folds for item in fold.files]
+    if card.target_denoiser is not None:
+        files.append(card.target_denoiser.weights)
     damaged = [folder / item.file for item in files if not _is_intact(folder, item)]
     value = f"not what {CARD_FILE} says"
     if damaged:

@@ -1,19 +1,27 @@
-"""The folds of a pair's model: subjects, settings and files of every harmonizer to fit."""
+"""A fold of a pair's model: subjects, settings and files of one harmonizer to fit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from bids_shresnet.io.storage import hash_record
-from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Shell
-from bids_shresnet.settings import FitSettings, Method, NetworkConfig, TrainingConfig
-from bids_shresnet.training.prepare import PrepareJob
-from bids_shresnet.training.splits import split_subjects
+from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
+
+TARGET_DENOISER_FILE = "target_denoiser.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainingHalves:
+    """Halves of the scans of one scanner, between which a network is trained, and their shells."""
+
+    scanner: Literal["source", "target"]
+    shells: tuple[Shell, ...]
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class FoldJob:
         True if a detector of out-of-distribution voxels is fitted as well.
     missing_shells
         Shells that only the target has, if these are predicted.
+    halves
+        Halves of scans to train on instead of pairs of scans.
     """
 
     method: Method
@@ -51,10 +61,13 @@ class FoldJob:
     device: str
     has_novelty_detector: bool = False
     missing_shells: tuple[Shell, ...] = ()
+    halves: TrainingHalves | None = None
 
     @property
     def file(self) -> Path:
         """File of the harmonizer."""
+        if self.halves and self.halves.scanner == "target":
+            return self.folder / TARGET_DENOISER_FILE
         kind = "missing" if self.missing_shells else "fold"
         return self.folder / f"{kind}-{self.number:02d}.safetensors"
 
@@ -75,102 +88,8 @@ class FoldJob:
         subjects = {label: self.input_digests[label] for label in labels}
         shells = [asdict(shell) for shell in (*self.shells, *self.missing_shells)]
         settings = [self.method, asdict(self.network), asdict(self.training), self.seed]
-        return hash_record([subjects, shells, settings, asdict(self.split)])
-
-
-def fold_jobs(
-    folder: Path,
-    prepared: Sequence[PrepareJob],
-    shells: tuple[Shell, ...],
-    settings: FitSettings,
-    method: Method,
-) -> tuple[FoldJob, ...]:
-    """Make one job per fold of the cross-validation over the prepared subjects."""
-    folders = {job.source.subject: job.folder for job in prepared}
-    digests = {job.source.subject: job.digest for job in prepared}
-    splits = split_subjects(list(folders), settings.training.folds)
-    return tuple(
-        FoldJob(
-            method=METHOD_SPECS[method].fitted_method,
-            number=number,
-            split=split,
-            folder=folder,
-            prepared_folders=folders,
-            input_digests=digests,
-            shells=shells,
-            network=settings.network,
-            training=settings.training,
-            seed=settings.seed,
-            device=settings.device,
-        )
-        for number, split in enumerate(splits, 1)
-    )
-
-
-def model_fold_jobs(
-    folder: Path,
-    prepared: Sequence[PrepareJob],
-    shells: tuple[Shell, ...],
-    settings: FitSettings,
-    method: Method,
-) -> tuple[FoldJob, ...]:
-    """Make the jobs of the model itself, which fit a novelty detector as well."""
-    jobs = fold_jobs(folder, prepared, shells, settings, method)
-    return tuple(replace(job, has_novelty_detector=True) for job in jobs)
-
-
-def baseline_methods(methods: Sequence[Method], model_method: Method) -> tuple[Method, ...]:
-    """List the methods to fit for the comparison: all except the model's own, each once."""
-    fitted = dict.fromkeys(METHOD_SPECS[method].fitted_method for method in methods)
-    return tuple(method for method in fitted if method != model_method)
-
-
-def baseline_jobs(
-    work: Path,
-    prepared: Sequence[PrepareJob],
-    shells: tuple[Shell, ...],
-    settings: FitSettings,
-    methods: Sequence[Method],
-) -> tuple[FoldJob, ...]:
-    """Make jobs on the model's folds for the methods that it is compared with."""
-    jobs: list[FoldJob] = []
-    for method in methods:
-        jobs += fold_jobs(work / method, prepared, shells, settings, method)
-    return tuple(jobs)
-
-
-def sweep_jobs(
-    work: Path,
-    prepared: Sequence[PrepareJob],
-    shells: tuple[Shell, ...],
-    settings: FitSettings,
-    resblocks: Sequence[int],
-) -> tuple[FoldJob, ...]:
-    """Make jobs on the same folds for other numbers of ResBlocks, as in the paper's Table 1."""
-    jobs: list[FoldJob] = []
-    for count in dict.fromkeys(resblocks):
-        network = replace(settings.network, resblocks=count, calibrate=False)
-        other = replace(settings, network=network)
-        jobs += fold_jobs(work / f"resblocks-{count}", prepared, shells, other, "shresnet")
-    return tuple(jobs)
-
-
-def missing_shell_jobs(
-    jobs: Sequence[FoldJob], missing_shells: tuple[Shell, ...]
-) -> tuple[FoldJob, ...]:
-    """Make jobs on the same folds that predict the missing shells with the network, if any."""
-    if not missing_shells:
-        return ()
-    return tuple(
-        replace(job, method="shresnet", has_novelty_detector=False, missing_shells=missing_shells)
-        for job in jobs
-    )
-
-
-def missing_shell_baselines(work: Path, jobs: Sequence[FoldJob]) -> tuple[FoldJob, ...]:
-    """Make jobs on the same folds that predict the missing shells with a linear regression."""
-    folder = work / "missing_shells"
-    return tuple(replace(job, method="patch_linear", folder=folder) for job in jobs)
+        halves = asdict(self.halves) if self.halves else None
+        return hash_record([subjects, shells, settings, asdict(self.split), halves])
 
 
 def open_fold_subject(job: FoldJob, subject: str) -> TravellingSubject:
@@ -181,3 +100,13 @@ def open_fold_subject(job: FoldJob, subject: str) -> TravellingSubject:
         return travelling
     assert travelling.missing_shells is not None, f"{folder} was prepared without missing shells"
     return replace(travelling, matched=travelling.missing_shells)
+
+
+def open_training_subjects(job: FoldJob, labels: Sequence[str]) -> list[TravellingSubject]:
+    """Open some subjects of a fold; where it trains on halves, each half of a scan is one."""
+    subjects = [open_fold_subject(job, label) for label in labels]
+    if job.halves is None:
+        return subjects
+    name = f"{job.halves.scanner}_halves"
+    pairs = [(subject, half) for subject in subjects for half in getattr(subject, name)]
+    return [replace(subject, matched=half) for subject, half in pairs]

@@ -15,7 +15,7 @@ from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.training_loop import Epoch
 from bids_shresnet.runtime.progress import progress_bar
-from bids_shresnet.training.folds import FoldJob, open_fold_subject
+from bids_shresnet.training.folds import FoldJob, open_fold_subject, open_training_subjects
 from bids_shresnet.training.resume import read_state, write_state
 
 logger = logging.getLogger(__name__)
@@ -62,9 +62,9 @@ def _make_task(job: FoldJob, on_epoch: Callable[[Epoch], None]) -> FitTask:
         write_state(job.state_file, state, inputs)
 
     return FitTask(
-        training=[open_fold_subject(job, subject) for subject in job.split.training],
-        validation=open_fold_subject(job, job.split.validation[0]),
-        shells=job.shells,
+        training=open_training_subjects(job, job.split.training),
+        validation=open_training_subjects(job, job.split.validation[:1])[0],
+        shells=job.halves.shells if job.halves else job.shells,
         missing_shells=job.missing_shells,
         network=job.network,
         training_config=job.training,

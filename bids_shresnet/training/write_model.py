@@ -17,6 +17,7 @@ from bids_shresnet.io.storage import hash_file, write_tsv
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.training_loop import Epoch
 from bids_shresnet.outputs.model_card import (
+    DenoiserRecord,
     FoldRecord,
     MissingShellRecord,
     ModelCard,
@@ -45,10 +46,12 @@ def write_model(
     dataset: Path,
     target_shells: Sequence[Shell],
     missing_shell_jobs: Sequence[FoldJob] = (),
+    target_denoiser: FoldJob | None = None,
 ) -> Model:
     """Write training.tsv and, last, model.json: from then on the folder is a model.
 
-    `missing_shell_jobs` are the jobs of the same folds for the missing shells.
+    `missing_shell_jobs` are the jobs of the same folds for the missing shells, `target_denoiser`
+    that of the network that denoises the target's scans.
     """
     folder = jobs[0].folder
     records = [read_record(job.file) for job in jobs]
@@ -80,6 +83,7 @@ def write_model(
             _fold_record(job, record, missing_files.get(job.number))
             for job, record in zip(jobs, records, strict=True)
         ),
+        target_denoiser=_denoiser_record(target_denoiser) if target_denoiser else None,
         software=package_versions(),
     )
     return write_card(folder, card)
@@ -146,6 +150,17 @@ def _fold_record(
 
 def _noise_record(record: Mapping[str, Any] | None) -> MeasurementNoise | None:
     return MeasurementNoise(**record) if record else None
+
+
+def _denoiser_record(job: FoldJob) -> DenoiserRecord:
+    record = read_record(job.file)
+    return DenoiserRecord(
+        weights=_file_record(job.file),
+        training=job.split.training,
+        validation=job.split.validation,
+        best_epoch=record["best_epoch"],
+        validation_loss=record["epochs"][record["best_epoch"]]["validation_loss"],
+    )
 
 
 def _file_record(file: Path) -> ModelFile:

@@ -143,6 +143,11 @@ def begin_work(pair_work: PairWork) -> None:
 def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model:
     """Fit the other methods on the same folds and evaluate all of them on the held-out subjects."""
     config = pair_work.config
+    if pair_work.methods != config.model.methods:
+        logger.warning(
+            "%s: half of the source's directions are fewer than six; denoising is not compared",
+            pair_work.pair.name,
+        )
     fit_folds(
         (*pair_work.baselines, *pair_work.sweep, *pair_work.missing_shell_baselines),
         pair_work,
@@ -151,7 +156,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
     method = applicable_method(model, config.model.method)
     settings = EvaluationSettings(
         folder=pair_work.work_folder,
-        methods=config.model.methods,
+        methods=pair_work.methods,
         applied_method=method,
         seed=config.resource.random_seed,
         device=config.resource.device,

@@ -12,15 +12,17 @@ from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_fitting
 from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Shell
-from bids_shresnet.training.folds import (
-    FoldJob,
+from bids_shresnet.settings import Method
+from bids_shresnet.training.fold_jobs import (
     baseline_jobs,
     baseline_methods,
     missing_shell_baselines,
     missing_shell_jobs,
     model_fold_jobs,
     sweep_jobs,
+    target_denoiser_job,
 )
+from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob, is_prepared, prepare_jobs, repeat_scan_jobs
 from bids_shresnet.training.train_fold import is_fitted
 
@@ -106,10 +108,23 @@ class PairWork:
         return missing_shell_jobs(self.folds, shells)
 
     @cached_property
+    def target_denoiser(self) -> FoldJob | None:
+        """Job that fits the network that denoises the target's scans."""
+        return target_denoiser_job(self.model_folder, self.subject_jobs, self.config.fit)
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Methods to compare: denoising needs enough directions for two halves."""
+        methods = self.config.model.methods
+        if self.shells.source_halves:
+            return methods
+        return tuple(method for method in methods if method != "denoised")
+
+    @cached_property
     def baselines(self) -> tuple[FoldJob, ...]:
         """Jobs that fit the baselines on the same folds."""
         own = self.existing_model.card.fitted_as if self.existing_model else self.folds[0].method
-        methods = baseline_methods(self.config.model.methods, own)
+        methods = baseline_methods(self.methods, own)
         return baseline_jobs(
             self.work_folder, self.subject_jobs, self._source_shells, self.config.fit, methods
         )
@@ -131,11 +146,17 @@ class PairWork:
         return missing_shell_baselines(self.work_folder, self.missing_shell_folds)
 
     @property
+    def model_jobs(self) -> tuple[FoldJob, ...]:
+        """All jobs that fit a part of the model."""
+        denoiser = (self.target_denoiser,) if self.target_denoiser else ()
+        return (*self.folds, *self.missing_shell_folds, *denoiser)
+
+    @property
     def fold_jobs_to_run(self) -> tuple[FoldJob, ...]:
         """All jobs that fit something for the outputs that do not exist yet."""
         jobs: list[FoldJob] = []
         if not self.existing_model:
-            jobs += [*self.folds, *self.missing_shell_folds]
+            jobs += self.model_jobs
         if self.should_validate and not self.is_complete:
             jobs += [*self.baselines, *self.sweep, *self.missing_shell_baselines]
         return tuple(jobs)

@@ -33,14 +33,14 @@ def prepare_subjects(jobs: Sequence[PrepareJob], pair_work: PairWork, workers: W
 
 
 def fit_model(pair_work: PairWork, workers: Workers) -> Model:
-    """Fit one harmonizer per fold, and one more if missing shells are predicted."""
+    """Fit one harmonizer per fold, one more if missing shells are predicted, and a denoiser."""
     config = pair_work.config
     if config.model.predict_missing_shells and not pair_work.missing_shell_folds:
         logger.warning(
             "%s: the target has no shell that the source lacks; none is predicted",
             pair_work.pair.name,
         )
-    fit_folds((*pair_work.folds, *pair_work.missing_shell_folds), pair_work, workers)
+    fit_folds(pair_work.model_jobs, pair_work, workers)
     return write_model(
         pair_work.pair,
         pair_work.folds,
@@ -48,6 +48,7 @@ def fit_model(pair_work: PairWork, workers: Workers) -> Model:
         config.input.bids_dir,
         pair_work.shells.target,
         pair_work.missing_shell_folds,
+        pair_work.target_denoiser,
     )
 
 
@@ -63,6 +64,8 @@ def fold_message(job: FoldJob, pair_work: PairWork) -> str:
     """Describe a job that is done: folds of the model are trained, those of baselines fitted."""
     if job.folder != pair_work.model_folder:
         return f"{job.folder.name}, fold {job.number}, is fitted"
+    if job == pair_work.target_denoiser:
+        return "the network that denoises the target's scans is trained"
     shells = " of the missing shells" if job.missing_shells else ""
     return f"fold {job.number}{shells} is trained"
 

@@ -13,7 +13,7 @@ from bids_shresnet.cli.parser import parse
 from bids_shresnet.cli.resolve import resolve_config
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UnknownLevel, UsageError
-from bids_shresnet.settings import METHODS, NetworkConfig, TrainingConfig
+from bids_shresnet.settings import APPLIED_METHODS, METHODS, NetworkConfig, TrainingConfig
 from tests.configs import make_config
 
 NUMBERS = st.integers(1, 10**6)
@@ -35,7 +35,7 @@ SETTINGS = st.fixed_dictionaries(
         "work_dir": st.none() | PATHS,
         "sh_order": st.none() | st.sampled_from([2, 4, 6, 8]),
         "nprocs": st.none() | NUMBERS,
-        "method": st.sampled_from(METHODS),
+        "method": st.sampled_from(APPLIED_METHODS),
         "methods": st.lists(st.sampled_from(METHODS), unique=True).map(tuple),
         "paper": st.booleans(),
         "validation": st.booleans(),

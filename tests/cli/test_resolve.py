@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.settings import METHODS, SH_ORDERS, NetworkConfig, TrainingConfig
+from bids_shresnet.settings import (
+    APPLIED_METHODS,
+    METHODS,
+    SH_ORDERS,
+    NetworkConfig,
+    TrainingConfig,
+)
 from tests.configs import make_config
 
 LABELS = st.lists(st.text("abXY019+", min_size=1, max_size=4), max_size=4)
@@ -116,7 +122,7 @@ def test_the_paper_leaves_only_folds_and_blocks_to_the_user() -> None:
     assert changed.model == plain.model
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", APPLIED_METHODS)
 def test_the_method_to_apply_is_always_compared(method: str) -> None:
     assert make_config(method=method).model.methods == METHODS
     methods = make_config(method=method, methods=("order_gain",)).model.methods

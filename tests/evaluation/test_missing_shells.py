@@ -23,13 +23,12 @@ from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scanner, Shell
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
-from bids_shresnet.training.folds import (
-    FoldJob,
+from bids_shresnet.training.fold_jobs import (
     missing_shell_baselines,
     missing_shell_jobs,
     model_fold_jobs,
-    open_fold_subject,
 )
+from bids_shresnet.training.folds import FoldJob, open_fold_subject
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.travelling_subjects import write_travelling_subject

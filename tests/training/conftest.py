@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
-from bids_shresnet.training.folds import FoldJob, model_fold_jobs
+from bids_shresnet.training.fold_jobs import model_fold_jobs
+from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
@@ -70,8 +72,12 @@ def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
     for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = tmp_path / "work" / source.subject
         subject = travelling(head(seed, GRID), 7, sigma=0.02)
+        halves = (subject.matched, replace(subject.matched, signal=subject.matched.signal * 0.9))
+        subject = replace(subject, source_halves=halves, target_halves=halves[::-1])
         write_travelling_subject(folder, subject, {"inputs": source.subject})
-        jobs.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS), folder))
+        jobs.append(
+            PrepareJob(source, target, PairShells(SHELLS, SHELLS, (), SHELLS, SHELLS), folder)
+        )
     return jobs
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bids_shresnet.scans import Shell
-from bids_shresnet.settings import FitSettings, Method, NetworkConfig
-from bids_shresnet.training.folds import FoldJob, baseline_jobs, baseline_methods, sweep_jobs
-from bids_shresnet.training.prepare import PrepareJob
+from bids_shresnet.settings import NetworkConfig
+from bids_shresnet.training.folds import FoldJob, TrainingHalves, open_training_subjects
 from tests.methods.heads import SHELLS
 
 
@@ -25,6 +25,7 @@ CHANGES: dict[str, Callable[[FoldJob], FoldJob]] = {
     "training": lambda job: replace(job, training=replace(job.training, max_epochs=1)),
     "shells": lambda job: replace(job, shells=(Shell(1100.0, 2),)),
     "a training subject": lambda job: change_input(job, job.split.training[0]),
+    "halves": lambda job: replace(job, halves=TrainingHalves("source", SHELLS)),
     "the validation subject": lambda job: change_input(job, job.split.validation[0]),
 }
 
@@ -45,29 +46,16 @@ def test_the_digest_of_a_fold_does_not_depend_on_held_out_scans_and_folders(
     assert change_input(job, job.split.test[0]).digest == job.digest
 
 
-def test_baselines_are_fitted_on_the_models_folds_unless_the_model_was_fitted_so(
-    prepared: list[PrepareJob],
+def test_a_job_of_halves_has_both_halves_of_every_scan_as_its_subjects(
     jobs: tuple[FoldJob, ...],
-    fit_settings: FitSettings,
-    tmp_path: Path,
 ) -> None:
-    compared: tuple[Method, ...] = ("shresnet", "shresnet_projected", "golkov", "order_gain")
-    methods = baseline_methods(compared, "shresnet")
-    assert methods == ("golkov", "order_gain")
-    baselines = baseline_jobs(tmp_path / "work", prepared, SHELLS, fit_settings, methods)
-    assert [job.method for job in baselines] == ["golkov"] * 3 + ["order_gain"] * 3
-    assert [job.number for job in baselines] == [1, 2, 3] * 2
-    assert [job.split for job in baselines] == [job.split for job in jobs] * 2
-    assert len({job.file for job in (*baselines, *jobs)}) == 9
-
-
-def test_a_sweep_has_the_models_folds_for_each_number_of_blocks_once(
-    prepared: list[PrepareJob],
-    jobs: tuple[FoldJob, ...],
-    fit_settings: FitSettings,
-    tmp_path: Path,
-) -> None:
-    sweep = sweep_jobs(tmp_path / "work", prepared, SHELLS, fit_settings, (0, 2, 0))
-    assert [job.network.resblocks for job in sweep] == [0] * 3 + [2] * 3
-    assert [job.number for job in sweep] == [1, 2, 3] * 2
-    assert [job.split for job in sweep] == [job.split for job in jobs] * 2
+    labels = ("01", "03")
+    plain = open_training_subjects(jobs[0], labels)
+    assert len(plain) == 2
+    for scanner in ("source", "target"):
+        job = replace(jobs[0], halves=TrainingHalves(scanner, SHELLS))
+        halves = open_training_subjects(job, labels)
+        expected = [half for subject in plain for half in getattr(subject, f"{scanner}_halves")]
+        assert len(halves) == len(expected) == 4
+        for subject, half in zip(halves, expected, strict=True):
+            np.testing.assert_array_equal(subject.matched.signal, half.signal)

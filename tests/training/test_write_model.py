@@ -8,13 +8,21 @@ import numpy as np
 import pytest
 
 from bids_shresnet.config import ModelSettings
+from bids_shresnet.errors import BadInput
 from bids_shresnet.io.safetensors import read_record
 from bids_shresnet.io.storage import hash_file, read_tsv
 from bids_shresnet.outputs.model_card import ModelFile
-from bids_shresnet.outputs.model_folder import CARD_FILE, RESBLOCKS_TSV, TRAINING_TSV, Model
+from bids_shresnet.outputs.model_folder import (
+    CARD_FILE,
+    RESBLOCKS_TSV,
+    TRAINING_TSV,
+    Model,
+    read_model,
+)
 from bids_shresnet.pairs import Pair
-from bids_shresnet.settings import FitSettings, Method, NetworkConfig
-from bids_shresnet.training.folds import FoldJob, sweep_jobs
+from bids_shresnet.settings import AppliedMethod, FitSettings, NetworkConfig
+from bids_shresnet.training.fold_jobs import sweep_jobs, target_denoiser_job
+from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.write_model import settings_difference, write_model, write_sweep
@@ -54,6 +62,29 @@ def test_the_card_of_a_model_names_its_scanners_shells_subjects_and_folds(
         assert fold.novelty == ModelFile(job.novelty_file.name, hash_file(job.novelty_file))
         assert fold.split == job.split
         assert fold.validation_loss == lowest_validation_loss(job)
+
+
+@pytest.mark.slow
+def test_the_card_names_the_network_that_denoises_the_target(
+    pair: Pair,
+    jobs: tuple[FoldJob, ...],
+    prepared: list[PrepareJob],
+    fit_settings: FitSettings,
+) -> None:
+    denoiser = target_denoiser_job(jobs[0].folder, prepared, fit_settings)
+    assert denoiser is not None
+    for job in (*jobs, denoiser):
+        train_fold(job)
+    dataset = pair.travelling_scans[0][0].dataset
+    model = write_model(pair, jobs, "shresnet", dataset, SHELLS, target_denoiser=denoiser)
+    record = model.card.target_denoiser
+    assert record is not None
+    assert record.weights == ModelFile(denoiser.file.name, hash_file(denoiser.file))
+    assert (record.training, record.validation) == (("02", "03"), ("01",))
+    assert record.validation_loss == lowest_validation_loss(denoiser)
+    denoiser.file.write_bytes(b"")
+    with pytest.raises(BadInput, match="target_denoiser"):
+        read_model(model.folder)
 
 
 @pytest.mark.slow
@@ -117,7 +148,7 @@ def test_settings_that_a_model_was_not_trained_with_are_named(default_model: Mod
     ("method", "difference"), [("golkov", "method shresnet"), ("shresnet_projected", "")]
 )
 def test_methods_that_apply_the_same_fit_are_no_difference(
-    method: Method, difference: str, default_model: Model
+    method: AppliedMethod, difference: str, default_model: Model
 ) -> None:
     settings = ModelSettings(method=method)
     assert settings_difference(default_model, FitSettings(), settings) == difference

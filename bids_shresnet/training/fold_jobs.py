@@ -1,0 +1,158 @@
+"""The jobs that fit a model's folds, its baselines, and the network that denoises the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bids_shresnet.methods.registry import METHOD_SPECS
+from bids_shresnet.pairs import Split
+from bids_shresnet.scans import Shell
+from bids_shresnet.settings import FitSettings, Method, TrainingConfig
+from bids_shresnet.training.folds import FoldJob, TrainingHalves
+from bids_shresnet.training.prepare import PrepareJob
+from bids_shresnet.training.splits import split_subjects
+
+DENOISING_VOXELS = 40_000  # per epoch
+DENOISING_EPOCHS = 5
+
+
+def fold_jobs(
+    folder: Path,
+    prepared: Sequence[PrepareJob],
+    shells: tuple[Shell, ...],
+    settings: FitSettings,
+    method: Method,
+) -> tuple[FoldJob, ...]:
+    """Make one job per fold of the cross-validation over the prepared subjects."""
+    folders = {job.source.subject: job.folder for job in prepared}
+    digests = {job.source.subject: job.digest for job in prepared}
+    splits = split_subjects(list(folders), settings.training.folds)
+    fitted_method = METHOD_SPECS[method].fitted_method
+    training = settings.training
+    halves = None
+    if fitted_method == "denoised":
+        training = shorten_training(training)
+        halves = TrainingHalves("source", prepared[0].shells.source_halves)
+    return tuple(
+        FoldJob(
+            method=fitted_method,
+            number=number,
+            split=split,
+            folder=folder,
+            prepared_folders=folders,
+            input_digests=digests,
+            shells=shells,
+            network=settings.network,
+            training=training,
+            seed=settings.seed,
+            device=settings.device,
+            halves=halves,
+        )
+        for number, split in enumerate(splits, 1)
+    )
+
+
+def model_fold_jobs(
+    folder: Path,
+    prepared: Sequence[PrepareJob],
+    shells: tuple[Shell, ...],
+    settings: FitSettings,
+    method: Method,
+) -> tuple[FoldJob, ...]:
+    """Make the jobs of the model itself, which fit a novelty detector as well."""
+    jobs = fold_jobs(folder, prepared, shells, settings, method)
+    return tuple(replace(job, has_novelty_detector=True) for job in jobs)
+
+
+def baseline_methods(methods: Sequence[Method], model_method: Method) -> tuple[Method, ...]:
+    """List the methods to fit for the comparison: all except the model's own, each once."""
+    fitted = dict.fromkeys(METHOD_SPECS[method].fitted_method for method in methods)
+    return tuple(method for method in fitted if method != model_method)
+
+
+def baseline_jobs(
+    work: Path,
+    prepared: Sequence[PrepareJob],
+    shells: tuple[Shell, ...],
+    settings: FitSettings,
+    methods: Sequence[Method],
+) -> tuple[FoldJob, ...]:
+    """Make jobs on the model's folds for the methods that it is compared with."""
+    jobs: list[FoldJob] = []
+    for method in methods:
+        jobs += fold_jobs(work / method, prepared, shells, settings, method)
+    return tuple(jobs)
+
+
+def target_denoiser_job(
+    folder: Path, prepared: Sequence[PrepareJob], settings: FitSettings
+) -> FoldJob | None:
+    """Make the job of the network that denoises the target's scans.
+
+    All travelling subjects train it but the first, which stops the training. None if halves of
+    the target's scans have too few directions.
+    """
+    shells = prepared[0].shells.target_halves
+    if not shells:
+        return None
+    validation, *training = (job.source.subject for job in prepared)
+    return FoldJob(
+        method="denoised",
+        number=1,
+        split=Split(tuple(training), (validation,), ()),
+        folder=folder,
+        prepared_folders={job.source.subject: job.folder for job in prepared},
+        input_digests={job.source.subject: job.digest for job in prepared},
+        shells=prepared[0].shells.source,
+        network=settings.network,
+        training=shorten_training(settings.training),
+        seed=settings.seed,
+        device=settings.device,
+        halves=TrainingHalves("target", shells),
+    )
+
+
+def shorten_training(training: TrainingConfig) -> TrainingConfig:
+    """Training of a denoising network: short, because a linear start is nearly as good."""
+    return replace(
+        training,
+        schedule="annealed",
+        voxels_per_epoch=min(training.voxels_per_epoch or DENOISING_VOXELS, DENOISING_VOXELS),
+        max_epochs=min(training.max_epochs, DENOISING_EPOCHS),
+    )
+
+
+def sweep_jobs(
+    work: Path,
+    prepared: Sequence[PrepareJob],
+    shells: tuple[Shell, ...],
+    settings: FitSettings,
+    resblocks: Sequence[int],
+) -> tuple[FoldJob, ...]:
+    """Make jobs on the same folds for other numbers of ResBlocks, as in the paper's Table 1."""
+    jobs: list[FoldJob] = []
+    for count in dict.fromkeys(resblocks):
+        network = replace(settings.network, resblocks=count, calibrate=False)
+        other = replace(settings, network=network)
+        jobs += fold_jobs(work / f"resblocks-{count}", prepared, shells, other, "shresnet")
+    return tuple(jobs)
+
+
+def missing_shell_jobs(
+    jobs: Sequence[FoldJob], missing_shells: tuple[Shell, ...]
+) -> tuple[FoldJob, ...]:
+    """Make jobs on the same folds that predict the missing shells with the network, if any."""
+    if not missing_shells:
+        return ()
+    return tuple(
+        replace(job, method="shresnet", has_novelty_detector=False, missing_shells=missing_shells)
+        for job in jobs
+    )
+
+
+def missing_shell_baselines(work: Path, jobs: Sequence[FoldJob]) -> tuple[FoldJob, ...]:
+    """Make jobs on the same folds that predict the missing shells with a linear regression."""
+    folder = work / "missing_shells"
+    return tuple(replace(job, method="patch_linear", folder=folder) for job in jobs)
