@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.tensors import fit_tensor_matrices
+from bids_shresnet.diffusion.tensors import fit_tensor_matrices, select_tensor_volumes
 from bids_shresnet.scans import Dwi
 
 MAX_FA = 0.99  # of a changed tensor: FA is below 1 as long as all diffusivities are positive
@@ -29,8 +29,9 @@ class TensorChange:
 def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) -> Dwi:
     """Change FA and MD of a scan in a mask.
 
-    The signal S in direction g becomes S exp(-b g'(D' - D)g), where D is the voxel's own tensor and
-    D' the changed one. All that the tensor does not describe (noise, crossings, S0) stays.
+    The signal S in direction g becomes S exp(-b g'(D' - D)g), where D is the voxel's own tensor,
+    from the volumes that FA and MD rest on, and D' the changed one. All that the tensor does not
+    describe (noise, crossings, S0) stays.
 
     Returns
     -------
@@ -39,7 +40,8 @@ def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) 
     changed = mask & change.is_changed
     bvals = np.where(dwi.is_b0, 0, dwi.bvals)
     signal = dwi.data[changed]
-    tensors = fit_tensor_matrices(signal, bvals, dwi.bvecs)
+    fitted = select_tensor_volumes(dwi.bvals, dwi.bvecs)
+    tensors = fit_tensor_matrices(signal[:, fitted], bvals[fitted], dwi.bvecs[fitted])
     new_tensors = change_tensors(tensors, change.fa_factor[changed], change.md_factor[changed])
     diffusivities = np.einsum("ni,vij,nj->vn", dwi.bvecs, new_tensors - tensors, dwi.bvecs)
     data = dwi.data.copy()

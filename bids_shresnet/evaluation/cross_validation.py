@@ -15,10 +15,10 @@ from bids_shresnet.evaluation.comparison import (
     summarize_bias,
 )
 from bids_shresnet.evaluation.effects import EffectRow, summarize_effects
-from bids_shresnet.evaluation.equivalence import assess_equivalence
+from bids_shresnet.evaluation.group_means.equivalence import assess_equivalence
+from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, pair_tissue_means
+from bids_shresnet.evaluation.group_means.preservation import assess_preservation
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
-from bids_shresnet.evaluation.paired_means import PairedMeans, pair_tissue_means
-from bids_shresnet.evaluation.preservation import assess_preservation
 from bids_shresnet.evaluation.results import SCAN_RESCAN, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.validation import (

@@ -64,6 +64,17 @@ def test_every_shell_changes_as_its_b_value_asks_for() -> None:
     np.testing.assert_allclose(factors[..., 31:], 2 * factors[..., 1:31], rtol=1e-3)
 
 
+def test_the_tensor_changed_is_that_of_the_shells_that_fa_and_md_rest_on() -> None:
+    plain = scan((1000.0, 2500.0))
+    data = plain.data.copy()
+    data[..., 31:] *= 1.5  # as kurtosis would
+    before = replace(plain, data=data)
+    maps = fit_tensor_maps(before, EVERYWHERE)
+    changed = fit_tensor_maps(change_dwi(before, EVERYWHERE, constant_change(0.9, 1.1)), EVERYWHERE)
+    np.testing.assert_allclose(changed.fa, 0.9 * maps.fa, rtol=1e-3)
+    np.testing.assert_allclose(changed.md, 1.1 * maps.md, rtol=1e-3)
+
+
 def test_a_change_and_its_inverse_leave_the_scan_as_it_was() -> None:
     before = scan()
     there = change_dwi(before, EVERYWHERE, constant_change(0.8, 1.25))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bids_shresnet.evaluation.paired_means import PairedMeans, Region, pair_tissue_means
+from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, Region, pair_tissue_means
 from tests.evaluation.tables import held_out_results
 
 

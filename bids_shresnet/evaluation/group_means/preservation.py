@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import stats
 
-from bids_shresnet.evaluation.paired_means import PairedMeans
-from bids_shresnet.evaluation.reliability import (
+from bids_shresnet.evaluation.group_means.paired_means import PairedMeans
+from bids_shresnet.evaluation.group_means.reliability import (
     MIN_RELIABILITY_SUBJECTS,
     between_subject_slope,
     detectable_change,

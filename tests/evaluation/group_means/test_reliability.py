@@ -5,7 +5,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from bids_shresnet.evaluation.reliability import (
+from bids_shresnet.evaluation.group_means.reliability import (
     between_subject_slope,
     detectable_change,
     intraclass_correlation,

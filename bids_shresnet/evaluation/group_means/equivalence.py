@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import isnan
 
-from bids_shresnet.evaluation.paired_means import PairedMeans
+from bids_shresnet.evaluation.group_means.paired_means import PairedMeans
 from bids_shresnet.evaluation.statistics import equivalence_p_value, student_interval
 from bids_shresnet.evaluation.validation import ALPHA
 from bids_shresnet.outputs.model_card import Answer, Equivalence

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.equivalence import EQUIVALENCE_MARGINS, assess_equivalence
-from bids_shresnet.evaluation.paired_means import PairedMeans, Region
+from bids_shresnet.evaluation.group_means.equivalence import EQUIVALENCE_MARGINS, assess_equivalence
+from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, Region
 from bids_shresnet.evaluation.statistics import equivalence_p_value
 from bids_shresnet.outputs.model_card import Equivalence
 

@@ -1,0 +1,1 @@
+"""Means of tissues and regions over held-out subjects, as group studies compare them."""

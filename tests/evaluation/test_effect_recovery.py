@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from jaxtyping import Bool
+from scipy import ndimage
+
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
+from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.evaluation.effect_recovery import VoxelHarmonizer
+from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
+from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
+from bids_shresnet.methods.linear import OrderGain, PatchLinear
+from bids_shresnet.scans import Shell
+from tests.evaluation.tensor_heads import SIDE, experiment, head_scan
+
+SHELLS = (Shell(1000.0, 4),)
+COUNT = SHELLS[0].coefficient_count
+NO_OFFSET = np.zeros(COUNT, np.float32)
+NOISE = MeasurementNoise(level=0.03, s0_exponent=1.0, direction_count=30, b0_count=1)
+KEEP = VoxelHarmonizer(
+    OrderGain(np.ones(COUNT, np.float32), NO_OFFSET),
+    SHELLS,
+    Application(method="order_gain", bvalues=(1000.0,)),
+)
+
+
+def averaging() -> VoxelHarmonizer:
+    """A method that denoises: the mean of a patch."""
+    weights = np.tile(np.eye(COUNT, dtype=np.float32) / 27, (27, 1))
+    application = Application(method="patch_linear", bvalues=(1000.0,), noise=NOISE)
+    return VoxelHarmonizer(PatchLinear(weights, NO_OFFSET), SHELLS, application)
+
+
+def some_voxels() -> Bool[np.ndarray, "x y z"]:
+    """A twentieth of the brain."""
+    drawn = np.random.default_rng(1).uniform(size=(SIDE, SIDE, SIDE)) < 0.05
+    return np.asarray(drawn & head_scan().mask)
+
+
+@pytest.mark.parametrize("harmonize", [KEEP, averaging()], ids=["gain", "patches"])
+def test_a_voxel_is_harmonized_as_it_is_in_the_whole_scan(harmonize: VoxelHarmonizer) -> None:
+    scan = head_scan(sigma=0.02)
+    voxels = some_voxels()
+    representation = represent_dwi(scan.dwi, scan.mask, SHELLS)
+    predicted = harmonize.predict(representation.image, scan.mask)
+    whole = apply_coefficients(scan, representation, predicted, harmonize.application)
+    expected = whole.fit_denoised_maps(scan.mask)
+    maps = harmonize(scan, voxels, seed=1)
+    values = maps.get("denoised", maps["comparable"])
+    np.testing.assert_allclose(values[:, 0], expected.fa[voxels], atol=1e-6)
+    np.testing.assert_allclose(values[:, 1], expected.md[voxels], rtol=1e-5)
+
+
+def test_comparable_maps_have_the_noise_of_their_seed() -> None:
+    scan = head_scan(sigma=0.02)
+    voxels = some_voxels()
+    first = averaging()(scan, voxels, seed=1)
+    np.testing.assert_array_equal(
+        first["comparable"], averaging()(scan, voxels, seed=1)["comparable"]
+    )
+    other = averaging()(scan, voxels, seed=2)
+    assert np.abs(first["comparable"] - other["comparable"])[:, 0].mean() > 1e-3
+    np.testing.assert_array_equal(first["denoised"], other["denoised"])
+
+
+def test_a_method_that_keeps_noise_has_no_denoised_maps() -> None:
+    assert list(KEEP(head_scan(), some_voxels(), seed=1)) == ["comparable"]
+
+
+def test_a_method_that_keeps_the_signal_recovers_every_effect() -> None:
+    rows = [
+        row
+        for row in experiment(KEEP, sigma=0.01).measure(KNOWN_EFFECTS)
+        if row.region == "changed"
+    ]
+    assert {row.effect for row in rows} == {effect.name for effect in KNOWN_EFFECTS}
+    for row in rows:
+        assert row.recovered == pytest.approx(1, abs=0.1)  # orders are smoothed before logarithms
+
+
+def test_the_mean_of_patches_recovers_less_at_the_edge_and_changes_voxels_beside_it() -> None:
+    rows = list(experiment(averaging(), sigma=0.01).measure(KNOWN_EFFECTS))
+    denoised = [row for row in rows if row.effect == "white_matter" and row.maps == "denoised"]
+    shares = {row.region: row for row in denoised}
+    assert 0.5 < shares["changed"].recovered < 0.95
+    assert shares["unchanged"].found > 0
