@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 BvecAxes = Literal["fsl", "image"]  # the axes of a .bvec: see inputs/bvec_axes.py
+MaskMethod = Literal["given", "computed"]
+Denoised = Literal["yes", "no", "unknown"]
 B0_THRESHOLD = 50.0  # s/mm2; scanners write 0, 5, 10 or 0.001 for "no diffusion weighting"
 
 
@@ -154,6 +156,31 @@ class Scan:
     def scanner_label(self) -> str:
         """Label of the scanner; empty if nothing names it."""
         return self.scanner.label if self.scanner else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """Properties of a scan, besides its gradients, that its sharpness and noise depend on.
+
+    Attributes
+    ----------
+    voxel_size
+        In mm, along the axes closest to right, anterior and superior.
+    echo_time
+        In s; None if the sidecar does not say.
+    b0_count
+        Number of volumes without diffusion weighting.
+    mask_method
+        Whether the brain mask is the input's, or computed from S0.
+    denoised
+        Whether noise was removed before.
+    """
+
+    voxel_size: tuple[float, ...]
+    echo_time: float | None = None
+    b0_count: int
+    mask_method: MaskMethod
+    denoised: Denoised
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from bids_shresnet.outputs.model_card import (
     ShellRecord,
 )
 from bids_shresnet.outputs.model_folder import Model, read_dataset_record, write_card
+from bids_shresnet.scans import Acquisition
 from bids_shresnet.settings import METHOD_NAMES, NetworkConfig, TrainingConfig
 from tests.datasets import spiral
 
@@ -37,6 +38,11 @@ DIGEST = "0" * 64  # SHA-256 of no file
 SOURCE_BVALUE = 1000.0  # s/mm2
 NOISE = MeasurementNoise(level=0.03, s0_exponent=1.0, direction_count=8, b0_count=1)
 MISSING_BVALUE = 2500.0  # s/mm2
+
+
+ACQUISITION = Acquisition(
+    voxel_size=(2.0, 2.0, 2.0), b0_count=1, mask_method="computed", denoised="no"
+)
 
 
 def directions(count: int) -> tuple[tuple[float, ...], ...]:
@@ -94,6 +100,8 @@ def constant_model(
         fitted_as="shresnet",
         source_scanner=ScannerRecord(source),
         target_scanner=ScannerRecord(target),
+        source_acquisition=ACQUISITION,
+        target_acquisition=ACQUISITION,
         sh_basis=SH_BASIS_NAME,
         sh_smoothing=LAPLACE_BELTRAMI_WEIGHT,
         shells=(ShellRecord(SOURCE_BVALUE, target_bvalue, 2, 8, directions(8)),),

@@ -9,12 +9,14 @@ from typing import Any
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob
 from bids_shresnet.harmonization.options import HarmonizeOptions
+from bids_shresnet.inputs.acquisition import read_acquisition
 from bids_shresnet.io.gradient_tables import BVEC_AXES_DESCRIPTIONS
 from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.outputs.model_card import ShellRecord, Validation
 from bids_shresnet.outputs.model_folder import EndpointError, Model
 from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, scan_uri
+from bids_shresnet.planning.checks.protocols import Protocol, describe_differences
 from bids_shresnet.scans import Scan
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 
@@ -90,6 +92,7 @@ def harmonization_record(
         "TargetScanner": to_json(card.target_scanner),
         "SubjectInTraining": job.is_travelling,
         "Networks": [fold.weights.file for fold in job.select_folds(model)],
+        **_acquisition_record(job.scan, model),
         "SHBasis": card.sh_basis,
         "Shells": [_shell_summary(shell) for shell in card.shells],
         "Validation": _validation_summary(card.validation),
@@ -122,6 +125,13 @@ def _noise_record(harmonized: HarmonizedScan, options: HarmonizeOptions) -> dict
         "Seed": noise_model.seed,
     }
     return {"MeasurementNoise": record}
+
+
+def _acquisition_record(scan: Scan, model: Model) -> dict[str, Any]:
+    """Return how the scan was acquired, and what differs from the scans of the training."""
+    acquisition = read_acquisition(scan)
+    differences = describe_differences(scan, acquisition, Protocol.of_source(model))
+    return {"Acquisition": to_json(acquisition), "ProtocolDifferences": differences}
 
 
 def _shell_summary(shell: ShellRecord) -> dict[str, Any]:

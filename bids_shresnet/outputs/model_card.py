@@ -12,6 +12,7 @@ from typing import Any, Literal
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.outputs.json_records import from_json, to_json
 from bids_shresnet.pairs import Split
+from bids_shresnet.scans import Acquisition
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 
 Answer = Literal["yes", "no", "not enough subjects"]
@@ -302,6 +303,8 @@ class ModelCard:
         Method that was fitted; `method` is how it is applied by default.
     harmonizer
         What the weights need to become the fitted method again; its form depends on the method.
+    source_acquisition, target_acquisition
+        Of the first travelling subject.
     subjects
         Travelling subjects, each with the SHA-256 of its training data.
     target_denoiser
@@ -319,6 +322,8 @@ class ModelCard:
     fitted_as: Method
     source_scanner: ScannerRecord
     target_scanner: ScannerRecord
+    source_acquisition: Acquisition
+    target_acquisition: Acquisition
     sh_basis: str
     sh_smoothing: float
     shells: tuple[ShellRecord, ...]

@@ -1,4 +1,4 @@
-"""Preflight: checks of shells, disk space and image values before any work."""
+"""Preflight: checks of shells, disk space, protocols and image values before any work."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bids_shresnet.outputs.model_folder import has_model, models_folder
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.checks.folders import check_free_space
 from bids_shresnet.planning.checks.images import ImageCheckJob, check_image
+from bids_shresnet.planning.checks.protocols import Protocol, check_protocols
 from bids_shresnet.planning.checks.shells import check_shells
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
@@ -34,12 +35,15 @@ class PendingWork:
         Pairs to train, and scans to harmonize.
     output, work_dir
         Folders that are written to.
+    protocols
+        What the scans should be like.
     """
 
     pairs: tuple[Pair, ...]
     scans: tuple[Scan, ...]
     output: Path
     work_dir: Path
+    protocols: tuple[Protocol, ...] = ()
 
     def drop_unreadable(self, broken: AbstractSet[str]) -> PendingWork:
         """Return the work without broken images, which are reported already."""
@@ -66,7 +70,7 @@ def run_preflight(
     subjects: Collection[str] = (),
     broken: AbstractSet[str] = frozenset(),
 ) -> list[Finding]:
-    """Check shells and disk space, and read every scan that will be used.
+    """Check shells, disk space and protocols, and read every scan that will be used.
 
     Parameters
     ----------
@@ -87,7 +91,9 @@ def run_preflight(
         findings += check_shells(pair, settings.sh_order, predict_missing=predict_missing)
     pending = pending.drop_unreadable(broken)
     findings += check_free_space(pending.pairs, pending.scans, pending.output, pending.work_dir)
-    return findings + _check_images(image_check_jobs(pending, subjects), workers)
+    jobs = image_check_jobs(pending, subjects)
+    findings += check_protocols([job.scan for job in jobs], pending.protocols)
+    return findings + _check_images(jobs, workers)
 
 
 def image_check_jobs(

@@ -83,6 +83,7 @@ def scan_warnings(scan: ScanReport) -> list[str]:
     """Return what a reader must know before using the scan, one text per warning."""
     warnings = (
         _novelty_warning(scan),
+        _protocol_warning(scan),
         _clipping_warning(scan),
         _prediction_warning(scan),
         _error_warning(scan),
@@ -159,6 +160,14 @@ def _novelty_warning(scan: ScanReport) -> str:
     if novelty["LeftUnharmonized"]:
         return f"{warning} These voxels were left unharmonized."
     return warning
+
+
+def _protocol_warning(scan: ScanReport) -> str:
+    differences = scan.harmonization["ProtocolDifferences"]
+    if not differences:
+        return ""
+    sentences = [f"{difference[0].upper()}{difference[1:]}." for difference in differences]
+    return f"The scan has another protocol than those of the training. {' '.join(sentences)}"
 
 
 def _clipping_warning(scan: ScanReport) -> str:

@@ -11,6 +11,7 @@ from bids_shresnet.config import ModelSettings
 from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_NAME
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.inputs.acquisition import read_acquisition
 from bids_shresnet.io.nifti import read_dwi
 from bids_shresnet.io.safetensors import read_record
 from bids_shresnet.io.storage import hash_file, write_tsv
@@ -56,7 +57,8 @@ def write_model(
     folder = jobs[0].folder
     records = [read_record(job.file) for job in jobs]
     _write_epochs(folder / TRAINING_TSV, jobs, records)
-    target_dwi = read_dwi(pair.travelling_scans[0][1])
+    source_scan, target_scan = pair.travelling_scans[0]
+    target_dwi = read_dwi(target_scan)
     missing_files = {job.number: _file_record(job.file) for job in missing_shell_jobs}
     missing_shells = missing_shell_jobs[0].missing_shells if missing_shell_jobs else ()
     card = ModelCard(
@@ -69,6 +71,8 @@ def write_model(
         fitted_as=jobs[0].method,
         source_scanner=_scanner_record(pair.source),
         target_scanner=_scanner_record(pair.target),
+        source_acquisition=read_acquisition(source_scan),
+        target_acquisition=read_acquisition(target_scan),
         sh_basis=SH_BASIS_NAME,
         sh_smoothing=LAPLACE_BELTRAMI_WEIGHT,
         shells=_shell_records(target_dwi, jobs[0].shells, target_shells),

@@ -13,6 +13,7 @@ from bids_shresnet.inputs.validator import run_bids_validator
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Inventory, Pair, Selection
 from bids_shresnet.planning.checks.folders import check_writable
+from bids_shresnet.planning.checks.protocols import Protocol, find_protocols
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.planning.dry_run import render_json, render_text
 from bids_shresnet.planning.overview import make_overview
@@ -38,7 +39,8 @@ def make_plan(config: Config, models: Sequence[Model], root: Path, workers: Work
         If there is no scan to harmonize at the participant level.
     """
     plan = inspect_dataset(config, models)
-    plan = add_preflight_findings(plan, config, root, workers)
+    protocols = find_protocols(plan.pairs, models, config.model.sh_order)
+    plan = add_preflight_findings(plan, protocols, config, root, workers)
     invalid = merge_findings(_run_validator(config))
     if config.run.dry_run:
         print_plan(plan, invalid, is_json=config.run.json)
@@ -75,7 +77,9 @@ def _can_form_pairs(inventory: Inventory) -> bool:
     return bool(inventory.scans) or not inventory.findings
 
 
-def add_preflight_findings(plan: Plan, config: Config, root: Path, workers: Workers) -> Plan:
+def add_preflight_findings(
+    plan: Plan, protocols: Sequence[Protocol], config: Config, root: Path, workers: Workers
+) -> Plan:
     """Add the findings of the preflight.
 
     Only a dry run checks again what an earlier run has read and used. The stages train and
@@ -84,7 +88,13 @@ def add_preflight_findings(plan: Plan, config: Config, root: Path, workers: Work
     run = config.run
     if run.stage in ("train", "evaluate") and not run.dry_run:
         return plan
-    pending = PendingWork(plan.pairs, plan.selection.scans, root, config.output.work_dir or root)
+    pending = PendingWork(
+        plan.pairs,
+        plan.selection.scans,
+        output=root,
+        work_dir=config.output.work_dir or root,
+        protocols=tuple(protocols),
+    )
     is_partial = run.dry_run or run.stage == "prepare"
     findings = run_preflight(
         pending if run.dry_run else skip_finished(pending),

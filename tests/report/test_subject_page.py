@@ -55,6 +55,7 @@ RECORD: dict[str, Any] = {
     "Networks": ["fold-01.safetensors"],
     "Novelty": {"MarkedFraction": 0.012, "LeftUnharmonized": False},
     "ClippedSignal": 0.0,
+    "ProtocolDifferences": [],
 }
 NUMBERS: dict[str, Any] = {
     "Regions": {
@@ -260,6 +261,10 @@ def test_the_statement_is_the_result_of_the_models_validation(
         (
             {"Novelty": {"MarkedFraction": 0.2, "LeftUnharmonized": True}},
             "20.0 % of the brain .* left unharmonized",
+        ),
+        (
+            {"ProtocolDifferences": ["3 b=0 volumes; the model was trained on 1"]},
+            "another protocol than those of the training. 3 b=0 volumes; .* on 1.",
         ),
         ({"ClippedSignal": 0.05}, "5.0 % of S/S0 was outside"),
         ({"PredictedShells": [{"BValue": 2500.0}]}, "b = 2500 s/mm² are predictions"),
