@@ -189,7 +189,7 @@ class ModelSettings:
     """group: methods to compare in the cross-validation, next to no harmonization and to ComBat (by
     voxel, with linear_rish, whose template it needs). map_regression predicts FA and MD only."""
     paper: bool = False
-    """Use exactly the paper's method: its network, its two-stage schedule on all voxels, RISH
+    """Use the paper's method: its network, its two-stage schedule on all voxels, RISH
     projection, nothing else."""
     validation: bool = True
     """group: cross-validate. Without it models are only trained."""

@@ -86,8 +86,9 @@ class TrainingConfig:
     """two-stage: factor on SGD's learning rate after `decay-patience` epochs without progress."""
     decay_patience: int = 5
     """two-stage: epochs without progress of the validation loss before the learning rate falls."""
-    stop_patience: int = 10
-    """Epochs without progress of the validation loss before training ends."""
+    stop_patience: int = 11
+    """Epochs without progress of the validation loss after which training ends; the paper's "more
+    than ten"."""
 
 
 @dataclass(frozen=True)

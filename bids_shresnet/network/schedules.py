@@ -88,9 +88,11 @@ class TwoStageSchedule:
         return Stage("sgd", self.sgd, self.config.sgd_batch)
 
     def end_epoch(self, number: int, loss: float) -> None:
-        """Lower SGD's learning rate after epochs without a lower validation loss."""
+        """Lower SGD's learning rate after epochs without the lowest validation loss so far."""
         if number >= self.config.adam_epochs:
             self.plateau.step(loss)
+        else:
+            self.plateau.best = min(self.plateau.best, loss)
 
     def state(self) -> TrainingState:
         """Return the state of both optimizers and of the plateau detection."""

@@ -102,7 +102,7 @@ def test_the_paper_sets_network_schedule_and_projection() -> None:
         sgd_batch=128,
         decay=0.9,
         decay_patience=5,
-        stop_patience=10,
+        stop_patience=11,
     )
     assert config.model.method == "shresnet_projected"
     assert config.model.methods == METHODS
