@@ -48,10 +48,10 @@ class MapRegression:
 
 def fit_map_regression(task: FitTask) -> FitResult[MapRegression]:
     """Fit one network to the target's maps at the matched voxels of the training subjects."""
-    network = build_map_network(task.outputs, seed=task.seed)
+    network = build_map_network(task.outputs, seed=task.seed).to(task.device)
     features, maps = _read_samples(network, task)
     loss = fit_map_network(network, features, maps, seed=task.seed)
-    return FitResult(MapRegression(network.eval()), notes={"loss": loss})
+    return FitResult(MapRegression(network.cpu().eval()), notes={"loss": loss})
 
 
 def load_map_regression(
@@ -74,7 +74,7 @@ def _read_samples(
     for subject, rows in zip(task.training, drawn, strict=True):
         for start in range(0, len(rows), PATCHES_PER_CHUNK):
             chunk = rows[start : start + PATCHES_PER_CHUNK]
-            patches = torch.from_numpy(subject.matched.patches[chunk]).float()
+            patches = torch.from_numpy(subject.matched.patches[chunk]).to(task.device).float()
             features.append(network.features(patches))
         maps.append(torch.from_numpy(subject.unharmonized.target_maps[rows]).float())
-    return torch.cat(features), torch.cat(maps)
+    return torch.cat(features), torch.cat(maps).to(task.device)

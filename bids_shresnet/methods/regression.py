@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
@@ -22,11 +23,12 @@ def fit_target_coefficients(
 
 
 def fit_ridge(
-    training: Sequence[TravellingSubject], channels: int
+    training: Sequence[TravellingSubject], channels: int, device: str = "cpu"
 ) -> tuple[Float[np.ndarray, "f c"], Float[np.ndarray, " c"]]:
     """Fit weights and offset that predict a voxel from the first channels of its patch.
 
-    The features are 27 x channels values in C order.
+    The features are 27 x channels values in C order. A GPU computes products of chunks in single
+    precision, as numpy does; their sums are in double precision.
     """
     size = 27 * channels + 1
     gram = np.zeros((size, size))
@@ -36,8 +38,8 @@ def fit_ridge(
         for start in range(0, len(matched.tissue), ROWS_PER_CHUNK):
             rows = slice(start, start + ROWS_PER_CHUNK)
             features = _patch_features(matched, rows, channels)
-            gram += features.T @ features
-            cross += features.T @ fit_target_coefficients(matched, rows)
+            gram += _multiply(features, features, device)
+            cross += _multiply(features, fit_target_coefficients(matched, rows), device)
     voxels = gram[-1, -1]
     penalty = RIDGE_PENALTY_PER_VOXEL * voxels * np.eye(size)
     penalty[-1, -1] = 0  # the offset has no penalty
@@ -49,3 +51,14 @@ def _patch_features(matched: MatchedVoxels, rows: slice, channels: int) -> Float
     """Channels of the patches, and a last column of ones for the offset."""
     patches = matched.patches[rows, :, :channels].reshape(-1, 27 * channels).astype(np.float32)
     return np.concatenate([patches, np.ones((len(patches), 1), np.float32)], axis=1)
+
+
+def _multiply(
+    features: Float[np.ndarray, "v f"], others: Float[np.ndarray, "v c"], device: str
+) -> Float[np.ndarray, "f c"]:
+    """Multiply transposed features with other columns of the same voxels."""
+    if device == "cpu":
+        return np.asarray(features.T @ others)
+    left = torch.from_numpy(features).to(device)
+    right = left if others is features else torch.from_numpy(others).to(device)
+    return np.asarray((left.T @ right).cpu().numpy())

@@ -95,13 +95,12 @@ def fit_shresnet(task: FitTask) -> FitResult[ShresnetHarmonizer]:
     architecture = make_architecture(task.outputs, task.network, task.input_counts)
     network = build_shresnet(architecture, seed=task.seed)
     if network.skip is not None:
-        init_skip_from_regression(network, task.training)
+        init_skip_from_regression(network, task.training, task.device)
     history = train_network(network.to(task.device), task)
-    network.cpu().eval()
-    if not task.network.calibrate:
-        return FitResult(ShresnetHarmonizer(network), history.epochs, history.best_epoch)
-    head, notes = calibrate_amplitudes(network, task)
-    return FitResult(ShresnetHarmonizer(network, head), history.epochs, history.best_epoch, notes)
+    network.eval()
+    head, notes = calibrate_amplitudes(network, task) if task.network.calibrate else (None, None)
+    harmonizer = ShresnetHarmonizer(network.cpu(), head)
+    return FitResult(harmonizer, history.epochs, history.best_epoch, notes)
 
 
 def fit_cdmri2017(task: FitTask) -> FitResult[ShresnetHarmonizer]:
@@ -127,9 +126,11 @@ def make_architecture(
     )
 
 
-def init_skip_from_regression(network: SHResNet, training: Sequence[TravellingSubject]) -> None:
+def init_skip_from_regression(
+    network: SHResNet, training: Sequence[TravellingSubject], device: str = "cpu"
+) -> None:
     """Set the linear skip to a regression, from which training starts."""
-    weights, offset = fit_ridge(training, network.architecture.input_channels)
+    weights, offset = fit_ridge(training, network.architecture.input_channels, device)
     assert network.skip is not None
     with torch.no_grad():
         network.skip.weight.copy_(torch.from_numpy(weights.T.copy()))
@@ -173,12 +174,12 @@ def calibrate_amplitudes(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
-        head = AmplitudeHead(task.outputs, input_counts=task.input_counts)
+        head = AmplitudeHead(task.outputs, input_counts=task.input_counts).to(task.device)
     features, lengths = _read_head_samples(network, head, task)
     if not len(features):
         return None, {"calibration": "none: the target's noise is not known"}
     loss = fit_amplitude_head(head, features, lengths, seed=task.seed)
-    return head.eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
+    return head.cpu().eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
 
 
 def load_shresnet(
@@ -211,20 +212,21 @@ def _read_head_samples(
 ) -> tuple[Float[Tensor, "v f"], Lengths]:
     """Read features and measured lengths of training voxels where the noise is known."""
     subjects = [subject.matched for subject in task.training]
-    groups = [head.output_groups[index].numpy() for index in head.calibrated_groups]
+    groups = [np.r_[head.output_groups[index]] for index in head.calibrated_groups]
     features: list[Tensor] = []
     squared: list[Tensor] = []
     noise: list[Tensor] = []
     drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[task.seed, 2])
     for matched, rows in zip(subjects, drawn, strict=True):
-        lengths, variances = target_lengths(matched, rows, groups)
+        measured, variances = target_lengths(matched, rows, groups)
         is_known = np.isfinite(variances) & (variances > 0)
-        is_usable = (is_known & (lengths > 0)).all(axis=1)
-        patches = torch.from_numpy(matched.patches[rows[is_usable]]).float()
+        is_usable = (is_known & (measured > 0)).all(axis=1)
+        patches = torch.from_numpy(matched.patches[rows[is_usable]])
         features.append(_compute_head_features(network, head, patches))
-        squared.append(torch.from_numpy(lengths[is_usable]).float())
+        squared.append(torch.from_numpy(measured[is_usable]).float())
         noise.append(torch.from_numpy(variances[is_usable]).float())
-    return torch.cat(features), Lengths(torch.cat(squared), torch.cat(noise))
+    lengths = Lengths(torch.cat(squared), torch.cat(noise))
+    return torch.cat(features), lengths.to(head.unit.device)
 
 
 def _compute_head_features(
@@ -233,7 +235,7 @@ def _compute_head_features(
     with torch.inference_mode():
         parts = [
             head.features(chunk, network(rows_to_patches(chunk)))
-            for chunk in rows.split(PATCHES_PER_CHUNK)
+            for chunk in rows.to(head.unit.device).float().split(PATCHES_PER_CHUNK)
         ]
     return torch.cat(parts).clone()
 

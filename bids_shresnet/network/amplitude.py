@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import log
 
 import numpy as np
@@ -39,6 +40,10 @@ class Lengths:
     squared: Float[Tensor, "v k"]
     noise_variance: Float[Tensor, "v k"]
 
+    def to(self, device: torch.device) -> Lengths:
+        """Move to a device."""
+        return Lengths(self.squared.to(device), self.noise_variance.to(device))
+
 
 class AmplitudeHead(nn.Module):
     """Predict the amplitudes of the target's calibrated orders from a patch and its prediction.
@@ -52,6 +57,8 @@ class AmplitudeHead(nn.Module):
     unit: Tensor  # root mean square amplitude
     population: Tensor  # quantiles of the amplitudes of all voxels
     stretch: Tensor  # a and b of exp(a) amplitude^b
+    nodes: Tensor  # of the integral over the spread
+    log_shares: Tensor  # logarithms of their weights, which add up to 1
 
     def __init__(
         self, outputs: Sequence[int], hidden: int = 64, input_counts: Sequence[int] = ()
@@ -75,6 +82,10 @@ class AmplitudeHead(nn.Module):
         self.register_buffer("unit", torch.ones(count))
         self.register_buffer("population", torch.ones(count, POPULATION_SIZE))
         self.register_buffer("stretch", torch.tensor([[0.0, 1.0]] * count))
+        nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
+        shares = torch.from_numpy(weights).float()
+        self.register_buffer("nodes", torch.from_numpy(nodes).float(), persistent=False)
+        self.register_buffer("log_shares", (shares / shares.sum()).log(), persistent=False)
 
     def features(
         self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]
@@ -138,14 +149,11 @@ class AmplitudeHead(nn.Module):
         log-normally. Otherwise (at a border that the registration missed) it is that of any voxel.
         """
         median, spread, match_logit = self.distribution(features)
-        nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
-        shares = torch.from_numpy(weights).float()
-        log_shares = (shares / shares.sum()).log()
-        factors = (spread[..., None] * torch.from_numpy(nodes).float()).exp()
+        factors = (spread[..., None] * self.nodes).exp()
         squared = lengths.squared[..., None]
         noise = lengths.noise_variance[..., None]
         matching = log_density(squared, noise, median[..., None] * factors)
-        matching_likelihood = torch.logsumexp(matching + log_shares, -1)
+        matching_likelihood = torch.logsumexp(matching + self.log_shares, -1)
         other = log_density(squared, noise, self.population)
         other_likelihood = torch.logsumexp(other, -1) - log(POPULATION_SIZE)
         return -torch.logaddexp(
@@ -155,21 +163,21 @@ class AmplitudeHead(nn.Module):
 
 
 def length_features(
-    patches: Float[Tensor, "v 27 n"], groups: Sequence[Tensor]
+    patches: Float[Tensor, "v 27 n"], groups: Sequence[slice]
 ) -> Float[Tensor, "v f"]:
     """Contrast of S0, and lengths of each order in the patch and in its two means.
 
-    `groups` are the indices of the coefficients of every order and shell.
+    `groups` are the places of the coefficients of every order and shell.
     """
-    coefficients = patches[..., : sum(len(group) for group in groups)]
-    cross = coefficients[:, CROSS_INDICES]
+    coefficients = patches[..., : groups[-1].stop]
+    cross = coefficients[:, CROSS_INDICES.to(patches.device)]
     means = torch.stack([coefficients.mean(1), cross.mean(1)], 1)  # (v, 2, c)
     lengths = [coefficients[..., group].norm(dim=-1) for group in groups]
     lengths += [means[..., group].norm(dim=-1) for group in groups]
     return torch.cat([patches[..., -1], *lengths], dim=1)
 
 
-def count_length_features(groups: Sequence[Tensor]) -> int:
+def count_length_features(groups: Sequence[slice]) -> int:
     """Number of `length_features`."""
     return 27 + 29 * len(groups)
 
@@ -191,6 +199,7 @@ def log_density(
     return mean - (amplitude.square() + squared) / (2 * noise) - 2.5 * noise.log()
 
 
-def coefficient_groups(counts: Sequence[int]) -> list[Tensor]:
-    """Indices of the coefficients of every order and shell."""
-    return list(torch.arange(sum(counts)).split(list(counts)))
+def coefficient_groups(counts: Sequence[int]) -> list[slice]:
+    """Places of the coefficients of every order and shell."""
+    ends = accumulate(counts)
+    return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]

@@ -15,6 +15,8 @@ from bids_shresnet.network.amplitude import (
     Lengths,
     log_density,
 )
+from bids_shresnet.network.cuda_graphs import make_gradient_function
+from bids_shresnet.network.schedules import make_adam
 
 AMPLITUDE_GRID = np.geomspace(0.005, 0.7, 40)  # S/S0; range of the amplitudes of order 2
 QUANTILE_COUNT = 3000  # at which distributions are compared
@@ -30,7 +32,8 @@ CHUNK_SIZE = 8192
 def fit_amplitude_head(
     head: AmplitudeHead, features: Float[Tensor, "v f"], lengths: Lengths, *, seed: int
 ) -> float:
-    """Fit the head in place; returns the loss of the last epoch."""
+    """Fit the head in place, on the device of all arguments; returns the last epoch's loss."""
+    device = features.device
     head.centre = features.mean(0)
     head.scale = features.std(0).clamp_min(1e-6)
     power = (lengths.squared - ORDER_2_COEFFICIENTS * lengths.noise_variance).mean(0)
@@ -39,13 +42,13 @@ def fit_amplitude_head(
     columns = range(len(head.calibrated_groups))
     distributions = [deconvolve_amplitudes(sample, column) for column in columns]
     quantiles = [_grid_quantiles(part, POPULATION_SIZE) for part in distributions]
-    head.population = torch.from_numpy(np.stack(quantiles)).float()
+    head.population = torch.from_numpy(np.stack(quantiles)).float().to(device)
     loss = _train_head(head, features, lengths, seed)
     with torch.inference_mode():
         chunks = [head.mean_amplitudes(chunk) for chunk in features.split(CHUNK_SIZE)]
-    means = torch.cat(chunks).double().numpy()
+    means = torch.cat(chunks).double().cpu().numpy()
     stretches = [fit_stretch(means[:, k], part) for k, part in enumerate(distributions)]
-    head.stretch = torch.tensor(stretches)
+    head.stretch = torch.tensor(stretches, device=device)
     return loss
 
 
@@ -56,13 +59,14 @@ def deconvolve_amplitudes(lengths: Lengths, column: int) -> Float[np.ndarray, " 
     """
     squared = lengths.squared[:, column, None]
     noise = lengths.noise_variance[:, column, None]
-    density = log_density(squared, noise, torch.from_numpy(AMPLITUDE_GRID).float())
+    grid = torch.from_numpy(AMPLITUDE_GRID).to(squared)
+    density = log_density(squared, noise, grid)
     likelihood = (density - density.amax(1, keepdim=True)).exp()
-    share = torch.full((len(AMPLITUDE_GRID),), 1 / len(AMPLITUDE_GRID))
+    share = torch.full_like(grid, 1 / len(grid))
     for _ in range(DECONVOLUTION_ITERATIONS):
         posterior = likelihood * share
         share = (posterior / posterior.sum(1, keepdim=True)).mean(0)
-    return share.double().numpy()
+    return share.double().cpu().numpy()
 
 
 def fit_stretch(
@@ -118,20 +122,25 @@ def _train_head(
     head: AmplitudeHead, features: Float[Tensor, "v f"], lengths: Lengths, seed: int
 ) -> float:
     """Maximize the likelihood with Adam; returns the loss of the last epoch."""
+
+    def batch_loss(features: Tensor, squared: Tensor, noise_variance: Tensor) -> Tensor:
+        return head.loss(features, Lengths(squared, noise_variance))
+
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(head.parameters(), LEARNING_RATE)
+    optimizer = make_adam(head, LEARNING_RATE)
     steps = EPOCHS * -(-len(features) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
-    epoch_loss = 0.0
+    tensors = (features, lengths.squared, lengths.noise_variance)
+    example = [part[:BATCH_SIZE] for part in tensors]
+    compute_gradients = make_gradient_function(head, batch_loss, example)
+    epoch_loss = torch.zeros((), dtype=torch.float64, device=features.device)
     for _ in range(EPOCHS):
-        epoch_loss = 0.0
-        for rows in torch.randperm(len(features), generator=generator).split(BATCH_SIZE):
-            optimizer.zero_grad()
-            batch = Lengths(lengths.squared[rows], lengths.noise_variance[rows])
-            loss = head.loss(features[rows], batch)
-            loss.backward()
+        epoch_loss.zero_()
+        order = torch.randperm(len(features), generator=generator).to(features.device)
+        for rows in order.split(BATCH_SIZE):
+            loss = compute_gradients(*(part[rows] for part in tensors))
             nn.utils.clip_grad_norm_(head.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            epoch_loss += loss.item() * len(rows) / len(features)
-    return epoch_loss
+            epoch_loss += loss.double() * len(rows) / len(features)
+    return epoch_loss.item()

@@ -13,7 +13,9 @@ from bids_shresnet.network.amplitude import (
     count_length_features,
     length_features,
 )
+from bids_shresnet.network.cuda_graphs import make_gradient_function
 from bids_shresnet.network.patches import patches_to_rows
+from bids_shresnet.network.schedules import make_adam
 
 MAP_COUNT = 2  # FA and MD
 MAX_FA = 1.0
@@ -90,18 +92,23 @@ def fit_map_network(
     network.label_centre = maps.mean(0)
     network.label_scale = maps.std(0)
     labels = (maps - network.label_centre) / network.label_scale
+
+    def batch_loss(features: Tensor, labels: Tensor) -> Tensor:
+        return (network.standardized(features) - labels).square().mean()
+
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    optimizer = make_adam(network, LEARNING_RATE)
     steps = EPOCHS * -(-len(features) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
-    epoch_loss = 0.0
+    example = (features[:BATCH_SIZE], labels[:BATCH_SIZE])
+    compute_gradients = make_gradient_function(network, batch_loss, example)
+    epoch_loss = torch.zeros((), dtype=torch.float64, device=features.device)
     for _ in range(EPOCHS):
-        epoch_loss = 0.0
-        for rows in torch.randperm(len(features), generator=generator).split(BATCH_SIZE):
-            optimizer.zero_grad()
-            loss = (network.standardized(features[rows]) - labels[rows]).square().mean()
-            loss.backward()
+        epoch_loss.zero_()
+        order = torch.randperm(len(features), generator=generator).to(features.device)
+        for rows in order.split(BATCH_SIZE):
+            loss = compute_gradients(features[rows], labels[rows])
             optimizer.step()
             schedule.step()
-            epoch_loss += loss.item() * len(rows) / len(features)
-    return epoch_loss
+            epoch_loss += loss.double() * len(rows) / len(features)
+    return epoch_loss.item()

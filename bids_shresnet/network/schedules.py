@@ -36,7 +36,7 @@ class AnnealedSchedule:
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.config = config
-        self.adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
+        self.adam = make_adam(network, config.adam_learning_rate)
         self.cycle: OneCycleLR | None = None
 
     def begin_epoch(self, _: int, voxels: int) -> Stage:
@@ -71,7 +71,7 @@ class TwoStageSchedule:
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.config = config
-        self.adam = torch.optim.Adam(network.parameters(), config.adam_learning_rate)
+        self.adam = make_adam(network, config.adam_learning_rate)
         self.sgd = torch.optim.SGD(
             network.parameters(), config.sgd_learning_rate, momentum=config.sgd_momentum
         )
@@ -102,3 +102,9 @@ class TwoStageSchedule:
         """Go back to a state."""
         for name, part in state.items():
             getattr(self, name).load_state_dict(part)
+
+
+def make_adam(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Make Adam; on a GPU, all parameters are changed by one kernel."""
+    parameters = list(network.parameters())
+    return torch.optim.Adam(parameters, learning_rate, fused=parameters[0].is_cuda or None)

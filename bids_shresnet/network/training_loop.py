@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bids_shresnet.errors import ShresnetError
+from bids_shresnet.network.cuda_graphs import Loss, make_gradient_function
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
 from bids_shresnet.network.schedules import AnnealedSchedule, Stage, TrainingState, TwoStageSchedule
 from bids_shresnet.settings import TrainingConfig
@@ -44,6 +45,15 @@ class Samples:
         return Samples(
             self.patches[rows], self.signal[rows], self.subject_index[rows], self.matrices
         )
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors, in the order of the attributes."""
+        return self.patches, self.signal, self.subject_index, self.matrices
+
+    def to(self, device: torch.device) -> Samples:
+        """Move all voxels to a device."""
+        return Samples(*(tensor.to(device) for tensor in self.tensors))
 
     def batches(self, order: Int[Tensor, " n"], size: int) -> Iterator[Samples]:
         """Yield batches of `size` voxels in the given order."""
@@ -105,12 +115,13 @@ def fit_network(
         If no epoch ends with a finite loss.
     """
     training = TrainingRun(network, config, seed)
+    validation = validation.to(training.device)
     if saved_state is not None:
         training.load_state(saved_state)
     for epoch in training.epochs:
         on_epoch(epoch)
     while not training.has_ended:
-        samples = draw_samples(len(training.epochs))
+        samples = draw_samples(len(training.epochs)).to(training.device)
         epoch = training.train_epoch(samples, validation)
         save_state(training.state())
         on_epoch(epoch)
@@ -131,7 +142,9 @@ class TrainingRun:
         self.network = network
         self.config = config
         self.seed = seed
+        self.device = next(network.parameters()).device
         self.generator = torch.Generator().manual_seed(seed)
+        self.gradient_functions: dict[int, Loss] = {}
         schedule_type = AnnealedSchedule if config.schedule == "annealed" else TwoStageSchedule
         self.schedule = schedule_type(network, config)
         self.epochs: list[Epoch] = []
@@ -157,9 +170,10 @@ class TrainingRun:
         number = len(self.epochs)
         stage = self.schedule.begin_epoch(number, len(samples))
         rate = stage.learning_rate  # before the steps change it
+        compute_gradients = self._prepare_gradients(samples, stage.batch_size)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + number)
-            training_loss = self._take_steps(stage, samples)
+            training_loss = self._take_steps(stage, samples, compute_gradients)
         validation_loss = validation_error(self.network, validation)
         self.schedule.end_epoch(number, validation_loss)
         is_best = validation_loss < self.best_loss
@@ -169,19 +183,32 @@ class TrainingRun:
             self.best_weights = _copy_weights(self.network)
         return self.epochs[-1]
 
-    def _take_steps(self, stage: Stage, samples: Samples) -> float:
-        """Take one step per batch; returns the mean loss over the voxels."""
-        total = 0.0
+    def _prepare_gradients(self, samples: Samples, size: int) -> Loss:
+        """Return the function for batches of a size; making one draws random numbers of dropout."""
+
+        def loss(*tensors: Tensor) -> Float[Tensor, ""]:
+            return mean_squared_error(self.network, Samples(*tensors))
+
         self.network.train()
-        order = torch.randperm(len(samples), generator=self.generator)
+        if size not in self.gradient_functions:
+            example = next(samples.batches(torch.arange(len(samples), device=self.device), size))
+            function = make_gradient_function(self.network, loss, example.tensors)
+            self.gradient_functions[size] = function
+        return self.gradient_functions[size]
+
+    def _take_steps(self, stage: Stage, samples: Samples, compute_gradients: Loss) -> float:
+        """Take one step per batch; returns the mean loss over the voxels.
+
+        Losses are added up on the device: to read each one would wait for the GPU.
+        """
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        order = torch.randperm(len(samples), generator=self.generator).to(self.device)
         for batch in samples.batches(order, stage.batch_size):
-            stage.optimizer.zero_grad()
-            loss = mean_squared_error(self.network, batch)
-            loss.backward()
+            loss = compute_gradients(*batch.tensors)
             stage.optimizer.step()
             stage.after_step()
-            total += loss.item() * len(batch)
-        return total / len(samples)
+            total += loss.double() * len(batch)
+        return total.item() / len(samples)
 
     def state(self) -> TrainingState:
         """Everything that the next epoch depends on."""
@@ -206,13 +233,11 @@ class TrainingRun:
 
 def mean_squared_error(network: nn.Module, samples: Samples) -> Float[Tensor, ""]:
     """Mean squared error of the predicted signal in the target's own directions."""
-    device = next(network.parameters()).device
-    matrices = samples.matrices.to(device)
-    subject = samples.subject_index.to(device)
-    coefficients = network(rows_to_patches(samples.patches.to(device).float()))
-    signal = torch.einsum("vc,vdc->vd", coefficients, matrices[subject])
-    errors = (signal - samples.signal.to(device).float()).square().sum(1)
-    directions = (matrices != 0).any(-1).sum(-1)  # per subject, without padding
+    subject = samples.subject_index
+    coefficients = network(rows_to_patches(samples.patches.float()))
+    signal = torch.einsum("vc,vdc->vd", coefficients, samples.matrices[subject])
+    errors = (signal - samples.signal.float()).square().sum(1)
+    directions = (samples.matrices != 0).any(-1).sum(-1)  # per subject, without padding
     return errors.sum() / directions[subject].sum()
 
 
@@ -220,8 +245,9 @@ def validation_error(network: nn.Module, samples: Samples) -> float:
     """Mean squared error over many voxels, without gradients and dropout."""
     network.eval()
     total = 0.0
+    rows = torch.arange(len(samples), device=samples.patches.device)
     with torch.inference_mode():
-        for chunk in samples.batches(torch.arange(len(samples)), PATCHES_PER_CHUNK):
+        for chunk in samples.batches(rows, PATCHES_PER_CHUNK):
             total += mean_squared_error(network, chunk).item() * len(chunk)
     return total / len(samples)
 
