@@ -62,7 +62,7 @@ class Extent:
 
 CHECKED = Sizes(subject_voxels=4_000, epoch_voxels=8_000, epochs=3, brain_voxels=50_000)
 EXTENTS = {
-    "full": Extent(CHECKED, MEDIUM, LARGE, repeats=3, folds=10, batch=256, steps=50),
+    "full": Extent(CHECKED, MEDIUM, LARGE, repeats=3, folds=10, batch=256, steps=20),
     "small": Extent(SMALL, SMALL, SMALL, repeats=1, folds=2, batch=16, steps=1),
 }
 
@@ -144,13 +144,13 @@ def measure_steps(extent: Extent, device: str) -> dict[str, float]:
 
 def measure_step(step: Callable[[], None], extent: Extent) -> float:
     """Milliseconds per step and fold, median over repeats after a warm-up."""
-    medians: list[float] = []
+    milliseconds: list[float] = []
     for _ in range(extent.repeats + 1):
         start = read_clock()
         for _ in range(extent.steps):
             step()
-        medians.append((read_clock() - start) / extent.steps / extent.folds * 1000)
-    return statistics.median(medians[1:])
+        milliseconds.append((read_clock() - start) / extent.steps / extent.folds * 1000)
+    return statistics.median(milliseconds[1:])
 
 
 def read_clock() -> float:

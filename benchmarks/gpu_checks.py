@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from benchmarks.gpu_tasks import make_network
 from benchmarks.stacked_folds import compare_losses
 from bids_shresnet.methods.golkov import fit_golkov
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
@@ -19,7 +20,10 @@ from bids_shresnet.methods.shresnet import (
     load_shresnet,
 )
 from bids_shresnet.network.schedules import TrainingState
+from bids_shresnet.network.shresnet import SHResNet
 from bids_shresnet.scans import ShImage
+
+ORDER_2 = slice(1, 6)  # coefficients
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Check:
 def run_checks(cpu_task: FitTask, image: ShImage, device: str) -> list[Check]:
     """Fit a fold on the CPU and several times on the device, predict a scan, and compare.
 
-    Losses differ more than predictions: every step of training builds on the rounding of the last.
+    Fits differ more than predictions, because every step builds on the rounding of the last. On the
+    CPU, weights of a network that differ by 1e-7 give heads whose amplitudes differ by 1 to 2 % in
+    a voxel and by 0.1 % on average.
     """
     task = replace(cpu_task, device=device)
     reference = fit_shresnet(cpu_task)
@@ -50,9 +56,11 @@ def run_checks(cpu_task: FitTask, image: ShImage, device: str) -> list[Check]:
     arrays = fitted.harmonizer.arrays()
     again = fit_shresnet(task).harmonizer.arrays()
     golkov = [fit_golkov(task).harmonizer.arrays() for _ in range(2)]
+    mean_difference, voxel_difference = compare_heads(reference, cpu_task, image, device)
     return [
-        Check("losses of training", compare_epochs(reference, fitted), 2e-3),
-        Check("amplitude head", compare_heads(cpu_task, device), 5e-3),
+        Check("losses of training", compare_epochs(reference, fitted), 5e-3),
+        Check("mean calibrated amplitude", mean_difference, 1e-2),
+        Check("calibrated amplitude of a voxel", voxel_difference, 5e-2),
         Check("prediction of a scan", compare_predictions(reference, image, device), 1e-4),
         Check("arrays of the same fit again", count_differences(arrays, again), 0),
         Check("arrays of a fit that was stopped", count_differences(arrays, fit_resumed(task)), 0),
@@ -72,14 +80,29 @@ def compare_epochs(
     return float(np.abs(np.divide(losses[0], losses[1]) - 1).max())
 
 
-def compare_heads(cpu_task: FitTask, device: str) -> float:
-    """Largest difference of the stretch of heads that are fitted to the same network."""
+def compare_heads(
+    fitted: FitResult[ShresnetHarmonizer], cpu_task: FitTask, image: ShImage, device: str
+) -> tuple[float, float]:
+    """Fit the head of a trained network on both devices, and apply both on the CPU.
+
+    Returns
+    -------
+    Relative difference of the mean amplitude of order 2, and mean difference in a voxel.
+    """
+    network = fitted.harmonizer.network
+    expected = _calibrated_amplitudes(deepcopy(network), cpu_task, image, "cpu")
+    other = _calibrated_amplitudes(deepcopy(network), cpu_task, image, device)
+    mean = expected.mean()
+    return float(abs(other.mean() / mean - 1)), float(np.abs(other - expected).mean() / mean)
+
+
+def _calibrated_amplitudes(
+    network: SHResNet, cpu_task: FitTask, image: ShImage, device: str
+) -> Float[np.ndarray, " v"]:
     task = replace(cpu_task, device=device)
-    one, _ = calibrate_amplitudes(make_network(cpu_task).eval(), cpu_task)
-    other, _ = calibrate_amplitudes(make_network(task).eval(), task)
-    assert one is not None
-    assert other is not None
-    return float((one.stretch - other.stretch).abs().max())
+    head, _ = calibrate_amplitudes(network.to(device), task)
+    predicted = ShresnetHarmonizer(network.cpu(), head).predict(image)
+    return np.asarray(np.linalg.norm(predicted[:, ORDER_2], axis=1))
 
 
 def compare_predictions(

@@ -50,7 +50,7 @@ class Sizes:
 
 
 LARGE = Sizes(subject_voxels=50_000, epoch_voxels=80_000, epochs=2, brain_voxels=200_000)
-MEDIUM = Sizes(subject_voxels=4_000, epoch_voxels=8_000, epochs=1, brain_voxels=16_000)
+MEDIUM = Sizes(subject_voxels=2_000, epoch_voxels=5_000, epochs=1, brain_voxels=8_192)
 SMALL = Sizes(subject_voxels=300, epoch_voxels=600, epochs=2, brain_voxels=500)
 
 

@@ -56,6 +56,7 @@ def simulate_subject(seed: int, voxels: int) -> TravellingSubject:
         source_coefficients=np.zeros((0, 15), np.float32),
         source_maps=np.zeros((0, 0, 0, 2), np.float32),
         target_maps=np.zeros((0, 2), np.float32),
+        target_tensor_bvals=np.zeros(0),
     )
     return TravellingSubject(image, matched, empty)
 
@@ -76,5 +77,6 @@ def _measure_target(
         sh_matrix=matrix,
         noise_variance=np.full(count, NOISE**2, np.float32),
         points=np.zeros((count, 3), np.float32),
+        source_s0=np.ones(count, np.float32),
         tissue=np.ones(count, np.uint8),
     )
