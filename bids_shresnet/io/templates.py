@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
+@cache
 def template_environment(folder: str, *, is_html: bool = False) -> Environment:
-    """Open the templates of one folder of the package.
+    """Open the templates of one folder of the package, each of which is compiled once.
 
     A template that uses a name which it was not given raises `jinja2.UndefinedError`.
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -66,15 +64,6 @@ def test_a_lower_mean_alone_does_not_validate() -> None:
     assert validate_against(comparisons, "no_harmonization", alpha=1.0).answer == "no"
 
 
-@pytest.fixture
-def frozen_heap() -> Iterator[None]:
-    """Hide objects from the garbage collector, which statsmodels starts at every call."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("frozen_heap")
 def test_equal_methods_are_called_better_no_more_often_than_alpha() -> None:
     """One endpoint only: with six, a false "yes" would be rarer still."""
     rng = np.random.default_rng(5)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup
@@ -18,9 +19,9 @@ CALIBRATION = SpreadCalibration(
 
 @pytest.fixture(autouse=True)
 def _coarse_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use few resamples and pixels; intervals and figures have tests of their own."""
+    """Use few resamples and encode no figure; intervals and figures have tests of their own."""
     monkeypatch.setattr("bids_shresnet.evaluation.statistics.BOOTSTRAP_RESAMPLES", 99)
-    monkeypatch.setattr("bids_shresnet.report.style.DPI", 20)
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
 def test_a_sweep_over_resblocks_is_shown_where_there_is_one(tmp_path: Path) -> None:
