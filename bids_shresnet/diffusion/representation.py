@@ -46,7 +46,7 @@ class Representation:
     directions
         Their directions (world axes), one table per shell.
     clipped_share
-        Share of values outside [0, 1] before clipping.
+        Share of values that were clipped, as outside the limits of S/S0.
     """
 
     image: ShImage
