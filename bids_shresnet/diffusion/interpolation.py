@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 from bids_shresnet.scans import ShImage
 
 ROUNDING_TOLERANCE = 1e-4  # of the weight of a point's neighbours
-SPLINE_ORDER = 3  # keeps noise and sharpness nearly as they are at the voxels
+SPLINE_ORDER = 3  # keeps sharpness, and more of the noise than linear interpolation
 POSITION_DECIMALS = 6  # of voxel units
 PATCH_STEPS = np.stack(np.meshgrid(*(np.arange(-1, 2),) * 3, indexing="ij"), -1).reshape(27, 3)
 

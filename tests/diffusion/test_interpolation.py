@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
 from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image, sample_patches
-from bids_shresnet.network.patches import cut_patches, patches_to_rows
+from bids_shresnet.network.patches import CENTRE_INDEX, cut_patches, patches_to_rows
 from bids_shresnet.scans import Shell, ShImage
 from tests.diffusion.heads import turn
 
@@ -157,3 +157,31 @@ def test_a_point_is_surrounded_if_every_voxel_that_bears_on_it_holds_signal() ->
     }
     has_signal = has_signal_around(image, 2.0 * np.array(list(cases)))
     assert has_signal.tolist() == list(cases.values())
+
+
+def noise_kept(offsets: Float[np.ndarray, "p 3"]) -> float:
+    """Variance that is left of noise of variance 1 in patches at these distances from voxels."""
+    rng = np.random.default_rng(0)
+    coefficients = rng.standard_normal((*GRID, 6))
+    voxels = rng.integers(4, np.array(GRID) - 4, offsets.shape) + offsets
+    patches = sample_patches(image(coefficients), world(voxels, oblique()))
+    return float(patches[:, CENTRE_INDEX, :6].astype(np.float64).var())
+
+
+def random_offsets() -> Float[np.ndarray, "p 3"]:
+    return np.random.default_rng(1).uniform(-0.5, 0.5, (20_000, 3))
+
+
+def test_at_points_anywhere_noise_is_reduced_as_by_the_cardinal_cubic_spline() -> None:
+    """Its weights are those of an interpolated 1 among zeros; noise adds up by their squares."""
+    knots = np.arange(-15, 16)
+    cardinal = CubicSpline(knots, knots == 0)
+    distances = np.linspace(-0.5, 0.5, 1001)
+    energy = sum(cardinal(distances + step) ** 2 for step in range(-12, 13)).mean()
+    assert noise_kept(random_offsets()) == pytest.approx(energy**3, rel=0.05)
+
+
+def test_within_a_quarter_voxel_noise_is_nearly_that_of_the_voxels() -> None:
+    offsets = random_offsets()
+    near = offsets[np.linalg.norm(offsets, axis=1) <= 0.25]
+    assert 0.85 < noise_kept(near) < 1.1

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from bids_shresnet.config import ScannerSettings
+from bids_shresnet.config import ModelSettings, ScannerSettings
+from bids_shresnet.inputs.acquisition import read_acquisition
+from bids_shresnet.planning.checks.protocols import Protocol
 from bids_shresnet.planning.pairing import form_pairs
-from bids_shresnet.planning.preflight import PendingWork, image_check_jobs, skip_finished
+from bids_shresnet.planning.preflight import (
+    PendingWork,
+    image_check_jobs,
+    run_preflight,
+    skip_finished,
+)
+from bids_shresnet.runtime.workers import Workers
 from tests.datasets import GE, Series, write_tree
 from tests.inventories import find_inventory, write_heads
 
@@ -35,6 +44,18 @@ def test_scans_that_an_earlier_run_has_used_are_not_read_again(tmp_path: Path) -
     assert skip_finished(work).pairs == ()
     write_tree(work.output, {"sub-01/ses-ge/dwi/sub-01_ses-ge_desc-harmonized_dwi.json": {}})
     assert [scan.subject for scan in skip_finished(work).scans] == ["02", "03", "03"]
+
+
+def test_scans_of_another_protocol_than_the_models_are_warned_about_before_any_work(
+    tmp_path: Path,
+) -> None:
+    scans = make_work(tmp_path / "data").scans
+    acquisition = replace(read_acquisition(scans[0]), voxel_size=(9.0, 9.0, 9.0))
+    protocol = Protocol("from-A_to-B", scans[0].scanner_label, acquisition, ())
+    work = PendingWork((), scans, tmp_path / "out", tmp_path / "out", (protocol,))
+    findings = run_preflight(work, ModelSettings(), Workers(1, 1), subjects=["01"])
+    (finding,) = [finding for finding in findings if "voxels of" in finding.value]
+    assert (finding.severity, finding.file) == ("warning", str(scans[0].image))
 
 
 def test_scans_of_other_subjects_or_known_to_be_broken_are_not_read(tmp_path: Path) -> None:
