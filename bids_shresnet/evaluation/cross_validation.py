@@ -27,15 +27,6 @@ from bids_shresnet.evaluation.validation import (
     validate_against_all,
 )
 from bids_shresnet.io.storage import read_tsv, write_tsv
-from bids_shresnet.outputs.model_card import (
-    BaselineAnswer,
-    EffectRecovery,
-    Equivalence,
-    MissingShellError,
-    Preservation,
-    SpreadCalibration,
-    Validation,
-)
 from bids_shresnet.outputs.model_folder import (
     AGREEMENT_TSV,
     EFFECTS_TSV,
@@ -45,6 +36,15 @@ from bids_shresnet.outputs.model_folder import (
     RISH_POWER_TSV,
     Model,
     write_card,
+)
+from bids_shresnet.outputs.validation_record import (
+    BaselineAnswer,
+    EffectRecovery,
+    Equivalence,
+    MissingShellError,
+    Preservation,
+    SpreadCalibration,
+    Validation,
 )
 from bids_shresnet.settings import NO_HARMONIZATION, Method
 

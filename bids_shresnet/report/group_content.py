@@ -12,8 +12,8 @@ from bids_shresnet.evaluation.comparison import Bias, Comparison
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.evaluation.validation import ValidationResult, validate_against_all
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
-from bids_shresnet.outputs.model_card import EffectRecovery, MissingShellError
 from bids_shresnet.outputs.run_log import ScanStatus
+from bids_shresnet.outputs.validation_record import EffectRecovery, MissingShellError
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
 from bids_shresnet.report.style import TISSUE_NAMES, Drawing, sort_methods

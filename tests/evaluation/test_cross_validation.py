@@ -14,8 +14,8 @@ from bids_shresnet.evaluation.cross_validation import (
     write_cross_validation,
 )
 from bids_shresnet.evaluation.validation import unvalidated_reasons
-from bids_shresnet.outputs.model_card import SpreadCalibration, SpreadGroup, Validation
 from bids_shresnet.outputs.model_folder import read_model
+from bids_shresnet.outputs.validation_record import SpreadCalibration, SpreadGroup, Validation
 from bids_shresnet.settings import Method
 from tests.held_out import effects
 from tests.report.cross_validations import cross_validation, held_out_results, with_agreement

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.json_records import to_json
-from bids_shresnet.outputs.model_card import (
+from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.validation_record import (
     BaselineAnswer,
     SpreadCalibration,
     SpreadGroup,
     Validation,
 )
-from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import (
     harmonization_record,

@@ -9,7 +9,6 @@ import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.io.storage import hash_file, write_tsv
-from bids_shresnet.outputs.model_card import Validation
 from bids_shresnet.outputs.model_folder import (
     EndpointError,
     find_models,
@@ -17,6 +16,7 @@ from bids_shresnet.outputs.model_folder import (
     read_dataset_record,
     read_model,
 )
+from bids_shresnet.outputs.validation_record import Validation
 from bids_shresnet.scans import Shell
 from tests.datasets import DESCRIPTION, spiral, write_tree
 from tests.models import SUBJECTS, change_card, constant_model
