@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from bids_shresnet.scans import ShImage
 
@@ -51,6 +51,21 @@ def sample_image(
 ) -> Float[np.ndarray, "p n"]:
     """Sample an image at world positions (RAS+ mm); zero outside it."""
     return _interpolate_splines(values, _rounded_voxels(affine, points), np.float32)
+
+
+def sample_inside(
+    values: Float[np.ndarray, "x y z n"],
+    mask: Bool[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+    points: Float[np.ndarray, "p 3"],
+) -> Float[np.ndarray, "p n"]:
+    """Sample an image at world positions (RAS+ mm) from the voxels of a mask alone.
+
+    A voxel outside the mask counts as its nearest voxel inside, so that what lies at the edge of
+    the brain is not mixed with the zeros around it.
+    """
+    nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return sample_image(values[tuple(nearest)], affine, points)
 
 
 def has_signal_around(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Bool[np.ndarray, " p"]:

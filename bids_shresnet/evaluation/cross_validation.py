@@ -19,7 +19,7 @@ from bids_shresnet.evaluation.group_means.equivalence import assess_equivalence
 from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, pair_tissue_means
 from bids_shresnet.evaluation.group_means.preservation import assess_preservation
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
-from bids_shresnet.evaluation.results import SCAN_RESCAN, HeldOutResult, Orientation
+from bids_shresnet.evaluation.results import REFERENCES, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.validation import (
     CARD_BASELINES,
@@ -83,7 +83,7 @@ class CrossValidation:
     def baselines(self) -> list[str]:
         """Methods that the applied one is compared with."""
         methods = dict.fromkeys(row.method for row in self.rows)
-        return [method for method in methods if method not in (self.method, SCAN_RESCAN)]
+        return [method for method in methods if method not in (self.method, *REFERENCES)]
 
     @cached_property  # a bootstrap, used by tables, figures and the card
     def comparisons(self) -> tuple[Comparison, ...]:

@@ -15,6 +15,7 @@ from bids_shresnet.evaluation.histograms import (
     write_histograms,
 )
 from bids_shresnet.evaluation.jobs import EvaluateJob
+from bids_shresnet.evaluation.noise_floor import noise_floor_errors
 from bids_shresnet.evaluation.predictions import (
     MethodPrediction,
     predict_all_methods,
@@ -70,12 +71,13 @@ def evaluate_fold(job: EvaluateJob) -> bool:
 def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
     """Evaluate every method on one held-out subject."""
     evaluation = open_evaluation(job, label, job.prepared_folders[label])
-    predictions = list(predict_all_methods(job, evaluation.subject))
+    predictions = list(predict_all_methods(job, label, evaluation.subject))
     scored = [(evaluation, prediction) for prediction in predictions]
     if label in job.repeat_folders:
         scored.insert(1, _predict_second_scan(job, label))
     errors = [item.errors(prediction) for item, prediction in scored]
     combat_errors = [evaluation.combat_voxel_errors(prediction) for prediction in predictions]
+    errors.insert(1, noise_floor_errors(evaluation, predictions))
     orientations = [item.orientations(prediction) for item, prediction in scored]
     applied_methods = (NO_HARMONIZATION, job.applied_method)
     applied = [prediction for prediction in predictions if prediction.method in applied_methods]

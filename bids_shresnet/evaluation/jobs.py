@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.io.arrays import ARRAY_RECORD_FILE
 from bids_shresnet.io.storage import hash_file, hash_record
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import Split
-from bids_shresnet.scans import Shell
+from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.settings import Method
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
@@ -50,6 +51,12 @@ class EvaluateJob:
         Folder with the arrays of each subject.
     repeat_folders
         Folder with the arrays of the target's two scans, for subjects that were scanned twice.
+    sources
+        Source scan of each subject, by label.
+    shells, target_bvalues
+        Shells of the source, and their b-values on the target, s/mm2.
+    noise
+        Noise of the target, learned from the fold's training subjects; None if it is not known.
     applied_method
         The method that harmonizes scans; only its agreement with the target is stored.
     fitted_files
@@ -62,7 +69,10 @@ class EvaluateJob:
     split: Split
     prepared_folders: Mapping[str, Path]
     repeat_folders: Mapping[str, Path]
+    sources: Mapping[str, Scan]
     shells: tuple[Shell, ...]
+    target_bvalues: tuple[float, ...]
+    noise: MeasurementNoise | None
     methods: tuple[Method, ...]
     applied_method: Method
     fitted_files: Mapping[Method, Path]
@@ -103,6 +113,7 @@ def evaluation_jobs(
 ) -> tuple[EvaluateJob, ...]:
     """Make one job per fold of the model."""
     prepared_folders = {job.source.subject: job.folder for job in prepared}
+    sources = {job.source.subject: job.source for job in prepared}
     repeat_folders = {job.source.subject: job.folder for job in repeats}
     methods = tuple(dict.fromkeys((*settings.methods, settings.applied_method)))
     return tuple(
@@ -111,7 +122,10 @@ def evaluation_jobs(
             split=split,
             prepared_folders=prepared_folders,
             repeat_folders=repeat_folders,
+            sources=sources,
             shells=model.source_shells,
+            target_bvalues=model.target_bvalues,
+            noise=model.card.folds[number - 1].measurement_noise,
             methods=methods,
             applied_method=settings.applied_method,
             fitted_files=_fitted_files(model, baselines, number),

@@ -1,4 +1,8 @@
-"""Predictions at the matched voxels of a held-out subject: every method, and no harmonization."""
+"""Predictions at the matched voxels of a held-out subject: every method, and no harmonization.
+
+A method harmonizes the whole scan, as for a user. FA and MD are those of the maps that a user gets,
+looked up at the matched voxels; the signal is that of its coefficients there.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,23 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import sample_image
+from bids_shresnet.diffusion.interpolation import sample_inside
 from bids_shresnet.diffusion.masking import unmask
-from bids_shresnet.diffusion.tensors import TensorValues
+from bids_shresnet.diffusion.tensors import TensorMaps, TensorValues
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.quantities import (
     TISSUE_CODES,
     Quantities,
-    add_measurement_noise,
     quantities_from_coefficients,
 )
+from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.methods.template_methods import load_template_methods
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import NO_HARMONIZATION, Method
+from bids_shresnet.training.match_scans import RepresentedScan
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
 
 
@@ -35,14 +40,22 @@ class MethodPrediction:
     Attributes
     ----------
     quantities
-        Signal, FA and MD.
+        Signal, FA and MD; None for methods that predict no signal.
+    maps
+        FA and MD of such methods, by quantity.
     combat_values
         FA and MD corrected by ComBat in the template of linear RISH; empty for other methods.
     """
 
     method: str
-    quantities: Quantities
+    quantities: Quantities | None
+    maps: Mapping[str, Float[np.ndarray, " p"]] = field(default_factory=dict)
     combat_values: Mapping[str, Float[np.ndarray, " p"]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> Mapping[str, Float[np.ndarray, "p *d"]]:
+        """All that is predicted, by quantity."""
+        return self.maps if self.quantities is None else self.quantities.to_dict()
 
 
 def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> TravellingSubject:
@@ -62,6 +75,7 @@ def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> Travelling
             matched,
             signal=matched.signal[rows],
             noise_variance=matched.noise_variance[rows],
+            source_s0=matched.source_s0[rows],
             points=matched.points[rows],
             tissue=matched.tissue[rows],
             patches=no_patches,
@@ -74,11 +88,17 @@ def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> Travelling
     )
 
 
-def predict_all_methods(job: EvaluateJob, subject: TravellingSubject) -> Iterator[MethodPrediction]:
-    """Yield no harmonization first, then the methods of the job."""
+def predict_all_methods(
+    job: EvaluateJob, label: str, subject: TravellingSubject
+) -> Iterator[MethodPrediction]:
+    """Yield no harmonization first, then the methods of the job.
+
+    The source scan of the subject is read again, because what a user gets is made from it.
+    """
     yield MethodPrediction(NO_HARMONIZATION, unharmonized_quantities(subject))
+    scan = RepresentedScan.load(job.sources[label], job.shells)
     for method in job.methods:
-        yield _predict(job, method, subject)
+        yield _predict(job, method, subject, scan)
 
 
 def unharmonized_quantities(subject: TravellingSubject) -> Quantities:
@@ -92,15 +112,25 @@ def unharmonized_quantities(subject: TravellingSubject) -> Quantities:
 
 def source_maps_at_matched_voxels(subject: TravellingSubject) -> Float[np.ndarray, "v 2"]:
     """FA and MD of the source scan, interpolated at the matched voxels."""
-    maps = subject.unharmonized.source_maps
-    return sample_image(maps, subject.source.affine, subject.matched.points)
+    return _look_up(subject.unharmonized.source_maps, subject)
 
 
-def _predict(job: EvaluateJob, method: Method, subject: TravellingSubject) -> MethodPrediction:
-    """Harmonize the whole scan, as for a user, and interpolate it at the matched voxels.
+def look_up_maps(maps: TensorMaps, subject: TravellingSubject) -> Float[np.ndarray, "v 2"]:
+    """FA and MD on the source's grid, interpolated at the matched voxels."""
+    return _look_up(np.stack([maps.fa, maps.md], axis=-1), subject)
 
-    A denoised prediction gets the target's noise, so that it is compared as if it was measured.
-    """
+
+def _look_up(
+    values: Float[np.ndarray, "x y z n"], subject: TravellingSubject
+) -> Float[np.ndarray, "v n"]:
+    source = subject.source
+    return sample_inside(values, source.mask, source.affine, subject.matched.points)
+
+
+def _predict(
+    job: EvaluateJob, method: Method, subject: TravellingSubject, scan: RepresentedScan
+) -> MethodPrediction:
+    """Harmonize the whole scan, as for a user, and interpolate the result."""
     file = job.fitted_files[METHOD_SPECS[method].fitted_method]
     combat_values: Mapping[str, Float[np.ndarray, " p"]] = {}
     if method == "linear_rish":  # one registration to its template serves ComBat as well
@@ -108,9 +138,14 @@ def _predict(job: EvaluateJob, method: Method, subject: TravellingSubject) -> Me
         coefficients, combat_values = template_methods.predict_with_combat(subject)
     else:
         coefficients = load_harmonizer(file, method, job.device).predict(subject.source)
-    image = unmask(coefficients.astype(np.float32), subject.source.mask)
-    matched_coefficients = sample_image(image, subject.source.affine, subject.matched.points)
-    quantities = quantities_from_coefficients(matched_coefficients, subject.matched)
-    if METHOD_SPECS[method].is_denoising:
-        quantities = add_measurement_noise(quantities, subject.matched, seed=job.seed)
-    return MethodPrediction(method, quantities, combat_values)
+    predicted = replace(
+        subject.source, coefficients=unmask(coefficients.astype(np.float32), subject.source.mask)
+    )
+    application = Application(method=method, bvalues=job.target_bvalues, noise=job.noise)
+    harmonized = apply_coefficients(scan.loaded, scan.representation, predicted, application)
+    resampled = quantities_from_coefficients(
+        _look_up(predicted.coefficients, subject), subject.matched
+    )
+    fa, md = look_up_maps(harmonized.maps, subject).T
+    quantities = Quantities(resampled.signal, TensorValues(fa, md, resampled.tensor.direction))
+    return MethodPrediction(method, quantities, combat_values=combat_values)

@@ -15,7 +15,6 @@ from bids_shresnet.scans import Tissue
 
 TISSUE_CODES = {name: Tissue[name] for name in TISSUES}
 MIN_TISSUE_VOXELS = 20  # a tissue with fewer voxels is not evaluated
-NOISE_DRAWS = 4
 MIN_ORIENTED_FA = 0.3  # measured FA above which a voxel has one principal direction
 
 
@@ -45,29 +44,6 @@ def quantities_from_coefficients(
     """Quantities of SH coefficients, sampled with the target's gradient table."""
     signal = np.clip(coefficients @ matched.sh_matrix.T, 0, 1)
     return Quantities(signal, fit_relative_tensor(signal, matched.bvals, matched.bvecs))
-
-
-def add_measurement_noise(
-    quantities: Quantities, matched: MatchedVoxels, *, seed: int
-) -> Quantities:
-    """FA and MD of a noise-free prediction as the target would measure them.
-
-    Noise inflates FA, most where FA is low. A noise-free prediction compared with a measurement
-    would look too isotropic, and a noisy one right for the wrong reason. FA and MD are therefore
-    means over draws of the target's noise, which is Rician in magnitude images.
-    """
-    rng = np.random.default_rng(seed)
-    sigma = np.sqrt(np.nan_to_num(matched.noise_variance))[:, None]
-    shape = quantities.signal.shape
-    fits = []
-    for _ in range(NOISE_DRAWS):
-        real = sigma * rng.standard_normal(shape, dtype=np.float32)
-        imaginary = sigma * rng.standard_normal(shape, dtype=np.float32)
-        noisy = np.hypot(quantities.signal + real, imaginary)
-        fits.append(fit_relative_tensor(noisy, matched.bvals, matched.bvecs))
-    fa = np.mean([fit.fa for fit in fits], axis=0)
-    md = np.mean([fit.md for fit in fits], axis=0)
-    return Quantities(quantities.signal, TensorValues(fa, md, quantities.tensor.direction))
 
 
 def nmse(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:

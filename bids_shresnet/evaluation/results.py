@@ -12,6 +12,10 @@ MAP_QUANTITIES = ("FA", "MD")  # those that group studies compare
 # The target scanner's second scan, scored like a method. It holds noise of its own, so its error is
 # that of two measurements and no lower limit.
 SCAN_RESCAN = "scan_rescan"
+NOISE_FLOOR = (
+    "noise_floor"  # a perfect prediction without noise; what remains is the target's noise
+)
+REFERENCES = (SCAN_RESCAN, NOISE_FLOOR)  # what methods are seen beside, and never compared with
 ALL_PLACES = "all"
 INTERIOR_PLACES = "interior"  # voxels of the source with signal on all sides
 PLACES = (ALL_PLACES, INTERIOR_PLACES)
@@ -28,7 +32,7 @@ class HeldOutRow:
     fold
         Number of the split that held the subject out, from 1.
     method
-        Key of the method, `settings.NO_HARMONIZATION` or `SCAN_RESCAN`.
+        Key of the method, `settings.NO_HARMONIZATION` or one of `REFERENCES`.
     """
 
     subject: str

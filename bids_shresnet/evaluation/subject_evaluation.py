@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.interpolation import has_signal_around
-from bids_shresnet.diffusion.tensors import fit_relative_tensor
+from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
 from bids_shresnet.evaluation.agreement import Agreement, agreement_rows
 from bids_shresnet.evaluation.combat_means import combat_means
 from bids_shresnet.evaluation.histograms import Histograms, joint_histograms
@@ -53,7 +53,7 @@ class SubjectEvaluation:
     subject
         Its matched voxels in grey and white matter.
     measured
-        Quantities of the target's measurement there.
+        The target's measurement there: its signal, and FA and MD of its own maps.
     is_interior
         True for matched voxels with signal of the source on all sides.
     """
@@ -71,11 +71,11 @@ class SubjectEvaluation:
 
     def errors(self, prediction: MethodPrediction) -> Iterator[HeldOutResult]:
         """Yield error and bias in every tissue and quantity, at all places and in the interior."""
-        return self._errors(prediction.method, prediction.quantities.to_dict())
+        return self.compare(prediction.method, prediction.values)
 
     def combat_voxel_errors(self, prediction: MethodPrediction) -> Iterator[HeldOutResult]:
         """Yield error and bias of FA and MD after ComBat in each voxel of the template."""
-        return self._errors("combat_voxel", prediction.combat_values)
+        return self.compare("combat_voxel", prediction.combat_values)
 
     def combat_mean_errors(self) -> Iterator[HeldOutResult]:
         """Yield the bias of ComBat on tissue means; the error of a mean is its squared bias."""
@@ -101,10 +101,10 @@ class SubjectEvaluation:
     def orientations(self, prediction: MethodPrediction) -> Iterator[Orientation]:
         """Yield the agreement of directions; none where too few voxels have one main direction."""
         mask = self._oriented_voxels()
-        if mask.sum() < MIN_TISSUE_VOXELS:
-            return
         measured = self.measured
         predicted = prediction.quantities
+        if predicted is None or mask.sum() < MIN_TISSUE_VOXELS:
+            return
         yield Orientation(
             subject=self.label,
             fold=self.job.number,
@@ -119,7 +119,8 @@ class SubjectEvaluation:
     def agreements(self, prediction: MethodPrediction) -> Iterator[Agreement]:
         """Yield the differences from the measurement in every tissue and quantity."""
         row = self._row(prediction.method)
-        return agreement_rows(row, self.matched, self.measured, prediction.quantities)
+        quantities = require_signal(prediction)
+        return agreement_rows(row, self.matched, self.measured, quantities)
 
     def powers(self, predictions: Sequence[MethodPrediction]) -> Iterator[RishPower]:
         """Yield the power of each order: that of the measurement first, then of the predictions."""
@@ -128,13 +129,13 @@ class SubjectEvaluation:
         for prediction in predictions:
             is_denoised = is_denoising and prediction.method != NO_HARMONIZATION
             yield from self._rish_powers(
-                prediction.method, prediction.quantities, is_denoised=is_denoised
+                prediction.method, require_signal(prediction), is_denoised=is_denoised
             )
 
     def histograms(self, predictions: Sequence[MethodPrediction]) -> Histograms:
         """Return the joint histograms, one state per prediction."""
         counts = [
-            joint_histograms(self.matched, self.measured, prediction.quantities)
+            joint_histograms(self.matched, self.measured, require_signal(prediction))
             for prediction in predictions
         ]
         return Histograms(np.stack(counts)[None], (self.label,))
@@ -163,17 +164,22 @@ class SubjectEvaluation:
     def _row(self, method: str) -> HeldOutRow:
         return HeldOutRow(subject=self.label, fold=self.job.number, method=method)
 
-    def _errors(
+    def compare(
         self, method: str, predicted: Mapping[str, Float[np.ndarray, "v *d"]]
     ) -> Iterator[HeldOutResult]:
         """Yield the errors of predicted values by their quantity."""
+        for place, tissue, mask in self.iter_places():
+            for quantity, values in predicted.items():
+                row = EndpointRow(self.label, self.job.number, method, tissue, quantity)
+                measured = self.measured.to_dict()[quantity]
+                yield compare_values(row, place, measured[mask], values[mask])
+
+    def iter_places(self) -> Iterator[tuple[str, str, Bool[np.ndarray, " v"]]]:
+        """Yield places, tissue and voxels wherever a tissue has enough of them."""
         places = {ALL_PLACES: np.ones_like(self.is_interior), INTERIOR_PLACES: self.is_interior}
         for place, is_there in places.items():
             for tissue, mask in tissue_masks(np.where(is_there, self.matched.tissue, 0)):
-                for quantity, values in predicted.items():
-                    row = EndpointRow(self.label, self.job.number, method, tissue, quantity)
-                    measured = self.measured.to_dict()[quantity]
-                    yield compare_values(row, place, measured[mask], values[mask])
+                yield place, tissue, mask
 
 
 def open_evaluation(job: EvaluateJob, label: str, folder: Path) -> SubjectEvaluation:
@@ -182,10 +188,18 @@ def open_evaluation(job: EvaluateJob, label: str, folder: Path) -> SubjectEvalua
     matched = subject.matched
     is_interior = has_signal_around(subject.source, matched.points)
     signal = np.asarray(matched.signal, dtype=np.float32)
-    measured = Quantities(signal, fit_relative_tensor(signal, matched.bvals, matched.bvecs))
+    direction = fit_relative_tensor(signal, matched.bvals, matched.bvecs).direction
+    fa, md = np.asarray(subject.unharmonized.target_maps, dtype=np.float32).T
+    measured = Quantities(signal, TensorValues(fa, md, direction))
     return SubjectEvaluation(
         job=job, label=label, subject=subject, measured=measured, is_interior=is_interior
     )
+
+
+def require_signal(prediction: MethodPrediction) -> Quantities:
+    """Quantities of a method that can be applied, which predicts the signal."""
+    assert prediction.quantities is not None, f"{prediction.method} predicts no signal"
+    return prediction.quantities
 
 
 def compare_values(

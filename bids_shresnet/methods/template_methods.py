@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import sample_image
+from bids_shresnet.diffusion.interpolation import sample_inside
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.template import Template, TemplatePositions, build_template
 from bids_shresnet.methods.combat import ScalarSamples, VoxelwiseCombat, fit_voxelwise_combat
@@ -54,7 +54,7 @@ class TemplateMethods:
         combat = VoxelwiseCombat(self.rish.template, self.combat[name])
         values = combat.remove(_source_map(subject, name), positions)
         volume = unmask(values[:, None], image.mask)
-        return sample_image(volume, image.affine, subject.matched.points)[:, 0]
+        return sample_inside(volume, image.mask, image.affine, subject.matched.points)[:, 0]
 
     def arrays(self) -> Arrays:
         """Return the gains, the lines and the template."""

@@ -34,15 +34,14 @@ GROUP_TABLE_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "fold": {"Description": "Number of the split that held the subject out."},
     "method": {
         "Description": "Method. no_harmonization: the input scan; scan_rescan: the target's "
-        "second scan."
+        "second scan; noise_floor: a perfect prediction without noise."
     },
     "tissue": {
         "Description": "WM: white matter, GM: grey matter, as segmented in the target's scan."
     },
     "quantity": {
-        "Description": "signal: S/S0 in the target's directions. FA, MD: of the diffusion tensor. "
-        "Noise inflates FA, so the target's noise is added to predictions of methods that remove "
-        "noise."
+        "Description": "signal: S/S0 in the target's directions. FA, MD: of the maps that are "
+        "written for a scan, looked up at the target's voxels, against the target's own maps."
     },
     "places": {
         "Description": "all: every voxel of the tissue that both scanners measured; interior: only "

@@ -22,12 +22,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bids_shresnet.evaluation.results import SCAN_RESCAN
+from bids_shresnet.evaluation.results import NOISE_FLOOR, SCAN_RESCAN
 from bids_shresnet.settings import DEFAULT_METHOD, METHOD_NAMES, NO_HARMONIZATION
 
 # In the order of all figures and tables; unknown methods follow under their own names
 METHOD_LABELS: Mapping[str, str] = {
     NO_HARMONIZATION: "no harmonization",
+    NOISE_FLOOR: "noise floor",
     SCAN_RESCAN: "scan and rescan",
     "combat_mean": "ComBat, tissue means",
     "combat_voxel": "ComBat, voxels",

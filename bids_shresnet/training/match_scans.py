@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from bids_shresnet.diffusion.gradients import rotate_bvecs
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.interpolation import sample_image, sample_patches
+from bids_shresnet.diffusion.interpolation import sample_inside, sample_patches
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
@@ -169,7 +169,7 @@ def _compute_unharmonized(
     target_tensors = fit_dwi_tensor(target.dwi, match.selected)
     coefficients = unmask(unregularized_coefficients(source.representation), scan.mask)
     return UnharmonizedData(
-        source_coefficients=sample_image(coefficients, scan.dwi.affine, match.points),
+        source_coefficients=sample_inside(coefficients, scan.mask, scan.dwi.affine, match.points),
         source_maps=np.stack([source_tensors.fa, source_tensors.md], -1),
         target_maps=np.stack([target_tensors.fa, target_tensors.md], -1),
         target_tensor_bvals=target.dwi.bvals[
@@ -182,7 +182,7 @@ def _sample_relative_s0(
     scan: LoadedScan, points: Float[np.ndarray, "p 3"]
 ) -> Float[np.ndarray, " p"]:
     share = relative_s0(scan.s0, scan.mask)[..., None]
-    return sample_image(share, scan.dwi.affine, points)[:, 0]
+    return sample_inside(share, scan.mask, scan.dwi.affine, points)[:, 0]
 
 
 def _is_in_brain(points: Float[np.ndarray, "p 3"], scan: LoadedScan) -> Bool[np.ndarray, " p"]:

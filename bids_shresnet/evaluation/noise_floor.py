@@ -1,0 +1,71 @@
+"""The error that a perfect prediction without noise has, because the target's scan has noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from bids_shresnet.diffusion.measurement_noise import draw_measurement
+from bids_shresnet.diffusion.tensors import fit_relative_tensor
+from bids_shresnet.evaluation.predictions import MethodPrediction
+from bids_shresnet.evaluation.results import NOISE_FLOOR, HeldOutResult
+from bids_shresnet.evaluation.subject_evaluation import SubjectEvaluation
+from bids_shresnet.methods.registry import METHOD_SPECS
+from bids_shresnet.pairs import MatchedVoxels
+
+DRAWS = 6  # of the target's noise, whose variance is taken
+
+
+def noise_floor_errors(
+    evaluation: SubjectEvaluation, predictions: Sequence[MethodPrediction]
+) -> Iterator[HeldOutResult]:
+    """Yield the expected errors of a perfect prediction of each quantity.
+
+    It is the variance that the target's noise gives the quantity: of the signal the noise variance
+    itself; of FA and MD the variance over draws of the noise on a signal without noise, for which
+    the first prediction of a denoising method stands. There are no rows if the noise is not known,
+    or if no method predicts without noise.
+    """
+    signal = next((item.quantities.signal for item in predictions if _is_denoised(item)), None)
+    if signal is None or not np.isfinite(evaluation.matched.noise_variance).all():
+        return
+    variances = noise_variances(evaluation.matched, signal, seed=evaluation.job.seed)
+    for places, tissue, mask in evaluation.iter_places():
+        for quantity, measured in evaluation.measured.to_dict().items():
+            truth = measured[mask]
+            yield HeldOutResult(
+                subject=evaluation.label,
+                fold=evaluation.job.number,
+                method=NOISE_FLOOR,
+                tissue=tissue,
+                quantity=quantity,
+                places=places,
+                nmse=float(variances[quantity][mask].mean() / np.square(truth).mean()),
+                bias=0.0,
+                mean=float(truth.mean()),
+                target_mean=float(truth.mean()),
+            )
+
+
+def noise_variances(
+    matched: MatchedVoxels, signal: Float[np.ndarray, "v d"], *, seed: int
+) -> Mapping[str, Float[np.ndarray, " v"]]:
+    """Variance of each quantity over draws of the target's noise on a signal without noise."""
+    rng = np.random.default_rng(seed)
+    deviation = np.sqrt(matched.noise_variance)
+    fits = []
+    for _ in range(DRAWS):
+        drawn = draw_measurement(signal, deviation, rng)
+        fits.append(fit_relative_tensor(drawn, matched.bvals, matched.bvecs))
+    return {
+        "signal": matched.noise_variance,
+        "FA": np.var([fit.fa for fit in fits], axis=0, ddof=1),
+        "MD": np.var([fit.md for fit in fits], axis=0, ddof=1),
+    }
+
+
+def _is_denoised(prediction: MethodPrediction) -> bool:
+    spec = METHOD_SPECS.get(prediction.method)  # type: ignore[call-overload]  # any key of a table
+    return spec is not None and spec.is_denoising and prediction.quantities is not None
