@@ -33,6 +33,8 @@ def combat_means(
 
     Training subjects that lack a tissue are not used; none is yielded for fewer than two subjects.
     """
+    if len(training) < MIN_SUBJECTS:
+        return
     means = np.stack([_tissue_means(subject) for subject in training])
     means = means[np.isfinite(means).all(axis=(1, 2, 3))]
     if len(means) < MIN_SUBJECTS:

@@ -9,7 +9,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bids_shresnet.evaluation.results import ALL_PLACES, QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.evaluation.results import (
+    ALL_PLACES,
+    NOISE_FLOOR,
+    QUANTITIES,
+    TISSUES,
+    HeldOutResult,
+)
 from bids_shresnet.evaluation.statistics import (
     Interval,
     adjust_p_values,
@@ -115,7 +121,7 @@ def compare_methods(
 
 def summarize_bias(rows: Iterable[HeldOutResult]) -> tuple[Bias, ...]:
     """Site bias by method in the order of the rows, then by tissue and quantity."""
-    table = tuple(rows)
+    table = tuple(row for row in rows if row.method != NOISE_FLOOR)
     methods = dict.fromkeys(row.method for row in table)
     biases = [
         _endpoint_bias(table, Endpoint(method, tissue, quantity))

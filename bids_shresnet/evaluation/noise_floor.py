@@ -11,7 +11,7 @@ from bids_shresnet.diffusion.measurement_noise import draw_measurement
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.predictions import MethodPrediction
 from bids_shresnet.evaluation.results import NOISE_FLOOR, HeldOutResult
-from bids_shresnet.evaluation.subject_evaluation import SubjectEvaluation
+from bids_shresnet.evaluation.subject_evaluation import SubjectEvaluation, require_signal
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.pairs import MatchedVoxels
 
@@ -28,9 +28,10 @@ def noise_floor_errors(
     the first prediction of a denoising method stands. There are no rows if the noise is not known,
     or if no method predicts without noise.
     """
-    signal = next((item.quantities.signal for item in predictions if _is_denoised(item)), None)
-    if signal is None or not np.isfinite(evaluation.matched.noise_variance).all():
+    denoised = next(filter(_is_denoised, predictions), None)
+    if denoised is None or not np.isfinite(evaluation.matched.noise_variance).all():
         return
+    signal = require_signal(denoised).signal
     variances = noise_variances(evaluation.matched, signal, seed=evaluation.job.seed)
     for places, tissue, mask in evaluation.iter_places():
         for quantity, measured in evaluation.measured.to_dict().items():
@@ -67,5 +68,5 @@ def noise_variances(
 
 
 def _is_denoised(prediction: MethodPrediction) -> bool:
-    spec = METHOD_SPECS.get(prediction.method)  # type: ignore[call-overload]  # any key of a table
-    return spec is not None and spec.is_denoising and prediction.quantities is not None
+    denoising = [method for method, spec in METHOD_SPECS.items() if spec.is_denoising]
+    return prediction.method in denoising and prediction.quantities is not None

@@ -22,6 +22,8 @@ CODE_URL = "https://github.com/bids-apps/shresnet"
 DESC_LABELS = {
     "harmonized": "Signal of the source scanner as the target scanner would have measured it, "
     "or maps of this signal.",
+    "harmonizedDenoised": "FA and MD of the harmonized scan without noise, for single scans. "
+    "Do not compare them with measured maps, which have noise.",
     "input": "Maps of the input scan, for comparison with the harmonized ones.",
     "brain": "Voxels that were harmonized.",
     "uncertainty": "Where the networks of the model disagree.",
@@ -53,7 +55,11 @@ Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). Ever
 * `desc-harmonized_dwi`: the scan as the target scanner would have measured it, with b-vectors in
   the convention of the input (`GradientConvention` in the sidecar);
 * `desc-brain_mask`: the voxels that were harmonized;
-* `model-tensor_param-{fa,md}_desc-{input,harmonized}_dwimap`: tensor maps before and after;
+* `model-tensor_param-{fa,md}_desc-input_dwimap`: tensor maps of the input;
+* `model-tensor_param-{fa,md}_desc-harmonized_dwimap`: as the target scanner's own maps would show
+  them, with its noise: compare these with maps of the target scanner;
+* `model-tensor_param-{fa,md}_desc-harmonizedDenoised_dwimap`: the same without noise, for single
+  scans;
 * `desc-harmonization_qc`: quality metrics of the harmonization.
 
 `sub-*.html` are reports to look at. `models` holds one model per scanner pair, with its

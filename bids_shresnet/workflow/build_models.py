@@ -168,7 +168,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
         pair_work.baselines,
         settings,
     )
-    evaluated = workers.run(evaluate_fold, jobs, pair_work.memory_needed)
+    evaluated = workers.run(evaluate_fold, jobs, pair_work.evaluation_memory)
     for count, (job, _) in enumerate(evaluated, 1):
         logger.info("%s: fold %d is evaluated (%d of %d)", model.name, job.number, count, len(jobs))
     if pair_work.sweep:

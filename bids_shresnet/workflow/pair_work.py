@@ -9,7 +9,7 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.outputs.model_folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Pair
-from bids_shresnet.planning.memory import memory_for_fitting
+from bids_shresnet.planning.memory import memory_for_fitting, memory_for_scans
 from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import Method
@@ -176,3 +176,10 @@ class PairWork:
     def memory_needed(self) -> int:
         """Bytes that fitting or evaluating a harmonizer takes, once all subjects are prepared."""
         return memory_for_fitting(job.folder for job in self.subject_jobs)
+
+    @property
+    def evaluation_memory(self) -> int:
+        """Bytes that evaluating takes, which harmonizes scans as well."""
+        sources = [job.source for job in self.subject_jobs]
+        is_spooled = self.config.resource.low_mem
+        return self.memory_needed + memory_for_scans(sources, is_spooled=is_spooled)

@@ -8,7 +8,12 @@ import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
-from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image, sample_patches
+from bids_shresnet.diffusion.interpolation import (
+    has_signal_around,
+    sample_image,
+    sample_inside,
+    sample_patches,
+)
 from bids_shresnet.network.patches import CENTRE_INDEX, cut_patches, patches_to_rows
 from bids_shresnet.scans import Shell, ShImage
 from tests.diffusion.heads import turn
@@ -185,3 +190,19 @@ def test_within_a_quarter_voxel_noise_is_nearly_that_of_the_voxels() -> None:
     offsets = random_offsets()
     near = offsets[np.linalg.norm(offsets, axis=1) <= 0.25]
     assert 0.85 < noise_kept(near) < 1.1
+
+
+def test_what_lies_outside_a_mask_does_not_change_samples_inside() -> None:
+    """A constant stays one up to the mask's edge, where zeros around it would pull it down."""
+    mask = np.zeros(GRID, bool)
+    mask[3:8, 3:8, 3:8] = True
+    constant = np.where(mask[..., None], 0.7, 0.0)
+    points = np.random.default_rng(2).uniform(3, 7, (40, 3))
+    inside = sample_inside(constant, mask, np.eye(4), points)
+    np.testing.assert_allclose(inside, 0.7, rtol=1e-6)
+    assert sample_image(constant, np.eye(4), points).min() < 0.69
+    noisy = np.where(mask[..., None], noise(), 1e6)
+    clean = np.where(mask[..., None], noise(), 0)
+    np.testing.assert_array_equal(
+        sample_inside(noisy, mask, np.eye(4), points), sample_inside(clean, mask, np.eye(4), points)
+    )

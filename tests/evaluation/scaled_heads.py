@@ -7,22 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.evaluate import EvaluationResults, evaluate_fold, read_results
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.results import HeldOutResult
+from bids_shresnet.io.fsl import write_fsl_table
+from bids_shresnet.io.gradient_axes import to_fsl
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import write_bytes
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, PatchLinear
 from bids_shresnet.pairs import Split, TravellingSubject, UnharmonizedData
-from bids_shresnet.scans import Tissue
+from bids_shresnet.scans import Scan, ShImage, Tissue
 from bids_shresnet.settings import Method
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
+from tests.datasets import spiral
+from tests.factories import make_scan
 from tests.methods.heads import GAINS, GRID, SHELLS, head, mask_patches, scaled, travelling
 
 SPLIT = Split(training=("02", "03"), validation=("04",), test=("01",))
@@ -46,7 +52,7 @@ def scaled_head(
 ) -> TravellingSubject:
     """Head whose target scales the orders; its white matter is where one direction dominates.
 
-    The source's FA is that of its signal. The target's FA, for ComBat, is a line of it.
+    FA and MD of both scanners are those of their signals.
     """
     image = head(seed, grid)
     image.coefficients[..., 1:] *= strength * (1 + 0.1 * seed)
@@ -56,7 +62,7 @@ def scaled_head(
     is_white = fa_and_md(target_signal, subject)[:, 0] > 0.3
     coefficients = image.coefficients[image.mask]
     source_maps = fa_and_md(coefficients @ matrix.T, subject)
-    target_maps = FA_SCALE * source_maps + [FA_SHIFT, 0]
+    target_maps = fa_and_md(subject.matched.signal.astype(np.float32), subject)
     tissue = np.where(is_white, Tissue.WM, Tissue.GM).astype(np.uint8)
     return replace(
         subject,
@@ -64,7 +70,7 @@ def scaled_head(
         unharmonized=UnharmonizedData(
             coefficients,
             unmask(source_maps, image.mask),
-            target_maps.astype(np.float32),
+            target_maps,
             subject.unharmonized.target_tensor_bvals,
         ),
     )
@@ -73,6 +79,32 @@ def scaled_head(
 def scaled_heads(**changes: Any) -> dict[str, TravellingSubject]:
     """One head per subject of the split."""
     return {label: scaled_head(seed, **changes) for label, seed in SEEDS.items()}
+
+
+def with_linear_maps(subject: TravellingSubject) -> TravellingSubject:
+    """The same head with FA and MD of the target on a line of those of the source, for ComBat."""
+    maps = FA_SCALE * subject.unharmonized.source_maps[subject.source.mask] + [FA_SHIFT, 0]
+    target_maps = maps.astype(np.float32)
+    return replace(subject, unharmonized=replace(subject.unharmonized, target_maps=target_maps))
+
+
+def write_source(folder: Path, image: ShImage, directions: int = 15, sigma: float = 0.0) -> Scan:
+    """Write the source scan of a head with S0 = 1000 in the mask, with noise, and its mask."""
+    table = spiral(directions)
+    signal = image.coefficients @ evaluation_matrix([table], SHELLS).T
+    signal += sigma * np.random.default_rng(5).standard_normal(signal.shape)
+    s0 = 1000.0 * image.mask[..., None]
+    data = np.concatenate([s0, s0 * np.clip(signal, 0.01, 1)], axis=3).astype(np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / "sub-01_dwi"
+    nib.save(nib.Nifti1Image(data, image.affine), stem.with_suffix(".nii.gz"))
+    mask = stem.with_name("mask.nii.gz")
+    nib.save(nib.Nifti1Image(image.mask.astype(np.uint8), image.affine), mask)
+    bvals = np.array([0.0] + [1000.0] * directions)
+    bvecs = to_fsl(np.concatenate([np.zeros((1, 3)), table]), image.affine)
+    write_fsl_table(stem.with_suffix(".bval"), stem.with_suffix(".bvec"), bvals, bvecs)
+    scan = make_scan(stem, subject="01", bvals=tuple(bvals.tolist()), dataset=folder)
+    return replace(scan, mask=mask)
 
 
 def exact_gain() -> OrderGain:
@@ -106,12 +138,19 @@ def evaluate_job(
     fitted_files = {method: folder / f"{method}.safetensors" for method in harmonizers}
     for method, harmonizer in harmonizers.items():
         write_fit(fitted_files[method], harmonizer)
+    sources = {
+        label: write_source(folder / "scans" / label, subject.source)
+        for label, subject in subjects.items()
+    }
     job = EvaluateJob(
         number=1,
         split=SPLIT,
         prepared_folders=prepared_folders,
         repeat_folders={},
+        sources=sources,
         shells=SHELLS,
+        target_bvalues=(1000.0,),
+        noise=None,
         methods=tuple(harmonizers),
         applied_method=next(iter(harmonizers)),
         fitted_files=fitted_files,

@@ -7,18 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_shresnet.diffusion.harmonics import evaluation_matrix
+from bids_shresnet.diffusion.interpolation import has_signal_around
 from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
+from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.evaluation.evaluate import EvaluationResults
 from bids_shresnet.evaluation.quantities import MIN_TISSUE_VOXELS
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
+from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.methods.harmonizer import Harmonizer
-from bids_shresnet.methods.linear import ShProjection
+from bids_shresnet.methods.linear import OrderGain, ShProjection
 from bids_shresnet.methods.template_methods import fit_template_methods
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Tissue
 from bids_shresnet.settings import Method
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
+from tests.datasets import spiral
 from tests.evaluation.scaled_heads import (
+    NO_OFFSET,
     evaluate,
     evaluate_job,
     exact_gain,
@@ -27,8 +34,10 @@ from tests.evaluation.scaled_heads import (
     result,
     scaled_head,
     scaled_heads,
+    with_linear_maps,
+    write_source,
 )
-from tests.methods.heads import fit_task, mask_patches, scaled, travelling
+from tests.methods.heads import SHELLS, fit_task, mask_patches, scaled, travelling
 
 METHODS = ("no_harmonization", "sh_projection", "order_gain")
 COMBAT_ENDPOINTS = set(product(TISSUES, ("FA", "MD")))
@@ -45,17 +54,24 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     return evaluate(evaluate_job(folder, scaled_heads(), harmonizers))
 
 
-def rescan_of(subject: TravellingSubject) -> TravellingSubject:
-    """The target's two scans of a head: unmoved, in other directions, with other noise."""
+def rescan_of(subject: TravellingSubject, sigma: float) -> TravellingSubject:
+    """The target's two scans of a head: unmoved, in 15 directions, each with noise of its own."""
     image = subject.source
     target_coefficients = scaled(mask_patches(image)[..., :6]).astype(np.float32)
     target_image = replace(image, coefficients=unmask(target_coefficients, image.mask))
-    rescan = travelling(target_image, 16, change=lambda patches: patches[:, 13], sigma=0.02)
-    maps = fa_and_md(rescan.matched.signal.astype(np.float32), rescan)
+    first = travelling(target_image, 15, change=lambda patches: patches[:, 13], sigma=sigma)
+    noise = np.random.default_rng(8).standard_normal(first.matched.signal.shape)
+    second = target_coefficients @ first.matched.sh_matrix.T + sigma * noise
+    inverse = np.linalg.pinv(first.matched.sh_matrix).T
     return replace(
-        rescan,
-        matched=replace(rescan.matched, tissue=subject.matched.tissue),
-        unharmonized=replace(rescan.unharmonized, source_maps=unmask(maps, image.mask)),
+        first,
+        matched=replace(first.matched, tissue=subject.matched.tissue),
+        unharmonized=replace(
+            first.unharmonized,
+            source_maps=unmask(fa_and_md(second, first), image.mask),
+            source_coefficients=(second @ inverse).astype(np.float32),
+            target_maps=fa_and_md(first.matched.signal.astype(np.float32), first),
+        ),
     )
 
 
@@ -129,13 +145,14 @@ def test_power_is_that_of_the_target_then_before_and_after(results: EvaluationRe
     assert methods == ["target", "no_harmonization", "sh_projection"]
 
 
-def test_combat_of_means_undoes_a_scanner_that_scales_and_shifts_them(
-    results: EvaluationResults,
-) -> None:
+def test_combat_of_means_undoes_a_scanner_that_scales_and_shifts_them(tmp_path: Path) -> None:
     """A line through the means of two training subjects is the line that they lie on."""
+    heads = {label: with_linear_maps(subject) for label, subject in scaled_heads().items()}
+    results = evaluate(evaluate_job(tmp_path, heads, {"order_gain": exact_gain()}))
     rows = [row for row in results.rows if row.method == "combat_mean"]
     assert {(row.tissue, row.quantity) for row in rows} == COMBAT_ENDPOINTS
     assert all(row.nmse == pytest.approx(row.bias**2) for row in rows)
+    assert all(row.bias == pytest.approx(row.mean / row.target_mean - 1) for row in rows)
     assert all(abs(row.bias) < 0.03 for row in rows if row.quantity == "FA")
 
 
@@ -149,7 +166,8 @@ def test_a_denoising_method_is_evaluated_as_the_target_would_measure_it(tmp_path
         "patch_linear": exact_regression(),
         "order_gain": exact_gain(),
     }
-    results = evaluate(evaluate_job(tmp_path, heads, harmonizers))
+    job = evaluate_job(tmp_path, heads, harmonizers)
+    results = evaluate(replace(job, noise=MeasurementNoise(0.06, 1.0, 15, 1)))
     noisy = result(results, "order_gain", "GM")
     denoised = result(results, "patch_linear", "GM")
     assert noisy.bias < -0.2
@@ -158,35 +176,94 @@ def test_a_denoising_method_is_evaluated_as_the_target_would_measure_it(tmp_path
 
 
 def test_without_the_targets_noise_a_prediction_is_evaluated_as_it_is(tmp_path: Path) -> None:
-    heads = scaled_heads()
-    for subject in heads.values():
-        subject.matched.noise_variance[:] = np.nan
     harmonizers: dict[Method, Harmonizer] = {
         "patch_linear": exact_regression(),
         "order_gain": exact_gain(),
     }
-    results = evaluate(evaluate_job(tmp_path, heads, harmonizers))
+    results = evaluate(evaluate_job(tmp_path, scaled_heads(), harmonizers))
     expected = result(results, "order_gain").nmse
     assert result(results, "patch_linear").nmse == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
-def test_the_rescan_of_the_target_has_the_error_of_its_noise(tmp_path: Path) -> None:
-    heads = scaled_heads(sigma=0.02)
-    rescan = rescan_of(heads["01"])
-    write_travelling_subject(tmp_path / "repeat", rescan, {"inputs": "repeat"})
-    job = evaluate_job(tmp_path, heads, {"order_gain": exact_gain()})
+def between_voxels(subject: TravellingSubject) -> TravellingSubject:
+    """The same head with all points up to half a voxel off the voxels' centres."""
+    shift = np.random.default_rng(3).uniform(-1, 1, subject.matched.points.shape)  # mm
+    points = (subject.matched.points + shift).astype(np.float32)
+    return replace(subject, matched=replace(subject.matched, points=points))
+
+
+def test_a_method_that_changes_nothing_has_the_errors_of_no_harmonization_off_the_voxels(
+    tmp_path: Path,
+) -> None:
+    """FA is looked up for all methods; FA of looked-up signal would be less noisy and lower."""
+    heads = scaled_heads()
+    table = spiral(6)  # which six coefficients hold exactly, noise included
+    scan = write_source(tmp_path / "noisy", heads["01"].source, directions=6, sigma=0.05)
+    loaded = load_scan(scan)
+    signal = loaded.dwi.data[loaded.mask][:, 1:] / 1000
+    inverse = np.linalg.pinv(evaluation_matrix([table], SHELLS)).T
+    coefficients = unmask((signal @ inverse).astype(np.float32), loaded.mask)
+    tensors = fit_tensor_maps(loaded.dwi, loaded.mask)
+    noisy = replace(
+        heads["01"],
+        source=replace(heads["01"].source, coefficients=coefficients),
+        unharmonized=replace(
+            heads["01"].unharmonized, source_maps=np.stack([tensors.fa, tensors.md], -1)
+        ),
+    )
+    heads["01"] = between_voxels(noisy)
+    nothing = OrderGain(np.ones(6, np.float32), NO_OFFSET)
+    job = evaluate_job(tmp_path, heads, {"order_gain": nothing})
+    results = evaluate(replace(job, sources={**job.sources, "01": scan}))
+    for tissue, quantity in COMBAT_ENDPOINTS:
+        before = result(results, "no_harmonization", tissue, quantity)
+        after = result(results, "order_gain", tissue, quantity)
+        assert after.nmse == pytest.approx(before.nmse, rel=1e-3)
+        assert after.mean == pytest.approx(before.mean, rel=1e-4)
+
+
+def test_two_scans_of_the_target_have_twice_the_error_of_a_perfect_prediction(
+    tmp_path: Path,
+) -> None:
+    """Both have noise; the floor has that of the target alone."""
+    heads = scaled_heads(sigma=0.03)
+    write_travelling_subject(tmp_path / "repeat", rescan_of(heads["01"], 0.03), {"inputs": "x"})
+    harmonizers: dict[Method, Harmonizer] = {
+        "patch_linear": exact_regression(),
+        "order_gain": exact_gain(),
+    }
+    job = evaluate_job(tmp_path, heads, harmonizers, noise=MeasurementNoise(0.03, 1.0, 15, 1))
     results = evaluate(replace(job, repeat_folders={"01": tmp_path / "repeat"}))
-    assert [row.method for row in results.orientations] == [
-        "no_harmonization",
-        "scan_rescan",
-        "order_gain",
-    ]
-    assert result(results, "scan_rescan").nmse < 1e-6
-    white_signal = rescan.matched.signal[heads["01"].matched.tissue == Tissue.WM]
-    noise = 0.02**2 / np.square(white_signal.astype(float)).mean()
-    assert result(results, "scan_rescan", quantity="signal").nmse == pytest.approx(noise, rel=0.1)
+    assert [row.method for row in results.orientations][:2] == ["no_harmonization", "scan_rescan"]
+    for tissue, quantity in COMBAT_ENDPOINTS:
+        floor = result(results, "noise_floor", tissue, quantity)
+        second = result(results, "scan_rescan", tissue, quantity)
+        perfect = result(results, "patch_linear", tissue, quantity)
+        assert second.nmse == pytest.approx(2 * floor.nmse, rel=0.2)
+        assert perfect.nmse == pytest.approx(1.25 * floor.nmse, rel=0.2)  # a mean of four draws
+        assert (floor.bias, floor.mean) == (0, floor.target_mean)
+    for tissue in TISSUES:
+        floor = result(results, "noise_floor", tissue, "signal")
+        assert result(results, "patch_linear", tissue, "signal").nmse == pytest.approx(
+            floor.nmse, rel=0.05
+        )
     without_rescan = evaluate(replace(job, file=tmp_path / "without.json"))
     assert result(results, "order_gain") == result(without_rescan, "order_gain")
+
+
+def test_interior_places_are_those_without_the_edge_of_the_brain(tmp_path: Path) -> None:
+    heads = scaled_heads()
+    subject = between_voxels(heads["01"])
+    heads["01"] = subject
+    results = evaluate(evaluate_job(tmp_path, heads, {"order_gain": exact_gain()}))
+    is_inside = has_signal_around(subject.source, subject.matched.points)
+    assert 0.2 < is_inside.mean() < 0.8
+    fa = subject.unharmonized.target_maps[:, 0]
+    for tissue, code in (("WM", Tissue.WM), ("GM", Tissue.GM)):
+        is_tissue = subject.matched.tissue == code
+        for places, mask in (("all", is_tissue), ("interior", is_tissue & is_inside)):
+            row = result(results, "order_gain", tissue, places=places)
+            assert row.target_mean == pytest.approx(fa[mask].mean(), rel=1e-5)
 
 
 def test_linear_rish_is_evaluated_with_voxelwise_combat(tmp_path: Path) -> None:

@@ -5,10 +5,7 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix
-from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.quantities import (
-    NOISE_DRAWS,
-    add_measurement_noise,
     angular_correlation,
     mean_angle,
     nmse,
@@ -23,7 +20,6 @@ SHELLS = (Shell(1000.0, 4), Shell(2000.0, 4))
 TABLES = sphere(30), sphere(40)
 AXES = turn(10, 20, 30)
 DIFFUSIVITIES = np.array([1.0e-3, 0.6e-3, 0.5e-3])  # mm2/s, so little that order 4 holds the signal
-NEARLY_ALIKE = np.array([0.75e-3, 0.7e-3, 0.68e-3])
 
 
 def target(voxels: int, *, sigma: float = 0.0) -> MatchedVoxels:
@@ -115,56 +111,3 @@ def test_a_signal_that_diffusion_cannot_give_is_clipped() -> None:
     coefficients = tensor_coefficients(2)
     assert quantities_from_coefficients(10 * coefficients, target(2)).signal.max() == 1
     assert quantities_from_coefficients(-coefficients, target(2)).signal.max() == 0
-
-
-def test_noise_changes_fa_and_md_of_a_prediction_as_it_changes_a_measurement() -> None:
-    """The measurement is simulated with Rician noise in each voxel."""
-    sigma = 0.04
-    plain = quantities_from_coefficients(tensor_coefficients(3000, NEARLY_ALIKE), target(3000))
-    noisy = add_measurement_noise(plain, target(3000, sigma=sigma), seed=0)
-    real, imaginary = sigma * np.random.default_rng(9).standard_normal((2, *plain.signal.shape))
-    signal = np.sqrt((plain.signal + real) ** 2 + imaginary**2)
-    measured = fit_relative_tensor(signal, target(1).bvals, target(1).bvecs)
-    assert measured.fa.mean() > 1.3 * plain.tensor.fa.mean()
-    assert noisy.tensor.fa.mean() == pytest.approx(measured.fa.mean(), rel=0.01)
-    assert noisy.tensor.md.mean() == pytest.approx(measured.md.mean(), rel=0.01)
-
-
-def test_a_voxel_is_less_noisy_than_one_measurement_of_it() -> None:
-    """FA and MD are means over several draws."""
-    plain, matched = (
-        quantities_from_coefficients(tensor_coefficients(3000), target(3000)),
-        target(3000, sigma=0.04),
-    )
-    found = add_measurement_noise(plain, matched, seed=0).tensor.fa
-    once = fit_relative_tensor(
-        plain.signal + 0.04 * np.random.default_rng(9).standard_normal(plain.signal.shape),
-        matched.bvals,
-        matched.bvecs,
-    )
-    assert found.std() == pytest.approx(once.fa.std() / np.sqrt(NOISE_DRAWS), rel=0.1)
-
-
-def test_signal_and_direction_stay_those_of_the_prediction() -> None:
-    plain = quantities_from_coefficients(tensor_coefficients(4), target(4))
-    found = add_measurement_noise(plain, target(4, sigma=0.05), seed=1)
-    np.testing.assert_array_equal(found.signal, plain.signal)
-    np.testing.assert_array_equal(found.tensor.direction, plain.tensor.direction)
-
-
-def test_noise_of_a_seed_is_always_the_same() -> None:
-    plain = quantities_from_coefficients(tensor_coefficients(4), target(4))
-    one, same, other = (
-        add_measurement_noise(plain, target(4, sigma=0.05), seed=seed).tensor.fa
-        for seed in (1, 1, 2)
-    )
-    np.testing.assert_array_equal(one, same)
-    assert not np.array_equal(one, other)
-
-
-@pytest.mark.parametrize("sigma", [0.0, float("nan")], ids=["none", "not known"])
-def test_where_there_is_no_noise_or_none_is_known_a_prediction_looks_as_it_is(sigma: float) -> None:
-    plain = quantities_from_coefficients(tensor_coefficients(4), target(4))
-    found = add_measurement_noise(plain, target(4, sigma=sigma), seed=1)
-    np.testing.assert_allclose(found.tensor.fa, plain.tensor.fa, rtol=1e-5)
-    np.testing.assert_allclose(found.tensor.md, plain.tensor.md, rtol=1e-5)

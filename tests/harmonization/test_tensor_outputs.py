@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_shresnet.harmonization.apply_coefficients import noise_seed
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
+from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.layout import (
     TENSOR_PARAMETERS,
@@ -17,7 +19,7 @@ from bids_shresnet.outputs.layout import (
 )
 from bids_shresnet.scans import Scan
 from tests.images import load_image
-from tests.models import constant_model
+from tests.models import NOISE, constant_model
 
 BVALUE = 1200.0  # of the target; the source has 1000
 
@@ -118,6 +120,34 @@ def test_sidecars_name_the_dwi_a_map_was_made_from(
     assert after.get("Units") == units
     assert before["Model"]["Parameters"] == {"FitMethod": "wls", "BValues": [1000.0]}
     assert after["Model"]["Parameters"]["BValues"] == [BVALUE]
+
+
+def test_noise_of_the_target_is_in_the_comparable_maps_and_their_sidecars(
+    scan: Scan, tmp_path: Path
+) -> None:
+    """All directions have the same signal, so that FA is that of noise alone."""
+    model = constant_model(
+        tmp_path / "model",
+        scan.dataset,
+        signals=(0.5,) * 3,
+        source=scan.scanner_label,
+        target_bvalue=BVALUE,
+        noise=NOISE,
+    )
+    (job,), _ = make_harmonize_jobs(
+        [scan], [model], options=HarmonizeOptions(), bids_dir=scan.dataset, root=tmp_path / "out"
+    )
+    write_harmonized_scan(job)
+    mask = brain_mask(job.outputs)
+    assert map_values(job.outputs, "fa", "harmonizedDenoised")[mask].mean() < 0.02
+    assert map_values(job.outputs, "fa", "harmonized")[mask].mean() > 0.05
+    comparable = read_json(sidecar_path(job.outputs.tensor_map("fa", "harmonized")))
+    denoised = read_json(sidecar_path(job.outputs.tensor_map("fa", "harmonizedDenoised")))
+    assert "compare it with the target scanner's own maps" in comparable["Description"]
+    assert "for single scans" in denoised["Description"]
+    noise = comparable["Harmonization"]["MeasurementNoise"]
+    assert (noise["Level"], noise["DrawsOfMaps"], noise["InDWI"]) == (NOISE.level, 4, False)
+    assert noise["Seed"] == noise_seed(load_scan(scan))
 
 
 def test_several_targets_do_not_overwrite_each_other(scan: Scan, tmp_path: Path) -> None:
