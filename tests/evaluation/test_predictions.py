@@ -87,6 +87,7 @@ def harmonize(scan: Scan, model: Model, root: Path, options: HarmonizeOptions) -
     return job.outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["shresnet", "shresnet_projected"])
 def test_the_errors_of_fa_and_md_are_those_of_the_written_maps(
     method: Method, phantom: Path, tmp_path: Path
