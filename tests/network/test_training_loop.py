@@ -78,7 +78,7 @@ def test_one_batch_can_be_fitted_closely() -> None:
     samples = random_samples(8, directions=(6,))
     network = build_shresnet(SMALL, seed=0)
     before = validation_error(network, samples)
-    config = TrainingConfig(max_epochs=300, stop_patience=300, adam_learning_rate=3e-3)
+    config = TrainingConfig(max_epochs=100, stop_patience=100, adam_learning_rate=1e-2)
     history = fit_network(network, lambda _: samples, samples, config, seed=0)
     assert validation_error(network, samples) < 0.05 * before
     assert validation_error(network, samples) == pytest.approx(history.best_loss)
