@@ -23,10 +23,11 @@ from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.report.figures.pairing import draw_pairing
 from bids_shresnet.report.group_content import DatasetReport, PairReport
-from bids_shresnet.report.group_page import render_group_report, validation_sentence
+from bids_shresnet.report.group_page import render_group_report
 from bids_shresnet.report.methods_text import read_methods_text
 from bids_shresnet.report.pair_report import build_pair_report
 from bids_shresnet.report.style import Drawing
+from bids_shresnet.report.validation_sentence import validation_sentence
 
 GROUP_TABLE_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "pair": {"Description": "Scanners, from the source to the target."},

@@ -9,11 +9,17 @@ from itertools import chain, product
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.agreement import Agreement
 from bids_shresnet.evaluation.comparison import Bias, Comparison
+from bids_shresnet.evaluation.group_means.excess_error import ExcessError
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.evaluation.validation import ValidationResult, validate_against_all
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
 from bids_shresnet.outputs.run_log import ScanStatus
-from bids_shresnet.outputs.validation_record import EffectRecovery, MissingShellError
+from bids_shresnet.outputs.validation_record import (
+    EffectRecovery,
+    Equivalence,
+    MissingShellError,
+    Preservation,
+)
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
 from bids_shresnet.report.style import TISSUE_NAMES, Drawing, sort_methods
@@ -41,8 +47,10 @@ class PairReport:
         Figures by section of the page (`FIGURE_SECTIONS`), in its order.
     notes
         Sentences by section; they also say why a section has no figures.
-    agreements
+    agreements, equivalences, preservations
         Those of no harmonization and of `method`.
+    excess_errors
+        Those of `method`; none without second scans on the target.
     sweep
         Validation error by number of ResBlocks, if several were tried.
     missing_shell_errors
@@ -61,6 +69,9 @@ class PairReport:
     figures: Mapping[str, Sequence[Drawing]] = field(default_factory=dict)
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     agreements: tuple[Agreement, ...] = ()
+    equivalences: tuple[Equivalence, ...] = ()
+    preservations: tuple[Preservation, ...] = ()
+    excess_errors: tuple[ExcessError, ...] = ()
     splits: tuple[Split, ...] = ()
     sweep: tuple[SweepRow, ...] = ()
     missing_shell_errors: tuple[MissingShellError, ...] = ()
@@ -90,12 +101,6 @@ class PairReport:
         return validate_against_all(self.method_comparisons)
 
     @property
-    def primary_result(self) -> ValidationResult | None:
-        """Result against no harmonization; None if there is no such comparison."""
-        results = {result.baseline: result for result in self.validation_results}
-        return results.get(NO_HARMONIZATION)
-
-    @property
     def bias_table(self) -> dict[str, list[Bias | None]]:
         """Biases by method in their usual order, one per endpoint of `ENDPOINTS`."""
         biases = {(bias.method, bias.quantity, bias.tissue): bias for bias in self.biases}
@@ -113,6 +118,16 @@ class PairReport:
             after = self._select_agreements(self.method, quantity, tissue)
             if before and after:
                 table.append((_endpoint_title(quantity, tissue), [before, after]))
+        return table
+
+    @property
+    def means_table(self) -> list[tuple[str, Equivalence, Preservation | None]]:
+        """Title of each tissue and map, its equivalence test and its differences of subjects."""
+        records = {(item.method, item.region, item.quantity): item for item in self.preservations}
+        table = []
+        for test in sorted(self.equivalences, key=lambda item: (item.quantity, item.region)):
+            record = records.get((test.method, test.region, test.quantity))
+            table.append((_endpoint_title(test.quantity, test.region), test, record))
         return table
 
     @property

@@ -7,6 +7,7 @@ extends.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from math import isnan
 from typing import Any
 
@@ -43,7 +44,7 @@ def render_page(template: str, **context: Any) -> str:
 
 def format_percent(value: float) -> str:
     """Write a fraction as a percentage with a sign and one decimal; NaN as n/a."""
-    return NOT_AVAILABLE if isnan(value) else f"{100 * value:+.1f} %".replace("-", MINUS)
+    return NOT_AVAILABLE if isnan(value) else f"{100 * value:+z.1f} %".replace("-", MINUS)
 
 
 def format_number(value: float) -> str:
@@ -62,6 +63,12 @@ def format_interval(interval: tuple[float, float]) -> str:
     if isnan(low):
         return NOT_AVAILABLE
     return f"{format_percent(low).removesuffix(' %')} to {format_percent(high)}"
+
+
+def format_range(values: Iterable[float]) -> str:
+    """Write the smallest and the largest of some numbers with two decimals."""
+    ordered = sorted(values)
+    return f"{ordered[0]:.2f} to {ordered[-1]:.2f}".replace("-", MINUS)
 
 
 def format_p_value(p: float) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bids_shresnet.evaluation.comparison import compare_methods
 from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
+from bids_shresnet.evaluation.group_means.excess_error import summarize_excess
 from bids_shresnet.evaluation.results import QUANTITIES
 from bids_shresnet.outputs.model_folder import RESBLOCKS_TSV, TRAINING_TSV, Model
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
@@ -66,6 +67,9 @@ def build_pair_report(
             "training": [] if curves else [NO_CURVES_NOTE],
         },
         agreements=cross_validation.agreements,
+        equivalences=cross_validation.equivalences,
+        preservations=cross_validation.preservations,
+        excess_errors=summarize_excess(cross_validation.rows, cross_validation.method),
         splits=model.splits,
         sweep=sweep_table(sweep),
         missing_shell_errors=cross_validation.missing_shell_errors,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
+from bids_shresnet.evaluation.validation import CLAIM_BASELINES, answer_claim
 from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.report.page import format_percent, render_page
 from bids_shresnet.report.subject_report import ScanReport, SubjectReport
@@ -50,10 +51,10 @@ def render_subject_report(report: SubjectReport) -> str:
 
 
 def validation_statement(scan: ScanReport) -> tuple[str, str]:
-    """Return whether the model is better than no harmonization: the answer and a sentence."""
+    """Return the answer to the whole claim, and one sentence for each baseline of it."""
     validation = scan.harmonization["Validation"]
-    result = validation.get("BetterThan", {}).get(NO_HARMONIZATION)
-    if result is None:
+    results = validation.get("BetterThan", {})
+    if NO_HARMONIZATION not in results:
         return "no", (
             "It is not known whether harmonization helps, because the model was never "
             "cross-validated. Run `group` to find out."
@@ -64,18 +65,24 @@ def validation_statement(scan: ScanReport) -> tuple[str, str]:
             f"It is not known whether {scan.method_name} helps, because {validated_method} was "
             "cross-validated."
         )
-    return result["Answer"], _answer_sentence(scan, result)
+    answers = {baseline: result["Answer"] for baseline, result in results.items()}
+    sentences = [
+        _answer_sentence(scan, name, results.get(baseline))
+        for baseline, name in CLAIM_BASELINES.items()
+    ]
+    return answer_claim(answers), " ".join(sentences)
 
 
-def _answer_sentence(scan: ScanReport, result: Mapping[str, Any]) -> str:
+def _answer_sentence(scan: ScanReport, name: str, result: Mapping[str, Any] | None) -> str:
+    if result is None:
+        return f"It was not compared with {name}."
     subjects = scan.harmonization["Validation"]["Subjects"]
     p_values = f"largest p = {result['LargestP']:g}"
     if result["Answer"] == "not enough subjects":
         p_values += f"; smallest attainable p = {result['SmallestPossibleP']:g}"
     return (
         f"It {ANSWER_PREDICATES[result['Answer']]} that {scan.method_name} from {scan.source} to "
-        f"{scan.target} is better than no harmonization, on {subjects} held-out subjects "
-        f"({p_values})."
+        f"{scan.target} is better than {name}, on {subjects} held-out subjects ({p_values})."
     )
 
 

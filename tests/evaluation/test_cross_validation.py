@@ -106,7 +106,8 @@ def test_a_second_scan_of_the_target_is_no_baseline(tmp_path: Path) -> None:
     plain = cross_validation(tmp_path, 6)
     second_scans = held_out_results({"scan_rescan": 0.001}, 6)
     with_second_scan = replace(plain, rows=(*plain.rows, *second_scans))
-    assert with_second_scan.baselines == plain.baselines == ["no_harmonization", "order_gain"]
+    assert with_second_scan.baselines == plain.baselines
+    assert plain.baselines == ["no_harmonization", "denoised", "order_gain"]
     plain_methods = {bias.method for bias in plain.biases}
     assert {bias.method for bias in with_second_scan.biases} == plain_methods | {"scan_rescan"}
 
@@ -138,7 +139,21 @@ def test_a_model_not_compared_with_no_harmonization_is_not_validated(tmp_path: P
     validation = Validation(method="shresnet", subjects=9, better_than={})
     model = cross_validation(tmp_path, 3, validation=validation).model
     (reason,) = unvalidated_reasons(model, "shresnet")
-    assert "(no; p = n/a)" in reason.value
+    assert reason.value == "it was not compared with no harmonization"
+
+
+def test_a_model_that_is_better_than_no_harmonization_alone_is_not_validated(
+    tmp_path: Path,
+) -> None:
+    whole = cross_validation(tmp_path, 6)
+    rows = tuple(row for row in whole.rows if row.method != "denoised")
+    reason = unvalidated_reason(replace(whole, rows=rows))
+    assert reason.value == "it was not compared with denoising only"
+    noisy = tuple(
+        replace(row, nmse=row.nmse / 10) if row.method == "denoised" else row for row in whole.rows
+    )
+    reason = unvalidated_reason(replace(whole, rows=noisy))
+    assert "not validated to be better than denoising only (no; p = " in reason.value
 
 
 def test_the_validation_of_one_method_is_not_that_of_another(tmp_path: Path) -> None:

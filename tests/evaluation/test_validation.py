@@ -9,10 +9,12 @@ from scipy.stats import binom
 from bids_shresnet.evaluation.comparison import Comparison, compare_methods
 from bids_shresnet.evaluation.results import HeldOutResult
 from bids_shresnet.evaluation.validation import (
+    answer_claim,
     subjects_needed,
     validate_against,
     validate_against_all,
 )
+from bids_shresnet.outputs.validation_record import Answer
 from tests.evaluation.tables import held_out_results, white_matter_fa
 
 BASELINES = ("order_gain", "no_harmonization", "golkov")
@@ -88,6 +90,45 @@ def test_the_primary_baseline_has_the_full_alpha_and_the_others_share_it() -> No
     six = compare_methods(held_out_results(6, errors), "shresnet", BASELINES)
     assert set(answers(six).values()) == {"yes"}
     assert subjects_needed(baseline_count=2) == 6
+
+
+def test_denoising_is_compared_with_next_and_has_the_full_alpha() -> None:
+    errors = {"no_harmonization": 0.04, "denoised": 0.03, "golkov": 0.04, "shresnet": 0.01}
+    five = compare_methods(held_out_results(5, errors), "shresnet", [*errors][:3])
+    assert list(answers(five).items()) == [
+        ("no_harmonization", "yes"),
+        ("denoised", "yes"),
+        ("golkov", "yes"),
+    ]
+    two_others = {"order_gain": 0.04, **errors}
+    five = compare_methods(held_out_results(5, two_others), "shresnet", [*two_others][:4])
+    assert answers(five)["denoised"] == "yes"
+    assert answers(five)["golkov"] == "not enough subjects"
+
+
+def test_no_other_baseline_counts_if_denoising_is_as_good() -> None:
+    errors = {"no_harmonization": 0.04, "denoised": 0.009, "golkov": 0.04, "shresnet": 0.01}
+    table = compare_methods(held_out_results(10, errors), "shresnet", [*errors][:3])
+    assert answers(table) == {"no_harmonization": "yes", "denoised": "no", "golkov": "no"}
+
+
+@pytest.mark.parametrize(
+    ("of_input", "of_denoising", "claim"),
+    [
+        ("yes", "yes", "yes"),
+        ("yes", "no", "no"),
+        ("yes", None, "no"),
+        ("no", "yes", "no"),
+        ("not enough subjects", None, "not enough subjects"),
+        (None, None, "no"),
+    ],
+)
+def test_the_claim_holds_only_against_both_no_harmonization_and_denoising(
+    of_input: Answer | None, of_denoising: Answer | None, claim: Answer
+) -> None:
+    given = {"no_harmonization": of_input, "denoised": of_denoising}
+    results = {baseline: answer for baseline, answer in given.items() if answer}
+    assert answer_claim(results) == claim
 
 
 def test_no_baseline_counts_if_the_method_is_not_better_than_no_harmonization() -> None:

@@ -19,7 +19,7 @@ from bids_shresnet.outputs.model_card import ModelCard
 from bids_shresnet.outputs.model_folder import Model, read_model
 from bids_shresnet.outputs.model_schema import check_card, read_schema
 from bids_shresnet.outputs.validation_record import Answer
-from bids_shresnet.settings import METHODS, NO_HARMONIZATION, SH_ORDERS
+from bids_shresnet.settings import METHODS, NO_HARMONIZATION, SH_ORDERS, Method
 from tests.datasets import write_tree
 from tests.models import change_card, constant_model
 
@@ -84,7 +84,7 @@ def test_names_in_the_schema_are_those_of_the_code() -> None:
     validation = properties["Validation"]["properties"]["BetterThan"]
     assert tuple(definitions["method"]["enum"]) == METHODS
     assert tuple(definitions["sh_order"]["enum"]) == SH_ORDERS
-    assert validation["propertyNames"]["enum"] == [NO_HARMONIZATION, *METHODS]
+    assert validation["propertyNames"]["enum"] == [NO_HARMONIZATION, *get_args(Method)]
     assert tuple(definitions["answer"]["enum"]) == get_args(Answer)
     for name in ("Equivalence", "Preservation"):
         quantity = properties["Validation"]["properties"][name]["items"]["properties"]["Quantity"]
