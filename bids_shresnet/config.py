@@ -197,7 +197,8 @@ class ModelSettings:
     """group: also train networks with these numbers of ResBlocks and compare them, as in the
     paper's Table 1."""
     require_validation: bool = False
-    """participant: stop if a model is not validated to be better than no harmonization."""
+    """participant: stop if a model is not validated to be better than no harmonization and than
+    denoising."""
     predict_missing_shells: bool = False
     """Add the shells that the target has and the source lacks: predicted from those it has, never
     measured. They are separate volumes at the end of the harmonized DWI, marked in its sidecar; FA
