@@ -209,6 +209,7 @@ def test_input_that_does_not_fit_is_named(
         load_model(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_package_offers_harmonize_without_loading_torch() -> None:
     code = (
         "import sys, bids_shresnet; before = 'torch' in sys.modules; bids_shresnet.harmonize; "
