@@ -1,15 +1,34 @@
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
-from bids_shresnet.diffusion.tensors import fit_dwi_tensor
+import numpy as np
+import pytest
+
+from bids_shresnet.diffusion.attenuation import mean_b0
+from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix
+from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.measurement_noise import (
+    MeasurementNoise,
+    learn_measurement_noise,
+    relative_s0,
+    rician_mean,
+)
+from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.tensors import fit_dwi_tensor, fit_tensor_maps
+from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan, NoiseModel
-from bids_shresnet.scans import Dwi
-from tests.diffusion.heads import make_dwi, sphere
+from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
+from bids_shresnet.phantom.head import noise_sigma, simulate_dwi, simulate_true_dwi
+from bids_shresnet.phantom.protocols import SCANNERS, SOURCE_SESSION, TARGET_SESSION
+from bids_shresnet.scans import Dwi, Shell, Tissue
+from tests.diffusion.heads import NOBODY, atlas, lay_down, make_dwi, sphere
 
 GRID = (6, 5, 4)
 MASK = np.random.default_rng(0).uniform(size=GRID) > 0.3
+PHANTOM_SHELLS = (Shell(1000.0, 4, 30),)
 NOISE = MeasurementNoise(level=0.05, s0_exponent=1.0, direction_count=20, b0_count=1)
 
 
@@ -83,3 +102,67 @@ def test_the_novel_share_is_of_the_voxels_that_can_be_judged() -> None:
     novelty = np.zeros(GRID)
     novelty[0, 0, :4] = [0.5, 2.0, 0.9, 0.1]
     assert harmonized_scan(novelty=novelty).novel_fraction == 0.25
+
+
+def learn_from_voxels(target: Dwi, source: LoadedScan, tissue: np.ndarray) -> MeasurementNoise:
+    """Noise of a target's scan that lies in the same voxels as the source's."""
+    mask = source.mask
+    count = int(mask.sum())
+    representation = represent_dwi(target, mask, PHANTOM_SHELLS)
+    variance = estimate_noise_variance(target, representation, mean_b0(target))
+    matched = MatchedVoxels(
+        patches=np.zeros((count, 27, 16), np.float16),
+        signal=representation.signal,
+        bvals=target.bvals[~target.is_b0],
+        bvecs=target.bvecs[~target.is_b0],
+        sh_matrix=evaluation_matrix(representation.directions, PHANTOM_SHELLS),
+        noise_variance=variance,
+        source_s0=relative_s0(source.s0, mask)[mask],
+        points=np.zeros((count, 3)),
+        tissue=tissue[mask].astype(np.uint8),
+    )
+    unharmonized = UnharmonizedData(
+        source_coefficients=np.zeros((count, 15)),
+        source_maps=np.zeros((*mask.shape, 2)),
+        target_maps=np.zeros((count, 2)),
+        target_tensor_bvals=target.bvals,
+    )
+    image = representation.image
+    noise = learn_measurement_noise([TravellingSubject(image, matched, unharmonized)])
+    assert noise is not None
+    return noise
+
+
+@pytest.mark.slow
+def test_maps_of_a_phantom_have_the_means_of_the_targets_own_maps_in_each_tissue() -> None:
+    """The noise is learned from another scan; the prediction is the mean of magnitudes."""
+    rng = np.random.default_rng(3)
+    session = lay_down(4.0)
+    tissue = session.compute_tissue(atlas(), NOBODY)
+    mask = tissue.brain_mask
+    source_scanner, target_scanner = SCANNERS[SOURCE_SESSION], SCANNERS[TARGET_SESSION]
+    source = add_mask_and_s0(simulate_dwi(tissue, source_scanner, session, rng), mask)
+    target = simulate_dwi(tissue, target_scanner, session, rng)
+    learned = learn_from_voxels(
+        simulate_dwi(tissue, target_scanner, session, rng), source, tissue.pure_labels
+    )
+    truth = simulate_true_dwi(tissue, source_scanner, target_scanner, session)
+    true_s0 = mean_b0(truth)[mask][:, None]
+    relative = truth.data[mask][:, ~truth.is_b0] / true_s0
+    mean = rician_mean(relative, noise_sigma(truth, tissue, target_scanner) / true_s0)
+    representation = represent_dwi(source.dwi, mask, PHANTOM_SHELLS)
+    inverse = np.linalg.pinv(basis(representation.directions[0], 4)).T
+    predicted = replace(
+        representation.image, coefficients=unmask((mean @ inverse).astype(np.float32), mask)
+    )
+    application = Application(method="shresnet", bvalues=[1000.0], noise=learned)
+    harmonized = apply_coefficients(source, representation, predicted, application)
+    own = fit_tensor_maps(target, mask)
+    assert harmonized.denoised_maps is not None
+    for label in (Tissue.GM, Tissue.WM):
+        where = tissue.pure_labels == label
+        fa = own.fa[where].mean()
+        assert harmonized.maps.fa[where].mean() == pytest.approx(fa, rel=0.03)
+        assert harmonized.maps.md[where].mean() == pytest.approx(own.md[where].mean(), rel=0.01)
+        if label == Tissue.GM:
+            assert harmonized.denoised_maps.fa[where].mean() < 0.9 * fa
