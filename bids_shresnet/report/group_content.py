@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, product
+from statistics import fmean
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.agreement import Agreement
-from bids_shresnet.evaluation.comparison import Bias, Comparison
+from bids_shresnet.evaluation.comparison import Bias, Comparison, Endpoint, subject_means
 from bids_shresnet.evaluation.group_means.excess_error import ExcessError
-from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.evaluation.results import PLACES, QUANTITIES, REFERENCES, TISSUES, HeldOutResult
 from bids_shresnet.evaluation.validation import ValidationResult, validate_against_all
 from bids_shresnet.outputs.history import NovelFraction, ScanRow
 from bids_shresnet.outputs.run_log import ScanStatus
@@ -108,6 +109,24 @@ class PairReport:
         for method in sort_methods(bias.method for bias in self.biases):
             table[method] = [biases.get((method, *endpoint)) for endpoint in ENDPOINTS]
         return table
+
+    @property
+    def place_errors(self) -> dict[str, list[list[float | None]]]:
+        """Mean NMSE by method of interest: at all places and in the interior, by endpoint."""
+        methods = sort_methods(row.method for row in self.rows)
+        shown = (NO_HARMONIZATION, self.method, *REFERENCES)
+        return {
+            method: [self._mean_errors(method, *endpoint) for endpoint in ENDPOINTS]
+            for method in methods
+            if method in shown
+        }
+
+    def _mean_errors(self, method: str, quantity: str, tissue: str) -> list[float | None]:
+        endpoint = Endpoint(method, tissue, quantity)
+        errors = [
+            list(subject_means(self.rows, endpoint, places=place).values()) for place in PLACES
+        ]
+        return [fmean(values) if values else None for values in errors]
 
     @property
     def agreement_table(self) -> list[tuple[str, list[list[Agreement]]]]:

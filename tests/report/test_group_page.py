@@ -220,9 +220,9 @@ def test_the_page_is_complete_and_its_tags_are_balanced(pairs: tuple[PairReport,
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
     tables = re.findall(r"<table.*?</table>", report(pair_report()), re.DOTALL)
-    # verdict, splits, differences, validation, bias, tissue means, scan-rescan, effects, missing
-    # shells, sweep; errors
-    of_pair = 10 + len(TISSUES) * len(QUANTITIES)
+    # verdict, splits, differences, validation, places, bias, tissue means, scan-rescan, effects,
+    # missing shells, sweep; errors
+    of_pair = 11 + len(TISSUES) * len(QUANTITIES)
     assert len(tables) == of_pair + 5  # answers, scans, marked, failures, findings
     for table in tables:
         assert (
@@ -402,3 +402,21 @@ def test_numbers_are_written_for_readers() -> None:
 @pytest.mark.parametrize("template", [GROUP_PAGE_TEMPLATE, "page.html.jinja", "parts.html.jinja"])
 def test_the_templates_are_part_of_the_package(template: str) -> None:
     assert (files("bids_shresnet") / "report/templates" / template).is_file()
+
+
+def test_errors_of_the_interior_stand_beside_those_of_all_places() -> None:
+    pair = pair_report(2)
+    rows = pair.rows
+    interior = [replace(row, places="interior", nmse=row.nmse / 2) for row in rows]
+    floor = [replace(row, method="noise_floor", nmse=0.007) for row in rows[:1]]
+    both = replace(pair, rows=(*rows, *interior, *floor))
+    errors = both.place_errors
+    assert list(errors) == ["no_harmonization", "noise_floor", "shresnet"]
+    for method in ("no_harmonization", "shresnet"):
+        for everywhere, inside in errors[method]:
+            assert everywhere is not None
+            assert inside == pytest.approx(everywhere / 2)
+    assert sum(error != [None, None] for error in errors["noise_floor"]) == 1
+    text = report(both)
+    assert "Errors with and without the edge of the brain" in text
+    assert "noise floor" in text

@@ -45,6 +45,15 @@ def test_a_fold_is_trained_once_and_again_with_the_same_weights_if_its_file_is_m
     assert file_hashes(jobs) == before
 
 
+def test_a_fold_knows_the_noise_of_the_target_in_its_training_scans(
+    jobs: tuple[FoldJob, ...],
+) -> None:
+    train_fold(jobs[0])
+    noise = read_record(jobs[0].file)["measurement_noise"]
+    assert noise["level"] == pytest.approx(0.02, rel=1e-3)
+    assert (noise["direction_count"], noise["b0_count"]) == (7, 1)
+
+
 def test_a_fold_that_was_stopped_resumes_and_ends_with_the_same_weights(
     jobs: tuple[FoldJob, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,8 @@ def test_the_card_of_a_model_names_its_scanners_shells_subjects_and_folds(
         assert fold.weights == ModelFile(job.file.name, hash_file(job.file))
         assert fold.novelty == ModelFile(job.novelty_file.name, hash_file(job.novelty_file))
         assert fold.split == job.split
+        assert fold.measurement_noise is not None
+        assert fold.measurement_noise.level == pytest.approx(0.02, rel=1e-3)
         assert fold.validation_loss == lowest_validation_loss(job)
 
 
