@@ -32,6 +32,8 @@ OUTPUTS = (  # of every source scan
     *(f"model-tensor_param-md_desc-input_dwimap{extension}" for extension in IMAGE),
     *(f"model-tensor_param-fa_desc-harmonized_dwimap{extension}" for extension in IMAGE),
     *(f"model-tensor_param-md_desc-harmonized_dwimap{extension}" for extension in IMAGE),
+    *(f"model-tensor_param-fa_desc-harmonizedDenoised_dwimap{extension}" for extension in IMAGE),
+    *(f"model-tensor_param-md_desc-harmonizedDenoised_dwimap{extension}" for extension in IMAGE),
 )
 UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in IMAGE)  # several folds
 FIGURES = (  # of every source scan

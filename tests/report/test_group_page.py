@@ -411,7 +411,7 @@ def test_errors_of_the_interior_stand_beside_those_of_all_places() -> None:
     floor = [replace(row, method="noise_floor", nmse=0.007) for row in rows[:1]]
     both = replace(pair, rows=(*rows, *interior, *floor))
     errors = both.place_errors
-    assert list(errors) == ["no_harmonization", "noise_floor", "shresnet"]
+    assert {"no_harmonization", "noise_floor", "shresnet"} <= set(errors)
     for method in ("no_harmonization", "shresnet"):
         for everywhere, inside in errors[method]:
             assert everywhere is not None
