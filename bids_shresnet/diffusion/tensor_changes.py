@@ -35,9 +35,11 @@ def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) 
 
     Returns
     -------
-    A copy; b0 volumes and voxels without a change are as they were.
+    b0 volumes and voxels without a change are as they were.
     """
     changed = mask & change.is_changed
+    if not changed.any():
+        return dwi
     bvals = np.where(dwi.is_b0, 0, dwi.bvals)
     signal = dwi.data[changed]
     fitted = select_tensor_volumes(dwi.bvals, dwi.bvecs)

@@ -104,6 +104,8 @@ class EffectExperiment:
         """Yield one row per effect, kind of map, region, tissue and quantity."""
         placed = [self.place(effect) for effect in effects]
         voxels = np.any([mask for item in placed for mask in item.regions.values()], axis=0)
+        if not voxels.any():
+            return
         own_maps = _fit_maps(self.scan.dwi, voxels)
         before = self.harmonize(self.scan, voxels, seed=self.seed)
         noisy = self.harmonize(self.add_noise(), voxels, seed=self.seed + 1)

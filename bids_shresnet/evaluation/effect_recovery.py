@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,12 +10,20 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import represent_dwi
-from bids_shresnet.diffusion.tensors import TensorMaps
+from bids_shresnet.diffusion.tensors import TensorMaps, fit_dwi_tensor
+from bids_shresnet.evaluation.effect_experiment import EffectExperiment
+from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.jobs import EvaluateJob
+from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS, ScanAnatomy, label_voxels
+from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.methods.harmonizer import Harmonizer
+from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.methods.template_methods import TemplateMethods
+from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Shell, ShImage
+from bids_shresnet.training.match_scans import RepresentedScan
 
 COMPARABLE = "comparable"  # kinds of maps
 DENOISED = "denoised"
@@ -69,3 +77,44 @@ class VoxelHarmonizer:
 
 def _select(maps: TensorMaps, voxels: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "v 2"]:
     return np.stack([maps.fa[voxels], maps.md[voxels]], axis=1)
+
+
+def measure_effects(job: EvaluateJob, label: str, matched: MatchedVoxels) -> Iterator[EffectRow]:
+    """Put known effects into the source scan of a held-out subject, and yield what is found.
+
+    The tissue is that of the matched voxels.
+    """
+    source = RepresentedScan.load(job.sources[label], job.shells)
+    scan = source.loaded
+    experiment = EffectExperiment(
+        row=HeldOutRow(subject=label, fold=job.number, method=job.applied_method),
+        scan=scan,
+        representation=source.representation,
+        anatomy=_describe_anatomy(scan, matched),
+        harmonize=_applied_harmonizer(job),
+        seed=job.seed,
+    )
+    return experiment.measure(KNOWN_EFFECTS)
+
+
+def _describe_anatomy(scan: LoadedScan, matched: MatchedVoxels) -> ScanAnatomy:
+    """Tissue and tensors of a scan on its own grid."""
+    affine = scan.dwi.affine
+    tensors = fit_dwi_tensor(scan.dwi, scan.mask)
+    return ScanAnatomy(
+        tissue=label_voxels(matched.points, matched.tissue, scan.mask, affine),
+        fa=unmask(tensors.fa, scan.mask),
+        direction=unmask(tensors.direction, scan.mask),
+        affine=affine,
+    )
+
+
+def _applied_harmonizer(job: EvaluateJob) -> VoxelHarmonizer:
+    """The applied method of a fold."""
+    method = job.applied_method
+    file = job.fitted_files[METHOD_SPECS[method].fitted_method]
+    return VoxelHarmonizer(
+        harmonizer=load_harmonizer(file, method, job.device),
+        shells=job.shells,
+        application=Application(method=method, bvalues=job.target_bvalues, noise=job.noise),
+    )

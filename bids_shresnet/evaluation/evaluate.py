@@ -8,6 +8,8 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from bids_shresnet.evaluation.agreement import Agreement
+from bids_shresnet.evaluation.effect_recovery import measure_effects
+from bids_shresnet.evaluation.effects import EffectRow
 from bids_shresnet.evaluation.histograms import (
     Histograms,
     concatenate_histograms,
@@ -40,6 +42,8 @@ class EvaluationResults:
         Those of all methods.
     agreements, powers, histograms
         Those of no harmonization and of the applied method only.
+    effects
+        Those of the applied method only.
     """
 
     rows: tuple[HeldOutResult, ...]
@@ -47,6 +51,7 @@ class EvaluationResults:
     agreements: tuple[Agreement, ...]
     powers: tuple[RishPower, ...]
     histograms: Histograms
+    effects: tuple[EffectRow, ...] = ()
 
 
 RESULT_TABLES = {  # fields of `EvaluationResults` that are tables, and the type of their rows
@@ -54,6 +59,7 @@ RESULT_TABLES = {  # fields of `EvaluationResults` that are tables, and the type
     "orientations": Orientation,
     "agreements": Agreement,
     "powers": RishPower,
+    "effects": EffectRow,
 }
 
 
@@ -87,6 +93,7 @@ def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
         agreements=_flatten(evaluation.agreements(prediction) for prediction in applied),
         powers=tuple(evaluation.powers(applied)),
         histograms=evaluation.histograms(applied),
+        effects=tuple(measure_effects(job, label, evaluation.matched)),
     )
 
 
@@ -103,6 +110,7 @@ def join_results(results: Sequence[EvaluationResults]) -> EvaluationResults:
         agreements=_flatten(item.agreements for item in results),
         powers=_flatten(item.powers for item in results),
         histograms=concatenate_histograms([item.histograms for item in results]),
+        effects=_flatten(item.effects for item in results),
     )
 
 

@@ -191,6 +191,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
             agreements=results.agreements,
             powers=results.powers,
             histograms=results.histograms,
+            effects=results.effects,
         )
     )
 

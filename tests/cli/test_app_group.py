@@ -39,7 +39,7 @@ def test_a_group_leaves_models_tables_and_a_report_with_figures_and_nothing_else
     files = {name for name in files if not name.startswith(("logs/", "prov/", "models/."))}
     figures = {name for name in files if name.startswith("figures/")}
     tables = ("training.tsv", "heldout.tsv", "orientation.tsv", "resblocks.tsv", "rish.tsv")
-    agreement = ("agreement.tsv", "agreement.safetensors")
+    agreement = ("agreement.tsv", "agreement.safetensors", "effects.tsv")
     model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, "model.json")}
     dataset = {"dataset_description.json", "descriptions.tsv", "descriptions.json"}
     assert files - figures == model | set(GROUP_FILES) | dataset | {".bidsignore", "README.md"}
@@ -74,6 +74,20 @@ def test_every_travelling_subject_is_evaluated_once_by_the_fold_that_held_it_out
     assert len(endpoints) == len(set(endpoints))
     # ComBat needs two training subjects, and there is one.
     assert {row["method"] for row in rows} == {"no_harmonization", *METHODS}
+
+
+def test_known_effects_are_looked_for_in_every_held_out_subject(validated_group: Path) -> None:
+    folder = validated_group / "models" / MODEL
+    rows = read_tsv(folder / "effects.tsv")
+    subjects = {row["subject"] for row in held_out_rows(validated_group)}
+    assert {row["subject"] for row in rows if row["region"] == "changed"} == subjects
+    effects = read_json(folder / "model.json")["Validation"]["Effects"]
+    recovered = {
+        (item["Effect"], item["Quantity"]): item["Recovered"]
+        for item in effects
+        if item["Tissue"] == "WM" and item["Maps"] == "denoised"
+    }
+    assert 0.1 < recovered["white_matter", "MD"] < 1.5  # of a network that is hardly trained
 
 
 def test_three_subjects_cannot_validate_a_model_and_everything_says_so(

@@ -93,6 +93,12 @@ def test_only_voxels_of_the_mask_with_a_factor_other_than_one_change() -> None:
     np.testing.assert_array_equal(is_changed, mask & change.is_changed)
 
 
+def test_without_a_factor_the_scan_is_as_it_was() -> None:
+    before = scan(sigma=0.02)
+    after = change_dwi(before, EVERYWHERE, constant_change(1.0, 1.0))
+    np.testing.assert_array_equal(after.data, before.data)
+
+
 def test_a_voxel_without_signal_stays_without_signal() -> None:
     plain = scan()
     data = plain.data.copy()

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from jaxtyping import Bool
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.representation import represent_dwi
-from bids_shresnet.evaluation.effect_recovery import VoxelHarmonizer
+from bids_shresnet.evaluation.effect_recovery import VoxelHarmonizer, measure_effects
 from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.methods.linear import OrderGain, PatchLinear
 from bids_shresnet.scans import Shell
+from tests.evaluation.scaled_heads import evaluate, evaluate_job, exact_gain, scaled_heads
 from tests.evaluation.tensor_heads import SIDE, experiment, head_scan
 
 SHELLS = (Shell(1000.0, 4),)
@@ -79,8 +83,26 @@ def test_a_method_that_keeps_the_signal_recovers_every_effect() -> None:
 
 
 def test_the_mean_of_patches_recovers_less_at_the_edge_and_changes_voxels_beside_it() -> None:
-    rows = list(experiment(averaging(), sigma=0.01).measure(KNOWN_EFFECTS))
-    denoised = [row for row in rows if row.effect == "white_matter" and row.maps == "denoised"]
-    shares = {row.region: row for row in denoised}
+    effect = next(effect for effect in KNOWN_EFFECTS if effect.name == "white_matter")
+    rows = experiment(averaging(), sigma=0.01).measure([effect])
+    shares = {row.region: row for row in rows if row.maps == "denoised"}
     assert 0.5 < shares["changed"].recovered < 0.95
     assert shares["unchanged"].found > 0
+
+
+def test_a_fold_is_evaluated_with_the_effects_in_its_held_out_subject(tmp_path: Path) -> None:
+    job = evaluate_job(tmp_path, scaled_heads(), {"order_gain": exact_gain()})
+    rows = evaluate(job).effects
+    assert {(row.subject, row.fold, row.method) for row in rows} == {("01", 1, "order_gain")}
+    changed = {(row.effect, row.quantity): row for row in rows if row.region == "changed"}
+    assert changed["white_matter", "MD"].put_in == pytest.approx(0.03, abs=0.002)
+    assert changed["white_matter", "MD"].recovered == pytest.approx(1, abs=0.2)
+    assert changed["age", "FA"].recovered == pytest.approx(1, abs=0.2)
+
+
+def test_a_subject_without_grey_and_white_matter_has_no_effects(tmp_path: Path) -> None:
+    heads = scaled_heads()
+    job = evaluate_job(tmp_path, heads, {"order_gain": exact_gain()})
+    matched = heads["01"].matched
+    nowhere = replace(matched, points=matched.points + 1000)
+    assert list(measure_effects(job, "01", nowhere)) == []
