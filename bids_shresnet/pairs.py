@@ -78,10 +78,21 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Selection:
-    """The scans to harmonize, and all other usable scans with the reason for each."""
+    """The scans of the analysis, and the reasons why other scans are not harmonized.
+
+    Attributes
+    ----------
+    scans
+        Scans to harmonize.
+    excluded
+        All other usable scans, with the reason for each.
+    target_scans
+        Scans of a target scanner that were asked for. They stay as they are, and get maps.
+    """
 
     scans: tuple[Scan, ...]
     excluded: tuple[ExcludedScan, ...]
+    target_scans: tuple[Scan, ...] = ()
 
 
 @dataclass(frozen=True)

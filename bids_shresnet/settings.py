@@ -18,10 +18,10 @@ AppliedMethod = Literal[
     "shresnet",
 ]
 # The others are only compared with: they know nothing of the target's signal, or predict none.
-Method = Literal["b_value_only", "denoised", "map_regression", AppliedMethod]
+Method = Literal[AppliedMethod, "b_value_only", "denoised", "map_regression"]
 NoiseChoice = Literal["none", "target"]  # noise that is drawn into a harmonized DWI
 APPLIED_METHODS: tuple[AppliedMethod, ...] = get_args(AppliedMethod)
-METHODS: tuple[Method, ...] = APPLIED_METHODS
+METHODS: tuple[Method, ...] = get_args(Method)
 METHOD_NAMES: Mapping[str, str] = {  # for readers, in the order of tables
     "b_value_only": "b-value only",
     "denoised": "denoising only",

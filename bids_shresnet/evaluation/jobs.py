@@ -99,8 +99,9 @@ class EvaluateJob:
             if subject in self.repeat_folders
         }
         methods = [list(self.methods), self.applied_method]
+        target = [self.target_bvalues, asdict(self.noise) if self.noise else None]
         return hash_record(
-            [__version__, asdict(self.split), methods, fits, subjects, repeats, self.seed]
+            [__version__, asdict(self.split), methods, fits, subjects, repeats, target, self.seed]
         )
 
 

@@ -25,9 +25,10 @@ from bids_shresnet.evaluation.quantities import (
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
+from bids_shresnet.methods.scan_input import ScanInput
 from bids_shresnet.methods.template_methods import load_template_methods
 from bids_shresnet.pairs import TravellingSubject
-from bids_shresnet.scans import Shell
+from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.settings import NO_HARMONIZATION, Method
 from bids_shresnet.training.match_scans import RepresentedScan
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
@@ -131,21 +132,43 @@ def _predict(
     job: EvaluateJob, method: Method, subject: TravellingSubject, scan: RepresentedScan
 ) -> MethodPrediction:
     """Harmonize the whole scan, as for a user, and interpolate the result."""
-    file = job.fitted_files[METHOD_SPECS[method].fitted_method]
+    spec = METHOD_SPECS[method]
+    file = job.fitted_files[spec.fitted_method]
+    if spec.is_map_method:
+        return _predict_maps(job, method, subject)
     combat_values: Mapping[str, Float[np.ndarray, " p"]] = {}
     if method == "linear_rish":  # one registration to its template serves ComBat as well
         template_methods = load_template_methods(read_arrays(file), {})
         coefficients, combat_values = template_methods.predict_with_combat(subject)
     else:
-        coefficients = load_harmonizer(file, method, job.device).predict(subject.source)
+        representation = replace(scan.representation, image=subject.source)
+        scan_input = ScanInput(scan.loaded.dwi, representation, job.target_bvalues)
+        coefficients = spec.predict(load_harmonizer(file, method, job.device), scan_input)
     predicted = replace(
         subject.source, coefficients=unmask(coefficients.astype(np.float32), subject.source.mask)
     )
-    application = Application(method=method, bvalues=job.target_bvalues, noise=job.noise)
-    harmonized = apply_coefficients(scan.loaded, scan.representation, predicted, application)
     resampled = quantities_from_coefficients(
         _look_up(predicted.coefficients, subject), subject.matched
     )
-    fa, md = look_up_maps(harmonized.maps, subject).T
+    fa, md = look_up_maps(_harmonized_maps(job, method, scan, predicted), subject).T
     quantities = Quantities(resampled.signal, TensorValues(fa, md, resampled.tensor.direction))
     return MethodPrediction(method, quantities, combat_values=combat_values)
+
+
+def _harmonized_maps(
+    job: EvaluateJob, method: Method, scan: RepresentedScan, predicted: ShImage
+) -> TensorMaps:
+    """FA and MD as a user gets them."""
+    if METHOD_SPECS[method].is_measured:  # nothing is predicted: all voxels stay as measured
+        predicted = replace(predicted, mask=np.zeros_like(predicted.mask))
+    application = Application(method=method, bvalues=job.target_bvalues, noise=job.noise)
+    return apply_coefficients(scan.loaded, scan.representation, predicted, application).maps
+
+
+def _predict_maps(job: EvaluateJob, method: Method, subject: TravellingSubject) -> MethodPrediction:
+    """Predict FA and MD on the source's grid with a method that predicts no signal."""
+    file = job.fitted_files[METHOD_SPECS[method].fitted_method]
+    values = load_harmonizer(file, method, job.device).predict(subject.source)
+    image = unmask(values.astype(np.float32), subject.source.mask)
+    fa, md = _look_up(image, subject).T
+    return MethodPrediction(method, None, maps={"FA": fa, "MD": md})

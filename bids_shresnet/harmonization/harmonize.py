@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
+from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, digest_inputs
+from bids_shresnet.harmonization.scan_qc import write_scan_qc
 from bids_shresnet.harmonization.sidecars import (
     dwi_sidecar,
     harmonization_record,
@@ -17,10 +21,15 @@ from bids_shresnet.harmonization.sidecars import (
     novelty_sidecar,
     uncertainty_sidecar,
 )
-from bids_shresnet.harmonization.tensor_outputs import write_tensor_maps
+from bids_shresnet.harmonization.tensor_outputs import (
+    harmonized_pairs,
+    input_pair,
+    write_map_pair,
+)
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.methods.registry import METHOD_SPECS
+from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import INPUT_DESC, TENSOR_PARAMETERS, ScanOutputs
 from bids_shresnet.outputs.model_folder import read_model
@@ -53,7 +62,11 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     _warn_if_novel(job.scan, harmonized)
     _write_trust_maps(job.outputs, harmonized)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}
-    write_tensor_maps(job.outputs, scan, harmonized, record)
+    pairs = [input_pair(job.outputs, scan), *harmonized_pairs(job.outputs, harmonized, record)]
+    for pair in pairs:
+        write_map_pair(job.outputs, pair, scan.dwi.affine)
+    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    write_scan_qc(job.outputs, pairs, scan, representation, _qc_record(record))
     write_output(
         job.outputs.dwi(),
         harmonized.dwi,
@@ -61,6 +74,17 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
         sidecar=dwi_sidecar(job.outputs, model, record),
     )
     return True
+
+
+def _qc_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a table of all scans says about a harmonized one."""
+    return {
+        "Role": HARMONIZED_ROLE,
+        "TargetScanner": record["TargetScanner"]["Label"],
+        "Model": record["Model"],
+        "NovelFraction": record["Novelty"]["MarkedFraction"],
+        "HeldOutErrors": record.get("HeldOutErrors", {}).get(record["Method"], {}),
+    }
 
 
 def _write_trust_maps(outputs: ScanOutputs, harmonized: HarmonizedScan) -> None:

@@ -40,11 +40,11 @@ COMPUTED_MASK_METHOD = (
 )
 
 
-def mask_sidecar(scan: Scan) -> Sidecar:
+def mask_sidecar(scan: Scan, description: str = "Voxels that were harmonized.") -> Sidecar:
     """Return the sidecar of the brain mask."""
     method = f"copied from {scan.mask.name}" if scan.mask else COMPUTED_MASK_METHOD
     return Sidecar(
-        description="Voxels that were harmonized.",
+        description=description,
         sources=[scan_uri(scan)],
         is_skull_stripped=False,
         fields={"Type": "Brain", "Method": method},

@@ -1,18 +1,17 @@
-"""Write FA and MD of a scan before and after harmonization, and a table of their means."""
+"""Write FA and MD of a scan before and after harmonization."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps, tensor_bvalues
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.inputs.load_scan import LoadedScan
-from bids_shresnet.io.storage import write_json, write_tsv
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import (
     INPUT_DESC,
@@ -44,20 +43,6 @@ DENOISED_TITLE = (
     "of the harmonized scan without noise, for single scans: do not compare it with maps that have "
     "noise, such as the target scanner's own"
 )
-MAX_PLAUSIBLE_MD = 3.2e-3  # mm2/s; free water at body temperature has 3.0e-3
-QC_COLUMNS = {
-    # "dwi" and not "desc": pybids takes the keys of a sidecar for entities
-    "dwi": {"Description": "The input or the harmonized DWI, by the `desc` of its maps."},
-    "brain_volume": {"Description": "Volume of the mask.", "Units": "ml"},
-    "fa_mean": {"Description": "Mean fractional anisotropy in the mask."},
-    "fa_median": {"Description": "Median fractional anisotropy in the mask."},
-    "md_mean": {"Description": "Mean of the mean diffusivity in the mask.", "Units": "mm^2/s"},
-    "md_median": {"Description": "Median of the mean diffusivity in the mask.", "Units": "mm^2/s"},
-    "implausible_md": {
-        "Description": f"Voxels of the mask with a mean diffusivity above {MAX_PLAUSIBLE_MD:g} "
-        "mm^2/s, which is more than that of water."
-    },
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +59,8 @@ class MapPair:
         The scan on disk that they belong to.
     bvalues
         Shells that were fitted, s/mm2.
-    harmonization
-        `Harmonization` of its sidecar; None for the input scan.
+    record
+        Further keys of the sidecars: how the DWI was made.
     """
 
     maps: TensorMaps
@@ -83,36 +68,27 @@ class MapPair:
     title: str
     source: Scan
     bvalues: tuple[float, ...]
-    harmonization: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_tensor_maps(
-    outputs: ScanOutputs, scan: LoadedScan, harmonized: HarmonizedScan, record: Mapping[str, Any]
-) -> None:
-    """Write FA and MD before and after, and a table of their means.
+def input_pair(outputs: ScanOutputs, scan: LoadedScan, title: str = INPUT_TITLE) -> MapPair:
+    """Fit the scan as measured."""
+    return MapPair(
+        maps=fit_tensor_maps(scan.dwi, scan.mask),
+        desc=INPUT_DESC,
+        title=title,
+        source=outputs.scan,
+        bvalues=fitted_bvalues(scan.dwi),
+    )
+
+
+def harmonized_pairs(
+    outputs: ScanOutputs, harmonized: HarmonizedScan, record: Mapping[str, Any]
+) -> Iterator[MapPair]:
+    """Yield the maps of the harmonized scan, and those without noise if it can have them.
 
     `record` is the `Harmonization` of the sidecars.
     """
-    rows = []
-    for pair in _make_map_pairs(outputs, scan, harmonized, record):
-        _write_pair(outputs, pair, scan.dwi.affine)
-        rows.append({"dwi": pair.desc, **_qc_values(pair.maps, scan.mask, scan.dwi.affine)})
-    write_tsv(outputs.qc_table(), rows)
-    write_json(outputs.qc_table(".json"), QC_COLUMNS)
-
-
-def _make_map_pairs(
-    outputs: ScanOutputs, scan: LoadedScan, harmonized: HarmonizedScan, record: Mapping[str, Any]
-) -> Iterator[MapPair]:
-    """Yield the maps of the input and of the harmonized scan, without noise as well if it can."""
-    yield MapPair(
-        maps=fit_tensor_maps(scan.dwi, scan.mask),
-        desc=INPUT_DESC,
-        title=INPUT_TITLE,
-        source=outputs.scan,
-        bvalues=_fitted_bvalues(scan.dwi),
-    )
-    bvalues = _fitted_bvalues(harmonized.measured_signal)
     after = [(outputs.desc, harmonized.maps, _comparable_title(harmonized))]
     if harmonized.denoised_maps is not None:
         after.append((outputs.denoised_desc, harmonized.denoised_maps, DENOISED_TITLE))
@@ -122,8 +98,8 @@ def _make_map_pairs(
             desc=desc,
             title=title,
             source=outputs.harmonized_scan,
-            bvalues=bvalues,
-            harmonization=record,
+            bvalues=fitted_bvalues(harmonized.measured_signal),
+            record={"Harmonization": record},
         )
 
 
@@ -133,11 +109,13 @@ def _comparable_title(harmonized: HarmonizedScan) -> str:
     return DENOISED_TITLE if harmonized.is_denoised else KEPT_NOISE_TITLE
 
 
-def _fitted_bvalues(dwi: Dwi) -> tuple[float, ...]:
+def fitted_bvalues(dwi: Dwi) -> tuple[float, ...]:
+    """b-values that a tensor fit of the DWI uses, s/mm2, for sidecars."""
     return tuple(round(bvalue, 1) for bvalue in tensor_bvalues(dwi.bvals, dwi.bvecs))
 
 
-def _write_pair(outputs: ScanOutputs, pair: MapPair, affine: Float[np.ndarray, "4 4"]) -> None:
+def write_map_pair(outputs: ScanOutputs, pair: MapPair, affine: Float[np.ndarray, "4 4"]) -> None:
+    """Write FA and MD with their sidecars."""
     values: dict[TensorParameter, Float[np.ndarray, "x y z"]] = {
         "fa": pair.maps.fa,
         "md": pair.maps.md,
@@ -157,31 +135,10 @@ def _map_sidecar(outputs: ScanOutputs, pair: MapPair, parameter: TensorParameter
         "Description": "Diffusion tensor",
         "Parameters": {"FitMethod": "wls", "BValues": list(pair.bvalues)},
     }
-    fields: dict[str, Any] = {"Model": model, **PARAMETER_UNITS[parameter]}
-    if pair.harmonization is not None:
-        fields["Harmonization"] = pair.harmonization
     return Sidecar(
         description=f"{PARAMETER_NAMES[parameter]} {pair.title}.",
         sources=[scan_uri(pair.source)],
         is_skull_stripped=True,
         scan_metadata=outputs.scan.metadata,
-        fields=fields,
+        fields={"Model": model, **PARAMETER_UNITS[parameter], **pair.record},
     )
-
-
-def _qc_values(
-    maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
-) -> dict[str, float]:
-    """Return the volume of the mask and the means and medians inside it, to six digits."""
-    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
-    fa = maps.fa[mask]
-    md = maps.md[mask]
-    values = {
-        "brain_volume": round(int(mask.sum()) * voxel_ml, 3),
-        "fa_mean": fa.mean(),
-        "fa_median": np.median(fa),
-        "md_mean": md.mean(),
-        "md_median": np.median(md),
-    }
-    rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
-    return rounded | {"implausible_md": int((md > MAX_PLAUSIBLE_MD).sum())}

@@ -53,6 +53,8 @@ class MethodSpec:
         Predicts the coefficients of a scan's mask with a loaded method.
     is_map_method
         True if it predicts FA and MD and no signal.
+    is_measured
+        True if it only brings the measured signal to the target's b-values.
     """
 
     fitted_method: Method
@@ -61,6 +63,7 @@ class MethodSpec:
     is_denoising: bool
     predict: Callable[[Harmonizer, ScanInput], Float[np.ndarray, "v c"]] = predict_from_image
     is_map_method: bool = False
+    is_measured: bool = False
 
 
 def _load_projected(arrays: Arrays, record: Mapping[str, Any], device: str) -> Harmonizer:
@@ -78,6 +81,7 @@ METHOD_SPECS: Mapping[Method, MethodSpec] = {
         load_sh_projection,
         is_denoising=False,
         predict=predict_measured,
+        is_measured=True,
     ),
     "denoised": MethodSpec(
         "denoised", fit_denoiser, load_denoiser, is_denoising=True, predict=predict_denoised

@@ -62,6 +62,9 @@ Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). Ever
   scans;
 * `desc-harmonization_qc`: quality metrics of the harmonization.
 
+Scans of the target scanner are not harmonized. They have the same maps (`desc-input`: as measured)
+and are analysed with the harmonized scans; `group_qc.tsv` has one row for each scan of both kinds.
+
 `sub-*.html` are reports to look at. `models` holds one model per scanner pair, with its
 cross-validation. `logs` and `prov` record what was run, with which software and settings;
 `logs/*/config.json` repeats a run.

@@ -45,6 +45,9 @@ class ScanStatus:
         Why it was excluded or failed.
     scanner
         Label of its scanner; empty if unknown.
+    role
+        `harmonized`, or `target` for a scan of the target scanner, which stays as it is; empty if
+        the scan was not worked on.
     """
 
     subject: str
@@ -53,6 +56,7 @@ class ScanStatus:
     status: Status
     reason: str = ""
     scanner: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)

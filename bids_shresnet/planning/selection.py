@@ -19,7 +19,7 @@ LabelPair = tuple[str, str]  # source and target scanner of a model
 def select_scans(
     inventory: Inventory, label_pairs: Collection[LabelPair], settings: InputSettings
 ) -> Selection:
-    """Choose the scans to harmonize; the others get a reason.
+    """Choose the scans to harmonize and those of the targets; what is not harmonized gets a reason.
 
     Raises
     ------
@@ -35,18 +35,24 @@ def select_scans(
             excluded.append(ExcludedScan.from_scan(scan, reason))
         else:
             selected.append(scan)
-    return Selection(tuple(selected), tuple(excluded))
+    targets = {target for _, target in label_pairs}
+    target_scans = [scan for scan in inventory.scans if scan.scanner_label in targets]
+    return Selection(
+        scans=tuple(selected),
+        excluded=tuple(excluded),
+        target_scans=tuple(scan for scan in target_scans if not _excluding_flag(scan, settings)),
+    )
 
 
 def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Path) -> None:
-    """Stop if there is nothing to harmonize.
+    """Stop if there is nothing to write.
 
     Raises
     ------
     NothingSelected
         With all reasons and how often they apply.
     """
-    if selection.scans:
+    if selection.scans or selection.target_scans:
         return
     counts = Counter(scan.reason for scan in (*selection.excluded, *inventory.excluded))
     lines = "".join(f"\n  {count} x {reason}" for reason, count in counts.most_common())
@@ -84,10 +90,8 @@ def _exclusion_reason(
     scan: Scan, label_pairs: Collection[LabelPair], settings: InputSettings
 ) -> str:
     """Return why a usable scan is not harmonized; empty if it is."""
-    if settings.participant_label and scan.subject not in settings.participant_label:
-        return "not asked for (--participant-label)"
-    if settings.session_label and scan.session and scan.session not in settings.session_label:
-        return "not asked for (--session-label)"
+    if flag := _excluding_flag(scan, settings):
+        return f"not asked for ({flag})"
     sources = {source for source, _ in label_pairs}
     if scan.scanner_label in sources:
         return ""
@@ -98,6 +102,15 @@ def _exclusion_reason(
     target = " or ".join(sorted(targets)) or "any other"
     missing = f"no model from this scanner ({scanner}) to {target}"
     return f"{missing}; train one from subjects scanned on both"
+
+
+def _excluding_flag(scan: Scan, settings: InputSettings) -> str:
+    """Return the flag that leaves a scan out; empty if it was asked for."""
+    if settings.participant_label and scan.subject not in settings.participant_label:
+        return "--participant-label"
+    if settings.session_label and scan.session and scan.session not in settings.session_label:
+        return "--session-label"
+    return ""
 
 
 def _scanner_description(scanner: Scanner | None) -> str:

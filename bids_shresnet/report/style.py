@@ -30,7 +30,7 @@ METHOD_LABELS: Mapping[str, str] = {
     NO_HARMONIZATION: "no harmonization",
     NOISE_FLOOR: "noise floor",
     SCAN_RESCAN: "scan and rescan",
-    "combat_mean": "ComBat, tissue means",
+    "combat_mean": "ComBat, tissue means (oracle)",  # uses the held-out target's tissue
     "combat_voxel": "ComBat, voxels",
     **METHOD_NAMES,
 }

@@ -97,11 +97,11 @@ def target_denoiser_job(
     shells = prepared[0].shells.target_halves
     if not shells:
         return None
-    validation, *training = (job.source.subject for job in prepared)
+    subjects = tuple(job.source.subject for job in prepared)
     return FoldJob(
         method="denoised",
         number=1,
-        split=Split(tuple(training), (validation,), ()),
+        split=Split(training=subjects[1:], validation=subjects[:1], test=()),
         folder=folder,
         prepared_folders={job.source.subject: job.folder for job in prepared},
         input_digests={job.source.subject: job.digest for job in prepared},

@@ -28,11 +28,12 @@ from bids_shresnet.diffusion.tensors import (
     select_tensor_volumes,
 )
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
+from bids_shresnet.inputs.tissue import mean_signal, segment_tissue
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.match_halves import match_halves
-from bids_shresnet.training.tissue import mean_signal, segment_tissue, training_mask
+from bids_shresnet.training.training_mask import training_mask
 
 
 @dataclass(frozen=True)

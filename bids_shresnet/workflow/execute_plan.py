@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from bids_shresnet.config import Config
+from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.run_log import Run, finish_run
 from bids_shresnet.planning.plan import Plan
@@ -37,7 +38,8 @@ def execute_plan(
     finally:
         logger.info("memory: at most %d MB a process", peak_memory() / MB)
         finish_run(this_run, [result.row for result in results])
-    report_subjects(this_run, [result.row for result in results])
+    harmonized = [result.row for result in results if result.row.role != TARGET_ROLE]
+    report_subjects(this_run, harmonized)
     return results
 
 
@@ -52,6 +54,7 @@ def use_models(
         check_validation(models, config.model)
         results = harmonize_scans(plan, models, config, root, workers)
         write_crash_reports(this_run, results)
+        write_group_qc(root)
     elif config.model.validation:
         report_models(models, root, this_run.command)
     log_summary([result.row for result in results], models, root)

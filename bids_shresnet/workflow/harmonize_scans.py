@@ -16,6 +16,12 @@ from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
+from bids_shresnet.harmonization.target_scan import (
+    TargetJob,
+    make_target_jobs,
+    write_target_scan,
+)
+from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE, TARGET_ROLE
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.run_log import Run, ScanStatus, write_crash_report
 from bids_shresnet.pairs import ExcludedScan
@@ -39,16 +45,23 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class ScanJob:
-    """A scan to harmonize, with the subject's scan of the target scanner for its pictures."""
+    """A scan to work on.
 
-    harmonize_job: HarmonizeJob
-    target_scan: Scan | None
+    Attributes
+    ----------
+    job
+        The scan to harmonize, or the scan of the target to fit.
+    target_scan
+        The subject's scan of the target scanner, for the pictures of a harmonized scan.
+    """
+
+    job: HarmonizeJob | TargetJob
+    target_scan: Scan | None = None
 
     @property
     def scans(self) -> tuple[Scan, ...]:
         """Scans to read."""
-        source_scan = self.harmonize_job.scan
-        return (source_scan, self.target_scan) if self.target_scan else (source_scan,)
+        return (self.job.scan, self.target_scan) if self.target_scan else (self.job.scan,)
 
 
 def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
@@ -72,7 +85,9 @@ def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
 def harmonize_scans(
     plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers
 ) -> list[ScanResult]:
-    """Harmonize every scan of the plan; a scan that fails does not stop the others.
+    """Harmonize every scan of the plan and fit those of the targets.
+
+    A scan that fails does not stop the others.
 
     Raises
     ------
@@ -86,12 +101,23 @@ def harmonize_scans(
         bids_dir=config.input.bids_dir,
         root=root,
     )
-    excluded = (*plan.inventory.excluded, *plan.selection.excluded, *unfit)
-    if not jobs:
+    target_jobs, unfit_targets = make_target_jobs(
+        plan.selection.target_scans, models, root=root, device=config.resource.device
+    )
+    scan_jobs = [*_make_scan_jobs(jobs, plan, models), *map(ScanJob, target_jobs)]
+    excluded = (*_excluded_scans(plan), *unfit, *unfit_targets)
+    if not scan_jobs:
         reasons = [f"\n  {scan.image.name}: {scan.reason}" for scan in excluded]
         raise NothingSelected("".join(["no scan fits a model:", *reasons]))
     results = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in excluded]
-    return results + run_scan_jobs(_make_scan_jobs(jobs, plan, models), config, workers)
+    return results + run_scan_jobs(scan_jobs, config, workers)
+
+
+def _excluded_scans(plan: Plan) -> list[ExcludedScan]:
+    """Scans that nothing is written for, before models are applied."""
+    images = {scan.image for scan in plan.selection.target_scans}
+    excluded = (*plan.inventory.excluded, *plan.selection.excluded)
+    return [scan for scan in excluded if scan.image not in images]
 
 
 def make_harmonize_options(config: Config) -> HarmonizeOptions:
@@ -140,23 +166,33 @@ def run_scan_jobs(
 
 
 def process_scan(scan_job: ScanJob) -> ScanResult:
-    """Harmonize one scan and draw its pictures."""
-    job = scan_job.harmonize_job
+    """Harmonize one scan and draw its pictures, or fit one scan of the target."""
+    scan = scan_job.job.scan
+    role = TARGET_ROLE if isinstance(scan_job.job, TargetJob) else HARMONIZED_ROLE
     try:
-        has_written = write_harmonized_scan(job)
-        has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
+        is_changed = _write_scan(scan_job)
     except Exception as error:  # reported, so that the other scans go on; it fails the run
         reason = f"{type(error).__name__}: {error}"
-        failed = status_row(job.scan, "failed", reason)
+        failed = status_row(scan, "failed", reason, role)
         return ScanResult(failed, crash_report=traceback.format_exc())
-    is_changed = has_written or has_drawn
-    return ScanResult(status_row(job.scan, "done" if is_changed else "up to date"))
+    return ScanResult(status_row(scan, "done" if is_changed else "up to date", role=role))
+
+
+def _write_scan(scan_job: ScanJob) -> bool:
+    """Write all outputs of a scan; returns whether anything was not up to date."""
+    job = scan_job.job
+    if isinstance(job, TargetJob):
+        return write_target_scan(job)
+    has_written = write_harmonized_scan(job)
+    has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
+    return has_written or has_drawn
 
 
 def status_row(
     scan: Scan | ExcludedScan,
     status: Literal["done", "up to date", "excluded", "failed"],
     reason: str = "",
+    role: str = "",
 ) -> ScanStatus:
     """Make the row of a scan in status.tsv."""
     return ScanStatus(
@@ -166,6 +202,7 @@ def status_row(
         status=status,
         reason=reason,
         scanner=scan.scanner_label,
+        role=role,
     )
 
 

@@ -25,7 +25,10 @@ MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"
 TRAVELLING = ("01", "02", "03")
 APPLY_ONLY = "04"  # scanned on the source only
 SUBJECTS = (*TRAVELLING, APPLY_ONLY)
-METHODS = ("sh_projection", "order_gain", "linear_rish", "shresnet_uncalibrated", "shresnet")
+METHODS = (
+    *("b_value_only", "denoised", "map_regression", "sh_projection", "order_gain"),
+    *("linear_rish", "shresnet_uncalibrated", "shresnet"),
+)
 GROUP_FLAGS = ("--methods", *METHODS, "--resblocks", "0")
 GROUP_FILES = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
 

@@ -29,6 +29,7 @@ from tests.cli.phantom_runs import (
 FOLD_FILES = (
     *(f"fold-0{number}.safetensors" for number in (1, 2, 3)),
     *(f"novelty-0{number}.safetensors" for number in (1, 2, 3)),
+    "target_denoiser.safetensors",
 )
 
 
@@ -70,10 +71,11 @@ def test_every_travelling_subject_is_evaluated_once_by_the_fold_that_held_it_out
         (subject, str(number)) for number, fold in enumerate(folds, 1) for subject in fold["Test"]
     }
     assert {(row["subject"], row["fold"]) for row in rows} == test_subjects
-    endpoints = [(row["subject"], row["method"], row["tissue"], row["quantity"]) for row in rows]
+    keys = ("subject", "method", "tissue", "quantity", "places")
+    endpoints = [tuple(row[key] for key in keys) for row in rows]
     assert len(endpoints) == len(set(endpoints))
     # ComBat needs two training subjects, and there is one.
-    assert {row["method"] for row in rows} == {"no_harmonization", *METHODS}
+    assert {row["method"] for row in rows} == {"no_harmonization", "noise_floor", *METHODS}
 
 
 def test_known_effects_are_looked_for_in_every_held_out_subject(validated_group: Path) -> None:
@@ -96,7 +98,8 @@ def test_three_subjects_cannot_validate_a_model_and_everything_says_so(
     validation = read_json(validated_group / "models" / MODEL / "model.json")["Validation"]
     assert validation["Subjects"] == 3
     answers = {name: result["Answer"] for name, result in validation["BetterThan"].items()}
-    assert answers == dict.fromkeys(("no_harmonization", "linear_rish"), "not enough subjects")
+    baselines = ("no_harmonization", "denoised", "linear_rish")
+    assert answers == dict.fromkeys(baselines, "not enough subjects")
     assert validation["BetterThan"]["no_harmonization"]["SmallestPossibleP"] == 0.125
     sentence = "It cannot be validated that harmonizing with"
     assert sentence in (latest_run(validated_group) / "run.log").read_text()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bids.layout import BIDSLayout
 
-from bids_shresnet.io.storage import read_json
+from bids_shresnet.io.storage import read_json, read_tsv
 from tests.cli.phantom_runs import (
     APPLY_ONLY,
     MODEL,
@@ -18,7 +18,6 @@ from tests.cli.phantom_runs import (
     latest_run,
     load_image,
     read_harmonization,
-    status_by_file,
     validator_report,
 )
 
@@ -34,6 +33,12 @@ OUTPUTS = (  # of every source scan
     *(f"model-tensor_param-md_desc-harmonized_dwimap{extension}" for extension in IMAGE),
     *(f"model-tensor_param-fa_desc-harmonizedDenoised_dwimap{extension}" for extension in IMAGE),
     *(f"model-tensor_param-md_desc-harmonizedDenoised_dwimap{extension}" for extension in IMAGE),
+)
+TARGET_OUTPUTS = tuple(  # of every target scan
+    name
+    for name in OUTPUTS
+    if not name.startswith(("desc-harmonized_dwi", "desc-novelty"))
+    and "desc-harmonized_" not in name
 )
 UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in IMAGE)  # several folds
 FIGURES = (  # of every source scan
@@ -62,7 +67,11 @@ def test_a_scan_has_all_outputs_and_no_others(harmonized: HarmonizedDataset, sub
     names = (*OUTPUTS, *UNCERTAINTY) if subject == APPLY_ONLY else OUTPUTS
     folder = harmonized.root / f"sub-{subject}"
     files = {path for path in folder.rglob("*.*") if "figures" not in path.parts}
-    assert files == {harmonized.output(subject, name) for name in names}
+    expected = {harmonized.output(subject, name) for name in names}
+    if subject in TRAVELLING:
+        target = f"sub-{subject}/ses-prisma/dwi/sub-{subject}_ses-prisma_"
+        expected |= {harmonized.root / f"{target}{name}" for name in TARGET_OUTPUTS}
+    assert files == expected
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -80,9 +89,13 @@ def test_a_scan_has_all_figures_and_no_others(harmonized: HarmonizedDataset, sub
 def test_the_root_has_the_model_the_pages_and_the_records(harmonized: HarmonizedDataset) -> None:
     pages = {path.name for path in harmonized.root.glob("*.html")}
     assert pages == {f"sub-{subject}.html" for subject in SUBJECTS}
+    assert {path.name for path in harmonized.root.glob("group*")} == {
+        "group_qc.tsv",
+        "group_qc.json",
+    }
     files = (harmonized.root / "models" / MODEL).iterdir()
     assert {path.name for path in files if path.suffix != ".lock"} == {
-        *("model.json", "training.tsv"),
+        *("model.json", "training.tsv", "target_denoiser.safetensors"),
         *(f"fold-0{number}.safetensors" for number in (1, 2, 3)),
         *(f"novelty-0{number}.safetensors" for number in (1, 2, 3)),
     }
@@ -152,8 +165,23 @@ def test_a_subject_that_did_not_travel_is_harmonized_by_all_folds(
 def test_the_table_of_the_run_names_every_scan_of_the_input(harmonized: HarmonizedDataset) -> None:
     sources = {f"sub-{subject}_ses-ge_dwi.nii.gz" for subject in SUBJECTS}
     targets = {f"sub-{subject}_ses-prisma_dwi.nii.gz" for subject in TRAVELLING}
-    status = status_by_file(latest_run(harmonized.root))
-    assert status == dict.fromkeys(sources, "done") | dict.fromkeys(targets, "excluded")
+    rows = read_tsv(latest_run(harmonized.root) / "status.tsv")
+    assert {row["status"] for row in rows} == {"done"}
+    roles = {row["file"]: row["role"] for row in rows}
+    assert roles == dict.fromkeys(sources, "harmonized") | dict.fromkeys(targets, "target")
+
+
+def test_the_analysis_set_has_harmonized_scans_and_those_of_the_target(
+    harmonized: HarmonizedDataset,
+) -> None:
+    rows = read_tsv(harmonized.root / "group_qc.tsv")
+    files = [row["file"] for row in rows]
+    worked_on = read_tsv(latest_run(harmonized.root) / "status.tsv")
+    assert files == sorted(row["file"] for row in worked_on)
+    for row in rows:
+        assert row["role"] == ("harmonized" if "ses-ge" in row["file"] else "target")
+        assert 0 < float(row["gm_fa_denoised"]) < 1
+        assert 0 < float(row["wm_md"]) < 3e-3
 
 
 def test_pybids_finds_the_harmonized_dwi_with_their_tables(harmonized: HarmonizedDataset) -> None:
@@ -184,8 +212,7 @@ def test_the_log_of_a_run_is_complete_and_ends_with_one_line_per_subject(
     for subject in SUBJECTS:
         (line,) = [line for line in log.splitlines() if f": sub-{subject}: " in line]
         assert f"sub-{subject}_ses-ge_dwi.nii.gz done" in line
-        is_target_excluded = "prisma_dwi.nii.gz excluded (already the target scanner" in line
-        assert is_target_excluded == (subject in TRAVELLING)
+        assert ("prisma_dwi.nii.gz done" in line) == (subject in TRAVELLING)
 
 
 def test_a_model_that_was_never_cross_validated_causes_a_warning(

@@ -62,8 +62,8 @@ def test_a_folder_without_models_is_named(bids: Path, capsys: pytest.CaptureFixt
 def test_a_filter_that_leaves_no_scan_says_why(
     bids: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_refused(bids, "--participant-label", "01", "--session-label", "prisma") == 18
-    assert "already the target scanner" in capsys.readouterr().err
+    assert run_refused(bids, "--participant-label", "04", "--session-label", "prisma") == 18
+    assert "not asked for (--session-label)" in capsys.readouterr().err
 
 
 def test_an_output_below_a_file_cannot_be_created(

@@ -43,7 +43,7 @@ def test_a_second_run_does_nothing_and_says_so(
     assert modification_times(files) == before
     assert {root / name for name in results(root)} < set(files)
     assert "nothing to do" in capsys.readouterr().err
-    assert set(status_by_file(latest_run(root)).values()) == {"up to date", "excluded"}
+    assert set(status_by_file(latest_run(root)).values()) == {"up to date"}
 
 
 def test_the_record_of_a_run_repeats_it(harmonized: HarmonizedDataset, tmp_path: Path) -> None:

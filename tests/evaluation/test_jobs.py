@@ -95,6 +95,7 @@ def test_a_fold_is_evaluated_again_only_if_its_input_changes(tmp_path: Path) -> 
     record = read_json(job.file)
     assert evaluate_fold(replace(job, methods=("order_gain",)))
     assert evaluate_fold(replace(job, seed=1))
+    assert evaluate_fold(replace(job, target_bvalues=(1100.0,)))
     assert evaluate_fold(job)
     assert read_json(job.file) == record
     write_fit(job.fitted_files["order_gain"], OrderGain(2 * GAINS, NO_OFFSET))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.nifti import read_mask, read_volume
+from bids_shresnet.methods.denoiser import Denoiser
+from bids_shresnet.methods.harmonizer import Harmonizer
+from bids_shresnet.methods.linear import ShProjection
+from bids_shresnet.methods.map_regression import MapRegression
+from bids_shresnet.methods.shresnet import ShresnetHarmonizer
+from bids_shresnet.network.map_network import build_map_network
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS, ScanOutputs
 from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.pairs import MatchedVoxels, Split, TravellingSubject, UnharmonizedData
@@ -22,8 +29,9 @@ from bids_shresnet.settings import Method
 from bids_shresnet.training.match_scans import RepresentedScan
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import spiral
-from tests.evaluation.scaled_heads import evaluate, result
-from tests.models import NOISE, constant_model
+from tests.evaluation.scaled_heads import evaluate, evaluate_job, result, scaled_heads
+from tests.methods.heads import SHELLS
+from tests.models import NOISE, constant_model, constant_network
 
 VOXELS = 300
 DIRECTIONS = 12
@@ -118,3 +126,54 @@ def test_the_errors_of_fa_and_md_are_those_of_the_written_maps(
             assert row.nmse == pytest.approx(nmse, rel=1e-5)
             assert row.mean == pytest.approx(found[rows].mean(), rel=1e-5)
             assert row.target_mean == pytest.approx(target.mean(), rel=1e-5)
+
+
+def test_the_b_value_alone_leaves_fa_and_md_as_they_are_and_changes_the_signal(
+    tmp_path: Path,
+) -> None:
+    harmonizers: dict[Method, Harmonizer] = {"sh_projection": ShProjection()}
+    job = evaluate_job(tmp_path, scaled_heads(), harmonizers)
+    methods: tuple[Method, ...] = ("sh_projection", "b_value_only")
+    same = evaluate(replace(job, methods=methods))
+    other = evaluate(replace(job, methods=methods, target_bvalues=(1200.0,)))
+    for quantity in ("FA", "MD"):
+        before = result(same, "no_harmonization", "GM", quantity)
+        for results in (same, other):
+            row = result(results, "b_value_only", "GM", quantity)
+            assert row.mean == pytest.approx(before.mean, rel=5e-3)
+    before = result(same, "no_harmonization", "GM", "signal")
+    assert result(same, "b_value_only", "GM", "signal").mean == pytest.approx(before.mean, rel=2e-3)
+    lower = before.mean**1.2  # on average over voxels of nearly the same signal
+    assert result(other, "b_value_only", "GM", "signal").mean == pytest.approx(lower, rel=0.03)
+
+
+@pytest.mark.parametrize("target_bvalue", [1000.0, 1200.0])
+def test_denoising_alone_has_the_md_of_its_prediction_at_any_b_value(
+    target_bvalue: float, tmp_path: Path
+) -> None:
+    """The network predicts half of S0 in all directions: FA = 0 and MD = ln 2 / b."""
+    denoiser = Denoiser(ShresnetHarmonizer(constant_network(0.5)), SHELLS)
+    job = evaluate_job(tmp_path, scaled_heads(), {"denoised": denoiser})
+    results = evaluate(replace(job, target_bvalues=(target_bvalue,)))
+    assert result(results, "denoised", "GM", "FA").mean < 0.01
+    assert result(results, "denoised", "GM", "MD").mean == pytest.approx(np.log(2) / 1000, rel=5e-3)
+    signal = result(results, "denoised", "GM", "signal").mean
+    assert signal == pytest.approx(0.5 ** (target_bvalue / 1000), rel=5e-3)
+
+
+def test_a_method_of_maps_has_rows_of_fa_and_md_and_no_others(tmp_path: Path) -> None:
+    regression = MapRegression(build_map_network((1, 5), seed=0).eval())
+    harmonizers: dict[Method, Harmonizer] = {
+        "sh_projection": ShProjection(),
+        "map_regression": regression,
+    }
+    heads = scaled_heads()
+    results = evaluate(evaluate_job(tmp_path, heads, harmonizers))
+    rows = [row for row in results.rows if row.method == "map_regression"]
+    assert {row.quantity for row in rows} == {"FA", "MD"}
+    assert "map_regression" not in {row.method for row in results.orientations}
+    expected = regression.predict(heads["01"].source)  # all voxels, which are the matched points
+    is_white = heads["01"].matched.tissue == Tissue.WM
+    for column, quantity in enumerate(("FA", "MD")):
+        row = result(results, "map_regression", "WM", quantity)
+        assert row.mean == pytest.approx(expected[is_white, column].mean(), rel=1e-4)

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.methods.harmonizer import FitResult, Harmonizer
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.methods.shresnet import ShresnetHarmonizer
-from bids_shresnet.settings import METHOD_NAMES, Method, NetworkConfig
+from bids_shresnet.settings import METHOD_NAMES, METHODS, Method, NetworkConfig
 from tests.methods.heads import ORDERS, QUICK, fit_task, head, travelling
 
-ALL_METHODS: tuple[Method, ...] = get_args(Method)
 GRID = (16, 15, 14)  # ANTs needs that much
 SHORT = replace(QUICK, max_epochs=1, voxels_per_epoch=200)
 
@@ -45,11 +43,11 @@ def loaded(method: Method, folder: Path) -> Harmonizer:
 
 
 def test_every_method_has_a_spec_and_a_name() -> None:
-    assert set(METHOD_SPECS) == set(ALL_METHODS) == set(METHOD_NAMES)
-    assert len(ALL_METHODS) == len(set(METHOD_NAMES.values()))
+    assert set(METHOD_SPECS) == set(METHODS) == set(METHOD_NAMES)
+    assert len(METHODS) == len(set(METHOD_NAMES.values()))
 
 
-@pytest.mark.parametrize("method", ALL_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_method_is_fitted_as_one_that_has_a_fit_of_its_own(method: Method) -> None:
     fitted_method = METHOD_SPECS[method].fitted_method
     assert METHOD_SPECS[fitted_method].fitted_method == fitted_method
@@ -57,7 +55,7 @@ def test_a_method_is_fitted_as_one_that_has_a_fit_of_its_own(method: Method) -> 
 
 
 @pytest.mark.parametrize(
-    "method", [method for method in ALL_METHODS if METHOD_SPECS[method].fitted_method == method]
+    "method", [method for method in METHODS if METHOD_SPECS[method].fitted_method == method]
 )
 def test_a_loaded_harmonizer_predicts_like_the_fitted_one(method: Method, tmp_path: Path) -> None:
     before = fitted(method).harmonizer

@@ -66,8 +66,8 @@ def test_the_status_of_every_scan_is_one_line(root: Path) -> None:
     finish_run(run, [ScanStatus("01", "ge", "sub-01/dwi/x.nii.gz", "excluded", "only\nb0", "GE")])
     lines = (run.folder / "status.tsv").read_text().splitlines()
     assert [line.split("\t") for line in lines] == [
-        ["subject", "session", "file", "status", "reason", "scanner"],
-        ["01", "ge", "sub-01/dwi/x.nii.gz", "excluded", "only b0", "GE"],
+        ["subject", "session", "file", "status", "reason", "scanner", "role"],
+        ["01", "ge", "sub-01/dwi/x.nii.gz", "excluded", "only b0", "GE", "n/a"],
     ]
 
 

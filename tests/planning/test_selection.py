@@ -47,13 +47,27 @@ def test_unknown_labels_are_missing_input_and_all_named(
 
 
 def test_an_empty_selection_is_an_error_with_the_reasons(tmp_path: Path) -> None:
-    root = write_heads(tmp_path / "data", ["01"], prisma_only=["02"])
+    root = travelling_heads(tmp_path / "data", {"01": (GE, PRISMA), "02": (ELITION,)})
     inventory = find_inventory(root)
     settings = InputSettings(root, participant_label=("02",))
     selection = select_scans(inventory, LABEL_PAIRS, settings)
-    with pytest.raises(NothingSelected, match="1 x already the target scanner") as error:
+    with pytest.raises(NothingSelected, match="1 x no model from this scanner") as error:
         stop_at_empty_selection(inventory, selection, root)
     assert error.value.exit_code == 18
+
+
+def test_scans_of_the_target_that_were_asked_for_are_selected_to_stay_as_they_are(
+    tmp_path: Path,
+) -> None:
+    root = write_heads(tmp_path / "data", ["01"], prisma_only=["02"])
+    inventory = find_inventory(root)
+    every = select_scans(inventory, LABEL_PAIRS, InputSettings(root))
+    assert [scan.subject for scan in every.target_scans] == ["01", "02"]
+    settings = InputSettings(root, participant_label=("02",))
+    selection = select_scans(inventory, LABEL_PAIRS, settings)
+    assert [scan.subject for scan in selection.target_scans] == ["02"]
+    assert selection.scans == ()
+    stop_at_empty_selection(inventory, selection, root)
 
 
 def test_a_scanner_can_be_a_source_and_a_target(tmp_path: Path) -> None:

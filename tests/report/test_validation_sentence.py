@@ -71,7 +71,7 @@ def test_a_claim_without_its_comparison_with_denoising_is_called_incomplete() ->
 
 def test_other_baselines_are_named_once_the_whole_claim_is_validated() -> None:
     better = validation_sentence(pair_report(6, method_error=0.001))
-    assert "It is also validated to be better than: ComBat, tissue means." in better
+    assert "It is also validated to be better than: ComBat, tissue means (oracle)." in better
     worse = validation_sentence(pair_report(6, method_error=0.033))
-    assert "It is not validated to be better than: ComBat, tissue means." in worse
+    assert "It is not validated to be better than: ComBat, tissue means (oracle)." in worse
     assert "ComBat" not in validation_sentence(pair_report(4, method_error=0.001))

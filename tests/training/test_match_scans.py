@@ -15,11 +15,12 @@ from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.inputs.load_scan import load_scan
+from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.network.patches import CENTRE_INDEX
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.match_scans import RepresentedScan, match_scans
-from bids_shresnet.training.tissue import segment_tissue, training_mask
+from bids_shresnet.training.training_mask import training_mask
 from tests.training.moved_head import ROTATION, SHELLS, move_points
 
 

@@ -4,7 +4,6 @@ import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.network.schedules import TrainingState
-from bids_shresnet.settings import FitSettings, Method
+from bids_shresnet.settings import METHODS, FitSettings, Method
 from bids_shresnet.training.fold_jobs import fold_jobs
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob
@@ -26,7 +25,7 @@ from tests.methods.heads import SHELLS, head, mask_patches
 
 pytestmark = pytest.mark.slow
 
-FITTED_METHODS = sorted({METHOD_SPECS[method].fitted_method for method in get_args(Method)})
+FITTED_METHODS = sorted({METHOD_SPECS[method].fitted_method for method in METHODS})
 
 
 def file_hashes(jobs: Sequence[FoldJob]) -> list[str]:

@@ -149,10 +149,10 @@ COMMAND_LINE_CASES = (
     ),
     Case(
         name="filters that leave nothing",
-        tree=make_heads(),
+        tree=make_heads() | {"sub-09/ses-ge/dwi/sub-09_ses-ge_dwi": Series(sidecar=GE)},
         exit_code=NOTHING_SELECTED,
-        messages=("already the target scanner",),
-        flags=("--session-label", "siemens", "--target", "Prisma"),
+        messages=("not asked for (--session-label)",),
+        flags=("--participant-label", "09", "--session-label", "siemens"),
     ),
     Case(
         name="no such target",

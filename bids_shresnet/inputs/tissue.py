@@ -1,4 +1,4 @@
-"""Tissue of a scan, and the voxels that networks are trained on."""
+"""Tissue of a scan: its own segmentation, or the contrast of its signal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 
 from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import Representation, anisotropy
@@ -39,17 +38,6 @@ def segment_tissue(
     tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
     _check_segmentation(scan.segmentation, tissue, contrast, loaded.mask)
     return tissue
-
-
-def training_mask(tissue: Int[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Grey and white matter and the voxels that touch them.
-
-    The border is included because the classifier sees the target's own signal. If voxels were
-    chosen by the brightness of their label, networks would predict too bright a signal wherever
-    grey matter and CSF share a voxel.
-    """
-    matter = (tissue == Tissue.GM) | (tissue == Tissue.WM)
-    return np.asarray(ndimage.binary_dilation(matter))
 
 
 def mean_signal(loaded: LoadedScan, representation: Representation) -> Float[np.ndarray, "x y z"]:

@@ -10,25 +10,18 @@ import pytest
 
 from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
+from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.scans import LabelImage, Scan, Tissue
 from bids_shresnet.training.match_scans import RepresentedScan
-from bids_shresnet.training.tissue import segment_tissue, training_mask
-from tests.training.moved_head import SHELLS
+from tests.training.moved_head import SHELLS, find_source_scan
 
 ALL_LABELS = [dict(zip(QSIPREP_LABELS, order, strict=True)) for order in permutations(Tissue)]
 WRONG_LABELS = [labels for labels in ALL_LABELS if labels != QSIPREP_LABELS]
 
 
-def test_training_voxels_are_grey_and_white_matter_and_their_neighbours() -> None:
-    tissue = np.zeros((7, 7, 7), dtype=int)
-    tissue[1, 3, 3] = Tissue.GM
-    tissue[5, 3, 3] = Tissue.WM
-    tissue[3, 3, 3] = Tissue.CSF
-    voxels = np.argwhere(np.ones_like(tissue))
-    steps_to_gm = np.abs(voxels - (1, 3, 3)).sum(1)
-    steps_to_wm = np.abs(voxels - (5, 3, 3)).sum(1)
-    expected = np.minimum(steps_to_gm, steps_to_wm) <= 1
-    np.testing.assert_array_equal(training_mask(tissue).ravel(), expected)
+@pytest.fixture(scope="module")
+def source(phantom: Path) -> Scan:
+    return find_source_scan(phantom / "bids")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,137 @@
+"""Quality of one scan of the analysis set: a table of its maps, and what a group table needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.tensors import TensorMaps
+from bids_shresnet.errors import BadInput
+from bids_shresnet.harmonization.tensor_outputs import MapPair
+from bids_shresnet.inputs.load_scan import LoadedScan
+from bids_shresnet.inputs.tissue import segment_tissue
+from bids_shresnet.io.storage import write_json, write_tsv
+from bids_shresnet.outputs.group_qc import SCAN_KEY
+from bids_shresnet.outputs.layout import ScanOutputs
+from bids_shresnet.scans import Scan, Tissue
+
+MAX_PLAUSIBLE_MD = 3.2e-3  # mm2/s; free water at body temperature has 3.0e-3
+DIGITS = 6
+TISSUES = (Tissue.WM, Tissue.GM)
+QC_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    # "dwi" and not "desc": pybids takes the keys of a sidecar for entities
+    "dwi": {"Description": "The input or the harmonized DWI, by the `desc` of its maps."},
+    "brain_volume": {"Description": "Volume of the mask.", "Units": "ml"},
+    "fa_mean": {"Description": "Mean fractional anisotropy in the mask."},
+    "fa_median": {"Description": "Median fractional anisotropy in the mask."},
+    "md_mean": {"Description": "Mean of the mean diffusivity in the mask.", "Units": "mm^2/s"},
+    "md_median": {"Description": "Median of the mean diffusivity in the mask.", "Units": "mm^2/s"},
+    "implausible_md": {
+        "Description": f"Voxels of the mask with a mean diffusivity above {MAX_PLAUSIBLE_MD:g} "
+        "mm^2/s, which is more than that of water."
+    },
+}
+TISSUE_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "wm_fa": {"Description": "Mean fractional anisotropy in the scan's own white matter."},
+    "wm_md": {
+        "Description": "Mean of the mean diffusivity in the scan's own white matter.",
+        "Units": "mm^2/s",
+    },
+    "gm_fa": {"Description": "Mean fractional anisotropy in the scan's own grey matter."},
+    "gm_md": {
+        "Description": "Mean of the mean diffusivity in the scan's own grey matter.",
+        "Units": "mm^2/s",
+    },
+}
+
+logger = logging.getLogger(__name__)
+
+
+def write_scan_qc(
+    outputs: ScanOutputs,
+    pairs: Sequence[MapPair],
+    scan: LoadedScan,
+    representation: Representation,
+    record: Mapping[str, Any],
+) -> None:
+    """Write a table with one row per pair of maps, and its description with a record of the scan.
+
+    `record` holds the role of the scan and what else is known of it.
+    """
+    tissue = _own_tissue(outputs.scan, scan, representation)
+    rows = []
+    for pair in pairs:
+        values = _map_values(pair.maps, scan.mask, scan.dwi.affine)
+        means = _tissue_means(pair.maps, scan.mask, tissue)
+        rows.append({"dwi": pair.desc, **values, **means})
+    columns = {**QC_COLUMNS, **TISSUE_COLUMNS}
+    write_tsv(outputs.qc_table(), rows, list(columns))
+    known = {
+        "File": outputs.scan.image.name,
+        "Subject": outputs.scan.subject,
+        "Session": outputs.scan.session,
+        "Scanner": outputs.scan.scanner_label,
+        "ClippedSignal": round(representation.clipped_share, DIGITS),
+        **_noise_level(scan, representation),
+    }
+    write_json(outputs.qc_table(".json"), {**columns, SCAN_KEY: {**known, **record}})
+
+
+def _own_tissue(
+    scan: Scan, loaded: LoadedScan, representation: Representation
+) -> Int[np.ndarray, "x y z"] | None:
+    """Segment the scan; None with a warning if its segmentation cannot be right."""
+    try:
+        return segment_tissue(scan, loaded, representation)
+    except BadInput as error:
+        logger.warning("%s: no means of tissues: %s", scan.image.name, error)
+        return None
+
+
+def _map_values(
+    maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
+) -> dict[str, float]:
+    """Volume of the mask, and means and medians inside it."""
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
+    fa = maps.fa[mask]
+    md = maps.md[mask]
+    return {
+        "brain_volume": round(int(mask.sum()) * voxel_ml, 3),
+        "fa_mean": _round(fa.mean()),
+        "fa_median": _round(np.median(fa)),
+        "md_mean": _round(md.mean()),
+        "md_median": _round(np.median(md)),
+        "implausible_md": int((md > MAX_PLAUSIBLE_MD).sum()),
+    }
+
+
+def _tissue_means(
+    maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], tissue: Int[np.ndarray, "x y z"] | None
+) -> dict[str, float]:
+    """Means of FA and MD in each tissue; nothing for a tissue without voxels."""
+    if tissue is None:
+        return {}
+    means = {}
+    for label in TISSUES:
+        voxels = mask & (tissue == label)
+        if voxels.any():
+            means[f"{label.name.lower()}_fa"] = _round(maps.fa[voxels].mean())
+            means[f"{label.name.lower()}_md"] = _round(maps.md[voxels].mean())
+    return means
+
+
+def _noise_level(scan: LoadedScan, representation: Representation) -> dict[str, float]:
+    """Median standard deviation of the noise in one value of S/S0; nothing if it is not known."""
+    variance = estimate_noise_variance(scan.dwi, representation, scan.s0)
+    level = float(np.sqrt(np.median(variance)))
+    return {"NoiseLevel": _round(level)} if np.isfinite(level) else {}
+
+
+def _round(value: float | np.floating) -> float:
+    return float(f"{value:.{DIGITS}g}")

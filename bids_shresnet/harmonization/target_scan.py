@@ -1,0 +1,184 @@
+"""The target's own scans, as a part of the data that harmonized scans are analysed with.
+
+They are not harmonized. They get the same two pairs of maps as harmonized scans: as measured, which
+the comparable maps of harmonized scans are made like, and without noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
+from bids_shresnet.harmonization.apply_model import measurement_noise
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
+from bids_shresnet.harmonization.scan_qc import write_scan_qc
+from bids_shresnet.harmonization.sidecars import mask_sidecar
+from bids_shresnet.harmonization.tensor_outputs import (
+    MapPair,
+    fitted_bvalues,
+    input_pair,
+    write_map_pair,
+)
+from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
+from bids_shresnet.io.safetensors import read_arrays, read_record
+from bids_shresnet.io.storage import hash_file, hash_record, read_json, read_tsv
+from bids_shresnet.methods.denoiser import Denoiser, load_denoiser
+from bids_shresnet.outputs.group_qc import SCAN_KEY, TARGET_ROLE
+from bids_shresnet.outputs.images import Volume, write_output
+from bids_shresnet.outputs.layout import (
+    HARMONIZED_DESC,
+    TENSOR_PARAMETERS,
+    ScanOutputs,
+)
+from bids_shresnet.outputs.model_folder import Model, read_model
+from bids_shresnet.pairs import ExcludedScan
+from bids_shresnet.scans import Scan, Shell
+from bids_shresnet.version import __version__
+
+INPUT_TITLE = (
+    "of a scan of the target scanner as measured: compare it with the maps of harmonized scans, "
+    "which have the same noise"
+)
+DENOISED_TITLE = (
+    "of a scan of the target scanner without noise: compare it with the maps of harmonized scans "
+    "without noise"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetJob:
+    """One scan of a target scanner, and a model that harmonizes to this scanner."""
+
+    outputs: ScanOutputs
+    model_folder: Path
+    device: str = "cpu"
+
+    @property
+    def scan(self) -> Scan:
+        """The scan as measured."""
+        return self.outputs.scan
+
+
+def make_target_jobs(
+    scans: Sequence[Scan], models: Sequence[Model], *, root: Path, device: str
+) -> tuple[tuple[TargetJob, ...], tuple[ExcludedScan, ...]]:
+    """Make a job for each scan of a target scanner, with the first model to this scanner.
+
+    Returns
+    -------
+    The jobs, and the scans that were measured with other shells than the model's target.
+    """
+    jobs: list[TargetJob] = []
+    excluded: list[ExcludedScan] = []
+    first_models = {model.target: model for model in reversed(models)}
+    for scan in scans:
+        model = first_models[scan.scanner_label]
+        try:
+            find_shell_volumes(np.array(scan.bvals), target_shells(model))
+        except ValueError as error:
+            reason = f"the target of the model {model.name} has other b-values: {error}"
+            excluded.append(ExcludedScan.from_scan(scan, reason))
+            continue
+        desc = f"{HARMONIZED_DESC}To{model.target}" if len(first_models) > 1 else HARMONIZED_DESC
+        outputs = ScanOutputs(scan, root, desc)
+        jobs.append(TargetJob(outputs=outputs, model_folder=model.folder, device=device))
+    return tuple(jobs), tuple(excluded)
+
+
+def target_shells(model: Model) -> tuple[Shell, ...]:
+    """Shells of the target that the model predicts from the source's."""
+    return tuple(Shell(shell.target_bvalue, shell.sh_order) for shell in model.card.shells)
+
+
+def write_target_scan(job: TargetJob) -> bool:
+    """Write the mask and the maps of a scan of the target, unless they are up to date.
+
+    The description of the table is written last: where it exists, all outputs are complete.
+
+    Returns
+    -------
+    Whether anything was written.
+
+    Raises
+    ------
+    ValueError
+        If the scan lacks a shell of the model's target.
+    """
+    model = read_model(job.model_folder)
+    inputs_digest = _digest_inputs(job, model)
+    if is_target_up_to_date(job.outputs, inputs_digest):
+        return False
+    scan = load_scan(job.scan)
+    affine = scan.dwi.affine
+    mask = Volume(scan.mask, affine)
+    sidecar = mask_sidecar(job.scan, "Voxels that the maps show.")
+    write_output(job.outputs.mask, mask, scan=job.scan, sidecar=sidecar)
+    pairs = [input_pair(job.outputs, scan, INPUT_TITLE)]
+    if model.card.target_denoiser is not None:
+        pairs.append(_denoised_pair(job, model, scan))
+    for pair in pairs:
+        write_map_pair(job.outputs, pair, affine)
+    record = {
+        "Role": TARGET_ROLE,
+        "TargetScanner": model.target,
+        "Model": model.name,
+        "InputsDigest": inputs_digest,
+    }
+    representation = represent_dwi(scan.dwi, scan.mask, target_shells(model))
+    write_scan_qc(job.outputs, pairs, scan, representation, record)
+    return True
+
+
+def is_target_up_to_date(outputs: ScanOutputs, inputs_digest: str) -> bool:
+    """Return whether all outputs exist and were made from these inputs."""
+    description = outputs.qc_table(".json")
+    if not description.exists() or not outputs.qc_table().exists() or not outputs.mask.exists():
+        return False
+    descs = [row["dwi"] for row in read_tsv(outputs.qc_table())]
+    maps = [outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
+    is_same = read_json(description)[SCAN_KEY].get("InputsDigest") == inputs_digest
+    return bool(is_same and all(path.exists() for path in maps))
+
+
+def denoise_target_scan(scan: LoadedScan, model: Model, denoiser: Denoiser) -> HarmonizedScan:
+    """Remove the noise of a scan of the target."""
+    representation = represent_dwi(scan.dwi, scan.mask, denoiser.shells)
+    coefficients = denoiser.denoise(scan.dwi, scan.mask, denoiser.shells)
+    image = representation.image
+    application = Application(
+        method="denoised",
+        bvalues=[shell.bvalue for shell in denoiser.shells],
+        noise=measurement_noise(model.card.folds),
+    )
+    denoised = replace(image, coefficients=unmask(coefficients.astype(np.float32), image.mask))
+    return apply_coefficients(scan, representation, denoised, application)
+
+
+def _denoised_pair(job: TargetJob, model: Model, scan: LoadedScan) -> MapPair:
+    record = model.card.target_denoiser
+    assert record is not None
+    file = model.folder / record.weights.file
+    denoiser = load_denoiser(read_arrays(file), read_record(file)["harmonizer"], job.device)
+    denoised = denoise_target_scan(scan, model, denoiser)
+    assert denoised.denoised_maps is not None
+    return MapPair(
+        maps=denoised.denoised_maps,
+        desc=job.outputs.denoised_desc,
+        title=DENOISED_TITLE,
+        source=job.scan,
+        bvalues=fitted_bvalues(denoised.measured_signal),
+        record={"Denoising": {"Model": model.name, "Network": record.weights.file}},
+    )
+
+
+def _digest_inputs(job: TargetJob, model: Model) -> str:
+    files = [hash_file(path) for path in job.scan.files]
+    return hash_record([__version__, [*files, job.scan.bvec_axes], model.digest])

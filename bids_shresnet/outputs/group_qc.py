@@ -1,0 +1,136 @@
+"""group_qc.tsv: one row per scan of the analysis set, collected from the tables of all scans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from bids_shresnet.io.storage import hold_lock, read_json, read_tsv, write_json, write_tsv
+from bids_shresnet.outputs.layout import INPUT_DESC
+
+GROUP_QC = "group_qc"
+SCAN_KEY = "Scan"  # of the description of a scan's table; what its columns do not say
+HARMONIZED_ROLE = "harmonized"
+TARGET_ROLE = "target"
+DENOISED_SUFFIX = "Denoised"
+TISSUES = ("WM", "GM")
+MAPS = ("FA", "MD")
+MAP_TITLES = {
+    "wm_fa": "Mean fractional anisotropy in the scan's own white matter",
+    "wm_md": "Mean of the mean diffusivity in the scan's own white matter",
+    "gm_fa": "Mean fractional anisotropy in the scan's own grey matter",
+    "gm_md": "Mean of the mean diffusivity in the scan's own grey matter",
+}
+SCAN_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "file": {"Description": "Name of the scan as measured."},
+    # not "subject" and "session": pybids takes the keys of a sidecar for entities
+    "participant_id": {"Description": "The subject, `sub-` and its label."},
+    "session_id": {"Description": "The session, `ses-` and its label."},
+    "scanner": {"Description": "Label of the scanner that measured the scan."},
+    "role": {
+        "Description": "Why the scan is in the analysis set.",
+        "Levels": {
+            HARMONIZED_ROLE: "measured on another scanner and harmonized to the target",
+            TARGET_ROLE: "measured on the target scanner",
+        },
+    },
+    "target": {"Description": "Label of the target scanner."},
+    "model": {"Description": "Model that was applied, or that denoised the scan."},
+}
+QUALITY_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "novel_fraction": {
+        "Description": "Share of the brain that is unlike the training data of the model."
+    },
+    "implausible_md": {
+        "Description": "Voxels with a larger mean diffusivity than water, in the maps to compare."
+    },
+    "clipped_signal": {
+        "Description": "Share of the values of the scan as measured that lay outside [0, S0]."
+    },
+    "noise_level": {
+        "Description": "Median standard deviation of the noise in one value of the scan as "
+        "measured, in units of S0."
+    },
+}
+
+
+def write_group_qc(root: Path) -> int:
+    """Collect the tables of all scans in the output; returns the number of scans.
+
+    A lock lets one job at a time collect and write, so that the last job of an array sees the
+    scans of all.
+    """
+    with hold_lock(root / "logs" / GROUP_QC):
+        rows = [_make_row(path) for path in sorted(root.glob("sub-*/**/dwi/*_qc.json"))]
+        columns = _all_columns()
+        write_json(root / f"{GROUP_QC}.json", columns)
+        write_tsv(root / f"{GROUP_QC}.tsv", rows, list(columns))
+    return len(rows)
+
+
+def _all_columns() -> dict[str, Mapping[str, Any]]:
+    """Describe all columns, in their order."""
+    comparable = {name: _map_column(name, "in the maps to compare") for name in MAP_TITLES}
+    denoised = {
+        f"{name}_denoised": _map_column(name, "in the maps without noise") for name in MAP_TITLES
+    }
+    errors = {}
+    for tissue, quantity in product(TISSUES, MAPS):
+        description = (
+            f"Error (NMSE) of {quantity} in {tissue} of a travelling subject, by the network that "
+            "held it out."
+        )
+        errors[_error_column(tissue, quantity)] = {"Description": description}
+    return {**SCAN_COLUMNS, **comparable, **denoised, **QUALITY_COLUMNS, **errors}
+
+
+def _map_column(name: str, maps: str) -> dict[str, str]:
+    units = {"Units": "mm^2/s"} if name.endswith("md") else {}
+    return {"Description": f"{MAP_TITLES[name]}, {maps}.", **units}
+
+
+def _error_column(tissue: str, quantity: str) -> str:
+    return f"{tissue}_{quantity}_nmse".lower()
+
+
+def _make_row(description: Path) -> dict[str, object]:
+    """Make the row of a scan from its table and the description of it."""
+    scan = read_json(description)[SCAN_KEY]
+    table = {row["dwi"]: row for row in read_tsv(description.with_suffix(".tsv"))}
+    denoised = next((row for desc, row in table.items() if desc.endswith(DENOISED_SUFFIX)), {})
+    comparable = table[_comparable_desc(list(table), scan["Role"])]
+    errors = scan.get("HeldOutErrors", {})
+    return {
+        "file": scan["File"],
+        "participant_id": f"sub-{scan['Subject']}",
+        "session_id": f"ses-{scan['Session']}" if scan["Session"] else None,
+        "scanner": scan["Scanner"],
+        "role": scan["Role"],
+        "target": scan["TargetScanner"],
+        "model": scan["Model"],
+        **{name: comparable[name] for name in MAP_TITLES},
+        **{f"{name}_denoised": denoised.get(name) for name in MAP_TITLES},
+        "novel_fraction": scan.get("NovelFraction"),
+        "implausible_md": comparable["implausible_md"],
+        "clipped_signal": scan["ClippedSignal"],
+        "noise_level": scan.get("NoiseLevel"),
+        **_held_out_errors(errors),
+    }
+
+
+def _comparable_desc(descs: list[str], role: str) -> str:
+    """Name the maps that scans of both roles are compared by."""
+    if role == TARGET_ROLE:
+        return INPUT_DESC
+    return next(desc for desc in descs if desc != INPUT_DESC and DENOISED_SUFFIX not in desc)
+
+
+def _held_out_errors(errors: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
+    """Errors by column; `errors` has them by endpoint, such as `WM FA`."""
+    cells: dict[str, object] = {}
+    for tissue, quantity in product(TISSUES, MAPS):
+        endpoint = errors.get(f"{tissue} {quantity}", {})
+        cells[_error_column(tissue, quantity)] = endpoint.get("NMSE")
+    return cells

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.harmonization.scan_qc import write_scan_qc
+from bids_shresnet.harmonization.tensor_outputs import input_pair
+from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
+from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
+from bids_shresnet.inputs.tissue import segment_tissue
+from bids_shresnet.io.nifti_writing import write_volume
+from bids_shresnet.io.storage import read_json, read_tsv
+from bids_shresnet.outputs.layout import ScanOutputs
+from bids_shresnet.scans import LabelImage, Scan, Shell, Tissue
+
+SHELLS = (Shell(1000.0, 2),)
+
+
+@pytest.fixture(scope="module")
+def scan(scans: dict[str, Scan]) -> Scan:
+    return scans["04"]
+
+
+@pytest.fixture(scope="module")
+def loaded(scan: Scan) -> LoadedScan:
+    return load_scan(scan)
+
+
+def write_table(
+    scan: Scan, loaded: LoadedScan, root: Path
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Write the table of the maps as measured; returns its row and the record of the scan."""
+    outputs = ScanOutputs(scan, root)
+    representation = represent_dwi(loaded.dwi, loaded.mask, SHELLS)
+    pairs = [input_pair(outputs, loaded)]
+    write_scan_qc(outputs, pairs, loaded, representation, {"Role": "target"})
+    (row,) = read_tsv(outputs.qc_table())
+    return row, read_json(outputs.qc_table(".json"))["Scan"]
+
+
+def test_tissue_means_are_those_of_the_scans_own_tissue(
+    scan: Scan, loaded: LoadedScan, tmp_path: Path
+) -> None:
+    row, _ = write_table(scan, loaded, tmp_path)
+    representation = represent_dwi(loaded.dwi, loaded.mask, SHELLS)
+    tissue = segment_tissue(scan, loaded, representation)
+    maps = input_pair(ScanOutputs(scan, tmp_path), loaded).maps
+    for label in (Tissue.WM, Tissue.GM):
+        voxels = loaded.mask & (tissue == label)
+        name = label.name.lower()
+        assert float(row[f"{name}_fa"]) == pytest.approx(maps.fa[voxels].mean(), rel=1e-4)
+        assert float(row[f"{name}_md"]) == pytest.approx(maps.md[voxels].mean(), rel=1e-4)
+    assert float(row["wm_fa"]) > float(row["gm_fa"])
+
+
+def test_the_description_names_the_scan_its_noise_and_its_role(
+    scan: Scan, loaded: LoadedScan, tmp_path: Path
+) -> None:
+    _, record = write_table(scan, loaded, tmp_path)
+    assert record["File"] == scan.image.name
+    assert record["Scanner"] == scan.scanner_label
+    assert record["Role"] == "target"
+    assert 0.005 < record["NoiseLevel"] < 0.2
+    assert 0 <= record["ClippedSignal"] < 0.2
+
+
+def test_a_segmentation_that_cannot_be_right_leaves_out_the_means_with_a_warning(
+    scan: Scan, loaded: LoadedScan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One label everywhere is no tissue contrast; the scan itself is not refused."""
+    path = tmp_path / "dseg.nii.gz"
+    write_volume(path, loaded.mask.astype(np.uint8), loaded.dwi.affine, scan.image)
+    segmented = replace(scan, segmentation=LabelImage(path, QSIPREP_LABELS))
+    with caplog.at_level(logging.WARNING):
+        row, _ = write_table(segmented, loaded, tmp_path)
+    assert row["wm_fa"] == row["gm_md"] == "n/a"
+    assert float(row["fa_mean"]) > 0
+    assert "no means of tissues" in caplog.text
