@@ -1,16 +1,19 @@
 """A scanner as both source and target: harmonizing must not look better than denoising.
 
     PYTHONPATH=. python benchmarks/null_pair.py OUT --kind rescan
-    bids-shresnet OUT/bids OUT/results group --methods no_harmonization denoised shresnet
+    bids-shresnet OUT/bids OUT/results group --methods denoised
+    PYTHONPATH=. python benchmarks/null_pair.py OUT --check
 
 The heads are those of the phantom. `rescan`: the scanner scans everyone twice, in another pose and
 with other noise. `halves`: one scan with twice as many directions is split into its even and its
-odd volumes. Two serial numbers make two scanners of one. There is no difference to learn, so
-group.html must not call the model better than denoising, and no bias may exceed 1 %.
+odd volumes. Two serial numbers make two scanners of one. There is no difference to learn, so the
+validation must not call the model better than denoising, and no bias may exceed 1 %. `--check`
+prints both, and ends with exit code 1 if they are not so.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +23,14 @@ import numpy as np
 import tyro
 from jaxtyping import Bool
 
+from bids_shresnet.evaluation.cross_validation import (
+    CrossValidation,
+    read_cross_validation,
+    summarize_validation,
+)
 from bids_shresnet.io.storage import write_json
+from bids_shresnet.outputs.layout import output_root
+from bids_shresnet.outputs.model_folder import find_models, models_folder
 from bids_shresnet.phantom.anatomy import Person
 from bids_shresnet.phantom.atlas import Atlas, build_atlas, read_atlas_maps
 from bids_shresnet.phantom.head import draw_session, simulate_dwi
@@ -31,6 +41,8 @@ from bids_shresnet.phantom.simulate import DATASET_DESCRIPTION
 from bids_shresnet.scans import Dwi
 
 Kind = Literal["rescan", "halves"]
+DENOISED = "denoised"  # the baseline that only removes noise
+MAX_BIAS = 0.01
 SERIAL_NUMBERS = {"first": "10001", "second": "20002"}  # by session
 
 
@@ -50,6 +62,8 @@ class NullPairConfig:
     """Gradient directions of either scan."""
     seed: int = 1
     """Seed of people, poses and noise."""
+    check: bool = False
+    """Check the results in OUT/results instead of writing a dataset."""
 
     @property
     def scanner(self) -> PhantomScanner:
@@ -103,5 +117,36 @@ def write_null_pair(config: NullPairConfig) -> None:
             write_json(stem.with_suffix(".json"), sidecar | {"DeviceSerialNumber": serial})
 
 
+def find_violations(cross_validation: CrossValidation) -> list[str]:
+    """Return what a pair without a difference must not show."""
+    answer = summarize_validation(cross_validation).better_than[DENOISED].answer
+    verdict = ["validated to be better than denoising"] if answer == "yes" else []
+    biases = [
+        f"bias of {bias.quantity} in {bias.tissue}: {bias.mean:+.2%}"
+        for bias in cross_validation.biases
+        if bias.method == cross_validation.method and abs(bias.mean) > MAX_BIAS
+    ]
+    return [*verdict, *biases]
+
+
+def check_results(results: Path) -> int:
+    """Print the violations of each model in an output dataset, and return the exit code."""
+    has_violations = False
+    for model in find_models(models_folder(output_root(results))):
+        violations = find_violations(read_cross_validation(model))
+        has_violations = has_violations or bool(violations)
+        sys.stdout.write(f"{model.name}: {'; '.join(violations) or 'as it should be'}\n")
+    return int(has_violations)
+
+
+def main() -> int:
+    """Write the dataset or check the results."""
+    config = tyro.cli(NullPairConfig)
+    if config.check:
+        return check_results(config.out / "results")
+    write_null_pair(config)
+    return 0
+
+
 if __name__ == "__main__":
-    write_null_pair(tyro.cli(NullPairConfig))
+    sys.exit(main())

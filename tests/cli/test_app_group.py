@@ -41,7 +41,8 @@ def test_a_group_leaves_models_tables_and_a_report_with_figures_and_nothing_else
     figures = {name for name in files if name.startswith("figures/")}
     tables = ("training.tsv", "heldout.tsv", "orientation.tsv", "resblocks.tsv", "rish.tsv")
     agreement = ("agreement.tsv", "agreement.safetensors", "effects.tsv")
-    model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, "model.json")}
+    others = ("target_denoiser.safetensors", "model.json")
+    model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, *others)}
     dataset = {"dataset_description.json", "descriptions.tsv", "descriptions.json"}
     assert files - figures == model | set(GROUP_FILES) | dataset | {".bidsignore", "README.md"}
     assert {Path(name).suffix for name in figures} == {".png", ".svg"}
