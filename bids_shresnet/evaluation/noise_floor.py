@@ -25,10 +25,12 @@ def noise_floor_errors(
 
     It is the variance that the target's noise gives the quantity: of the signal the noise variance
     itself; of FA and MD the variance over draws of the noise on a signal without noise, for which
-    the first prediction of a denoising method stands. There are no rows if the noise is not known,
-    or if no method predicts without noise.
+    the prediction of the applied or else another denoising method stands. There are no rows if the
+    noise is not known, or if no method predicts without noise.
     """
-    denoised = next(filter(_is_denoised, predictions), None)
+    applied = evaluation.job.applied_method
+    candidates = sorted(predictions, key=lambda item: item.method != applied)
+    denoised = next(filter(_is_denoised, candidates), None)
     if denoised is None or not np.isfinite(evaluation.matched.noise_variance).all():
         return
     signal = require_signal(denoised).signal
