@@ -113,13 +113,11 @@ class PairReport:
     @property
     def place_errors(self) -> dict[str, list[list[float | None]]]:
         """Mean NMSE by method of interest: at all places and in the interior, by endpoint."""
-        methods = sort_methods(row.method for row in self.rows)
         shown = (NO_HARMONIZATION, self.method, *REFERENCES)
-        return {
-            method: [self._mean_errors(method, *endpoint) for endpoint in ENDPOINTS]
-            for method in methods
-            if method in shown
-        }
+        table: dict[str, list[list[float | None]]] = {}
+        for method in sort_methods(row.method for row in self.rows if row.method in shown):
+            table[method] = [self._mean_errors(method, *endpoint) for endpoint in ENDPOINTS]
+        return table
 
     def _mean_errors(self, method: str, quantity: str, tissue: str) -> list[float | None]:
         endpoint = Endpoint(method, tissue, quantity)
