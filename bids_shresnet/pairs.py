@@ -214,6 +214,9 @@ class TravellingSubject:
     source_halves, target_halves
         Each half of a scan's directions, matched with the other half (`training.match_halves`);
         empty for a scan with too few directions.
+    regions
+        Labels of the target's parcellation at the matched voxels, 0 outside of all regions; None
+        without a parcellation.
     """
 
     source: ShImage
@@ -222,3 +225,4 @@ class TravellingSubject:
     missing_shells: MatchedVoxels | None = None
     source_halves: tuple[MatchedVoxels, ...] = ()
     target_halves: tuple[MatchedVoxels, ...] = ()
+    regions: Integer[np.ndarray, " v"] | None = None

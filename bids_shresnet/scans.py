@@ -61,6 +61,14 @@ Segmentation = LabelImage | ProbabilityMaps
 
 
 @dataclass(frozen=True)
+class Parcellation:
+    """A discrete segmentation (dseg) of regions, such as tracts, and the name of each label."""
+
+    path: Path
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True)
 class Scanner:
     """One physical machine.
 
@@ -102,8 +110,9 @@ class Scan:
         None if nothing names it.
     bvals
         b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
-    mask, segmentation
-        Brain mask and tissue segmentation in the scan's space, on any grid; None without them.
+    mask, segmentation, parcellation
+        Brain mask, tissue segmentation and regions in the scan's space, on any grid; None without
+        them.
     bvec_axes
         Axes of the .bvec: FSL's or the image's own.
     b_table
@@ -122,6 +131,7 @@ class Scan:
     dataset: Path
     mask: Path | None = None
     segmentation: Segmentation | None = None
+    parcellation: Parcellation | None = None
     dataset_name: str = "raw"
     bvec_axes: BvecAxes = "fsl"
     b_table: Path | None = None

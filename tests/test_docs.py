@@ -65,6 +65,7 @@ NOT_IN_THE_EXAMPLE = {  # outputs of other inputs or flags
     "missing-NN.safetensors",
     "resblocks.tsv",
     "missing_shells.tsv",
+    "regional.tsv",
     "sub-<label>.html",
     "sub-<label>/figures/<figure>",
 }

@@ -16,8 +16,13 @@ from bids_shresnet.evaluation.comparison import (
 )
 from bids_shresnet.evaluation.effects import EffectRow, summarize_effects
 from bids_shresnet.evaluation.group_means.equivalence import assess_equivalence
-from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, pair_tissue_means
+from bids_shresnet.evaluation.group_means.paired_means import (
+    PairedMeans,
+    pair_regional_means,
+    pair_tissue_means,
+)
 from bids_shresnet.evaluation.group_means.preservation import assess_preservation
+from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
 from bids_shresnet.evaluation.results import REFERENCES, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
@@ -33,6 +38,7 @@ from bids_shresnet.outputs.model_folder import (
     HELD_OUT_TSV,
     HISTOGRAMS_FILE,
     ORIENTATION_TSV,
+    REGIONAL_TSV,
     RISH_POWER_TSV,
     Model,
     write_card,
@@ -48,7 +54,7 @@ from bids_shresnet.outputs.validation_record import (
 )
 from bids_shresnet.settings import NO_HARMONIZATION, Method
 
-Row = TypeVar("Row", HeldOutResult, Orientation, Agreement, RishPower, EffectRow)
+Row = TypeVar("Row", HeldOutResult, Orientation, Agreement, RishPower, EffectRow, RegionalMean)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class CrossValidation:
     agreements, powers, histograms
         Agreement of the scans before and after harmonization with the target's measurement; none
         in a model without stored histograms.
+    regional_means
+        Means of regions; none without a parcellation of the target's scans.
     effects
         Known effects that were put into held-out scans; none where they were not looked for.
     """
@@ -77,6 +85,7 @@ class CrossValidation:
     agreements: tuple[Agreement, ...] = ()
     powers: tuple[RishPower, ...] = ()
     histograms: Histograms | None = None
+    regional_means: tuple[RegionalMean, ...] = ()
     effects: tuple[EffectRow, ...] = ()
 
     @property
@@ -112,6 +121,13 @@ class CrossValidation:
         return assess_equivalence(self.tissue_means)
 
     @property
+    def regional_equivalences(self) -> tuple[Equivalence, ...]:
+        """Equivalence tests of regions, without harmonization and with the applied method."""
+        methods = (NO_HARMONIZATION, self.method)
+        rows = [row for row in self.regional_means if row.method in methods]
+        return assess_equivalence(pair_regional_means(rows))
+
+    @property
     def preservations(self) -> tuple[Preservation, ...]:
         """Differences between subjects in `tissue_means`."""
         return assess_preservation(self.tissue_means)
@@ -122,6 +138,9 @@ def write_cross_validation(cross_validation: CrossValidation) -> Model:
     folder = cross_validation.model.folder
     write_tsv(folder / HELD_OUT_TSV, [asdict(row) for row in cross_validation.rows])
     write_tsv(folder / ORIENTATION_TSV, [asdict(row) for row in cross_validation.orientations])
+    if cross_validation.regional_means:
+        rows = [asdict(row) for row in cross_validation.regional_means]
+        write_tsv(folder / REGIONAL_TSV, rows)
     if cross_validation.effects:
         write_tsv(folder / EFFECTS_TSV, [asdict(row) for row in cross_validation.effects])
     if cross_validation.histograms is not None:
@@ -173,6 +192,7 @@ def read_cross_validation(model: Model) -> CrossValidation:
         powers=_read_rows(folder / RISH_POWER_TSV, RishPower),
         histograms=read_histograms(histograms_file) if histograms_file.exists() else None,
         effects=_read_rows(folder / EFFECTS_TSV, EffectRow),
+        regional_means=_read_rows(folder / REGIONAL_TSV, RegionalMean),
     )
 
 

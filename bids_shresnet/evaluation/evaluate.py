@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bids_shresnet.evaluation.agreement import Agreement
 from bids_shresnet.evaluation.effect_recovery import measure_effects
 from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.histograms import (
     Histograms,
     concatenate_histograms,
@@ -38,7 +39,7 @@ class EvaluationResults:
 
     Attributes
     ----------
-    rows, orientations
+    rows, regions, orientations
         Those of all methods.
     agreements, powers, histograms
         Those of no harmonization and of the applied method only.
@@ -47,6 +48,7 @@ class EvaluationResults:
     """
 
     rows: tuple[HeldOutResult, ...]
+    regions: tuple[RegionalMean, ...]
     orientations: tuple[Orientation, ...]
     agreements: tuple[Agreement, ...]
     powers: tuple[RishPower, ...]
@@ -56,6 +58,7 @@ class EvaluationResults:
 
 RESULT_TABLES = {  # fields of `EvaluationResults` that are tables, and the type of their rows
     "rows": HeldOutResult,
+    "regions": RegionalMean,
     "orientations": Orientation,
     "agreements": Agreement,
     "powers": RishPower,
@@ -89,6 +92,7 @@ def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
     applied = [prediction for prediction in predictions if prediction.method in applied_methods]
     return EvaluationResults(
         rows=(*_flatten(errors), *_flatten(combat_errors), *evaluation.combat_mean_errors()),
+        regions=_flatten(item.regional_means(prediction) for item, prediction in scored),
         orientations=_flatten(orientations),
         agreements=_flatten(evaluation.agreements(prediction) for prediction in applied),
         powers=tuple(evaluation.powers(applied)),
@@ -106,6 +110,7 @@ def join_results(results: Sequence[EvaluationResults]) -> EvaluationResults:
     """Join the results of several subjects or folds."""
     return EvaluationResults(
         rows=_flatten(item.rows for item in results),
+        regions=_flatten(item.regions for item in results),
         orientations=_flatten(item.orientations for item in results),
         agreements=_flatten(item.agreements for item in results),
         powers=_flatten(item.powers for item in results),

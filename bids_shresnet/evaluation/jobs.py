@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
@@ -63,6 +63,8 @@ class EvaluateJob:
         File of each method that has a fit of its own.
     file
         File of the results.
+    region_names
+        Names of the labels of the target's parcellation, for subjects that have one.
     """
 
     number: int
@@ -79,6 +81,7 @@ class EvaluateJob:
     file: Path
     seed: int
     device: str
+    region_names: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     @property
     def histograms_file(self) -> Path:
@@ -116,6 +119,11 @@ def evaluation_jobs(
     prepared_folders = {job.source.subject: job.folder for job in prepared}
     sources = {job.source.subject: job.source for job in prepared}
     repeat_folders = {job.source.subject: job.folder for job in repeats}
+    region_names = {
+        job.source.subject: job.target.parcellation.names
+        for job in prepared
+        if job.target.parcellation
+    }
     methods = tuple(dict.fromkeys((*settings.methods, settings.applied_method)))
     return tuple(
         EvaluateJob(
@@ -133,6 +141,7 @@ def evaluation_jobs(
             file=settings.folder / f"evaluation-{number:02d}.json",
             seed=settings.seed,
             device=settings.device,
+            region_names=region_names,
         )
         for number, split in enumerate(model.splits, 1)
     )

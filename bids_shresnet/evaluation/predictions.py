@@ -86,6 +86,7 @@ def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> Travelling
             source_coefficients=unharmonized.source_coefficients[rows],
             target_maps=unharmonized.target_maps[rows],
         ),
+        regions=None if subject.regions is None else subject.regions[rows],
     )
 
 

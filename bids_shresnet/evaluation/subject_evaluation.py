@@ -13,6 +13,7 @@ from bids_shresnet.diffusion.interpolation import has_signal_around
 from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
 from bids_shresnet.evaluation.agreement import Agreement, agreement_rows
 from bids_shresnet.evaluation.combat_means import combat_means
+from bids_shresnet.evaluation.group_means.regional_means import RegionalMean, regional_means
 from bids_shresnet.evaluation.histograms import Histograms, joint_histograms
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.predictions import MethodPrediction, open_held_out_subject
@@ -97,6 +98,15 @@ class SubjectEvaluation:
                 mean=mean,
                 target_mean=target_mean,
             )
+
+    def regional_means(self, prediction: MethodPrediction) -> Iterator[RegionalMean]:
+        """Yield mean FA and MD of regions; none without a parcellation of the target's scan."""
+        regions = self.subject.regions
+        if regions is None:
+            return iter(())
+        names = self.job.region_names.get(self.label, {})
+        row = self._row(prediction.method)
+        return regional_means(row, regions, names, self.measured.to_dict(), prediction.values)
 
     def orientations(self, prediction: MethodPrediction) -> Iterator[Orientation]:
         """Yield the agreement of directions; none where too few voxels have one main direction."""

@@ -10,13 +10,13 @@ from typing import Any
 from bids_shresnet.inputs.dataset import BidsDataset, BidsFile
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.qsiprep import QSIPREP
-from bids_shresnet.inputs.segmentation import read_label_tissues
-from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue
+from bids_shresnet.inputs.segmentation import read_label_names, read_label_tissues
+from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Segmentation, Tissue
 
 # Entities that a pipeline adds to the name of its source
 PROCESSING_ENTITIES = ("space", "res", "den", "desc", "label")
 # Entities that describe the content of a segmentation, not the image it is of
-CONTENT_ENTITIES = ("desc", "label")
+CONTENT_ENTITIES = ("desc", "label", "atlas", "segmentation")
 # By `label-` (BIDS, "Common image-derived labels")
 TISSUES_BY_LABEL = {tissue.name: tissue for tissue in Tissue}
 REQUIRED_TISSUES = {Tissue.GM, Tissue.WM}
@@ -65,10 +65,11 @@ def brain_mask_paths(derivatives: Iterable[DerivativeFile]) -> tuple[Path, ...]:
 def read_segmentations(derivatives: Sequence[DerivativeFile]) -> tuple[Segmentation, ...]:
     """Return the usable `dseg` and `probseg` files, in the given order.
 
-    Files with a `desc` show something else than tissue. Grey and white matter must be known by
-    name; see `segmentation`. A set of probability maps comes at the position of its grey matter.
+    Files with a `desc`, `atlas` or `seg` show something else than tissue. Grey and white matter
+    must be known by name; see `segmentation`. A set of probability maps comes at the position of
+    its grey matter.
     """
-    unspecific = [derived for derived in derivatives if "desc" not in derived.file.entities]
+    unspecific = [derived for derived in derivatives if not _is_specific(derived.file)]
     segmentations: list[Segmentation | None] = []
     for derivative in unspecific:
         if derivative.file.suffix == "dseg":
@@ -76,6 +77,18 @@ def read_segmentations(derivatives: Sequence[DerivativeFile]) -> tuple[Segmentat
         elif derivative.file.suffix == "probseg":
             segmentations.append(_group_probability_maps(derivative, unspecific))
     return tuple(segmentation for segmentation in segmentations if segmentation)
+
+
+def read_parcellations(derivatives: Iterable[DerivativeFile]) -> tuple[Parcellation, ...]:
+    """Return the `dseg` files whose table names regions that are no tissues, in the given order."""
+    parcellations = []
+    for derivative in derivatives:
+        if derivative.file.suffix == "dseg" and _read_label_image(derivative) is None:
+            tables = derivative.dataset.applicable_files(derivative.file, ".tsv")
+            names = read_label_names(tables)
+            if names:
+                parcellations.append(Parcellation(derivative.file.path, names))
+    return tuple(parcellations)
 
 
 def is_in_space(image: BidsFile, dataset: BidsDataset, derivative: DerivativeFile) -> bool:
@@ -117,6 +130,11 @@ def _find_sources(file: DwiFile, raw_files: Iterable[DwiFile]) -> list[DwiFile]:
 def _without(file: BidsFile | DwiFile, names: Sequence[str]) -> dict[str, str]:
     """Return the entities of a file but for some."""
     return {name: value for name, value in file.entities.items() if name not in names}
+
+
+def _is_specific(file: BidsFile) -> bool:
+    """Return whether a file shows something else than all tissues."""
+    return not {"desc", "atlas", "segmentation"}.isdisjoint(file.entities)
 
 
 def _read_label_image(derivative: DerivativeFile) -> LabelImage | None:

@@ -18,6 +18,7 @@ from bids_shresnet.inputs.derivatives import (
     is_in_space,
     matching_derivatives,
     prefer_preprocessed,
+    read_parcellations,
     read_segmentations,
 )
 from bids_shresnet.inputs.dwi_file import DwiFile
@@ -101,6 +102,7 @@ def _make_dwi_file(
         b_table=dataset.closest_file(file, ".b"),
         masks=brain_mask_paths(matching),
         segmentations=read_segmentations(matching),
+        parcellations=read_parcellations(matching),
         aligned_files=frozenset(derived.file.path for derived in aligned),
         findings=findings,
     )

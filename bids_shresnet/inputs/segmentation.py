@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from bids_shresnet.inputs.qsiprep import QSIPREP, QSIPREP_LABELS
 from bids_shresnet.inputs.tables import read_column
 from bids_shresnet.io.nifti import read_on_grid
-from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue
+from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Segmentation, Tissue
 
 PIPELINE_LABELS = {QSIPREP: QSIPREP_LABELS}
 TISSUE_NAME_PATTERNS = {
@@ -42,6 +42,30 @@ def read_label_tissues(tables: Sequence[Path], pipeline: str) -> dict[int, Tissu
         for index, names in read_column(tables[-1], "index", column).items():
             tissues |= {int(index): tissue for tissue in Tissue if _is_named(tissue, names)}
     return tissues
+
+
+def read_label_names(tables: Sequence[Path]) -> dict[int, str]:
+    """Return the name of each label but the background (0), from the last (closest) table."""
+    if not tables:
+        return {}
+    names = read_column(tables[-1], "index", "name")
+    return {int(index): min(labels) for index, labels in names.items() if int(index) != 0}
+
+
+def read_regions(
+    parcellation: Parcellation, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
+) -> Int[np.ndarray, "x y z"]:
+    """Read the labels of a parcellation on a canonical grid; the nearest voxel counts.
+
+    Raises
+    ------
+    InputMissing
+        If the file does not exist.
+    BadInput
+        If it is damaged.
+    """
+    labels = read_on_grid(parcellation.path, shape, affine, spline_order=0)
+    return np.asarray(np.rint(labels), dtype=np.int32)
 
 
 def read_tissue(

@@ -52,6 +52,8 @@ class PairReport:
         Those of no harmonization and of `method`.
     excess_errors
         Those of `method`; none without second scans on the target.
+    regional_equivalences
+        Tests of regions, of no harmonization and of `method`; none without a parcellation.
     sweep
         Validation error by number of ResBlocks, if several were tried.
     missing_shell_errors
@@ -73,6 +75,7 @@ class PairReport:
     equivalences: tuple[Equivalence, ...] = ()
     preservations: tuple[Preservation, ...] = ()
     excess_errors: tuple[ExcessError, ...] = ()
+    regional_equivalences: tuple[Equivalence, ...] = ()
     splits: tuple[Split, ...] = ()
     sweep: tuple[SweepRow, ...] = ()
     missing_shell_errors: tuple[MissingShellError, ...] = ()
@@ -146,6 +149,17 @@ class PairReport:
             record = records.get((test.method, test.region, test.quantity))
             table.append((_endpoint_title(test.quantity, test.region), test, record))
         return table
+
+    @property
+    def regions_table(self) -> list[tuple[Equivalence | None, Equivalence]]:
+        """Tests of each region and map: of no harmonization, and of `method`."""
+        before = {
+            (test.region, test.quantity): test
+            for test in self.regional_equivalences
+            if test.method == NO_HARMONIZATION
+        }
+        after = [test for test in self.regional_equivalences if test.method == self.method]
+        return [(before.get((test.region, test.quantity)), test) for test in after]
 
     @property
     def comparison_tables(self) -> list[tuple[str, list[Comparison]]]:

@@ -17,7 +17,12 @@ from bids_shresnet.report.style import (
     inline_svg,
 )
 from bids_shresnet.report.validation_sentence import validation_sentence
-from bids_shresnet.report.verdict import ANSWER_LABELS, pair_answer, verdict_rows
+from bids_shresnet.report.verdict import (
+    ANSWER_LABELS,
+    EQUIVALENCE_LABELS,
+    pair_answer,
+    verdict_rows,
+)
 
 GROUP_PAGE_TEMPLATE = "group.html.jinja"
 FIGURE_SECTIONS = ("inputs", "before-after", "metrics", "uncertainty", "training")
@@ -41,6 +46,7 @@ def render_group_report(
         verdict_rows=verdict_rows,
         pair_answer=pair_answer,
         margins=EQUIVALENCE_MARGINS,
+        equivalence_answers=EQUIVALENCE_LABELS,
         endpoints=ENDPOINTS,
         effect_titles={effect.name: effect.title for effect in KNOWN_EFFECTS},
         card_baselines=CARD_BASELINES,

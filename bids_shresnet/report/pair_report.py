@@ -69,6 +69,7 @@ def build_pair_report(
         agreements=cross_validation.agreements,
         equivalences=cross_validation.equivalences,
         preservations=cross_validation.preservations,
+        regional_equivalences=cross_validation.regional_equivalences,
         excess_errors=summarize_excess(cross_validation.rows, cross_validation.method),
         splits=model.splits,
         sweep=sweep_table(sweep),

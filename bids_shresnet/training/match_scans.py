@@ -28,6 +28,7 @@ from bids_shresnet.diffusion.tensors import (
     select_tensor_volumes,
 )
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
+from bids_shresnet.inputs.segmentation import read_regions
 from bids_shresnet.inputs.tissue import mean_signal, segment_tissue
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.pair_shells import PairShells
@@ -95,6 +96,7 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         source=source.representation.image,
         matched=matched,
         unharmonized=_compute_unharmonized(source, target.loaded, match),
+        regions=_read_target_regions(target_scan, target.loaded, match),
         missing_shells=missing,
         source_halves=match_halves(source.loaded, source.representation, shells.source_halves),
         target_halves=match_halves(target.loaded, target.representation, shells.target_halves),
@@ -177,6 +179,16 @@ def _compute_unharmonized(
             select_tensor_volumes(target.dwi.bvals, target.dwi.bvecs)
         ],
     )
+
+
+def _read_target_regions(
+    scan: Scan, target: LoadedScan, match: VoxelMatch
+) -> Int[np.ndarray, " p"] | None:
+    """Read the target's regions at the selected voxels; None without a parcellation."""
+    if scan.parcellation is None:
+        return None
+    regions = read_regions(scan.parcellation, target.dwi.shape, target.dwi.affine)
+    return np.asarray(regions[match.selected])
 
 
 def _sample_relative_s0(

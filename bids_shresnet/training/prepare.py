@@ -81,7 +81,7 @@ def is_prepared(job: PrepareJob) -> bool:
 
 def _scan_inputs(scan: Scan) -> list[Any]:
     files = [hash_file(path) for path in scan.files]
-    return [*files, scan.bvec_axes, *_segmentation_inputs(scan)]
+    return [*files, scan.bvec_axes, *_segmentation_inputs(scan), *_parcellation_inputs(scan)]
 
 
 def _segmentation_inputs(scan: Scan) -> list[Any]:
@@ -91,6 +91,14 @@ def _segmentation_inputs(scan: Scan) -> list[Any]:
         return []
     labels = sorted(segmentation.labels.items()) if isinstance(segmentation, LabelImage) else []
     return [*map(hash_file, segmentation.files), labels]
+
+
+def _parcellation_inputs(scan: Scan) -> list[Any]:
+    """Everything that the regions of a scan depend on."""
+    parcellation = scan.parcellation
+    if parcellation is None:
+        return []
+    return [hash_file(parcellation.path), sorted(parcellation.names.items())]
 
 
 def _shell_inputs(shells: tuple[Shell, ...]) -> list[tuple[float | int, ...]]:

@@ -25,6 +25,7 @@ HALVES_PREFIXES = {  # by field; a digit for the half follows
     "target_halves": "target_half_",
 }
 
+REGIONS_ARRAY = "regions"
 IMAGE_FIELDS = ("coefficients", "mask", "affine", "contrast")
 MISSING_SHELL_FIELDS = ("signal", "bvals", "bvecs", "sh_matrix")  # others are those of `matched`
 
@@ -39,6 +40,8 @@ def write_travelling_subject(
         **_add_prefix(SOURCE_PREFIX, image),
         **_add_prefix(UNHARMONIZED_PREFIX, vars(subject.unharmonized)),
     }
+    if subject.regions is not None:
+        arrays[REGIONS_ARRAY] = subject.regions
     if subject.missing_shells is not None:
         missing = {name: getattr(subject.missing_shells, name) for name in MISSING_SHELL_FIELDS}
         arrays |= _add_prefix(MISSING_SHELLS_PREFIX, missing)
@@ -55,11 +58,13 @@ def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> Travelling
     unharmonized = _pop_prefix(UNHARMONIZED_PREFIX, arrays)
     missing = _pop_prefix(MISSING_SHELLS_PREFIX, arrays)
     halves = {name: _pop_halves(prefix, arrays) for name, prefix in HALVES_PREFIXES.items()}
+    regions = arrays.pop(REGIONS_ARRAY, None)
     matched = MatchedVoxels(**arrays)
     return TravellingSubject(
         source=ShImage(shells=tuple(shells), **image),
         matched=matched,
         unharmonized=UnharmonizedData(**unharmonized),
+        regions=regions,
         missing_shells=replace(matched, **missing) if missing else None,
         **halves,
     )

@@ -185,6 +185,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
             model=model,
             method=method,
             rows=results.rows,
+            regional_means=results.regions,
             orientations=results.orientations,
             uncertainty=uncertainty,
             missing_shell_errors=cross_validate_missing_shells(pair_work, model, workers),

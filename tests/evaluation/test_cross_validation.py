@@ -13,6 +13,7 @@ from bids_shresnet.evaluation.cross_validation import (
     summarize_validation,
     write_cross_validation,
 )
+from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.outputs.model_folder import read_model
 from bids_shresnet.outputs.validation_record import SpreadCalibration, SpreadGroup, Validation
@@ -70,7 +71,9 @@ def test_the_card_compares_tissue_means_before_and_after(tmp_path: Path) -> None
 
 
 def test_a_cross_validation_is_read_as_it_was_written(tmp_path: Path) -> None:
-    plain = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION)
+    regional = RegionalMean("01", 1, "shresnet", "body of the fornix", "MD", 31, 0.8e-3, 0.7e-3)
+    plain = replace(cross_validation(tmp_path, 4), regional_means=(regional,))
+    plain = replace(plain, uncertainty=CALIBRATION)
     written = replace(with_agreement(plain), effects=tuple(effects()))
     read = read_cross_validation(write_cross_validation(written))
     assert (read.method, read.rows, read.orientations) == (
@@ -78,6 +81,7 @@ def test_a_cross_validation_is_read_as_it_was_written(tmp_path: Path) -> None:
         written.rows,
         written.orientations,
     )
+    assert read.regional_means == written.regional_means
     assert (read.agreements, read.powers) == (written.agreements, written.powers)
     assert read.effects == written.effects
     assert summarize_validation(read) == summarize_validation(written)

@@ -54,6 +54,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     return evaluate(evaluate_job(folder, scaled_heads(), harmonizers))
 
 
+def test_a_region_with_all_voxels_of_a_tissue_has_its_means(tmp_path: Path) -> None:
+    head = scaled_head(1)
+    heads = scaled_heads() | {"01": replace(head, regions=head.matched.tissue.astype(np.int32))}
+    names = {"01": {int(Tissue.WM): "all white matter"}}
+    harmonizers: dict[Method, Harmonizer] = {"order_gain": exact_gain()}
+    results = evaluate(evaluate_job(tmp_path, heads, harmonizers, region_names=names))
+    assert {row.method for row in results.regions} == {"no_harmonization", "order_gain"}
+    for row in results.regions:
+        tissue = result(results, row.method, "WM", row.quantity)
+        assert row.region == "all white matter"
+        assert (row.mean, row.target_mean) == pytest.approx((tissue.mean, tissue.target_mean))
+
+
 def rescan_of(subject: TravellingSubject, sigma: float) -> TravellingSubject:
     """The target's two scans of a head: unmoved, in 15 directions, each with noise of its own."""
     image = subject.source

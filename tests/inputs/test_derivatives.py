@@ -9,7 +9,7 @@ import pytest
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.find import find_dwi
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
-from bids_shresnet.scans import LabelImage, ProbabilityMaps, Tissue
+from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Tissue
 from tests.datasets import DESCRIPTION, GE, PRISMA, TISSUE_TABLE, Series, write_tree
 
 BRAIN = np.ones((2, 2, 2), np.uint8)
@@ -55,6 +55,25 @@ def test_masks_and_segmentations_of_the_same_session_and_space_belong_to_a_dwi(
     assert set(derived_paths(file_a)) == expected
     assert derived_paths(file_a)[0].name.startswith("sub-01_ses-a_acq-x")
     assert derived_paths(file_b) == (derivative / "sub-01/anat/sub-01_desc-brain_mask.nii.gz",)
+
+
+def test_a_dseg_whose_table_names_no_tissues_is_a_parcellation(tmp_path: Path) -> None:
+    raw = write_tree(tmp_path / "raw", {"sub-01/dwi/sub-01_dwi": Series()})
+    tracts = [("index", "name"), ("3", "cingulum"), ("4", "fornix")]
+    tables = {
+        "sub-01/dwi/sub-01_atlas-JHU_dseg": tracts,
+        "sub-01/dwi/sub-01_desc-tissue_dseg": TISSUE_TABLE,
+        "sub-01/dwi/sub-01_seg-unnamed_dseg": [("index", "name")],
+        "sub-01/dwi/sub-01_space-MNI_atlas-JHU_dseg": tracts,
+    }
+    tree: dict[str, object] = {f"{name}.nii.gz": BRAIN for name in tables}
+    tree |= {f"{name}.tsv": table for name, table in tables.items()}
+    derivative = write_tree(tmp_path / "d", tree)
+    (file,) = find_dwi(raw, {"d": derivative})
+    path = derivative / "sub-01/dwi/sub-01_atlas-JHU_dseg.nii.gz"
+    assert file.parcellations == (Parcellation(path, {3: "cingulum", 4: "fornix"}),)
+    assert path in file.aligned_files
+    assert file.segmentations == ()
 
 
 def test_a_preprocessed_image_replaces_its_raw_runs_and_inherits_what_they_agree_on(

@@ -9,8 +9,13 @@ import pytest
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
-from bids_shresnet.inputs.segmentation import read_label_tissues, read_tissue
-from bids_shresnet.scans import LabelImage, ProbabilityMaps, Tissue
+from bids_shresnet.inputs.segmentation import (
+    read_label_names,
+    read_label_tissues,
+    read_regions,
+    read_tissue,
+)
+from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Tissue
 from tests.datasets import TISSUE_TABLE, write_tree
 
 LABELS = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
@@ -71,6 +76,15 @@ def test_the_closest_table_counts_and_not_the_numbers_of_the_pipeline(tmp_path: 
     assert read_label_tissues([tmp_path / name for name in rows], "qsiprep") == {6: Tissue.GM}
 
 
+def test_regions_are_named_by_the_closest_table_and_the_background_is_none(tmp_path: Path) -> None:
+    other = [("index", "name"), ("4", "fornix")]
+    table = [("index", "name"), ("0", "background"), ("4", "cingulum"), ("12", "body")]
+    write_tree(tmp_path, {"a_dseg.tsv": other, "b_dseg.tsv": table})
+    tables = [tmp_path / "a_dseg.tsv", tmp_path / "b_dseg.tsv"]
+    assert read_label_names(tables) == {4: "cingulum", 12: "body"}
+    assert read_label_names([]) == {}
+
+
 @pytest.mark.parametrize("flips", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
 def test_labels_on_a_finer_grid_are_those_of_the_nearest_voxel(
     flips: tuple[int, int, int], tmp_path: Path
@@ -87,6 +101,7 @@ def test_labels_on_a_finer_grid_are_those_of_the_nearest_voxel(
     shape = (5, 5, 4)
 
     tissue = read_tissue(LabelImage(image, QSIPREP_LABELS), shape, coarse)
+    regions = read_regions(Parcellation(image, {}), shape, coarse)
 
     positions = nib.affines.apply_affine(np.linalg.inv(fine) @ coarse, np.argwhere(np.ones(shape)))
     is_inside = ((positions >= 0) & (positions <= last_voxel)).all(axis=1)
@@ -95,6 +110,7 @@ def test_labels_on_a_finer_grid_are_those_of_the_nearest_voxel(
     assert is_inside.sum() > 10
     expected = np.array([0, Tissue.CSF, Tissue.GM, Tissue.WM])[labels]
     np.testing.assert_array_equal(tissue.ravel(), expected)
+    np.testing.assert_array_equal(regions.ravel(), labels)
 
 
 def test_the_most_probable_tissue_counts_where_tissue_is_more_probable_than_none(

@@ -135,6 +135,9 @@ def _plain_pair(n: int, method_error: float) -> PairReport:
         equivalences=assess_equivalence(means),
         preservations=assess_preservation(means),
         excess_errors=summarize_excess(rows, "shresnet"),
+        regional_equivalences=tuple(
+            replace(test, region="body of the fornix") for test in assess_equivalence(means)[::2]
+        ),
         splits=(Split(("02", "03"), ("04",), ("01",)),),
         notes={"before-after": ("One moved.",)},
         missing_shell_errors=(
@@ -220,9 +223,9 @@ def test_the_page_is_complete_and_its_tags_are_balanced(pairs: tuple[PairReport,
 
 def test_rows_of_a_table_are_as_long_as_its_head() -> None:
     tables = re.findall(r"<table.*?</table>", report(pair_report()), re.DOTALL)
-    # verdict, splits, differences, validation, places, bias, tissue means, scan-rescan, effects,
-    # missing shells, sweep; errors
-    of_pair = 11 + len(TISSUES) * len(QUANTITIES)
+    # verdict, splits, differences, validation, places, bias, tissue means, regions, scan-rescan,
+    # effects, missing shells, sweep; errors
+    of_pair = 12 + len(TISSUES) * len(QUANTITIES)
     assert len(tables) == of_pair + 5  # answers, scans, marked, failures, findings
     for table in tables:
         assert (
@@ -284,6 +287,7 @@ def test_sections_without_content_are_not_shown() -> None:
             equivalences=(),
             preservations=(),
             excess_errors=(),
+            regional_equivalences=(),
             recoveries=(),
         ),
         dataset=DatasetReport(),
@@ -297,6 +301,7 @@ def test_sections_without_content_are_not_shown() -> None:
         "Limits before",
         "Equivalence and differences between subjects",
         "Compared with a second scan on the target",
+        "Site bias of regions",
         "Used as",
     ):
         assert heading in full

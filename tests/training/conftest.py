@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
-from bids_shresnet.scans import Scan, Scanner
+from bids_shresnet.scans import Parcellation, Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.fold_jobs import model_fold_jobs
 from bids_shresnet.training.folds import FoldJob
@@ -98,8 +101,16 @@ def source(phantom: Path) -> Scan:
 
 @pytest.fixture(scope="session")
 def moved(source: Scan, tmp_path_factory: pytest.TempPathFactory) -> Scan:
-    """The same scan of a head in another pose, as if it came from a target scanner."""
-    return move_scan(source, tmp_path_factory.mktemp("moved"))
+    """The same scan of a head in another pose, as if it came from a target scanner.
+
+    Its regions are slabs of one voxel.
+    """
+    folder = tmp_path_factory.mktemp("moved")
+    scan = move_scan(source, folder)
+    dwi = load_scan(scan).dwi
+    labels = np.broadcast_to(np.arange(dwi.shape[2], dtype=np.int16), dwi.shape)
+    nib.save(nib.Nifti1Image(labels, dwi.affine), folder / "dseg.nii.gz")
+    return replace(scan, parcellation=Parcellation(folder / "dseg.nii.gz", {1: "slab"}))
 
 
 @pytest.fixture(scope="session")

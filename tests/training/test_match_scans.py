@@ -71,6 +71,13 @@ def test_all_training_voxels_of_a_moved_head_are_matched(
     assert len(matched.tissue) == selected.sum()
 
 
+def test_the_regions_are_those_of_the_targets_voxels(
+    travelling_subject: TravellingSubject, selected: Bool[np.ndarray, "x y z"]
+) -> None:
+    expected = np.argwhere(selected)[:, 2]  # a region is a slab
+    np.testing.assert_array_equal(travelling_subject.regions, expected)
+
+
 def test_the_source_signal_at_the_matched_points_is_the_targets(
     source_scan: RepresentedScan,
     target_scan: RepresentedScan,

@@ -53,7 +53,13 @@ def subject() -> TravellingSubject:
     halves = [replace(matched, signal=rng.random((7, 9)).astype(np.float16)) for _ in range(4)]
     image = ShImage(coefficients, mask, AFFINE, SHELLS, contrast)
     return TravellingSubject(
-        image, matched, unharmonized, missing, tuple(halves[:2]), tuple(halves[2:])
+        image,
+        matched,
+        unharmonized,
+        missing,
+        tuple(halves[:2]),
+        tuple(halves[2:]),
+        regions=rng.integers(0, 50, 7).astype(np.int32),
     )
 
 
@@ -62,13 +68,14 @@ def assert_equal_arrays(before: Any, after: Any) -> None:
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name), strict=True)
 
 
-def test_a_subject_without_missing_shells_and_halves_comes_back_without(
+def test_a_subject_without_missing_shells_halves_and_regions_comes_back_without(
     subject: TravellingSubject, tmp_path: Path
 ) -> None:
     plain = TravellingSubject(subject.source, subject.matched, subject.unharmonized)
     write_travelling_subject(tmp_path, plain, {})
     opened = open_travelling_subject(tmp_path, SHELLS)
     assert opened.missing_shells is None
+    assert opened.regions is None
     assert opened.source_halves == opened.target_halves == ()
 
 
@@ -81,6 +88,7 @@ def test_a_subject_comes_back_to_the_last_bit(subject: TravellingSubject, tmp_pa
     for name in ("source_halves", "target_halves"):
         for before, after in zip(getattr(subject, name), getattr(opened, name), strict=True):
             assert_equal_arrays(before, after)
+    np.testing.assert_array_equal(opened.regions, subject.regions, strict=True)
     assert read_array_record(tmp_path) == {"inputs": "abc"}
 
 

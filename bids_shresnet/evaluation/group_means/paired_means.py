@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.results import ALL_PLACES, MAP_QUANTITIES, HeldOutResult
 
 
@@ -46,11 +47,26 @@ def pair_tissue_means(rows: Iterable[HeldOutResult]) -> tuple[PairedMeans, ...]:
 
     A subject counts once, with the mean over its folds.
     """
+    return _pair(
+        (Region(row.method, row.tissue, row.quantity), row)
+        for row in rows
+        if row.places == ALL_PLACES and row.quantity in MAP_QUANTITIES
+    )
+
+
+def pair_regional_means(rows: Iterable[RegionalMean]) -> tuple[PairedMeans, ...]:
+    """Pair the means of regions in the order of the rows; a subject counts once."""
+    return _pair((Region(row.method, row.region, row.quantity), row) for row in rows)
+
+
+def _pair(
+    rows: Iterable[tuple[Region, HeldOutResult | RegionalMean]],
+) -> tuple[PairedMeans, ...]:
+    """Pair means by region; subjects of a region are those that have it."""
     regions: dict[Region, dict[str, list[tuple[float, float]]]] = {}
-    for row in rows:
-        if row.places == ALL_PLACES and row.quantity in MAP_QUANTITIES:
-            subjects = regions.setdefault(Region(row.method, row.tissue, row.quantity), {})
-            subjects.setdefault(row.subject, []).append((row.mean, row.target_mean))
+    for region, row in rows:
+        subjects = regions.setdefault(region, {})
+        subjects.setdefault(row.subject, []).append((row.mean, row.target_mean))
     return tuple(_average_folds(region, subjects) for region, subjects in regions.items())
 
 
