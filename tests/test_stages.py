@@ -84,8 +84,8 @@ def test_unfitted_folds_are_named_with_the_flags_that_train_them(
     assert group(phantom / "bids", prepared, "--stage", "train", "--fold", "2") == 0
     assert group(phantom / "bids", prepared, "--stage", "evaluate") == 66
     message = capsys.readouterr().err
-    harmonizers = "(model, patch_linear, golkov)"
-    assert f"not trained: fold 1 {harmonizers}; fold 3 {harmonizers}" in message
+    first = "fold 1 (model, denoiser of the target, patch_linear, golkov)"
+    assert f"not trained: {first}; fold 3 (model, patch_linear, golkov)" in message
     assert f"--stage train --pair {PAIR} --fold 1 3" in message
     assert "model.json" not in models(prepared)
 

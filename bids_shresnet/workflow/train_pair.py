@@ -97,8 +97,7 @@ def require_fitted_folds(pair_work: PairWork) -> None:
     """
     unfitted: dict[int, list[str]] = {}
     for job in pair_work.unfitted_jobs:
-        name = "model" if job.folder == pair_work.model_folder else job.folder.name
-        unfitted.setdefault(job.number, []).append(name)
+        unfitted.setdefault(job.number, []).append(_short_name(job, pair_work))
     if not unfitted:
         return
     numbers = sorted(unfitted)
@@ -106,3 +105,10 @@ def require_fitted_folds(pair_work: PairWork) -> None:
     flags = f"--stage train --pair {pair_work.pair.label} --fold {' '.join(map(str, numbers))}"
     msg = f"{pair_work.pair.name}: not trained: {folds}. First run `group` with {flags}"
     raise InputMissing(msg)
+
+
+def _short_name(job: FoldJob, pair_work: PairWork) -> str:
+    """Name what a job fits, in a list of what is missing."""
+    if job == pair_work.target_denoiser:
+        return "denoiser of the target"
+    return "model" if job.folder == pair_work.model_folder else job.folder.name
