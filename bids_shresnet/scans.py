@@ -218,17 +218,12 @@ class Dwi:
         volumes = self.data.shape[3]
         if self.bvals.shape != (volumes,) or self.bvecs.shape != (volumes, 3):
             shapes = f"{self.bvals.shape} and {self.bvecs.shape}"
-            msg = (
-                f"{volumes} volumes need {volumes} b-values and ({volumes}, 3) b-vectors, "
-                f"got {shapes}"
-            )
+            msg = f"{volumes} volumes need as many b-values and b-vectors, got {shapes}"
             raise ValueError(msg)
         norms = np.linalg.norm(self.bvecs, axis=1)
         if not np.all(np.isclose(norms, 1, atol=1e-3) | (norms == 0)):
-            msg = (
-                f"b-vectors must be unit or zero, got norms from {norms.min():.3f} "
-                f"to {norms.max():.3f}"
-            )
+            norm_range = f"{norms.min():.3f} to {norms.max():.3f}"
+            msg = f"b-vectors must be unit or zero, got norms from {norm_range}"
             raise ValueError(msg)
 
     @property

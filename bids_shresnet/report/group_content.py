@@ -145,7 +145,7 @@ class PairReport:
         """Title of each tissue and map, its equivalence test and its differences of subjects."""
         records = {(item.method, item.region, item.quantity): item for item in self.preservations}
         table = []
-        for test in sorted(self.equivalences, key=lambda item: (item.quantity, item.region)):
+        for test in sorted(self.equivalences, key=lambda item: ENDPOINTS.index(_endpoint(item))):
             record = records.get((test.method, test.region, test.quantity))
             table.append((_endpoint_title(test.quantity, test.region), test, record))
         return table
@@ -209,6 +209,10 @@ class DatasetReport:
     failures: tuple[ScanStatus, ...] = ()
     subject_pages: frozenset[str] = frozenset()
     methods_text: str = ""
+
+
+def _endpoint(test: Equivalence) -> tuple[str, str]:
+    return (test.quantity, test.region)
 
 
 def _endpoint_title(quantity: str, tissue: str) -> str:

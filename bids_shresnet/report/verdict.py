@@ -161,7 +161,7 @@ def _excess_rows(pair: PairReport) -> Iterator[VerdictRow]:
             n=min(row.n for row in rows),
             effects=(
                 "excess over the scan-rescan error removed:",
-                f"{format_percent(shares[0])} to {format_percent(shares[-1])}",
+                f"{100 * shares[0]:.0f} to {100 * shares[-1]:.0f} %",
             ),
             p=None,
             answer=None,

@@ -71,8 +71,8 @@ def removed_share(errors: Float[np.ndarray, "3 m n"]) -> Float[np.ndarray, " m"]
 def _summarize_endpoint(rows: tuple[HeldOutResult, ...], endpoint: Endpoint) -> ExcessError | None:
     methods = (endpoint.method, NO_HARMONIZATION, SCAN_RESCAN)
     errors = [subject_means(rows, endpoint._replace(method=method)) for method in methods]
-    subjects = [subject for subject in errors[-1] if all(subject in item for item in errors)]
-    values = np.array([[item[subject] for subject in subjects] for item in errors])
+    subjects = sorted(set.intersection(*map(set, errors)))
+    values = np.array([list(map(item.__getitem__, subjects)) for item in errors])
     removed = float(removed_share(values[:, None])[0]) if subjects else np.nan
     if np.isnan(removed):
         return None
