@@ -115,7 +115,7 @@ def target_denoiser_job(
 
 
 def shorten_training(training: TrainingConfig) -> TrainingConfig:
-    """Training of a denoising network: short, because a linear start is nearly as good."""
+    """Training of a denoising network: twice the voxels and epochs did not lower its loss."""
     return replace(
         training,
         schedule="annealed",
