@@ -36,7 +36,7 @@ SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th
 FEATURES = 6  # of a voxel with one shell, by which novelty is judged
 DIGEST = "0" * 64  # SHA-256 of no file
 SOURCE_BVALUE = 1000.0  # s/mm2
-NOISE = MeasurementNoise(level=0.03, s0_exponent=1.0, direction_count=8, b0_count=1)
+NOISE = MeasurementNoise(level=0.03, direction_count=8, b0_count=1)
 MISSING_BVALUE = 2500.0  # s/mm2
 
 

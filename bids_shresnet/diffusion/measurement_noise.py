@@ -27,16 +27,15 @@ TABLE_SIZE = 4001
 class MeasurementNoise:
     """Noise of the target scanner, as a function of S0.
 
-    It is constant in scanner units, so that it falls with S0 in units of S0. S0 is that of the scan
-    to harmonize; the exponent absorbs how the contrast of S0 differs between the scanners.
+    It is constant in scanner units, so that in units of S0 it is `level` x median S0 / S0. S0 is
+    that of the scan to harmonize. A power of S0, fitted, was worse: noise of S0 makes its slope too
+    flat, and grey matter, which is bright in S0, then gets too much noise.
 
     Attributes
     ----------
     level
         Standard deviation of one diffusion-weighted value, in units of S0, where S0 is the median
         of the brain.
-    s0_exponent
-        The deviation is `level` x (S0 / median S0) ^ -`s0_exponent`.
     direction_count
         Number of weighted volumes that the target's tensor rests on.
     b0_count
@@ -44,7 +43,6 @@ class MeasurementNoise:
     """
 
     level: float
-    s0_exponent: float
     direction_count: int
     b0_count: int
 
@@ -57,7 +55,7 @@ class MeasurementNoise:
         that share.
         """
         share = np.maximum(relative_s0(s0, mask)[mask], MIN_S0_SHARE)
-        return np.asarray(self.level * share**-self.s0_exponent)
+        return np.asarray(self.level / share)
 
 
 def relative_s0(
@@ -86,27 +84,21 @@ def median_noise(noises: Sequence[MeasurementNoise]) -> MeasurementNoise:
     """Median of each property over at least one fit."""
     return MeasurementNoise(
         level=float(np.median([noise.level for noise in noises])),
-        s0_exponent=float(np.median([noise.s0_exponent for noise in noises])),
         direction_count=round(float(np.median([noise.direction_count for noise in noises]))),
         b0_count=round(float(np.median([noise.b0_count for noise in noises]))),
     )
 
 
 def _fit_subject(subject: TravellingSubject) -> MeasurementNoise | None:
-    """Regress the logarithm of the noise on that of S0; None if the noise is not known."""
+    """Median over voxels of the noise times S0, which is constant; None if it is not known."""
     matched = subject.matched
     rows = _usable_rows(matched)
     if rows.sum() < MIN_VOXELS:
         return None
-    log_deviation = 0.5 * np.log(matched.noise_variance[rows].astype(np.float64))
-    log_s0 = np.log(matched.source_s0[rows].astype(np.float64))
-    centred = log_s0 - log_s0.mean()
-    variance = np.square(centred).sum()
-    slope = float((centred @ log_deviation) / variance) if variance > 0 else 0.0
+    deviation = np.sqrt(matched.noise_variance[rows].astype(np.float64))
     bvals = subject.unharmonized.target_tensor_bvals
     return MeasurementNoise(
-        level=float(np.exp(log_deviation.mean() - slope * log_s0.mean())),
-        s0_exponent=-slope,
+        level=float(np.median(deviation * matched.source_s0[rows])),
         direction_count=int((bvals >= B0_THRESHOLD).sum()),
         b0_count=int((bvals < B0_THRESHOLD).sum()),
     )

@@ -20,12 +20,12 @@ from tests.methods.heads import head, travelling
 RATIOS = np.array([0.05, 0.3, 1.0, 2.5, 6.0, 19.9, 20.1, 40.0])  # S / sigma
 
 
-def noisy_subject(*, level: float, exponent: float) -> TravellingSubject:
-    """A head whose noise is a power of S0; its target has 1 b0 and 15 weighted volumes."""
+def noisy_subject(*, level: float) -> TravellingSubject:
+    """A head with noise of one level in scanner units; 1 b0 and 15 weighted volumes."""
     subject = travelling(head(1), 15)
     count = len(subject.matched.tissue)
     s0 = np.random.default_rng(0).uniform(0.4, 2.0, count).astype(np.float32)
-    variance = np.square(level * s0**-exponent).astype(np.float32)
+    variance = np.square(level / s0).astype(np.float32)
     return replace(
         subject,
         matched=replace(subject.matched, source_s0=s0, noise_variance=variance),
@@ -35,23 +35,21 @@ def noisy_subject(*, level: float, exponent: float) -> TravellingSubject:
     )
 
 
-@pytest.mark.parametrize("exponent", [1.0, 0.6])
-def test_noise_that_is_a_power_of_s0_is_learned_exactly(exponent: float) -> None:
-    noise = learn_measurement_noise([noisy_subject(level=0.03, exponent=exponent)])
+def test_noise_that_is_constant_in_scanner_units_is_learned_exactly() -> None:
+    noise = learn_measurement_noise([noisy_subject(level=0.03)])
     assert noise is not None
     assert noise.level == pytest.approx(0.03, rel=1e-3)
-    assert noise.s0_exponent == pytest.approx(exponent, rel=1e-3)
     assert (noise.direction_count, noise.b0_count) == (15, 1)
 
 
 def test_the_median_subject_decides_and_one_without_known_noise_does_not_count() -> None:
-    subjects = [noisy_subject(level=level, exponent=1) for level in (0.02, 0.03, 0.5)]
-    unknown = noisy_subject(level=float("nan"), exponent=1)
+    subjects = [noisy_subject(level=level) for level in (0.02, 0.03, 0.5)]
+    unknown = noisy_subject(level=float("nan"))
     noise = learn_measurement_noise([*subjects, unknown])
     assert noise is not None
     assert noise.level == pytest.approx(0.03, rel=1e-3)
     assert learn_measurement_noise([unknown]) is None
-    assert learn_measurement_noise([noisy_subject(level=0.0, exponent=1)]) is None
+    assert learn_measurement_noise([noisy_subject(level=0.0)]) is None
 
 
 def test_noise_that_is_constant_in_scanner_units_is_that_share_of_each_s0() -> None:
@@ -59,7 +57,7 @@ def test_noise_that_is_constant_in_scanner_units_is_that_share_of_each_s0() -> N
     mask = np.ones(s0.shape, bool)
     mask[0] = False
     sigma = 20.0
-    noise = MeasurementNoise(sigma / float(np.median(s0[mask])), 1.0, 30, 1)
+    noise = MeasurementNoise(sigma / float(np.median(s0[mask])), 30, 1)
     np.testing.assert_allclose(noise.relative_deviation(s0, mask), sigma / s0[mask])
     np.testing.assert_allclose(
         noise.relative_deviation(7 * s0, mask), noise.relative_deviation(s0, mask)
@@ -68,7 +66,7 @@ def test_noise_that_is_constant_in_scanner_units_is_that_share_of_each_s0() -> N
 
 def test_background_has_no_endless_noise() -> None:
     s0 = np.array([0.0, 1.0, 1.0, 1e-9]).reshape(1, 2, 2)
-    noise = MeasurementNoise(0.03, 1.0, 30, 1)
+    noise = MeasurementNoise(0.03, 30, 1)
     deviation = noise.relative_deviation(s0, np.ones(s0.shape, bool))
     assert deviation.max() == pytest.approx(0.03 / 0.1)
 

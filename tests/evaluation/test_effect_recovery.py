@@ -20,7 +20,7 @@ from tests.evaluation.tensor_heads import SIDE, experiment, head_scan
 SHELLS = (Shell(1000.0, 4),)
 COUNT = SHELLS[0].coefficient_count
 NO_OFFSET = np.zeros(COUNT, np.float32)
-NOISE = MeasurementNoise(level=0.03, s0_exponent=1.0, direction_count=30, b0_count=1)
+NOISE = MeasurementNoise(level=0.03, direction_count=30, b0_count=1)
 KEEP = VoxelHarmonizer(
     OrderGain(np.ones(COUNT, np.float32), NO_OFFSET),
     SHELLS,

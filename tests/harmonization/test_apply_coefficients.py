@@ -27,7 +27,7 @@ SHELLS = (Shell(1000.0, 4, 30),)
 DIRECTIONS = sphere(30)
 AXES = turn(10, 20, 30)
 DIFFUSIVITIES = np.array([0.95e-3, 0.8e-3, 0.7e-3])  # mm2/s, so alike that noise raises FA
-NOISE = MeasurementNoise(level=0.05, s0_exponent=1.0, direction_count=30, b0_count=1)
+NOISE = MeasurementNoise(level=0.05, direction_count=30, b0_count=1)
 
 
 def tensor_signal(

@@ -29,7 +29,7 @@ from tests.diffusion.heads import NOBODY, atlas, lay_down, make_dwi, sphere
 GRID = (6, 5, 4)
 MASK = np.random.default_rng(0).uniform(size=GRID) > 0.3
 PHANTOM_SHELLS = (Shell(1000.0, 4, 30),)
-NOISE = MeasurementNoise(level=0.05, s0_exponent=1.0, direction_count=20, b0_count=1)
+NOISE = MeasurementNoise(level=0.05, direction_count=20, b0_count=1)
 
 
 def plain_dwi() -> Dwi:
