@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
-from bids_shresnet.diffusion.interpolation import sample_image
+from bids_shresnet.diffusion.spatial.interpolation import sample_image
 from bids_shresnet.phantom.scanner import FWHM_PER_SIGMA, PhantomScanner, make_gradient_table
 from bids_shresnet.scans import Dwi, ShImage
 

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from bids_shresnet.evaluation.agreement import Agreement
-from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.histograms import HISTOGRAM_BINS, Histograms
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT, RishPower

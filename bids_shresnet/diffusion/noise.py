@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.diffusion.harmonics import basis, sh_coefficient_count
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.scans import Dwi, Shell
 
 SMOOTHING_SIGMA_VOXELS = 2.5  # noise changes slowly in space (coil sensitivities, parallel imaging)

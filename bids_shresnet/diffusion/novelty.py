@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from bids_shresnet.diffusion.harmonics import order_indices
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.mixture import Mixture, fit_mixture
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.scans import Shell, ShImage
 
 # Grey matter, white matter, CSF and their borders; 8 components mark fewer lesions, 24 no more.

@@ -23,9 +23,9 @@ from bids_shresnet.diffusion.harmonics import (
     order_indices,
     shell_fitting_matrix,
 )
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.rish import rish
 from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.runtime import spool
 from bids_shresnet.scans import Dwi, Shell, ShImage
 

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.gradients import count_directions
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.shells import ShellVolumes, find_shells
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.scans import B0_THRESHOLD, Dwi
 
 # s/mm2, mean of a shell: a nominal 1500 with the scatter of scanners. Beyond it the logarithm of

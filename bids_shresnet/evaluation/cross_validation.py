@@ -14,7 +14,7 @@ from bids_shresnet.evaluation.comparison import (
     compare_methods,
     summarize_bias,
 )
-from bids_shresnet.evaluation.effects import EffectRow, summarize_effects
+from bids_shresnet.evaluation.effects.rows import EffectRow, summarize_effects
 from bids_shresnet.evaluation.group_means.equivalence import assess_equivalence
 from bids_shresnet.evaluation.group_means.paired_means import (
     PairedMeans,

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from bids_shresnet.evaluation.agreement import Agreement
-from bids_shresnet.evaluation.effect_recovery import measure_effects
-from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.effects.recovery import measure_effects
+from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.histograms import (
     Histograms,

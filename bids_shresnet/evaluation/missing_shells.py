@@ -13,8 +13,8 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import has_signal_around, sample_image
-from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.spatial.interpolation import has_signal_around, sample_image
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.evaluation.quantities import nmse, tissue_masks
 from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.io.storage import write_tsv

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import sample_inside
-from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.spatial.interpolation import sample_inside
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import TensorMaps, TensorValues
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.quantities import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.interpolation import has_signal_around
+from bids_shresnet.diffusion.spatial.interpolation import has_signal_around
 from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
 from bids_shresnet.evaluation.agreement import Agreement, agreement_rows
 from bids_shresnet.evaluation.combat_means import combat_means

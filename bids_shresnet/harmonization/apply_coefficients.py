@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, remove_rician_mean
 from bids_shresnet.diffusion.representation import Representation, append_shells, synthesize_dwi
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan, NoiseModel
 from bids_shresnet.inputs.load_scan import LoadedScan

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, draw_measurement
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import (
     TensorMaps,
     fit_tensor,

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.novelty import NoveltyDetector
 from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.harmonizer import combine_predictions, prediction_spread
 from bids_shresnet.methods.registry import load_harmonizer

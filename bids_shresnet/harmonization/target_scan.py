@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.harmonization.apply_model import measurement_noise
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan

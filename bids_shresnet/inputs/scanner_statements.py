@@ -19,7 +19,9 @@ from bids_shresnet.inputs.scanner_labels import (
 )
 from bids_shresnet.inputs.tables import Row
 
-VENDOR, MODEL, SERIAL = "Manufacturer", "ManufacturersModelName", "DeviceSerialNumber"
+VENDOR = "Manufacturer"
+MODEL = "ManufacturersModelName"
+SERIAL = "DeviceSerialNumber"
 # Columns of real tables (letters only), and the key of a sidecar that says the same
 KEYS_BY_COLUMN = {
     "manufacturer": VENDOR,

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import Representation, anisotropy
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tissue import classify_tissue, diffusion_contrast, parenchyma_mask
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.load_scan import LoadedScan

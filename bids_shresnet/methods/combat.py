@@ -21,8 +21,8 @@ import pandas as pd
 from jaxtyping import Float
 from neuroHarmonize import harmonizationApply, harmonizationLearn
 
-from bids_shresnet.diffusion.masking import unmask
-from bids_shresnet.diffusion.template import Template
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.template import Template
 
 TARGET_SITE = 0
 SOURCE_SITE = 1

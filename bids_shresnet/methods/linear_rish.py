@@ -28,8 +28,8 @@ from scipy.linalg import block_diag
 
 from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, l_values, order_indices
 from bids_shresnet.diffusion.rish import MAX_GAIN, MIN_ORDER_POWER, rish
-from bids_shresnet.diffusion.splatting import SplattedValues
-from bids_shresnet.diffusion.template import (
+from bids_shresnet.diffusion.spatial.splatting import SplattedValues
+from bids_shresnet.diffusion.spatial.template import (
     Template,
     TemplatePositions,
     average_heads,

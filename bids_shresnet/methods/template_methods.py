@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import sample_inside
-from bids_shresnet.diffusion.masking import unmask
-from bids_shresnet.diffusion.template import Template, TemplatePositions, build_template
+from bids_shresnet.diffusion.spatial.interpolation import sample_inside
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.template import Template, TemplatePositions, build_template
 from bids_shresnet.methods.combat import ScalarSamples, VoxelwiseCombat, fit_voxelwise_combat
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
 from bids_shresnet.methods.linear_rish import LinearRish, fit_linear_rish

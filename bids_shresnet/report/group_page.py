@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bids_shresnet.evaluation.agreement import mean_limits
+from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS
 from bids_shresnet.evaluation.group_means.equivalence import EQUIVALENCE_MARGINS
-from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
 from bids_shresnet.evaluation.validation import ALPHA, CARD_BASELINES, subjects_needed
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.group_content import ENDPOINTS, DatasetReport, PairReport

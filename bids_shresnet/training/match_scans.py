@@ -11,17 +11,17 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from bids_shresnet.diffusion.gradients import rotate_bvecs
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.interpolation import sample_inside, sample_patches
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.registration import register_images
 from bids_shresnet.diffusion.representation import (
     Representation,
     anisotropy,
     represent_dwi,
     unregularized_coefficients,
 )
+from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.registration import register_images
 from bids_shresnet.diffusion.tensors import (
     fit_dwi_tensor,
     fit_tensor_maps,

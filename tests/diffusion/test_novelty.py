@@ -11,7 +11,6 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis
-from bids_shresnet.diffusion.masking import compute_brain_mask
 from bids_shresnet.diffusion.novelty import (
     MIN_S0_CONTRAST,
     NoveltyDetector,
@@ -19,6 +18,7 @@ from bids_shresnet.diffusion.novelty import (
     fit_novelty_detector,
 )
 from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.spatial.masking import compute_brain_mask
 from bids_shresnet.phantom.anatomy import Person
 from bids_shresnet.phantom.head import simulate_dwi
 from bids_shresnet.phantom.scanner import PhantomScanner

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values, order_indices
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import (
     anisotropy,
     append_shells,
@@ -22,6 +21,7 @@ from bids_shresnet.diffusion.representation import (
     unregularized_coefficients,
 )
 from bids_shresnet.diffusion.rish import rish
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from tests.diffusion.heads import make_dwi, sphere, turn

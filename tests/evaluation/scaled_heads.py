@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.evaluate import EvaluationResults, evaluate_fold, read_results
 from bids_shresnet.evaluation.jobs import EvaluateJob

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor
-from bids_shresnet.evaluation.effect_experiment import EffectExperiment, Harmonize
-from bids_shresnet.evaluation.known_effects import ScanAnatomy
+from bids_shresnet.evaluation.effects.experiment import EffectExperiment, Harmonize
+from bids_shresnet.evaluation.effects.known_effects import ScanAnatomy
 from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0
 from bids_shresnet.scans import Dwi, Shell, Tissue

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.interpolation import has_signal_around
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
+from bids_shresnet.diffusion.spatial.interpolation import has_signal_around
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.evaluation.evaluate import EvaluationResults
 from bids_shresnet.evaluation.quantities import MIN_TISSUE_VOXELS
@@ -180,7 +180,7 @@ def test_a_denoising_method_is_evaluated_as_the_target_would_measure_it(tmp_path
         "order_gain": exact_gain(),
     }
     job = evaluate_job(tmp_path, heads, harmonizers)
-    results = evaluate(replace(job, noise=MeasurementNoise(0.06, 1.0, 15, 1)))
+    results = evaluate(replace(job, noise=MeasurementNoise(0.06, 15, 1)))
     noisy = result(results, "order_gain", "GM")
     denoised = result(results, "patch_linear", "GM")
     assert noisy.bias < -0.2
@@ -245,7 +245,7 @@ def test_two_scans_of_the_target_have_twice_the_error_of_a_perfect_prediction(
         "patch_linear": exact_regression(),
         "order_gain": exact_gain(),
     }
-    job = evaluate_job(tmp_path, heads, harmonizers, noise=MeasurementNoise(0.03, 1.0, 15, 1))
+    job = evaluate_job(tmp_path, heads, harmonizers, noise=MeasurementNoise(0.03, 15, 1))
     results = evaluate(replace(job, repeat_folders={"01": tmp_path / "repeat"}))
     assert [row.method for row in results.orientations][:2] == ["no_harmonization", "scan_rescan"]
     for tissue, quantity in COMBAT_ENDPOINTS:

@@ -8,7 +8,7 @@ import pytest
 
 from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.interpolation import sample_inside
+from bids_shresnet.diffusion.spatial.interpolation import sample_inside
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs

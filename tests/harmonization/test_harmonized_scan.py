@@ -7,7 +7,6 @@ import pytest
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis, evaluation_matrix
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.measurement_noise import (
     MeasurementNoise,
     learn_measurement_noise,
@@ -16,6 +15,7 @@ from bids_shresnet.diffusion.measurement_noise import (
 )
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor, fit_tensor_maps
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan, NoiseModel

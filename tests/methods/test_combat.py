@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.template import Template
+from bids_shresnet.diffusion.spatial.template import Template
 from bids_shresnet.methods.combat import ScalarSamples, fit_mean_combat, fit_voxelwise_combat
 
 GRID = (6, 7, 5)

@@ -7,8 +7,8 @@ from scipy.linalg import block_diag
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, fitting_matrix, order_indices
-from bids_shresnet.diffusion.masking import unmask
-from bids_shresnet.diffusion.template import (
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.template import (
     Template,
     TemplatePositions,
     brain_points,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.inputs.segmentation import read_tissue
 from bids_shresnet.io.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.io.storage import hash_file, hash_record, read_json

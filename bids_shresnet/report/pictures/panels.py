@@ -11,9 +11,19 @@ from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_
 from bids_shresnet.report.figures.agreement_data import AgreementData, voxel_agreement
 from bids_shresnet.report.figures.power import draw_subject_power
 from bids_shresnet.report.page import MINUS
+from bids_shresnet.report.pictures.captions import (
+    ANGLE_CAPTION,
+    DIRECTION_CAPTION,
+    NOVELTY_CAPTION,
+    NOVELTY_THRESHOLD,
+    ORIENTATION_CAPTION,
+    SHOWN_VOXELS_PHRASE,
+    TARGET_CAPTION,
+    UNCERTAINTY_CAPTION,
+    UNCERTAINTY_SCALE_PERCENTILE,
+)
 from bids_shresnet.report.pictures.gallery import Panel
 from bids_shresnet.report.pictures.mosaic import ColourScale, draw_direction_mosaic, draw_mosaic
-from bids_shresnet.report.pictures.regions import MIN_WHITE_MATTER_FA
 from bids_shresnet.report.pictures.scan_maps import (
     AFTER,
     BEFORE,
@@ -29,36 +39,11 @@ from bids_shresnet.report.style import DISPLAY_FACTORS, Drawing
 FA_SCALE = ColourScale(0.0, 0.8, "FA (no unit)")
 MD_SCALE = ColourScale(0.0, 2.0, "MD (10⁻³ mm²/s)")
 MAX_ANGLE_DEGREES = 30.0  # end of the scale of angles
-NOVELTY_THRESHOLD = 1.0  # above it a voxel is out of distribution
 MAX_NOVELTY = 2.0  # end of its scale
 DIFFERENCE_SCALE_STEP = 0.05  # the scale of differences ends at a multiple of it
 DIFFERENCE_SCALE_PERCENTILE = 98  # of the differences that the scale covers
-UNCERTAINTY_SCALE_PERCENTILE = 99
 MIN_UNCERTAINTY_SCALE = 1e-4
 MIN_ANGLE_TO_REPORT_DEGREES = 1.0  # between the direction of a volume and the one asked for
-ORIENTATION_CAPTION = "Patient's right is on the left; numbers are mm along the axis."
-DIRECTION_CAPTION = "Principal direction of the tensor (colour) and FA (brightness)."
-ANGLE_CAPTION = (
-    "Angle between the principal directions before and after, where their mean FA is above "
-    f"{MIN_WHITE_MATTER_FA:g}; elsewhere no single direction dominates. {ORIENTATION_CAPTION}"
-)
-NOVELTY_CAPTION = (
-    "Distance of the scan from the training data, in units of the distance that 2 % of healthy "
-    f"brain exceed. Inside the red lines (above {NOVELTY_THRESHOLD:g}) the tissue is out of "
-    f"distribution. White: too little signal to tell. {ORIENTATION_CAPTION}"
-)
-UNCERTAINTY_CAPTION = (
-    "Standard deviation of S/S0 over the networks of the model: where they disagree, their "
-    "prediction is less certain. It covers neither the noise of the scan nor tissue that is out of "
-    f"distribution. The scale ends at the {UNCERTAINTY_SCALE_PERCENTILE}th percentile of this "
-    f"scan. {ORIENTATION_CAPTION}"
-)
-TARGET_CAPTION = (
-    "Target: the same head as the target scanner measured it, rigidly registered to this scan and "
-    "taken from the nearest voxel, so that it is neither interpolated nor smoothed. EPI distortion "
-    "of the two scanners still differs."
-)
-SHOWN_VOXELS_PHRASE = "in the voxels that the mosaics show"
 
 # States in the names of files: the words of the maps (desc-input, desc-harmonized)
 FILE_WORDS = {BEFORE: "Input", AFTER: "Harmonized", TARGET: "Target"}

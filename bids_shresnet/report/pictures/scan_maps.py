@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.evaluation.agreement import SCAN_STATES
 from bids_shresnet.evaluation.quantities import angles
 from bids_shresnet.evaluation.rish_power import TARGET_MEASUREMENT

@@ -10,8 +10,8 @@ from nibabel.affines import apply_affine
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.gradients import rotate_bvecs
-from bids_shresnet.diffusion.registration import register_images
 from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.diffusion.spatial.registration import register_images
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.report.pictures.dwi_view import DwiView, select_voxels, view_dwi

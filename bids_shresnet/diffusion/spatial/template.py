@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import interpolate_grid, world_to_voxels
-from bids_shresnet.diffusion.registration import register_images
 from bids_shresnet.diffusion.representation import anisotropy
-from bids_shresnet.diffusion.splatting import SplattedValues, splat_values
+from bids_shresnet.diffusion.spatial.interpolation import interpolate_grid, world_to_voxels
+from bids_shresnet.diffusion.spatial.registration import register_images
+from bids_shresnet.diffusion.spatial.splatting import SplattedValues, splat_values
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
 

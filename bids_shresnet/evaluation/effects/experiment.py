@@ -20,8 +20,8 @@ from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.tensor_changes import change_dwi
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor
-from bids_shresnet.evaluation.effects import EffectRow
-from bids_shresnet.evaluation.known_effects import KnownEffect, ScanAnatomy
+from bids_shresnet.evaluation.effects.known_effects import KnownEffect, ScanAnatomy
+from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.quantities import tissue_masks
 from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.inputs.load_scan import LoadedScan

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.interpolation import interpolate_grid, world_to_voxels
-from bids_shresnet.diffusion.splatting import splat_values
+from bids_shresnet.diffusion.spatial.interpolation import interpolate_grid, world_to_voxels
+from bids_shresnet.diffusion.spatial.splatting import splat_values
 
 SHAPE = (9, 8, 7)
 LATTICE = np.argwhere(np.ones(SHAPE, bool)).astype(np.float64)

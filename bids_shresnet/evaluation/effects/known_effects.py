@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from bids_shresnet.diffusion.masking import unmask
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensor_changes import TensorChange
 from bids_shresnet.scans import Tissue
 

@@ -10,7 +10,7 @@ import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.gradients import rotate_bvecs
-from bids_shresnet.diffusion.registration import Correspondence, register_images
+from bids_shresnet.diffusion.spatial.registration import Correspondence, register_images
 from bids_shresnet.phantom.anatomy import SmoothField
 from bids_shresnet.phantom.head import HEAD_CENTRE_MM, PhantomSession, simulate_dwi
 from bids_shresnet.phantom.scanner import PhantomScanner

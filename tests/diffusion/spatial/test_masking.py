@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from bids_shresnet.diffusion.masking import compute_brain_mask, largest_connected_component, unmask
+from bids_shresnet.diffusion.spatial.masking import (
+    compute_brain_mask,
+    largest_connected_component,
+    unmask,
+)
 from bids_shresnet.phantom.anatomy import Person, PhantomTissue
 from bids_shresnet.phantom.head import PhantomSession, simulate_dwi
 from bids_shresnet.phantom.scanner import PhantomScanner

@@ -8,10 +8,10 @@ import pytest
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from bids_shresnet.diffusion.masking import unmask
-from bids_shresnet.evaluation.effect_experiment import NOISE_QUANTILE, Harmonize
-from bids_shresnet.evaluation.effects import EffectRow
-from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.evaluation.effects.experiment import NOISE_QUANTILE, Harmonize
+from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS
+from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.inputs.load_scan import LoadedScan
 from tests.evaluation.tensor_heads import experiment, head_scan, own_maps
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
-from bids_shresnet.diffusion.interpolation import (
+from bids_shresnet.diffusion.spatial.interpolation import (
     has_signal_around,
     sample_image,
     sample_inside,

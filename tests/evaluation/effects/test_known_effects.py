@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.known_effects import (
+from bids_shresnet.evaluation.effects.known_effects import (
     AGE_FA_FACTOR,
     KNOWN_EFFECTS,
     KnownEffect,

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.splatting import SplattedValues
-from bids_shresnet.diffusion.template import (
+from bids_shresnet.diffusion.spatial.splatting import SplattedValues
+from bids_shresnet.diffusion.spatial.template import (
     Template,
     average_heads,
     brain_points,

@@ -9,8 +9,8 @@ from jaxtyping import Bool
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.representation import represent_dwi
-from bids_shresnet.evaluation.effect_recovery import VoxelHarmonizer, measure_effects
-from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS
+from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS
+from bids_shresnet.evaluation.effects.recovery import VoxelHarmonizer, measure_effects
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.methods.linear import OrderGain, PatchLinear
 from bids_shresnet.scans import Shell

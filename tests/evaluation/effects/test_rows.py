@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bids_shresnet.evaluation.effects import EffectRow, summarize_effects
+from bids_shresnet.evaluation.effects.rows import EffectRow, summarize_effects
 
 ROW = EffectRow(
     subject="01",

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.masking import unmask
 from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_dwi_tensor
-from bids_shresnet.evaluation.effect_experiment import EffectExperiment
-from bids_shresnet.evaluation.effects import EffectRow
+from bids_shresnet.evaluation.effects.experiment import EffectExperiment
+from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS, ScanAnatomy, label_voxels
+from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.jobs import EvaluateJob
-from bids_shresnet.evaluation.known_effects import KNOWN_EFFECTS, ScanAnatomy, label_voxels
 from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.inputs.load_scan import LoadedScan

@@ -1,0 +1,1 @@
+"""Positions, masks and correspondence of images: sampling, registration, template."""

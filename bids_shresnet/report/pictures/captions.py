@@ -1,0 +1,31 @@
+"""Captions of the pictures of a harmonized scan."""
+
+from __future__ import annotations
+
+from bids_shresnet.report.pictures.regions import MIN_WHITE_MATTER_FA
+
+NOVELTY_THRESHOLD = 1.0  # above it a voxel is out of distribution
+UNCERTAINTY_SCALE_PERCENTILE = 99
+ORIENTATION_CAPTION = "Patient's right is on the left; numbers are mm along the axis."
+DIRECTION_CAPTION = "Principal direction of the tensor (colour) and FA (brightness)."
+ANGLE_CAPTION = (
+    "Angle between the principal directions before and after, where their mean FA is above "
+    f"{MIN_WHITE_MATTER_FA:g}; elsewhere no single direction dominates. {ORIENTATION_CAPTION}"
+)
+NOVELTY_CAPTION = (
+    "Distance of the scan from the training data, in units of the distance that 2 % of healthy "
+    f"brain exceed. Inside the red lines (above {NOVELTY_THRESHOLD:g}) the tissue is out of "
+    f"distribution. White: too little signal to tell. {ORIENTATION_CAPTION}"
+)
+UNCERTAINTY_CAPTION = (
+    "Standard deviation of S/S0 over the networks of the model: where they disagree, their "
+    "prediction is less certain. It covers neither the noise of the scan nor tissue that is out of "
+    f"distribution. The scale ends at the {UNCERTAINTY_SCALE_PERCENTILE}th percentile of this "
+    f"scan. {ORIENTATION_CAPTION}"
+)
+TARGET_CAPTION = (
+    "Target: the same head as the target scanner measured it, rigidly registered to this scan and "
+    "taken from the nearest voxel, so that it is neither interpolated nor smoothed. EPI distortion "
+    "of the two scanners still differs."
+)
+SHOWN_VOXELS_PHRASE = "in the voxels that the mosaics show"
