@@ -4,8 +4,8 @@
     scripts/readme_figure.py INPUT.png HARMONIZED.png TARGET.png
 
 The pictures are in `sub-<label>/figures` of an output: `desc-faInput`, `desc-faHarmonized` and
-`desc-faTarget`. README.md shows those of subject 01 of simulated heads with real anatomy (3.4 mm
-voxels), harmonized with default settings.
+`desc-faTarget`. README.md shows those of one of four simulated travelling heads with real anatomy
+(2.4 mm voxels), harmonized with default settings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib.image import imread
 
 TITLES = ("Source scanner", "Harmonized", "Target scanner")
 # Pixels of a report's picture: the middle slice of the first row, and the one below it
-AXIAL_TILE = (slice(50, 296), slice(640, 856))
+AXIAL_TILE = (slice(50, 288), slice(640, 856))
 CORONAL_TILE = (slice(304, 484), slice(640, 856))
 IMAGE = Path(__file__).resolve().parent.parent / "docs/images/before-after.png"
 
@@ -26,7 +26,7 @@ IMAGE = Path(__file__).resolve().parent.parent / "docs/images/before-after.png"
 def main(paths: list[Path]) -> None:
     """Lay the middle slices of three pictures side by side, and write the image."""
     figure, axes = plt.subplots(
-        2, 3, figsize=(7.5, 5.6), height_ratios=(246, 180), facecolor="black"
+        2, 3, figsize=(7.5, 5.6), height_ratios=(238, 180), facecolor="black"
     )
     for column, (path, title) in enumerate(zip(paths, TITLES, strict=True)):
         picture = imread(path)
