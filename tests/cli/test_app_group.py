@@ -179,10 +179,11 @@ def nmse_by_endpoint(record: dict[str, Any]) -> dict[str, float]:
 
 def nmse_of_rows(rows: list[dict[str, str]], subject: str) -> dict[str, float]:
     """NMSE of a subject with and without harmonization by method, tissue and quantity."""
+    methods = ("no_harmonization", "shresnet")
     return {
         f"{row['method']} {row['tissue']} {row['quantity']}": float(row["nmse"])
         for row in rows
-        if row["subject"] == subject and row["method"] in ("no_harmonization", "shresnet")
+        if (row["subject"], row["places"]) == (subject, "all") and row["method"] in methods
     }
 
 
