@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
-from bids_shresnet.diffusion.spatial.interpolation import sample_image, sample_patches
+from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.inputs.load_scan import load_scan
