@@ -32,7 +32,7 @@ PHASE_B = {"SIGNAPremier00000000269MRS04", "SIGNAPremier00000070328MRS06"}
 THP_SITES = ["CCF", "DART", "IOWA", "JHU", "MGH", "UCI", "UMN", "UW"]
 THP_SITE_PATTERN = "ses-THP([0-9]{4}|BALL)(?P<scanner>[A-Z]+)[0-9]"
 
-pytestmark = needs_test_data(*ARCHIVES)
+pytestmark = [pytest.mark.slow, needs_test_data(*ARCHIVES)]
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def simulate_head(
     return representation.image, weight
 
 
+@pytest.mark.slow
 def test_rotating_all_coefficients_leaves_the_distance() -> None:
     sh_image = make_image(9)
     turned = sh_image.coefficients.copy()
@@ -204,6 +205,7 @@ def test_arrays_stored_as_safetensors_give_the_same_distances() -> None:
     )
 
 
+@pytest.mark.slow
 def test_same_seed_and_images_one_by_one_give_the_same() -> None:
     again = fit_novelty_detector((make_image(seed) for seed in range(4)), seed=0)
     for name, array in again.arrays().items():
@@ -216,6 +218,7 @@ def test_single_subject_is_enough_to_fit() -> None:
     assert fraction == pytest.approx(0.02, abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_free_water_in_white_matter_is_marked_and_healthy_brain_is_not() -> None:
     detector = fit_novelty_detector([simulate_head(number)[0] for number in range(6)])

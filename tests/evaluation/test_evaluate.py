@@ -235,6 +235,7 @@ def test_a_method_that_changes_nothing_has_the_errors_of_no_harmonization_off_th
         assert after.mean == pytest.approx(before.mean, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_two_scans_of_the_target_have_twice_the_error_of_a_perfect_prediction(
     tmp_path: Path,
 ) -> None:
@@ -279,6 +280,7 @@ def test_interior_places_are_those_without_the_edge_of_the_brain(tmp_path: Path)
             assert row.target_mean == pytest.approx(fa[mask].mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_linear_rish_is_evaluated_with_voxelwise_combat(tmp_path: Path) -> None:
     heads = scaled_heads(grid=(16, 15, 14))  # the least that ANTs registers
     task = fit_task([heads["02"], heads["03"]])

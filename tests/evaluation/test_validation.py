@@ -66,6 +66,7 @@ def test_a_lower_mean_alone_does_not_validate() -> None:
     assert validate_against(comparisons, "no_harmonization", alpha=1.0).answer == "no"
 
 
+@pytest.mark.slow
 def test_equal_methods_are_called_better_no_more_often_than_alpha() -> None:
     """One endpoint only: with six, a false "yes" would be rarer still."""
     rng = np.random.default_rng(5)

@@ -42,6 +42,7 @@ def write_texts(folder: Path, bval: str, bvec: str) -> tuple[Path, Path]:
     return folder / "a.bval", folder / "a.bvec"
 
 
+@pytest.mark.slow
 @given(rotations=ROTATIONS)
 def test_a_written_table_is_read_back(
     rotations: list[tuple[float, float, float]], tmp_path_factory: pytest.TempPathFactory

@@ -21,6 +21,7 @@ WORLD = np.concatenate([np.zeros((1, 3)), spiral(7)])
 DWI = Dwi(np.zeros((1, 1, 1, 8), np.float32), np.eye(4), BVALS, WORLD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_b_table", [False, True])
 @pytest.mark.parametrize("axes", ["fsl", "image"])
 @given(affine=grids())

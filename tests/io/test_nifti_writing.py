@@ -44,6 +44,7 @@ def like(tmp_path: Path) -> Path:
     return store(tmp_path / "like.nii.gz", diagonal(2, 2, 2))
 
 
+@pytest.mark.slow
 @given(affine=grids(), codes=CODES, seed=st.integers(0, 9))
 @settings(max_examples=60)
 def test_a_written_scan_is_read_back_and_has_the_grid_of_its_input(

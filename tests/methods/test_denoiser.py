@@ -24,6 +24,7 @@ def fitted() -> Denoiser:
     return fit_denoiser(denoising_task(network=NETWORK, training_config=SHORT)).harmonizer
 
 
+@pytest.mark.slow
 def test_noise_of_a_held_out_scan_is_removed_although_no_clean_scan_was_seen() -> None:
     scan = noisy_scan(5)
     image = head(5, GRID)

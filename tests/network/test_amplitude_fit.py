@@ -120,6 +120,7 @@ def test_with_little_noise_every_amplitude_is_right_on_average(low: float, high:
     assert lengths[inside].mean() == pytest.approx(truth[inside].mean(), rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_fitted_head() -> None:
     head, loss = fit_head(LOW_NOISE, seed=1)
     same_head, same_loss = fit_head(LOW_NOISE, seed=1)

@@ -53,6 +53,7 @@ def test_the_batches_and_the_voxels_are_those_of_the_paper() -> None:
     assert PAPER_NETWORK.resblocks == 2
 
 
+@pytest.mark.slow
 def test_the_training_is_that_of_the_paper_and_ends_after_11_epochs_without_progress() -> None:
     network = build_shresnet(make_architecture(ORDERS, PAPER_NETWORK), seed=0)
     paper = to_paper(network)

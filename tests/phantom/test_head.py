@@ -217,6 +217,7 @@ def test_background_is_rayleigh_noise_of_the_stated_snr(atlas: Atlas) -> None:
     assert add_rician_noise(bright, sigma, rng).std() == pytest.approx(sigma, rel=0.02)
 
 
+@pytest.mark.slow
 def test_scanners_differ_by_about_5_percent_in_white_and_15_percent_in_grey_matter(
     atlas: Atlas,
 ) -> None:

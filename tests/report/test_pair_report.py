@@ -24,6 +24,7 @@ def _coarse_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_resblocks_is_shown_where_there_is_one(tmp_path: Path) -> None:
     pair = cross_validation(tmp_path, 4)
     assert build_pair_report(pair).sweep == ()
@@ -39,6 +40,7 @@ def test_a_sweep_over_resblocks_is_shown_where_there_is_one(tmp_path: Path) -> N
     assert "resblocks" in [drawing.name for drawing in report.figures["metrics"]]
 
 
+@pytest.mark.slow
 def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_path: Path) -> None:
     pair = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION)
     report = build_pair_report(pair)
@@ -51,6 +53,7 @@ def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_pat
     assert [drawing.name for drawing in report.figures["uncertainty"]] == ["uncertainty"]
 
 
+@pytest.mark.slow
 def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
     report = build_pair_report(replace(cross_validation(tmp_path, 4), orientations=()))
     for section in ("before-after", "uncertainty", "training"):
@@ -61,6 +64,7 @@ def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
     assert "closed form" in report.notes["training"][0]
 
 
+@pytest.mark.slow
 def test_stored_histograms_are_drawn_for_each_quantity_and_then_the_power(tmp_path: Path) -> None:
     report = build_pair_report(with_agreement(cross_validation(tmp_path, 4)))
     names = [drawing.name for drawing in report.figures["before-after"]]

@@ -123,6 +123,7 @@ def test_every_numerical_library_gets_the_number_of_threads() -> None:
     assert "OMP_NUM_THREADS" in THREAD_VARIABLES
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the process table of Linux")
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     code = """

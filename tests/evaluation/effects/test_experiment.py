@@ -92,6 +92,7 @@ def test_half_of_an_effect_is_found_if_the_prediction_is_half_the_usual_head() -
         assert row.recovered == pytest.approx(0.5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_beside_an_effect_nothing_changes_unless_voxels_are_mixed() -> None:
     kept = rows_of(keep_scan, "unchanged")
     assert kept

@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 from itertools import product
 
+import pytest
+
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
 from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.style import Drawing, inline_svg
@@ -21,6 +23,7 @@ def subject_drawing() -> Drawing:
     return draw_subject_errors(held_out_results(), "shresnet", {"sub-02.html"})
 
 
+@pytest.mark.slow
 def test_the_figure_is_described_and_reproducible() -> None:
     assert_is_reproducible(subject_drawing)
     assert_is_described(subject_drawing())
