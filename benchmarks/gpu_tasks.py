@@ -9,14 +9,14 @@ import torch
 
 from benchmarks.synthetic_heads import SHELLS, simulate_head, simulate_subject
 from bids_shresnet.methods.harmonizer import FitTask
-from bids_shresnet.methods.regression import fit_ridge
-from bids_shresnet.methods.sampling import draw_rows, read_samples
-from bids_shresnet.methods.shresnet import (
+from bids_shresnet.methods.networks.shresnet import (
     ShresnetHarmonizer,
     calibrate_amplitudes,
     make_architecture,
     train_network,
 )
+from bids_shresnet.methods.regression import fit_ridge
+from bids_shresnet.methods.sampling import draw_rows, read_samples
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.shresnet import SHResNet, build_shresnet
 from bids_shresnet.settings import NetworkConfig, TrainingConfig

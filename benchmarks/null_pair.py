@@ -30,7 +30,7 @@ from bids_shresnet.evaluation.cross_validation import (
 )
 from bids_shresnet.io.storage import write_json
 from bids_shresnet.outputs.layout import output_root
-from bids_shresnet.outputs.model_folder import find_models, models_folder
+from bids_shresnet.outputs.model.folder import find_models, models_folder
 from bids_shresnet.phantom.anatomy import Person
 from bids_shresnet.phantom.atlas import Atlas, build_atlas, read_atlas_maps
 from bids_shresnet.phantom.head import draw_session, simulate_dwi

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from benchmarks.power_scans import GROUPS, REGIONS, StudyScan, study_scans, travelling_scans
-from bids_shresnet.methods.combat import fit_mean_combat
+from bids_shresnet.methods.template.combat import fit_mean_combat
 from bids_shresnet.phantom.protocols import SCANNERS
 
 SOURCE_SHARE = (0.2, 0.8)  # of controls and of patients

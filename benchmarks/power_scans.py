@@ -23,7 +23,7 @@ import tyro
 from jaxtyping import Bool
 
 from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
-from bids_shresnet.io.nifti_writing import write_volume
+from bids_shresnet.io.images.nifti_writing import write_volume
 from bids_shresnet.io.storage import write_json
 from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.phantom.anatomy import Person, PhantomTissue

@@ -38,8 +38,8 @@ from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.inputs.tissue import segment_tissue
-from bids_shresnet.io.fsl import read_fsl_table
-from bids_shresnet.io.nifti_writing import write_dwi, write_volume
+from bids_shresnet.io.gradients.fsl import read_fsl_table
+from bids_shresnet.io.images.nifti_writing import write_dwi, write_volume
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.phantom.raw_files import write_raw_dwi
 from bids_shresnet.scans import Dwi, Scan, Shell

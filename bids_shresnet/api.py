@@ -25,9 +25,9 @@ from bids_shresnet.harmonization.harmonized_image import (
 )
 from bids_shresnet.harmonization.options import HarmonizeOptions, check_options
 from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0, load_scan
-from bids_shresnet.io.fsl import read_fsl_table
-from bids_shresnet.io.voxel_order import VoxelOrder
-from bids_shresnet.outputs.model_folder import Model, read_model
+from bids_shresnet.io.gradients.fsl import read_fsl_table
+from bids_shresnet.io.images.voxel_order import VoxelOrder
+from bids_shresnet.outputs.model.folder import Model, read_model
 from bids_shresnet.scans import Scan
 
 __all__ = [

@@ -17,9 +17,9 @@ from bids_shresnet.diffusion.novelty import NoveltyDetector
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import hash_file, write_bytes
 from bids_shresnet.methods.harmonizer import Harmonizer
-from bids_shresnet.methods.shresnet import ShresnetHarmonizer
+from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.network.shresnet import Architecture, SHResNet
-from bids_shresnet.outputs.model_card import (
+from bids_shresnet.outputs.model.card import (
     FoldRecord,
     MissingShellRecord,
     ModelCard,
@@ -27,7 +27,7 @@ from bids_shresnet.outputs.model_card import (
     ScannerRecord,
     ShellRecord,
 )
-from bids_shresnet.outputs.model_folder import Model, read_dataset_record, write_card
+from bids_shresnet.outputs.model.folder import Model, read_dataset_record, write_card
 from bids_shresnet.scans import Acquisition
 from bids_shresnet.settings import METHOD_NAMES, NetworkConfig, TrainingConfig
 from tests.datasets import spiral

@@ -29,7 +29,7 @@ from bids_shresnet.config import (
 from bids_shresnet.errors import ShresnetError, UsageError
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.outputs.layout import has_output, output_root
-from bids_shresnet.outputs.model_folder import find_models
+from bids_shresnet.outputs.model.folder import find_models
 from bids_shresnet.planning.plan import Plan, stop_at_errors
 from bids_shresnet.planning.selection import stop_at_empty_selection
 from bids_shresnet.runtime.logs import log_to_screen

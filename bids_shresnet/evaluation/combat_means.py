@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from bids_shresnet.evaluation.predictions import source_maps_at_matched_voxels
 from bids_shresnet.evaluation.quantities import TISSUE_CODES
-from bids_shresnet.methods.combat import fit_mean_combat
-from bids_shresnet.methods.template_methods import COMBAT_MAPS
+from bids_shresnet.methods.template.combat import fit_mean_combat
+from bids_shresnet.methods.template.template_methods import COMBAT_MAPS
 from bids_shresnet.pairs import TravellingSubject
 
 MIN_SUBJECTS = 2  # one subject does not determine the scale of a scanner

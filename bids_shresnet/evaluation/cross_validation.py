@@ -32,7 +32,7 @@ from bids_shresnet.evaluation.validation import (
     validate_against_all,
 )
 from bids_shresnet.io.storage import read_tsv, write_tsv
-from bids_shresnet.outputs.model_folder import (
+from bids_shresnet.outputs.model.folder import (
     AGREEMENT_TSV,
     EFFECTS_TSV,
     HELD_OUT_TSV,
@@ -43,7 +43,7 @@ from bids_shresnet.outputs.model_folder import (
     Model,
     write_card,
 )
-from bids_shresnet.outputs.validation_record import (
+from bids_shresnet.outputs.model.validation import (
     BaselineAnswer,
     EffectRecovery,
     Equivalence,

@@ -9,7 +9,7 @@ from pathlib import Path
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.io.arrays import ARRAY_RECORD_FILE
 from bids_shresnet.io.storage import hash_file, hash_record
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.settings import Method

@@ -20,8 +20,8 @@ from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.registry import load_harmonizer
-from bids_shresnet.outputs.model_folder import MISSING_SHELLS_TSV, Model
-from bids_shresnet.outputs.validation_record import MissingShellError
+from bids_shresnet.outputs.model.folder import MISSING_SHELLS_TSV, Model
+from bids_shresnet.outputs.model.validation import MissingShellError
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.settings import Method
 from bids_shresnet.training.folds import FoldJob, open_fold_subject

@@ -26,7 +26,7 @@ from bids_shresnet.harmonization.apply_coefficients import Application, apply_co
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.methods.scan_input import ScanInput
-from bids_shresnet.methods.template_methods import load_template_methods
+from bids_shresnet.methods.template.template_methods import load_template_methods
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.settings import NO_HARMONIZATION, Method

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from bids_shresnet.methods.harmonizer import Harmonizer, prediction_spread
 from bids_shresnet.methods.registry import load_harmonizer
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.validation_record import SpreadCalibration, SpreadGroup
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Tissue
 from bids_shresnet.training.prepare import PrepareJob

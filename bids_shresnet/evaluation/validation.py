@@ -9,8 +9,8 @@ from math import ceil, log2
 from bids_shresnet.errors import Finding
 from bids_shresnet.evaluation.comparison import Comparison
 from bids_shresnet.evaluation.statistics import adjust_p_values
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.validation_record import Answer
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.validation import Answer
 from bids_shresnet.settings import NO_HARMONIZATION, Method
 
 ALPHA = 0.05

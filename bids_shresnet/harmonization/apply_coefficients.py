@@ -15,7 +15,7 @@ from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan, NoiseModel
 from bids_shresnet.inputs.load_scan import LoadedScan
-from bids_shresnet.io.gradient_tables import round_gradients
+from bids_shresnet.io.gradients.gradient_tables import round_gradients
 from bids_shresnet.io.storage import hash_record
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.runtime import spool

@@ -16,8 +16,8 @@ from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
 from bids_shresnet.harmonization.predict import predict, predict_missing_shells
 from bids_shresnet.inputs.load_scan import LoadedScan
-from bids_shresnet.outputs.model_card import FoldRecord
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.card import FoldRecord
+from bids_shresnet.outputs.model.folder import Model
 
 
 def apply_model(

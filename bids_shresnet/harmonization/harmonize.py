@@ -32,7 +32,7 @@ from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import INPUT_DESC, TENSOR_PARAMETERS, ScanOutputs
-from bids_shresnet.outputs.model_folder import read_model
+from bids_shresnet.outputs.model.folder import read_model
 from bids_shresnet.scans import Scan
 from bids_shresnet.settings import Method
 

@@ -12,11 +12,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
-from bids_shresnet.io.fsl import normalize_directions, round_gradient_table, write_fsl_table
-from bids_shresnet.io.gradient_axes import from_fsl, to_fsl
-from bids_shresnet.io.nifti_writing import make_image_like
+from bids_shresnet.io.gradients.fsl import (
+    normalize_directions,
+    round_gradient_table,
+    write_fsl_table,
+)
+from bids_shresnet.io.gradients.gradient_axes import from_fsl, to_fsl
+from bids_shresnet.io.images.nifti_writing import make_image_like
+from bids_shresnet.io.images.voxel_order import VoxelOrder
 from bids_shresnet.io.storage import atomic_path
-from bids_shresnet.io.voxel_order import VoxelOrder
 from bids_shresnet.scans import Dwi
 
 PathLike = str | os.PathLike[str]

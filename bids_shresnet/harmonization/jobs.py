@@ -12,8 +12,8 @@ from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
 from bids_shresnet.io.storage import hash_file, hash_record
 from bids_shresnet.outputs.layout import HARMONIZED_DESC, ScanOutputs
-from bids_shresnet.outputs.model_card import FoldRecord
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.card import FoldRecord
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__

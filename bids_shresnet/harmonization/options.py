@@ -7,7 +7,7 @@ from typing import Literal
 
 from bids_shresnet.errors import UsageError
 from bids_shresnet.methods.registry import METHOD_SPECS
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.settings import APPLIED_METHODS, Method, NoiseChoice
 
 

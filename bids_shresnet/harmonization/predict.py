@@ -16,8 +16,8 @@ from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.harmonizer import combine_predictions, prediction_spread
 from bids_shresnet.methods.registry import load_harmonizer
-from bids_shresnet.outputs.model_card import FoldRecord
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.card import FoldRecord
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import Method
 

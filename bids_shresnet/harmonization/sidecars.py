@@ -10,13 +10,13 @@ from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedS
 from bids_shresnet.harmonization.jobs import HarmonizeJob
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.inputs.acquisition import read_acquisition
-from bids_shresnet.io.gradient_tables import BVEC_AXES_DESCRIPTIONS
+from bids_shresnet.io.gradients.gradient_tables import BVEC_AXES_DESCRIPTIONS
 from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.layout import ScanOutputs
-from bids_shresnet.outputs.model_card import ShellRecord
-from bids_shresnet.outputs.model_folder import EndpointError, Model
+from bids_shresnet.outputs.model.card import ShellRecord
+from bids_shresnet.outputs.model.folder import EndpointError, Model
+from bids_shresnet.outputs.model.validation import Validation
 from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, scan_uri
-from bids_shresnet.outputs.validation_record import Validation
 from bids_shresnet.planning.checks.protocols import Protocol, describe_differences
 from bids_shresnet.scans import Scan
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method

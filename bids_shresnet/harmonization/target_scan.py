@@ -30,7 +30,7 @@ from bids_shresnet.harmonization.tensor_outputs import (
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file, hash_record, read_json, read_tsv
-from bids_shresnet.methods.denoiser import Denoiser, load_denoiser
+from bids_shresnet.methods.networks.denoiser import Denoiser, load_denoiser
 from bids_shresnet.outputs.group_qc import SCAN_KEY, TARGET_ROLE
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import (
@@ -38,7 +38,7 @@ from bids_shresnet.outputs.layout import (
     TENSOR_PARAMETERS,
     ScanOutputs,
 )
-from bids_shresnet.outputs.model_folder import Model, read_model
+from bids_shresnet.outputs.model.folder import Model, read_model
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.version import __version__

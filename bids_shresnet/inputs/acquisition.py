@@ -10,8 +10,8 @@ import nibabel as nib
 
 from bids_shresnet.inputs.qsiprep import QSIPREP
 from bids_shresnet.io.description import read_pipeline_name
-from bids_shresnet.io.nifti_header import read_grid
-from bids_shresnet.io.voxel_order import VoxelOrder
+from bids_shresnet.io.images.nifti_header import read_grid
+from bids_shresnet.io.images.voxel_order import VoxelOrder
 from bids_shresnet.scans import B0_THRESHOLD, Acquisition, Denoised, Scan
 
 VOXEL_SIZE_DIGITS = 4  # float32 headers hold no more

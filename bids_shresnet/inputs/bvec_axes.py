@@ -12,8 +12,8 @@ from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.qsiprep import QSIPREP
 from bids_shresnet.io.file_errors import raise_bad_input
-from bids_shresnet.io.gradient_tables import BVEC_AXES_FUNCTIONS, SHEARED_GRID_REMEDY
-from bids_shresnet.io.mrtrix import read_b_table
+from bids_shresnet.io.gradients.gradient_tables import BVEC_AXES_FUNCTIONS, SHEARED_GRID_REMEDY
+from bids_shresnet.io.gradients.mrtrix import read_b_table
 from bids_shresnet.scans import BvecAxes
 
 PIPELINE_BVEC_AXES: Mapping[str, BvecAxes] = {QSIPREP: "image"}

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.io.file_errors import unreadable_finding
-from bids_shresnet.io.number_tables import read_number_table
+from bids_shresnet.io.gradients.number_tables import read_number_table
 from bids_shresnet.scans import Parcellation, Segmentation
 
 

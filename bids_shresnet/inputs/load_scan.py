@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.spatial.masking import compute_brain_mask
-from bids_shresnet.io.nifti import read_dwi, read_on_grid
+from bids_shresnet.io.images.nifti import read_dwi, read_on_grid
 from bids_shresnet.scans import Dwi, Scan
 
 

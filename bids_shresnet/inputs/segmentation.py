@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from bids_shresnet.inputs.qsiprep import QSIPREP, QSIPREP_LABELS
 from bids_shresnet.inputs.tables import read_column
-from bids_shresnet.io.nifti import read_on_grid
+from bids_shresnet.io.images.nifti import read_on_grid
 from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Segmentation, Tissue
 
 PIPELINE_LABELS = {QSIPREP: QSIPREP_LABELS}

@@ -11,8 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.io.safetensors import read_arrays, read_record
-from bids_shresnet.methods.denoiser import fit_denoiser, load_denoiser
-from bids_shresnet.methods.golkov import fit_golkov, load_golkov
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask, Harmonizer
 from bids_shresnet.methods.linear import (
     fit_order_gain,
@@ -22,15 +20,20 @@ from bids_shresnet.methods.linear import (
     load_patch_linear,
     load_sh_projection,
 )
-from bids_shresnet.methods.map_regression import fit_map_regression, load_map_regression
+from bids_shresnet.methods.networks.denoiser import fit_denoiser, load_denoiser
+from bids_shresnet.methods.networks.golkov import fit_golkov, load_golkov
+from bids_shresnet.methods.networks.map_regression import fit_map_regression, load_map_regression
+from bids_shresnet.methods.networks.shresnet import fit_cdmri2017, fit_shresnet, load_shresnet
 from bids_shresnet.methods.scan_input import (
     ScanInput,
     predict_denoised,
     predict_from_image,
     predict_measured,
 )
-from bids_shresnet.methods.shresnet import fit_cdmri2017, fit_shresnet, load_shresnet
-from bids_shresnet.methods.template_methods import fit_template_methods, load_template_methods
+from bids_shresnet.methods.template.template_methods import (
+    fit_template_methods,
+    load_template_methods,
+)
 from bids_shresnet.settings import Method
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.bvalues import change_bvalues
 from bids_shresnet.diffusion.representation import Representation, unregularized_coefficients
-from bids_shresnet.methods.denoiser import Denoiser
 from bids_shresnet.methods.harmonizer import Harmonizer
+from bids_shresnet.methods.networks.denoiser import Denoiser
 from bids_shresnet.scans import Dwi
 
 

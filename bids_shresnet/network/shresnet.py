@@ -117,7 +117,7 @@ class SHResNet(nn.Module):
         self.post = PatchConvolution(channels, channels)
         self.final = PatchConvolution(channels, channels)
         self.skip = nn.Linear(KERNEL_TAPS * inputs, channels) if architecture.has_skip else None
-        if self.skip is not None:  # methods/shresnet.py sets it before training
+        if self.skip is not None:  # methods/networks/shresnet.py sets it before training
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
             nn.init.zeros_(self.final.weight)

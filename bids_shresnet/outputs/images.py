@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.io.nifti_writing import write_dwi, write_volume
+from bids_shresnet.io.images.nifti_writing import write_dwi, write_volume
 from bids_shresnet.io.storage import write_json
 from bids_shresnet.outputs.layout import sidecar_path
 from bids_shresnet.outputs.sidecars import Sidecar

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.io.fsl import write_fsl_table
-from bids_shresnet.io.gradient_axes import to_fsl
-from bids_shresnet.io.nifti_writing import SCANNER_XFORM_CODE
+from bids_shresnet.io.gradients.fsl import write_fsl_table
+from bids_shresnet.io.gradients.gradient_axes import to_fsl
+from bids_shresnet.io.images.nifti_writing import SCANNER_XFORM_CODE
 from bids_shresnet.io.storage import atomic_path
 from bids_shresnet.scans import Dwi
 

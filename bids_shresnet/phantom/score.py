@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.evaluation.quantities import nmse
-from bids_shresnet.io.fsl import read_fsl_table
-from bids_shresnet.io.nifti import GRID_TOLERANCE_MM, read_dwi, read_labels
+from bids_shresnet.io.gradients.fsl import read_fsl_table
+from bids_shresnet.io.images.nifti import GRID_TOLERANCE_MM, read_dwi, read_labels
 from bids_shresnet.scans import Dwi, Scan
 
 TISSUE_LABELS = {"WM": 2, "GM": 1}  # of the truth

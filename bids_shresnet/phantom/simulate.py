@@ -14,7 +14,7 @@ import tyro
 
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.errors import ShresnetError, UsageError
-from bids_shresnet.io.nifti_writing import write_dwi, write_volume
+from bids_shresnet.io.images.nifti_writing import write_dwi, write_volume
 from bids_shresnet.io.storage import write_json, write_text, write_tsv
 from bids_shresnet.phantom.anatomy import Person, PhantomTissue
 from bids_shresnet.phantom.atlas import Atlas, build_atlas, read_atlas_maps

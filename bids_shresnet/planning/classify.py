@@ -13,7 +13,7 @@ from bids_shresnet.inputs.bvec_axes import find_bvec_axes
 from bids_shresnet.inputs.dwi_file import DwiFile, read_raw_gradients
 from bids_shresnet.inputs.filters import BidsFilter
 from bids_shresnet.inputs.scanners import ScannerNaming, identify_scanner
-from bids_shresnet.io.nifti_header import read_grid
+from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.checks.derived_images import ImageMatcher
 from bids_shresnet.planning.checks.dwi_files import (

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.outputs.runs.history import ScanRow
 from bids_shresnet.planning.overview import Overview, PairRow, ScannerRow
 from bids_shresnet.planning.plan import merge_findings
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bids_shresnet.diffusion.harmonics import choose_sh_order
 from bids_shresnet.errors import BadInput
-from bids_shresnet.io.nifti_header import read_grid
+from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Scan, Shell
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.inputs.sidecars import count_values
-from bids_shresnet.outputs.history import Role, ScanRow
+from bids_shresnet.outputs.runs.history import Role, ScanRow
 from bids_shresnet.pairs import ExcludedScan, Inventory, Pair, Selection
 from bids_shresnet.planning.checks.shells import find_scan_shells
 from bids_shresnet.scans import Scan, Scanner

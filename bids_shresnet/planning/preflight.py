@@ -11,7 +11,7 @@ from pathlib import Path
 from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import Finding
 from bids_shresnet.outputs.layout import has_output
-from bids_shresnet.outputs.model_folder import has_model, models_folder
+from bids_shresnet.outputs.model.folder import has_model, models_folder
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.checks.folders import check_free_space
 from bids_shresnet.planning.checks.images import ImageCheckJob, check_image

@@ -10,7 +10,9 @@ from typing import Any
 
 from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
 from bids_shresnet.io.storage import write_bytes, write_json, write_text, write_tsv
-from bids_shresnet.outputs.history import (
+from bids_shresnet.outputs.json_records import to_json
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.runs.history import (
     Role,
     ScanRow,
     read_failed_scans,
@@ -18,8 +20,6 @@ from bids_shresnet.outputs.history import (
     read_last_scans,
     read_novel_fractions,
 )
-from bids_shresnet.outputs.json_records import to_json
-from bids_shresnet.outputs.model_folder import Model
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.report.figures.pairing import draw_pairing
 from bids_shresnet.report.group_content import DatasetReport, PairReport

@@ -13,14 +13,14 @@ from bids_shresnet.evaluation.comparison import Bias, Comparison, Endpoint, subj
 from bids_shresnet.evaluation.group_means.excess_error import ExcessError
 from bids_shresnet.evaluation.results import PLACES, QUANTITIES, REFERENCES, TISSUES, HeldOutResult
 from bids_shresnet.evaluation.validation import ValidationResult, validate_against_all
-from bids_shresnet.outputs.history import NovelFraction, ScanRow
-from bids_shresnet.outputs.run_log import ScanStatus
-from bids_shresnet.outputs.validation_record import (
+from bids_shresnet.outputs.model.validation import (
     EffectRecovery,
     Equivalence,
     MissingShellError,
     Preservation,
 )
+from bids_shresnet.outputs.runs.history import NovelFraction, ScanRow
+from bids_shresnet.outputs.runs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
 from bids_shresnet.report.style import TISSUE_NAMES, Drawing, sort_methods

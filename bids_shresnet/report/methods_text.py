@@ -18,7 +18,7 @@ from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.storage import read_json, write_text
 from bids_shresnet.io.templates import template_environment
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 from bids_shresnet.version import __version__
 

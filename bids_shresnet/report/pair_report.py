@@ -10,7 +10,7 @@ from bids_shresnet.evaluation.comparison import compare_methods
 from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
 from bids_shresnet.evaluation.group_means.excess_error import summarize_excess
 from bids_shresnet.evaluation.results import QUANTITIES
-from bids_shresnet.outputs.model_folder import RESBLOCKS_TSV, TRAINING_TSV, Model
+from bids_shresnet.outputs.model.folder import RESBLOCKS_TSV, TRAINING_TSV, Model
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import group_agreement
 from bids_shresnet.report.figures.errors import draw_biases, draw_errors

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bids_shresnet.io.storage import read_json, read_tsv, write_text
 from bids_shresnet.outputs.layout import find_harmonized_sidecars
-from bids_shresnet.outputs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
+from bids_shresnet.outputs.runs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.methods_text import read_methods_text
 from bids_shresnet.report.pictures.gallery import is_drawn, read_gallery

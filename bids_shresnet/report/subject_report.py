@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bids_shresnet.outputs.past_runs import RunRecord
+from bids_shresnet.outputs.runs.past_runs import RunRecord
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
 from bids_shresnet.report.style import DISPLAY_FACTORS
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION

@@ -9,7 +9,7 @@ from bids_shresnet.evaluation.comparison import Comparison
 from bids_shresnet.evaluation.group_means.equivalence import EQUIVALENCE_MARGINS
 from bids_shresnet.evaluation.validation import CLAIM_BASELINES, ValidationResult, answer_claim
 from bids_shresnet.io.storage import NOT_AVAILABLE
-from bids_shresnet.outputs.validation_record import Answer, Equivalence
+from bids_shresnet.outputs.model.validation import Answer, Equivalence
 from bids_shresnet.report.group_content import PairReport
 from bids_shresnet.report.page import format_interval, format_percent, format_range
 from bids_shresnet.settings import NO_HARMONIZATION

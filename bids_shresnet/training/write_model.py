@@ -12,12 +12,12 @@ from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, SH_BASIS_
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.inputs.acquisition import read_acquisition
-from bids_shresnet.io.nifti import read_dwi
+from bids_shresnet.io.images.nifti import read_dwi
 from bids_shresnet.io.safetensors import read_record
 from bids_shresnet.io.storage import hash_file, write_tsv
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.training_loop import Epoch
-from bids_shresnet.outputs.model_card import (
+from bids_shresnet.outputs.model.card import (
     DenoiserRecord,
     FoldRecord,
     MissingShellRecord,
@@ -26,7 +26,7 @@ from bids_shresnet.outputs.model_card import (
     ScannerRecord,
     ShellRecord,
 )
-from bids_shresnet.outputs.model_folder import (
+from bids_shresnet.outputs.model.folder import (
     RESBLOCKS_TSV,
     TRAINING_TSV,
     Model,

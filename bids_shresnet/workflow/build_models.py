@@ -20,8 +20,8 @@ from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, wri
 from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.storage import hold_lock
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.validation_record import MissingShellError
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.validation import MissingShellError
 from bids_shresnet.pairs import Pair
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.training.write_model import settings_difference, write_sweep

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bids_shresnet.config import Config
 from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.run_log import Run, finish_run
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.runs.run_log import Run, finish_run
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.report.methods_text import write_methods_text
 from bids_shresnet.runtime.resources import MB, peak_memory

@@ -22,8 +22,8 @@ from bids_shresnet.harmonization.target_scan import (
     write_target_scan,
 )
 from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE, TARGET_ROLE
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.run_log import Run, ScanStatus, write_crash_report
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.runs.run_log import Run, ScanStatus, write_crash_report
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.plan import Plan

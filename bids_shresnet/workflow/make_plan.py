@@ -10,7 +10,7 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import Finding, OutputError
 from bids_shresnet.inputs.validator import run_bids_validator
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import Inventory, Pair, Selection
 from bids_shresnet.planning.checks.folders import check_writable
 from bids_shresnet.planning.checks.protocols import Protocol, find_protocols

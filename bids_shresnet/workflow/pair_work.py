@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_shresnet.config import Config
-from bids_shresnet.outputs.model_folder import Model, has_model, models_folder, read_model
+from bids_shresnet.outputs.model.folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_fitting, memory_for_scans
 from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells

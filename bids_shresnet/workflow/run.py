@@ -14,10 +14,10 @@ from typing import Any
 from bids_shresnet.config import Config
 from bids_shresnet.io.description import read_pipelines
 from bids_shresnet.outputs.dataset import prepare_root
-from bids_shresnet.outputs.history import write_scans
 from bids_shresnet.outputs.layout import output_root
-from bids_shresnet.outputs.model_folder import find_models
-from bids_shresnet.outputs.run_log import Run, finish_run, start_run, write_findings
+from bids_shresnet.outputs.model.folder import find_models
+from bids_shresnet.outputs.runs.history import write_scans
+from bids_shresnet.outputs.runs.run_log import Run, finish_run, start_run, write_findings
 from bids_shresnet.planning.overview import make_overview
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.runtime.scratch import use_scratch_folder

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from bids_shresnet.errors import InputMissing
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.training.folds import FoldJob

@@ -10,8 +10,8 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import NothingSelected
 from bids_shresnet.evaluation.cross_validation import read_cross_validation
-from bids_shresnet.outputs.model_folder import Model, find_models, models_folder
-from bids_shresnet.outputs.run_log import Run, ScanStatus
+from bids_shresnet.outputs.model.folder import Model, find_models, models_folder
+from bids_shresnet.outputs.runs.run_log import Run, ScanStatus
 from bids_shresnet.report.group import write_group_report
 from bids_shresnet.report.methods_text import write_methods_text
 from bids_shresnet.report.subject import (

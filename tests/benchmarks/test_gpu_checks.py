@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.gpu_checks import Check, compare_epochs, compare_predictions, count_differences
 from bids_shresnet.methods.harmonizer import FitResult
-from bids_shresnet.methods.shresnet import ShresnetHarmonizer
+from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.network.shresnet import Architecture, build_shresnet
 from bids_shresnet.network.training_loop import Epoch
 from tests.methods.heads import head

@@ -13,7 +13,7 @@ from bids_shresnet.diffusion.coherence import (
     find_tracts,
 )
 from bids_shresnet.inputs.load_scan import load_scan
-from bids_shresnet.io.gradient_axes import to_fsl
+from bids_shresnet.io.gradients.gradient_axes import to_fsl
 from tests.diffusion.heads import make_dwi, sphere
 from tests.factories import make_scan
 from tests.images import load_image

@@ -17,8 +17,8 @@ from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.evaluate import EvaluationResults, evaluate_fold, read_results
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.results import HeldOutResult
-from bids_shresnet.io.fsl import write_fsl_table
-from bids_shresnet.io.gradient_axes import to_fsl
+from bids_shresnet.io.gradients.fsl import write_fsl_table
+from bids_shresnet.io.gradients.gradient_axes import to_fsl
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import write_bytes
 from bids_shresnet.methods.harmonizer import Harmonizer

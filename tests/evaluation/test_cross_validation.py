@@ -15,8 +15,8 @@ from bids_shresnet.evaluation.cross_validation import (
 )
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.validation import unvalidated_reasons
-from bids_shresnet.outputs.model_folder import read_model
-from bids_shresnet.outputs.validation_record import SpreadCalibration, SpreadGroup, Validation
+from bids_shresnet.outputs.model.folder import read_model
+from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup, Validation
 from bids_shresnet.settings import Method
 from tests.held_out import effects
 from tests.report.cross_validations import cross_validation, held_out_results, with_agreement

@@ -18,7 +18,7 @@ from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, ShProjection
-from bids_shresnet.methods.template_methods import fit_template_methods
+from bids_shresnet.methods.template.template_methods import fit_template_methods
 from bids_shresnet.pairs import Split, TravellingSubject
 from bids_shresnet.scans import Tissue
 from bids_shresnet.settings import Method

@@ -10,7 +10,7 @@ from bids_shresnet.evaluation.jobs import EvaluationSettings, evaluation_jobs
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, ShProjection
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import Split
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig

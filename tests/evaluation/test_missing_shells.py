@@ -18,7 +18,7 @@ from bids_shresnet.evaluation.missing_shells import (
 from bids_shresnet.harmonization.predict import predict_missing_shells
 from bids_shresnet.io.safetensors import read_record, serialize_arrays
 from bids_shresnet.io.storage import read_tsv, write_bytes
-from bids_shresnet.outputs.model_folder import Model, read_model
+from bids_shresnet.outputs.model.folder import Model, read_model
 from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scanner, Shell

@@ -13,15 +13,15 @@ from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
-from bids_shresnet.io.nifti import read_mask, read_volume
-from bids_shresnet.methods.denoiser import Denoiser
+from bids_shresnet.io.images.nifti import read_mask, read_volume
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import ShProjection
-from bids_shresnet.methods.map_regression import MapRegression
-from bids_shresnet.methods.shresnet import ShresnetHarmonizer
+from bids_shresnet.methods.networks.denoiser import Denoiser
+from bids_shresnet.methods.networks.map_regression import MapRegression
+from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.network.map_network import build_map_network
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS, ScanOutputs
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import MatchedVoxels, Split, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan, Tissue

@@ -9,8 +9,8 @@ import pytest
 
 from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.methods.linear import OrderGain
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.validation_record import SpreadCalibration
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.validation import SpreadCalibration
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Tissue

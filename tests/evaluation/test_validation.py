@@ -14,7 +14,7 @@ from bids_shresnet.evaluation.validation import (
     validate_against,
     validate_against_all,
 )
-from bids_shresnet.outputs.validation_record import Answer
+from bids_shresnet.outputs.model.validation import Answer
 from tests.evaluation.tables import held_out_results, white_matter_fa
 
 BASELINES = ("order_gain", "no_harmonization", "golkov")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.config import InputSettings, ScannerSettings
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import make_model

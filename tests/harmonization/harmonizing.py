@@ -11,7 +11,7 @@ from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_json
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.scans import Scan
 from tests.images import load_image
 from tests.models import constant_model

@@ -10,7 +10,7 @@ import numpy as np
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.storage import read_json
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.scans import Scan
 from tests.datasets import spiral
 from tests.harmonization.harmonizing import (

@@ -9,7 +9,7 @@ from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_json
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import (
     harmonization_record,

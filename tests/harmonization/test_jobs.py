@@ -8,7 +8,7 @@ import pytest
 
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan, Scanner
 from tests.factories import make_scan

@@ -14,7 +14,7 @@ from bids_shresnet.harmonization.tensor_outputs import input_pair
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
 from bids_shresnet.inputs.tissue import segment_tissue
-from bids_shresnet.io.nifti_writing import write_volume
+from bids_shresnet.io.images.nifti_writing import write_volume
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.scans import LabelImage, Scan, Shell, Tissue

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.json_records import to_json
-from bids_shresnet.outputs.model_folder import Model
-from bids_shresnet.outputs.validation_record import (
+from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.validation import (
     BaselineAnswer,
     SpreadCalibration,
     SpreadGroup,

@@ -15,13 +15,13 @@ from bids_shresnet.harmonization.target_scan import (
     write_target_scan,
 )
 from bids_shresnet.inputs.load_scan import load_scan
-from bids_shresnet.io.nifti import read_volume
+from bids_shresnet.io.images.nifti import read_volume
 from bids_shresnet.io.storage import read_json, read_tsv
-from bids_shresnet.methods.denoiser import Denoiser
-from bids_shresnet.methods.shresnet import ShresnetHarmonizer
+from bids_shresnet.methods.networks.denoiser import Denoiser
+from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS
-from bids_shresnet.outputs.model_card import DenoiserRecord
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.card import DenoiserRecord
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan, Shell
 from tests.harmonization.harmonizing import read_image

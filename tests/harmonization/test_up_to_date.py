@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import (
     make_job,

@@ -8,8 +8,8 @@ import pytest
 from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.io.gradient_axes import image_axes, to_fsl
-from bids_shresnet.io.mrtrix import write_b_table
+from bids_shresnet.io.gradients.gradient_axes import image_axes, to_fsl
+from bids_shresnet.io.gradients.mrtrix import write_b_table
 from bids_shresnet.scans import BvecAxes
 from tests.datasets import spiral
 

@@ -8,7 +8,7 @@ import pytest
 from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.dwi_file import DwiFile, read_raw_gradients
 from bids_shresnet.inputs.find import find_dwi
-from bids_shresnet.io.nifti_header import read_grid
+from bids_shresnet.io.images.nifti_header import read_grid
 from tests.datasets import AFFINE, Series, spiral, write_tree
 
 DWI = "sub-01/dwi/sub-01_dwi"

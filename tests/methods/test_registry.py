@@ -11,8 +11,8 @@ import pytest
 from bids_shresnet.diffusion.rish import project_rish
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.methods.harmonizer import FitResult, Harmonizer
+from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
-from bids_shresnet.methods.shresnet import ShresnetHarmonizer
 from bids_shresnet.settings import METHOD_NAMES, METHODS, Method, NetworkConfig
 from tests.methods.heads import ORDERS, QUICK, fit_task, head, travelling
 

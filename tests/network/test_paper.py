@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bids_shresnet.methods.shresnet import make_architecture
+from bids_shresnet.methods.networks.shresnet import make_architecture
 from bids_shresnet.network.shresnet import SHResNet, build_shresnet
 from bids_shresnet.network.training_loop import Samples, fit_network
 from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING

@@ -14,12 +14,12 @@ import pytest
 
 from bids_shresnet.errors import OutputError
 from bids_shresnet.io.description import read_pipelines
-from bids_shresnet.io.nifti import read_volume
+from bids_shresnet.io.images.nifti import read_volume
 from bids_shresnet.io.storage import read_json, write_json, write_text, write_tsv
 from bids_shresnet.outputs.dataset import prepare_root
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS, ScanOutputs, output_root
-from bids_shresnet.outputs.run_log import ScanStatus, finish_run, start_run
+from bids_shresnet.outputs.runs.run_log import ScanStatus, finish_run, start_run
 from bids_shresnet.outputs.sidecars import Sidecar, scan_uri
 from bids_shresnet.scans import Dwi, Scan
 from bids_shresnet.version import __version__

@@ -15,10 +15,10 @@ from bids_shresnet.errors import BadInput
 from bids_shresnet.evaluation.results import MAP_QUANTITIES
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.outputs.json_records import json_key
-from bids_shresnet.outputs.model_card import ModelCard
-from bids_shresnet.outputs.model_folder import Model, read_model
+from bids_shresnet.outputs.model.card import ModelCard
+from bids_shresnet.outputs.model.folder import Model, read_model
+from bids_shresnet.outputs.model.validation import Answer
 from bids_shresnet.outputs.model_schema import check_card, read_schema
-from bids_shresnet.outputs.validation_record import Answer
 from bids_shresnet.settings import METHODS, NO_HARMONIZATION, SH_ORDERS, Method
 from tests.datasets import write_tree
 from tests.models import change_card, constant_model

@@ -19,9 +19,9 @@ from bids_shresnet.evaluation.group_means.excess_error import summarize_excess
 from bids_shresnet.evaluation.group_means.paired_means import pair_tissue_means
 from bids_shresnet.evaluation.group_means.preservation import assess_preservation
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
-from bids_shresnet.outputs.history import NovelFraction, ScanRow
-from bids_shresnet.outputs.run_log import ScanStatus
-from bids_shresnet.outputs.validation_record import EffectRecovery, MissingShellError
+from bids_shresnet.outputs.model.validation import EffectRecovery, MissingShellError
+from bids_shresnet.outputs.runs.history import NovelFraction, ScanRow
+from bids_shresnet.outputs.runs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
 from bids_shresnet.report.group_content import DatasetReport, PairReport

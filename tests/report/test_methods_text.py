@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bids_shresnet.io.storage import write_json, write_tsv
-from bids_shresnet.outputs.model_card import ScannerRecord
-from bids_shresnet.outputs.model_folder import HELD_OUT_TSV, Model
-from bids_shresnet.outputs.validation_record import Answer, BaselineAnswer, Validation
+from bids_shresnet.outputs.model.card import ScannerRecord
+from bids_shresnet.outputs.model.folder import HELD_OUT_TSV, Model
+from bids_shresnet.outputs.model.validation import Answer, BaselineAnswer, Validation
 from bids_shresnet.report.methods_text import (
     CITATION_PATTERN,
     compose_methods_text,

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bids_shresnet.io.storage import write_tsv
-from bids_shresnet.outputs.validation_record import SpreadCalibration, SpreadGroup
+from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup
 from bids_shresnet.report.pair_report import build_pair_report
 from tests.report.cross_validations import cross_validation, with_agreement
 

@@ -12,8 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bids_shresnet.outputs.past_runs import RunRecord
-from bids_shresnet.outputs.provenance import Provenance
+from bids_shresnet.outputs.runs.past_runs import RunRecord
+from bids_shresnet.outputs.runs.provenance import Provenance
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
 from bids_shresnet.report.style import Drawing, render_voxel_figure

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bids_shresnet.outputs.validation_record import Answer
+from bids_shresnet.outputs.model.validation import Answer
 from bids_shresnet.report.verdict import VerdictRow, pair_answer, verdict_rows, worst_answer
 from tests.report.test_group_page import page, pair_report
 

@@ -11,8 +11,8 @@ from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.safetensors import read_record
 from bids_shresnet.io.storage import hash_file, read_tsv
-from bids_shresnet.outputs.model_card import ModelFile
-from bids_shresnet.outputs.model_folder import (
+from bids_shresnet.outputs.model.card import ModelFile
+from bids_shresnet.outputs.model.folder import (
     CARD_FILE,
     RESBLOCKS_TSV,
     TRAINING_TSV,

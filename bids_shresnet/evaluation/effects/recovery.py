@@ -20,7 +20,7 @@ from bids_shresnet.harmonization.apply_coefficients import Application, apply_co
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
-from bids_shresnet.methods.template_methods import TemplateMethods
+from bids_shresnet.methods.template.template_methods import TemplateMethods
 from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.training.match_scans import RepresentedScan

@@ -14,7 +14,7 @@ from bids_shresnet.evaluation.statistics import (
     bootstrap_interval,
     sample_mean,
 )
-from bids_shresnet.outputs.validation_record import EffectRecovery
+from bids_shresnet.outputs.model.validation import EffectRecovery
 
 
 @dataclass(frozen=True)

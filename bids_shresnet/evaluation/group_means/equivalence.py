@@ -8,7 +8,7 @@ from math import isnan
 from bids_shresnet.evaluation.group_means.paired_means import PairedMeans
 from bids_shresnet.evaluation.statistics import equivalence_p_value, student_interval
 from bids_shresnet.evaluation.validation import ALPHA
-from bids_shresnet.outputs.validation_record import Answer, Equivalence
+from bids_shresnet.outputs.model.validation import Answer, Equivalence
 
 # Largest site bias that is called equivalent, fixed before any result is known: less than half of
 # the standard deviation between healthy subjects, which is about 5 % for the mean FA of a region

@@ -17,7 +17,7 @@ from bids_shresnet.evaluation.group_means.reliability import (
     detectable_change,
     intraclass_correlation,
 )
-from bids_shresnet.outputs.validation_record import Preservation
+from bids_shresnet.outputs.model.validation import Preservation
 
 
 def assess_preservation(pairs: Iterable[PairedMeans]) -> tuple[Preservation, ...]:

@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.dwi_file import DwiFile
-from bids_shresnet.io.nifti import GRID_TOLERANCE_MM
-from bids_shresnet.io.nifti_header import read_grid
+from bids_shresnet.io.images.nifti import GRID_TOLERANCE_MM
+from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.planning.checks.headers import grid_mismatch
 
 Candidate = TypeVar("Candidate")

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.io.gradient_axes import from_fsl
-from bids_shresnet.io.nifti_header import HeaderOrientation, read_header_orientation
+from bids_shresnet.io.gradients.gradient_axes import from_fsl
+from bids_shresnet.io.images.nifti_header import HeaderOrientation, read_header_orientation
 
 FORM_TOLERANCE_MM = 0.1  # sforms and qforms of one image differ by less through rounding
 VOXEL_SIZE_RTOL = 0.01  # relative difference of voxel sizes that is rounding

@@ -17,9 +17,9 @@ from bids_shresnet.diffusion.signal_quality import (
     head_mask,
 )
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.gradient_axes import to_fsl
-from bids_shresnet.io.nifti import read_dwi, read_on_grid
-from bids_shresnet.io.nifti_header import read_grid
+from bids_shresnet.io.gradients.gradient_axes import to_fsl
+from bids_shresnet.io.images.nifti import read_dwi, read_on_grid
+from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.scans import Dwi, Scan
 
 MAX_NEGATIVE_SHARE = 0.001  # of the values in a head; interpolation leaves fewer

@@ -10,7 +10,7 @@ import numpy as np
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.acquisition import read_acquisition
-from bids_shresnet.outputs.model_folder import Model
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.pair_shells import match_pair_shells
 from bids_shresnet.scans import Acquisition, Scan, Shell

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bids_shresnet.outputs.history import ScanRow
+from bids_shresnet.outputs.runs.history import ScanRow
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.style import (
     DARK,

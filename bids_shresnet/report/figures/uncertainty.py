@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from bids_shresnet.outputs.validation_record import SpreadCalibration
+from bids_shresnet.outputs.model.validation import SpreadCalibration
 from bids_shresnet.report.style import (
     DARK,
     FAINT,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.inputs.segmentation import read_tissue
-from bids_shresnet.io.nifti import read_dwi, read_mask, read_volume
+from bids_shresnet.io.images.nifti import read_dwi, read_mask, read_volume
 from bids_shresnet.io.storage import hash_file, hash_record, read_json
 from bids_shresnet.outputs.layout import INPUT_DESC, ScanOutputs, TensorParameter
 from bids_shresnet.report.pictures.dwi_view import DwiView, middle_direction, view_dwi

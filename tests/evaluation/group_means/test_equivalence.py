@@ -6,7 +6,7 @@ import pytest
 from bids_shresnet.evaluation.group_means.equivalence import EQUIVALENCE_MARGINS, assess_equivalence
 from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, Region
 from bids_shresnet.evaluation.statistics import equivalence_p_value
-from bids_shresnet.outputs.validation_record import Equivalence
+from bids_shresnet.outputs.model.validation import Equivalence
 
 TARGET_MEANS = np.array([0.44, 0.46, 0.41, 0.45, 0.43, 0.47])
 NOISE = np.array([0.004, -0.003, 0.001, -0.002, -0.004, 0.004])  # of the bias; its mean is zero

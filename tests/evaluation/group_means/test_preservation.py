@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from bids_shresnet.evaluation.group_means.paired_means import PairedMeans, Region
 from bids_shresnet.evaluation.group_means.preservation import assess_preservation
-from bids_shresnet.outputs.validation_record import Preservation
+from bids_shresnet.outputs.model.validation import Preservation
 
 TARGET_MEANS = np.array([0.44, 0.46, 0.41, 0.45, 0.43, 0.47])
 

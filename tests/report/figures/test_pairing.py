@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bids_shresnet.outputs.history import Role, ScanRow
+from bids_shresnet.outputs.runs.history import Role, ScanRow
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.pairing import MAX_SUBJECT_COLUMNS, draw_pairing, draw_splits
 from tests.report.drawings import assert_is_described, assert_is_reproducible, svg_texts

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bids_shresnet.outputs.validation_record import SpreadCalibration, SpreadGroup
+from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup
 from bids_shresnet.report.figures.uncertainty import draw_calibration
 from tests.report.drawings import assert_is_described, assert_is_reproducible
 

@@ -11,7 +11,7 @@ from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
-from bids_shresnet.io.nifti import read_volume
+from bids_shresnet.io.images.nifti import read_volume
 from bids_shresnet.io.storage import read_json, write_json
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS, ScanOutputs
 from bids_shresnet.planning.discover import find_scans

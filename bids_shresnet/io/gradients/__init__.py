@@ -1,0 +1,1 @@
+"""Gradient tables of FSL, MRtrix and QSIPrep: read, written, and turned into world axes."""

@@ -1,0 +1,1 @@
+"""NIfTI images in canonical voxel order: headers, reading and writing."""

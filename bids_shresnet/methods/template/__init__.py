@@ -1,0 +1,1 @@
+"""Methods in a template: linear RISH and voxel-wise ComBat."""

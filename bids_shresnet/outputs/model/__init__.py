@@ -1,0 +1,1 @@
+"""A model folder, its card and its validation."""

@@ -1,0 +1,256 @@
+"""The model folder of a scanner pair: `from-<source>_to-<target>`.
+
+It holds model.json, `fold-NN.safetensors`, training.tsv and what `group` adds. model.json is
+written last: a folder without it is not a model yet.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bids_shresnet.errors import BadInput, Finding, InputMissing
+from bids_shresnet.io.file_errors import raise_bad_input
+from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
+from bids_shresnet.outputs.model.card import (
+    DatasetRecord,
+    FoldRecord,
+    MissingShellRecord,
+    ModelCard,
+    ModelFile,
+    ShellRecord,
+)
+from bids_shresnet.outputs.model_schema import check_card
+from bids_shresnet.pairs import Split
+from bids_shresnet.scans import Shell
+
+MODELS_FOLDER = "models"  # of the output dataset
+CARD_FILE = "model.json"
+TRAINING_TSV = "training.tsv"
+HELD_OUT_TSV = "heldout.tsv"  # this and the following are written by `group`
+ORIENTATION_TSV = "orientation.tsv"
+RESBLOCKS_TSV = "resblocks.tsv"
+AGREEMENT_TSV = "agreement.tsv"
+RISH_POWER_TSV = "rish.tsv"
+EFFECTS_TSV = "effects.tsv"
+REGIONAL_TSV = "regional.tsv"
+HISTOGRAMS_FILE = "agreement.safetensors"
+MISSING_SHELLS_TSV = "missing_shells.tsv"
+REMEDY = "Copy the model folder again, or delete it and train again."
+
+
+@dataclass(frozen=True)
+class EndpointError:
+    """Errors of a method on a held-out subject in one endpoint, such as `WM FA`."""
+
+    nmse: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model on disk.
+
+    Attributes
+    ----------
+    folder
+        The model folder.
+    card
+        Content of model.json.
+    digest
+        SHA-256 of model.json, which itself holds the digests of all networks.
+    """
+
+    folder: Path
+    card: ModelCard
+    digest: str
+
+    @property
+    def card_file(self) -> Path:
+        """Path of model.json."""
+        return self.folder / CARD_FILE
+
+    @property
+    def name(self) -> str:
+        """`from-<source>_to-<target>`."""
+        return self.card.name
+
+    @property
+    def source(self) -> str:
+        """Label of the source scanner."""
+        return self.card.source_scanner.label
+
+    @property
+    def target(self) -> str:
+        """Label of the target scanner."""
+        return self.card.target_scanner.label
+
+    @property
+    def source_shells(self) -> tuple[Shell, ...]:
+        """Shells that a scan must have."""
+        return tuple(
+            Shell(shell.source_bvalue, shell.sh_order, shell.source_direction_count)
+            for shell in self.card.shells
+        )
+
+    @property
+    def target_bvalues(self) -> tuple[float, ...]:
+        """b-values of these shells after harmonization, s/mm2."""
+        return tuple(shell.target_bvalue for shell in self.card.shells)
+
+    @property
+    def target_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
+        """The target's directions in each shell: unit vectors along the world axes."""
+        return tuple(_directions(shell) for shell in self.card.shells)
+
+    @property
+    def missing_shells(self) -> tuple[Shell, ...]:
+        """Shells of the target that the source lacks and that the model predicts."""
+        return tuple(
+            Shell(shell.target_bvalue, shell.sh_order) for shell in self.card.missing_shells
+        )
+
+    @property
+    def missing_shell_directions(self) -> tuple[Float[np.ndarray, "_ 3"], ...]:
+        """The target's directions in each missing shell: unit vectors along the world axes."""
+        return tuple(_directions(shell) for shell in self.card.missing_shells)
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Subjects of every fold."""
+        return tuple(fold.split for fold in self.card.folds)
+
+    def held_out_errors(self, subject: str) -> dict[str, dict[str, EndpointError]]:
+        """Errors that the cross-validation measured on a travelling subject.
+
+        Returns
+        -------
+        Errors by method, then by endpoint (`WM FA`); empty without a cross-validation.
+        """
+        table = self.folder / HELD_OUT_TSV
+        rows = read_tsv(table) if table.exists() else []
+        errors: dict[str, dict[str, EndpointError]] = {}
+        for row in rows:
+            if row["subject"] == subject and row["places"] == "all":
+                endpoint = f"{row['tissue']} {row['quantity']}"
+                error = EndpointError(nmse=float(row["nmse"]), bias=float(row["bias"]))
+                errors.setdefault(row["method"], {})[endpoint] = error
+        return errors
+
+    def folds_for(self, subject: str | None) -> tuple[FoldRecord, ...]:
+        """The fold that holds out a travelling subject; all folds for other subjects and None."""
+        held_out = tuple(fold for fold in self.card.folds if subject in fold.test)
+        return held_out or self.card.folds
+
+    def is_travelling_subject(self, subject: str, dataset: Path) -> bool:
+        """Return whether the model was trained on this subject of this dataset."""
+        is_label_known = subject in self.card.subjects
+        return is_label_known and self.card.dataset == read_dataset_record(dataset)
+
+
+def models_folder(root: Path) -> Path:
+    """Path of the folder of all models in the output dataset."""
+    return root / MODELS_FOLDER
+
+
+def has_model(folder: Path) -> bool:
+    """Return whether a folder holds a complete model."""
+    return (folder / CARD_FILE).exists()
+
+
+def read_dataset_record(dataset: Path) -> DatasetRecord:
+    """Read what distinguishes a dataset from others with the same subject labels."""
+    description = dataset / "dataset_description.json"
+    name = str(read_json(description).get("Name", ""))
+    return DatasetRecord(name=name, sha256=hash_file(description))
+
+
+def read_model(folder: Path) -> Model:
+    """Read a model folder.
+
+    Raises
+    ------
+    InputMissing
+        If it holds no complete model.
+    BadInput
+        If model.json violates its schema, or a network is missing or not the one that it names.
+    """
+    path = folder / CARD_FILE
+    if not has_model(folder):
+        msg = (
+            f"{folder} holds no {CARD_FILE}: it is no model, or its training was not finished "
+            "(run `group` again)"
+        )
+        raise InputMissing(msg)
+    record = _read_record(path)
+    check_card(record, path)
+    card = ModelCard.from_json(record)
+    _check_files(folder, card)
+    return Model(folder=folder, card=card, digest=hash_file(path))
+
+
+def write_card(folder: Path, card: ModelCard) -> Model:
+    """Write model.json, which makes the folder a model, and read the model.
+
+    Raises
+    ------
+    BadInput
+        If the card violates the schema.
+    """
+    path = folder / CARD_FILE
+    record = card.to_json()
+    check_card(record, path)
+    write_json(path, record)
+    return read_model(folder)
+
+
+def find_models(folder: Path) -> tuple[Model, ...]:
+    """Find all models of a `models/` folder, or the one that the folder itself is.
+
+    Raises
+    ------
+    InputMissing
+        If there is none.
+    """
+    if has_model(folder):
+        return (read_model(folder),)
+    cards = sorted(folder.glob(f"from-*/{CARD_FILE}"))
+    if not cards:
+        msg = (
+            f"no trained model in {folder}; name a `models/` folder of a finished run, or one "
+            "`from-.._to-..` of it"
+        )
+        raise InputMissing(msg)
+    return tuple(read_model(card.parent) for card in cards)
+
+
+def _read_record(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise_bad_input(path, f"not valid JSON ({error})", REMEDY)
+
+
+def _check_files(folder: Path, card: ModelCard) -> None:
+    """Check that all files of all folds are those that the card names."""
+    files = [item for fold in card.folds for item in fold.files]
+    if card.target_denoiser is not None:
+        files.append(card.target_denoiser.weights)
+    damaged = [folder / item.file for item in files if not _is_intact(folder, item)]
+    value = f"not what {CARD_FILE} says"
+    if damaged:
+        raise BadInput([Finding("error", str(path), value, REMEDY) for path in damaged])
+
+
+def _is_intact(folder: Path, item: ModelFile) -> bool:
+    path = folder / item.file
+    return path.exists() and hash_file(path) == item.sha256
+
+
+def _directions(shell: ShellRecord | MissingShellRecord) -> Float[np.ndarray, "_ 3"]:
+    return np.array(shell.target_directions, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Records of runs: logs, provenance, and what earlier runs have left."""

@@ -1,0 +1,182 @@
+"""The dataset as earlier runs saw it: every DWI and its roles, findings, failures and novelty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from bids_shresnet.errors import Finding, Severity
+from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_tsv
+from bids_shresnet.outputs.layout import find_harmonized_sidecars
+from bids_shresnet.outputs.runs.past_runs import find_run_folders, read_run_table
+from bids_shresnet.outputs.runs.run_log import (
+    CONFIG_FILE,
+    FINDINGS_TSV,
+    STATUS_TSV,
+    Run,
+    ScanStatus,
+    Status,
+)
+
+SCANS_TSV = "scans.tsv"
+SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
+ROLE_SEPARATOR = "; "
+NO_ROLE = "excluded"
+
+Role = Literal["travelling source", "travelling target", "to harmonize"]
+ROLES: tuple[Role, ...] = get_args(Role)
+TRAINING_ROLES: frozenset[Role] = frozenset({"travelling source", "travelling target"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanRow:
+    """A DWI file and its use.
+
+    Attributes
+    ----------
+    scanner
+        Label; empty if unknown.
+    shells
+        Directions by shell, such as "50 x 1000 + 50 x 2000" (s/mm2).
+    roles
+        What the scan is used for; empty if it is excluded.
+    reason
+        Why it is excluded or not harmonized.
+    """
+
+    file: str
+    subject: str
+    session: str
+    scanner: str
+    shells: str
+    roles: tuple[Role, ...] = ()
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return Path(self.file).name
+
+    @property
+    def role_text(self) -> str:
+        """All roles, for readers; `excluded` without one."""
+        return ROLE_SEPARATOR.join(self.roles) or NO_ROLE
+
+    @property
+    def is_training_scan(self) -> bool:
+        """True if a model is trained on the scan."""
+        return not TRAINING_ROLES.isdisjoint(self.roles)
+
+
+@dataclass(frozen=True)
+class NovelFraction:
+    """Fraction of a harmonized scan's brain that is unlike the training data of its model."""
+
+    scan: str
+    subject: str
+    model: str
+    fraction: float
+
+
+def write_scans(run: Run, rows: Sequence[ScanRow]) -> None:
+    """Write every DWI of the dataset and its roles into scans.tsv of a run."""
+    write_tsv(run.folder / SCANS_TSV, [_scan_cells(row) for row in rows], SCAN_COLUMNS)
+
+
+def read_last_scans(root: Path) -> tuple[ScanRow, ...]:
+    """Read all DWI as the last `group` run saw them; a run for some subjects sees fewer."""
+    return tuple(_scan_row(row) for row in _read_rows(_find_last_group_run(root), SCANS_TSV))
+
+
+def read_last_findings(root: Path) -> tuple[Finding, ...]:
+    """Read the errors and warnings of the last `group` run."""
+    rows = _read_rows(_find_last_group_run(root), FINDINGS_TSV)
+    findings = [_finding(row) for row in rows]
+    return tuple(finding for finding in findings if finding.severity != "note")
+
+
+def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:
+    """Read the scans that failed and that no later run completed."""
+    last_rows = {}
+    for folder in find_run_folders(root):
+        for row in _read_rows(folder, STATUS_TSV):
+            last_rows[row["file"]] = row
+    return tuple(_scan_status(row) for row in last_rows.values() if row["status"] == "failed")
+
+
+def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
+    """Read the novel fraction of every harmonized scan from its sidecar."""
+    return tuple(_novel_fraction(sidecar) for sidecar in find_harmonized_sidecars(root))
+
+
+def _novel_fraction(sidecar: Path) -> NovelFraction:
+    scan = sidecar.name.removesuffix(".json")
+    harmonization: Mapping[str, Any] = read_json(sidecar)["Harmonization"]
+    return NovelFraction(
+        scan=scan,
+        subject=scan.split("_")[0].removeprefix("sub-"),
+        model=harmonization["Model"],
+        fraction=harmonization["Novelty"]["MarkedFraction"],
+    )
+
+
+def _scan_cells(row: ScanRow) -> dict[str, str]:
+    return {
+        "file": row.file,
+        "subject": row.subject,
+        "session": row.session,
+        "scanner": row.scanner,
+        "shells": row.shells,
+        "role": row.role_text,
+        "reason": row.reason,
+    }
+
+
+def _scan_row(row: Mapping[str, str]) -> ScanRow:
+    roles = row["role"].split(ROLE_SEPARATOR)
+    return ScanRow(
+        file=row["file"],
+        subject=row["subject"],
+        session=row["session"],
+        scanner=row["scanner"],
+        shells=row["shells"],
+        roles=tuple(role for role in ROLES if role in roles),
+        reason=row["reason"],
+    )
+
+
+def _finding(row: Mapping[str, str]) -> Finding:
+    severity = cast("Severity", row["severity"])
+    return Finding(severity, file=row["file"], value=row["value"], remedy=row["remedy"])
+
+
+def _scan_status(row: Mapping[str, str]) -> ScanStatus:
+    return ScanStatus(
+        subject=row["subject"],
+        session=row["session"],
+        file=row["file"],
+        status=cast("Status", row["status"]),
+        reason=row["reason"],
+        scanner=row["scanner"],
+    )
+
+
+def _find_last_group_run(root: Path) -> Path | None:
+    """Find the last `group` run that looked at the dataset; one that only wrote reports did not."""
+    for folder in reversed(find_run_folders(root)):
+        has_scans = (folder / SCANS_TSV).exists()
+        if has_scans and read_json(folder / CONFIG_FILE)["analysis_level"] == "group":
+            return folder
+    return None
+
+
+def _read_rows(folder: Path | None, name: str) -> list[dict[str, str]]:
+    """Read the rows of a table of a run, with `n/a` as empty text."""
+    rows = read_run_table(folder, name) if folder else []
+    return [_fill_cells(row) for row in rows]
+
+
+def _fill_cells(row: Mapping[str, str]) -> dict[str, str]:
+    return {column: "" if cell == NOT_AVAILABLE else cell for column, cell in row.items()}

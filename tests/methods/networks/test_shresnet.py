@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bids_shresnet.methods.harmonizer import FitResult, FitTask
+from bids_shresnet.methods.networks.shresnet import (
+    ShresnetHarmonizer,
+    calibrate_amplitudes,
+    fit_shresnet,
+    init_skip_from_regression,
+    make_architecture,
+    train_network,
+)
+from bids_shresnet.methods.regression import fit_ridge
+from bids_shresnet.network.patches import cut_patches, rows_to_patches
+from bids_shresnet.network.shresnet import build_shresnet
+from bids_shresnet.network.training_loop import History, Samples
+from bids_shresnet.scans import ShImage
+from bids_shresnet.settings import NetworkConfig
+from tests.methods.heads import (
+    ORDERS,
+    PLAIN,
+    QUICK,
+    error,
+    fit_task,
+    head,
+    mask_patches,
+    scaled,
+    travelling,
+)
+
+OURS = NetworkConfig(resblocks=1)
+TWO_STAGES = replace(QUICK, schedule="two-stage")
+
+
+def noisy_task(**changes: object) -> FitTask:
+    """Two heads for training and one for validation, with noisy labels."""
+    subjects = [travelling(head(1), 12, sigma=0.01), travelling(head(2), 9, sigma=0.01)]
+    return fit_task(subjects, travelling(head(3), 10), **changes)
+
+
+@pytest.fixture(scope="module")
+def ours() -> FitResult[ShresnetHarmonizer]:
+    return fit_shresnet(noisy_task(network=OURS))
+
+
+@pytest.fixture(scope="module")
+def papers() -> FitResult[ShresnetHarmonizer]:
+    return fit_shresnet(noisy_task(network=PLAIN, training_config=TWO_STAGES))
+
+
+@pytest.fixture(params=["ours", "papers"])
+def fitted(request: pytest.FixtureRequest) -> FitResult[ShresnetHarmonizer]:
+    result: FitResult[ShresnetHarmonizer] = request.getfixturevalue(request.param)
+    return result
+
+
+def truth(image: ShImage) -> np.ndarray:
+    return scaled(mask_patches(image)[..., :6])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("projected", [False, True])
+def test_a_scanner_that_scales_each_order_is_undone_in_a_held_out_head(
+    fitted: FitResult[ShresnetHarmonizer], projected: bool
+) -> None:
+    held_out = head(4)
+    predicted = replace(fitted.harmonizer, is_projected=projected).predict(held_out)
+    input_error = error(held_out.coefficients[held_out.mask], truth(held_out))
+    assert error(predicted, truth(held_out)) < 0.25 * input_error
+
+
+def test_the_projection_keeps_the_orientation_of_every_order(
+    fitted: FitResult[ShresnetHarmonizer],
+) -> None:
+    image = head(4)
+    measured = image.coefficients[image.mask]
+    projected = replace(fitted.harmonizer, is_projected=True).predict(image)
+    for group in ORDERS:
+        before = measured[:, group]
+        after = projected[:, group]
+        lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+        np.testing.assert_allclose((before * after).sum(1), lengths, rtol=1e-4)
+
+
+def test_a_scan_is_predicted_voxel_by_voxel_with_network_and_head(
+    fitted: FitResult[ShresnetHarmonizer],
+) -> None:
+    image = head(5)
+    harmonizer = fitted.harmonizer
+    rows = torch.from_numpy(mask_patches(image))
+    patches = cut_patches(
+        torch.from_numpy(image.channels), torch.from_numpy(np.argwhere(image.mask))
+    )
+    with torch.no_grad():
+        expected = harmonizer.network(patches)
+        assert torch.equal(rows_to_patches(rows), patches)
+        if harmonizer.head is not None:
+            expected = harmonizer.head(rows, expected)
+    np.testing.assert_allclose(harmonizer.predict(image), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_our_additions_to_the_paper_can_be_left_out(
+    ours: FitResult[ShresnetHarmonizer], papers: FitResult[ShresnetHarmonizer]
+) -> None:
+    assert ours.harmonizer.head is not None
+    assert ours.harmonizer.network.architecture.input_channels == 7
+    assert ours.harmonizer.network.skip is not None
+    assert papers.harmonizer.head is None
+    assert papers.harmonizer.network.architecture.input_channels == 6
+    assert papers.harmonizer.network.skip is None
+
+
+@pytest.mark.parametrize("contrast", [True, False])
+def test_with_a_skip_training_starts_at_the_linear_regression(contrast: bool) -> None:
+    subjects = noisy_task().training
+    network = build_shresnet(make_architecture((1, 5), replace(OURS, contrast=contrast)), seed=0)
+    init_skip_from_regression(network, subjects)
+    rows = torch.from_numpy(subjects[0].matched.patches).float()
+    channels = network.architecture.input_channels
+    weights, offset = fit_ridge(subjects, channels)
+    expected = rows[..., :channels].flatten(1).numpy() @ weights + offset
+    with torch.no_grad():
+        np.testing.assert_allclose(network(rows_to_patches(rows)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("variance", [float("nan"), 0.0])
+def test_without_an_estimate_of_the_noise_nothing_is_calibrated_and_the_notes_say_so(
+    variance: float,
+) -> None:
+    subjects = [
+        travelling(head(seed), 12, sigma=0.01, assumed_variance=variance) for seed in (1, 2)
+    ]
+    network = build_shresnet(make_architecture((1, 5), OURS), seed=0)
+    amplitude_head, notes = calibrate_amplitudes(network.eval(), fit_task(subjects, network=OURS))
+    assert amplitude_head is None
+    assert "noise is not known" in notes["calibration"]
+
+
+def test_a_calibration_is_noted_with_its_stretch(ours: FitResult[ShresnetHarmonizer]) -> None:
+    assert ours.notes is not None
+    assert ours.harmonizer.head is not None
+    assert ours.notes["calibration"]["stretch"] == ours.harmonizer.head.stretch.tolist()
+
+
+def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(
+    fitted: FitResult[ShresnetHarmonizer],
+) -> None:
+    losses = [epoch.validation_loss for epoch in fitted.epochs]
+    assert fitted.best_epoch == losses.index(min(losses))
+
+
+@pytest.mark.parametrize("network", [OURS, PLAIN], ids=["ours", "papers"])
+def test_the_seed_decides_everything(network: NetworkConfig) -> None:
+    short = replace(QUICK, max_epochs=2, voxels_per_epoch=200)
+    task = noisy_task(network=network, training_config=short, seed=1)
+    first = fit_shresnet(task)
+    second = fit_shresnet(task)
+    other = fit_shresnet(replace(task, seed=2))
+    assert first.epochs == second.epochs
+    arrays = first.harmonizer.arrays()
+    same_arrays = second.harmonizer.arrays()
+    other_arrays = other.harmonizer.arrays()
+    assert arrays.keys() == same_arrays.keys() == other_arrays.keys()
+    assert all(np.array_equal(value, same_arrays[name]) for name, value in arrays.items())
+    assert not np.array_equal(arrays["network.final.weight"], other_arrays["network.final.weight"])
+
+
+def test_each_epoch_draws_voxels_of_all_subjects_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Samples] = []
+
+    def watch(_: object, draw: Callable[[int], Samples], *__: object, **___: object) -> History:
+        drawn.extend(draw(epoch) for epoch in range(2))
+        return History((), 0)
+
+    monkeypatch.setattr("bids_shresnet.methods.networks.shresnet.fit_network", watch)
+    train_network(build_shresnet(make_architecture((1, 5), PLAIN), seed=0), noisy_task())
+    first, second = drawn
+    assert len(first) == len(second) == QUICK.voxels_per_epoch
+    assert set(first.subject_index.tolist()) == {0, 1}
+    assert not torch.equal(first.patches, second.patches)
+
+
+def test_a_unit_for_every_order_and_shell() -> None:
+    outputs = (1, 5, 9, 1, 5)
+    assert make_architecture(outputs, NetworkConfig()).outputs == outputs
+    assert make_architecture(outputs, NetworkConfig()).hidden == 15
+    assert make_architecture(outputs, NetworkConfig(resblocks=3, hidden=7)).hidden == 7
+
+
+def test_a_unit_is_as_wide_inside_as_the_largest_shell() -> None:
+    widths = [
+        make_architecture(outputs, OURS).hidden
+        for outputs in ((1, 5, 9), (1, 5, 9, 1, 5, 9), (1, 5, 1, 5, 9), (1,))
+    ]
+    assert widths == [15, 15, 15, 1]
+    assert make_architecture((1, 5, 9, 1, 5, 9), replace(OURS, hidden=30)).hidden == 30
