@@ -59,6 +59,7 @@ REQUIRED = ["data", "out", "participant"]
 MINIMAL = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
 
 
+@pytest.mark.slow
 @given(setting=SETTINGS, network=NETWORK, training=TRAINING)
 @settings(max_examples=50)
 def test_a_record_rebuilds_its_configuration(

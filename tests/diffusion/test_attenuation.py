@@ -88,6 +88,7 @@ def test_scan_without_any_signal_is_zero() -> None:
     )
 
 
+@pytest.mark.slow
 @given(arrays(np.float32, (*GRID, 6), elements=NASTY, fill=st.nothing()))
 def test_any_data_give_finite_values_from_0_to_1(data: np.ndarray) -> None:
     with np.errstate(all="ignore"):  # warnings of the arithmetic of NaN and infinity

@@ -76,6 +76,7 @@ def test_contrast_is_the_mean_signal_lifted_by_the_anisotropy() -> None:
     np.testing.assert_allclose(diffusion_contrast(mean, anisotropic), [[[0.4, 0.5, 0.8]]])
 
 
+@pytest.mark.slow
 def test_tissue_of_the_phantom_is_found_from_its_diffusion_alone() -> None:
     rng = np.random.default_rng(2)
     session = lay_down(4.0)

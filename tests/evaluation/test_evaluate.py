@@ -169,6 +169,7 @@ def test_combat_of_means_undoes_a_scanner_that_scales_and_shifts_them(tmp_path: 
     assert all(abs(row.bias) < 0.03 for row in rows if row.quantity == "FA")
 
 
+@pytest.mark.slow
 def test_a_denoising_method_is_evaluated_as_the_target_would_measure_it(tmp_path: Path) -> None:
     """Both methods predict the truth; noise inflates measured FA, which is no error of theirs."""
     heads = scaled_heads(sigma=0.06, strength=0.2)
@@ -188,6 +189,7 @@ def test_a_denoising_method_is_evaluated_as_the_target_would_measure_it(tmp_path
     assert denoised.nmse < noisy.nmse
 
 
+@pytest.mark.slow
 def test_without_the_targets_noise_a_prediction_is_evaluated_as_it_is(tmp_path: Path) -> None:
     harmonizers: dict[Method, Harmonizer] = {
         "patch_linear": exact_regression(),
@@ -265,6 +267,7 @@ def test_two_scans_of_the_target_have_twice_the_error_of_a_perfect_prediction(
     assert result(results, "order_gain") == result(without_rescan, "order_gain")
 
 
+@pytest.mark.slow
 def test_interior_places_are_those_without_the_edge_of_the_brain(tmp_path: Path) -> None:
     heads = scaled_heads()
     subject = between_voxels(heads["01"])
@@ -292,6 +295,7 @@ def test_linear_rish_is_evaluated_with_voxelwise_combat(tmp_path: Path) -> None:
     assert result(results, "linear_rish", quantity="signal").nmse < before.nmse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "tissues"), [(MIN_TISSUE_VOXELS - 1, {"WM"}), (MIN_TISSUE_VOXELS, {"WM", "GM"})]
 )
@@ -305,6 +309,7 @@ def test_a_tissue_of_few_voxels_is_not_evaluated(
     assert {row.tissue for row in results.rows if row.method == "order_gain"} == tissues
 
 
+@pytest.mark.slow
 def test_without_oriented_white_matter_directions_are_not_evaluated(tmp_path: Path) -> None:
     heads = scaled_heads()
     heads["01"] = scaled_head(1, strength=0.05)
@@ -314,6 +319,7 @@ def test_without_oriented_white_matter_directions_are_not_evaluated(tmp_path: Pa
     assert {row.tissue for row in results.rows if row.method == "order_gain"} == {"WM", "GM"}
 
 
+@pytest.mark.slow
 def test_one_training_subject_is_too_few_for_combat_of_means(tmp_path: Path) -> None:
     split = Split(training=("02",), validation=("04",), test=("01",))
     job = evaluate_job(tmp_path, scaled_heads(), {"order_gain": exact_gain()}, split=split)

@@ -105,6 +105,7 @@ def test_a_fold_is_evaluated_again_only_if_its_input_changes(tmp_path: Path) -> 
     assert evaluate_fold(job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["01", "02"], ids=["held out", "training"])
 def test_a_fold_is_evaluated_again_if_a_subject_is_prepared_again(
     label: str, tmp_path: Path

@@ -128,6 +128,7 @@ def test_the_errors_of_fa_and_md_are_those_of_the_written_maps(
             assert row.target_mean == pytest.approx(target.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_b_value_alone_leaves_fa_and_md_as_they_are_and_changes_the_signal(
     tmp_path: Path,
 ) -> None:
@@ -147,6 +148,7 @@ def test_the_b_value_alone_leaves_fa_and_md_as_they_are_and_changes_the_signal(
     assert result(other, "b_value_only", "GM", "signal").mean == pytest.approx(lower, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target_bvalue", [1000.0, 1200.0])
 def test_denoising_alone_has_the_md_of_its_prediction_at_any_b_value(
     target_bvalue: float, tmp_path: Path

@@ -51,6 +51,7 @@ def test_two_machines_with_one_serial_number_stay_two() -> None:
     assert len(labels) == 2
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=8), min_size=2, max_size=4))
 def test_institution_station_and_software_do_not_name_the_scanner(texts: list[str]) -> None:
     for text in texts:

@@ -97,6 +97,7 @@ def test_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.mark.slow
 @given(record=st.dictionaries(st.text(), JSON))
 def test_json_comes_back_in_its_order(
     record: dict[str, object], tmp_path_factory: pytest.TempPathFactory
@@ -164,6 +165,7 @@ def test_sha256_is_that_of_the_bytes(
     assert hash_file(path) == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.slow
 @given(record=st.dictionaries(st.text(), JSON, min_size=1), data=st.data())
 def test_a_digest_depends_on_the_values_and_not_on_their_order(
     record: dict[str, object], data: st.DataObject

@@ -54,6 +54,7 @@ def test_a_method_is_fitted_as_one_that_has_a_fit_of_its_own(method: Method) -> 
     assert METHOD_SPECS[fitted_method].fit is METHOD_SPECS[method].fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", [method for method in METHODS if METHOD_SPECS[method].fitted_method == method]
 )

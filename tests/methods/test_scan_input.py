@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from bids_shresnet.diffusion.bvalues import change_bvalues
 from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
@@ -43,6 +44,7 @@ def test_a_measured_signal_keeps_all_of_its_noise_and_gets_the_targets_b_value()
     )
 
 
+@pytest.mark.slow
 def test_a_denoised_signal_gets_the_targets_b_value_as_well() -> None:
     short = replace(QUICK, max_epochs=1)
     denoiser = fit_denoiser(denoising_task(training_config=short, network=PLAIN)).harmonizer

@@ -64,6 +64,7 @@ def test_the_loss_is_the_share_of_the_variance_that_is_noise() -> None:
     assert loss == pytest.approx(expected.mean(), rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_weights_depend_on_the_seed_only() -> None:
     patches, _ = simulated(20, 3)
     first = predict(fit(0)[0], patches)

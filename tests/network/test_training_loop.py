@@ -74,6 +74,7 @@ def test_batches_are_all_rows_once_in_the_given_order() -> None:
         assert torch.equal(rows, getattr(samples, name)[order])
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_fitted_closely() -> None:
     samples = random_samples(8, directions=(6,))
     network = build_shresnet(SMALL, seed=0)

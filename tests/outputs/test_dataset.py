@@ -162,6 +162,7 @@ def test_a_source_with_a_doi_is_named_by_it_and_another_by_its_url(tmp_path: Pat
     assert sources == [{"DOI": doi}, {"URL": "file:///q"}]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
 @pytest.mark.parametrize("space", [None, "ACPC"])
 def test_the_validator_finds_no_error_in_a_root_that_holds_every_output(

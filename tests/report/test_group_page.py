@@ -205,6 +205,7 @@ def page(*pairs: PairReport, dataset: DatasetReport = DATASET) -> Page:
     return Page(report(*pairs, dataset=dataset))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pairs",
     [(), (pair_report(),), (pair_report(), pair_report(2), pair_report(8, method_error=0.05))],
@@ -239,6 +240,7 @@ def test_rows_of_a_table_are_as_long_as_its_head() -> None:
         )
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_elsewhere() -> None:
     parsed = page(pair_report(), pair_report(3))
     for tag, attributes in parsed.elements:

@@ -15,6 +15,7 @@ def without(baseline: str, n: int = 6) -> PairReport:
     return pair_report(n, comparisons=comparisons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pair", "answer", "words"),
     [
@@ -52,6 +53,7 @@ def test_the_summary_says_what_is_validated_on_how_many_subjects_or_why_not(
     assert ("div", {"class": f"answer-box {answer}"}) in parsed.elements
 
 
+@pytest.mark.slow
 def test_an_improvement_that_denoising_gives_as_well_is_not_the_whole_claim() -> None:
     comparisons = pair_report(8, method_error=0.0381).comparisons
     of_denoising = [c for c in comparisons if c.baseline == "denoised"]
@@ -69,6 +71,7 @@ def test_a_claim_without_its_comparison_with_denoising_is_called_incomplete() ->
     assert "It was not compared with denoising only" in sentence
 
 
+@pytest.mark.slow
 def test_other_baselines_are_named_once_the_whole_claim_is_validated() -> None:
     better = validation_sentence(pair_report(6, method_error=0.001))
     assert "It is also validated to be better than: ComBat, tissue means (oracle)." in better

@@ -100,6 +100,7 @@ def test_a_statement_about_several_holds_only_if_each_does(
     assert worst_answer(answers) == worst
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_verdict_of_each_pair() -> None:
     text = " ".join(page(pair_report(6), pair_report(8, method_error=0.05)).text.split())
     assert text.count("Lower error than denoising only") == 2

@@ -177,6 +177,7 @@ def random_offsets() -> Float[np.ndarray, "p 3"]:
     return np.random.default_rng(1).uniform(-0.5, 0.5, (20_000, 3))
 
 
+@pytest.mark.slow
 def test_at_points_anywhere_noise_is_reduced_as_by_the_cardinal_cubic_spline() -> None:
     """Its weights are those of an interpolated 1 among zeros; noise adds up by their squares."""
     knots = np.arange(-15, 16)

@@ -37,6 +37,7 @@ def is_solid(mask: np.ndarray) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voxel_mm", [3.0, 4.0, 5.0])
 def test_phantoms_brain_is_found_in_one_piece_without_holes(voxel_mm: float) -> None:
     b0, tissue = someones_b0(lay_down(voxel_mm, rotation=turn(4, -3, 5)))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.spatial.splatting import SplattedValues
@@ -91,6 +92,7 @@ def test_a_head_of_another_size_and_pose_is_located_within_half_a_voxel() -> Non
     assert errors.mean() < VOXEL_MM / 2
 
 
+@pytest.mark.slow
 def test_a_travelling_subject_is_placed_as_its_points_are_located() -> None:
     brain = brain_points(moved_head())
     count = 5

@@ -87,6 +87,7 @@ def test_what_a_scanner_keeps_or_scales_is_found_and_what_it_ignores_is_not(
         assert row.recovered == pytest.approx(share, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_half_of_an_effect_is_found_if_the_prediction_is_half_the_usual_head() -> None:
     for row in rows_of(keep_half):
         assert row.recovered == pytest.approx(0.5, abs=1e-3)

@@ -71,6 +71,7 @@ def test_a_method_that_keeps_noise_has_no_denoised_maps() -> None:
     assert list(KEEP(head_scan(), some_voxels(), seed=1)) == ["comparable"]
 
 
+@pytest.mark.slow
 def test_a_method_that_keeps_the_signal_recovers_every_effect() -> None:
     rows = [
         row
@@ -82,6 +83,7 @@ def test_a_method_that_keeps_the_signal_recovers_every_effect() -> None:
         assert row.recovered == pytest.approx(1, abs=0.1)  # orders are smoothed before logarithms
 
 
+@pytest.mark.slow
 def test_the_mean_of_patches_recovers_less_at_the_edge_and_changes_voxels_beside_it() -> None:
     effect = next(effect for effect in KNOWN_EFFECTS if effect.name == "white_matter")
     rows = experiment(averaging(), sigma=0.01).measure([effect])
@@ -90,6 +92,7 @@ def test_the_mean_of_patches_recovers_less_at_the_edge_and_changes_voxels_beside
     assert shares["unchanged"].found > 0
 
 
+@pytest.mark.slow
 def test_a_fold_is_evaluated_with_the_effects_in_its_held_out_subject(tmp_path: Path) -> None:
     job = evaluate_job(tmp_path, scaled_heads(), {"order_gain": exact_gain()})
     rows = evaluate(job).effects

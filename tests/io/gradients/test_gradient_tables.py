@@ -41,6 +41,7 @@ def test_a_table_is_read_as_it_was_written_on_any_grid(
     np.testing.assert_allclose(bvecs, WORLD, atol=2e-6)
 
 
+@pytest.mark.slow
 @given(affine=grids())
 def test_components_along_image_axes_are_those_of_nibabel(
     affine: Float[np.ndarray, "4 4"], tmp_path_factory: pytest.TempPathFactory

@@ -155,6 +155,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(
     assert fitted.best_epoch == losses.index(min(losses))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [OURS, PLAIN], ids=["ours", "papers"])
 def test_the_seed_decides_everything(network: NetworkConfig) -> None:
     short = replace(QUICK, max_epochs=2, voxels_per_epoch=200)

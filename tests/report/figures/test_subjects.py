@@ -29,6 +29,7 @@ def test_the_figure_is_described_and_reproducible() -> None:
     assert_is_described(subject_drawing())
 
 
+@pytest.mark.slow
 def test_the_points_of_subjects_with_a_report_are_links_and_no_others() -> None:
     links = re.findall(rb'xlink:href="([^#"]+)"', subject_drawing().svg)
     assert set(links) == {b"../sub-02.html"}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
 from tests.report.drawings import assert_is_described, assert_is_reproducible
@@ -40,6 +42,7 @@ def training_rows(curve: TrainingCurve) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_figure_is_described_and_reproducible() -> None:
     assert_is_reproducible(lambda: draw_training_curves(CURVES))
     assert_is_described(draw_training_curves(CURVES))
