@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.optimize import brentq
-from torch import Tensor, nn
+from torch import Tensor
 
 from bids_shresnet.network.amplitude import (
     ORDER_2_COEFFICIENTS,
@@ -15,17 +15,14 @@ from bids_shresnet.network.amplitude import (
     Lengths,
     log_density,
 )
-from bids_shresnet.network.cuda_graphs import make_gradient_function
-from bids_shresnet.network.schedules import make_adam
+from bids_shresnet.network.minimize import minimize_loss
 
 AMPLITUDE_GRID = np.geomspace(0.005, 0.7, 40)  # S/S0; range of the amplitudes of order 2
 QUANTILE_COUNT = 3000  # at which distributions are compared
 STRETCH_SLOPE_RANGE = (0.2, 5.0)  # beyond it a prediction carries no information and is only scaled
 MAX_DECONVOLVED_VOXELS = 100_000  # enough for a distribution
 DECONVOLUTION_ITERATIONS = 60
-EPOCHS = 8
-BATCH_SIZE = 512
-LEARNING_RATE = 4e-3
+MAX_GRADIENT_NORM = 1.0
 CHUNK_SIZE = 8192
 
 
@@ -126,21 +123,5 @@ def _train_head(
     def batch_loss(features: Tensor, squared: Tensor, noise_variance: Tensor) -> Tensor:
         return head.loss(features, Lengths(squared, noise_variance))
 
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = make_adam(head, LEARNING_RATE)
-    steps = EPOCHS * -(-len(features) // BATCH_SIZE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     tensors = (features, lengths.squared, lengths.noise_variance)
-    example = [part[:BATCH_SIZE] for part in tensors]
-    compute_gradients = make_gradient_function(head, batch_loss, example)
-    epoch_loss = torch.zeros((), dtype=torch.float64, device=features.device)
-    for _ in range(EPOCHS):
-        epoch_loss.zero_()
-        order = torch.randperm(len(features), generator=generator).to(features.device)
-        for rows in order.split(BATCH_SIZE):
-            loss = compute_gradients(*(part[rows] for part in tensors))
-            nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            epoch_loss += loss.double() * len(rows) / len(features)
-    return epoch_loss.item()
+    return minimize_loss(head, batch_loss, tensors, seed=seed, max_gradient_norm=MAX_GRADIENT_NORM)

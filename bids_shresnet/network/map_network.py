@@ -13,16 +13,12 @@ from bids_shresnet.network.amplitude import (
     count_length_features,
     length_features,
 )
-from bids_shresnet.network.cuda_graphs import make_gradient_function
+from bids_shresnet.network.minimize import minimize_loss
 from bids_shresnet.network.patches import patches_to_rows
-from bids_shresnet.network.schedules import make_adam
 
 MAP_COUNT = 2  # FA and MD
 MAX_FA = 1.0
 HIDDEN = 64
-EPOCHS = 8
-BATCH_SIZE = 512
-LEARNING_RATE = 4e-3
 MIN_DEVIATION = 1e-6  # of a feature; a constant one stays zero
 
 
@@ -96,19 +92,4 @@ def fit_map_network(
     def batch_loss(features: Tensor, labels: Tensor) -> Tensor:
         return (network.standardized(features) - labels).square().mean()
 
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = make_adam(network, LEARNING_RATE)
-    steps = EPOCHS * -(-len(features) // BATCH_SIZE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
-    example = (features[:BATCH_SIZE], labels[:BATCH_SIZE])
-    compute_gradients = make_gradient_function(network, batch_loss, example)
-    epoch_loss = torch.zeros((), dtype=torch.float64, device=features.device)
-    for _ in range(EPOCHS):
-        epoch_loss.zero_()
-        order = torch.randperm(len(features), generator=generator).to(features.device)
-        for rows in order.split(BATCH_SIZE):
-            loss = compute_gradients(features[rows], labels[rows])
-            optimizer.step()
-            schedule.step()
-            epoch_loss += loss.double() * len(rows) / len(features)
-    return epoch_loss.item()
+    return minimize_loss(network, batch_loss, (features, labels), seed=seed)
