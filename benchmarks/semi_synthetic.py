@@ -36,13 +36,12 @@ from bids_shresnet.diffusion.harmonics import choose_sh_order
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
-from bids_shresnet.inputs.load_scan import load_scan
+from bids_shresnet.inputs.load_scan import describe_image, load_scan
 from bids_shresnet.inputs.tissue import segment_tissue
-from bids_shresnet.io.gradients.fsl import read_fsl_table
 from bids_shresnet.io.images.nifti_writing import write_dwi, write_volume
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.phantom.raw_files import write_raw_dwi
-from bids_shresnet.scans import Dwi, Scan, Shell
+from bids_shresnet.scans import Dwi, Shell
 
 REPETITION_TIME = 8.0  # s
 SERIAL_NUMBERS = {"source": "10001", "target": "20002"}
@@ -85,20 +84,7 @@ class Arguments:
 
 def read_head(image: Path) -> Head:
     """Read a real scan and describe its shell nearest to b = 1000 s/mm2."""
-    stem = str(image).removesuffix(".nii.gz")
-    bval = Path(f"{stem}.bval")
-    bvec = Path(f"{stem}.bvec")
-    bvals, _ = read_fsl_table(bval, bvec)
-    scan = Scan(
-        image=image,
-        bval=bval,
-        bvec=bvec,
-        entities={},
-        metadata={},
-        scanner=None,
-        bvals=tuple(bvals.tolist()),
-        dataset=image.parent,
-    )
+    scan = describe_image(image)
     loaded = load_scan(scan)
     measured = min(find_shells(loaded.dwi.bvals), key=lambda shell: abs(shell.bvalue - BVALUE))
     shell = Shell(measured.bvalue, choose_sh_order(len(measured.volumes)))

@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.errors import UsageError
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_image import (
@@ -24,11 +25,14 @@ from bids_shresnet.harmonization.harmonized_image import (
     dwi_from_arrays,
 )
 from bids_shresnet.harmonization.options import HarmonizeOptions, check_options
-from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0, load_scan
-from bids_shresnet.io.gradients.fsl import read_fsl_table
+from bids_shresnet.inputs.load_scan import (
+    LoadedScan,
+    add_mask_and_s0,
+    describe_image,
+    load_scan,
+)
 from bids_shresnet.io.images.voxel_order import VoxelOrder
 from bids_shresnet.outputs.model.folder import Model, read_model
-from bids_shresnet.scans import Scan
 
 __all__ = [
     "HarmonizeOptions",
@@ -96,7 +100,12 @@ def harmonize(
         If the scan lacks a shell of the model.
     """
     path = Path(image)
-    scan = _describe_scan(path, bval=bval, bvec=bvec, mask=mask)
+    scan = describe_image(
+        path,
+        bval=Path(bval) if bval else None,
+        bvec=Path(bvec) if bvec else None,
+        mask=None if mask is None else Path(mask),
+    )
     return _harmonize_scan(
         model, load_scan(scan), subject=subject, options=options, reference=nib.load(path)
     )
@@ -153,27 +162,6 @@ def harmonize_arrays(
     )
 
 
-def _describe_scan(
-    image: Path, *, bval: PathLike | None, bvec: PathLike | None, mask: PathLike | None
-) -> Scan:
-    """Return a scan outside any dataset, with its tables beside the image unless they are given."""
-    stem = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii"))
-    bval_path = Path(bval or f"{stem}.bval")
-    bvec_path = Path(bvec or f"{stem}.bvec")
-    bvals, _ = read_fsl_table(bval_path, bvec_path)
-    return Scan(
-        image=image,
-        bval=bval_path,
-        bvec=bvec_path,
-        entities={},
-        metadata={},
-        scanner=None,
-        bvals=tuple(bvals.tolist()),
-        dataset=image.parent,
-        mask=None if mask is None else Path(mask),
-    )
-
-
 def _harmonize_scan(
     model: Model,
     scan: LoadedScan,
@@ -191,5 +179,8 @@ def _harmonize_scan(
         )
         raise UsageError(msg)
     check_options(options, model)
-    harmonized = apply_model(scan, model, model.folds_for(subject), options)
+    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    harmonized = apply_model(
+        scan, representation, model=model, folds=model.folds_for(subject), options=options
+    )
     return HarmonizedImage(harmonized, reference)

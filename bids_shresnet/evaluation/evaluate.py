@@ -29,6 +29,7 @@ from bids_shresnet.evaluation.rish_power import RishPower
 from bids_shresnet.evaluation.subject_evaluation import SubjectEvaluation, open_evaluation
 from bids_shresnet.io.storage import read_json, write_json
 from bids_shresnet.settings import NO_HARMONIZATION
+from bids_shresnet.training.match_scans import RepresentedScan
 
 Row = TypeVar("Row")
 
@@ -80,7 +81,8 @@ def evaluate_fold(job: EvaluateJob) -> bool:
 def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
     """Evaluate every method on one held-out subject."""
     evaluation = open_evaluation(job, label, job.prepared_folders[label])
-    predictions = list(predict_all_methods(job, label, evaluation.subject))
+    scan = RepresentedScan.load(job.sources[label], job.shells)
+    predictions = list(predict_all_methods(job, evaluation.subject, scan))
     scored = [(evaluation, prediction) for prediction in predictions]
     if label in job.repeat_folders:
         scored.insert(1, _predict_second_scan(job, label))
@@ -97,7 +99,7 @@ def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
         agreements=_flatten(evaluation.agreements(prediction) for prediction in applied),
         powers=tuple(evaluation.powers(applied)),
         histograms=evaluation.histograms(applied),
-        effects=tuple(measure_effects(job, label, evaluation.matched)),
+        effects=tuple(measure_effects(job, label, evaluation.matched, scan)),
     )
 
 

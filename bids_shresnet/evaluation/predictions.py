@@ -91,14 +91,13 @@ def open_held_out_subject(folder: Path, shells: tuple[Shell, ...]) -> Travelling
 
 
 def predict_all_methods(
-    job: EvaluateJob, label: str, subject: TravellingSubject
+    job: EvaluateJob, subject: TravellingSubject, scan: RepresentedScan
 ) -> Iterator[MethodPrediction]:
     """Yield no harmonization first, then the methods of the job.
 
-    The source scan of the subject is read again, because what a user gets is made from it.
+    `scan` is the source scan of the subject, because what a user gets is made from it.
     """
     yield MethodPrediction(NO_HARMONIZATION, unharmonized_quantities(subject))
-    scan = RepresentedScan.load(job.sources[label], job.shells)
     for method in job.methods:
         yield _predict(job, method, subject, scan)
 

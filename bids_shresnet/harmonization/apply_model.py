@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, median_noise
-from bids_shresnet.diffusion.representation import Representation, represent_dwi
+from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.harmonization.apply_coefficients import (
     Application,
     MissingShells,
@@ -21,17 +21,18 @@ from bids_shresnet.outputs.model.folder import Model
 
 
 def apply_model(
-    scan: LoadedScan, model: Model, folds: Sequence[FoldRecord], options: HarmonizeOptions
+    scan: LoadedScan,
+    representation: Representation,
+    *,
+    model: Model,
+    folds: Sequence[FoldRecord],
+    options: HarmonizeOptions,
 ) -> HarmonizedScan:
     """Harmonize a scan with some folds of a model; no file is written.
 
-    Raises
-    ------
-    ValueError
-        If the scan lacks a shell of the model.
+    `representation` is that of the scan in the shells of the model's source.
     """
     method = applicable_method(model, options.method)
-    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
     prediction = predict(model, folds, representation, method=method, device=options.device)
     harmonized_mask = prediction.sh_image.mask
     if options.should_abstain:

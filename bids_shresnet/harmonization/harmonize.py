@@ -58,14 +58,20 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     if is_up_to_date(job.outputs, inputs_digest):
         return False
     scan = load_scan(job.scan)
-    harmonized = apply_model(scan, model, job.select_folds(model), job.options)
+    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    harmonized = apply_model(
+        scan,
+        representation,
+        model=model,
+        folds=job.select_folds(model),
+        options=job.options,
+    )
     _warn_if_novel(job.scan, harmonized)
     _write_trust_maps(job.outputs, harmonized)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}
     pairs = [input_pair(job.outputs, scan), *harmonized_pairs(job.outputs, harmonized, record)]
     for pair in pairs:
         write_map_pair(job.outputs, pair, scan.dwi.affine)
-    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
     write_scan_qc(job.outputs, pairs, scan, representation, _qc_record(record))
     write_output(
         job.outputs.dwi(),

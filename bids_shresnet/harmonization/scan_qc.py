@@ -17,7 +17,7 @@ from bids_shresnet.harmonization.tensor_outputs import MapPair
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.io.storage import write_json, write_tsv
-from bids_shresnet.outputs.group_qc import SCAN_KEY
+from bids_shresnet.outputs.group_qc import MAP_TITLES, SCAN_KEY, describe_map_column
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.scans import Scan, Tissue
 
@@ -37,18 +37,7 @@ QC_COLUMNS: Mapping[str, Mapping[str, str]] = {
         "mm^2/s, which is more than that of water."
     },
 }
-TISSUE_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "wm_fa": {"Description": "Mean fractional anisotropy in the scan's own white matter."},
-    "wm_md": {
-        "Description": "Mean of the mean diffusivity in the scan's own white matter.",
-        "Units": "mm^2/s",
-    },
-    "gm_fa": {"Description": "Mean fractional anisotropy in the scan's own grey matter."},
-    "gm_md": {
-        "Description": "Mean of the mean diffusivity in the scan's own grey matter.",
-        "Units": "mm^2/s",
-    },
-}
+TISSUE_COLUMNS = {name: describe_map_column(name) for name in MAP_TITLES}
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,9 @@
-"""Scans in memory, with brain mask and S0."""
+"""Scans in memory, with brain mask and S0, and scans outside any dataset."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.spatial.masking import compute_brain_mask
+from bids_shresnet.io.gradients.fsl import read_fsl_table
 from bids_shresnet.io.images.nifti import read_dwi, read_on_grid
 from bids_shresnet.scans import Dwi, Scan
 
@@ -21,6 +23,27 @@ class LoadedScan:
     dwi: Dwi
     mask: Bool[np.ndarray, "x y z"]
     s0: Float[np.ndarray, "x y z"]
+
+
+def describe_image(
+    image: Path, *, bval: Path | None = None, bvec: Path | None = None, mask: Path | None = None
+) -> Scan:
+    """Return a scan outside any dataset, with its tables beside the image unless they are given."""
+    stem = image.with_name(image.name.removesuffix(".gz").removesuffix(".nii"))
+    bval = bval or Path(f"{stem}.bval")
+    bvec = bvec or Path(f"{stem}.bvec")
+    bvals, _ = read_fsl_table(bval, bvec)
+    return Scan(
+        image=image,
+        bval=bval,
+        bvec=bvec,
+        entities={},
+        metadata={},
+        scanner=None,
+        bvals=tuple(bvals.tolist()),
+        dataset=image.parent,
+        mask=mask,
+    )
 
 
 def load_scan(scan: Scan) -> LoadedScan:

@@ -72,9 +72,12 @@ def write_group_qc(root: Path) -> int:
 
 def _all_columns() -> dict[str, Mapping[str, Any]]:
     """Describe all columns, in their order."""
-    comparable = {name: _map_column(name, "in the maps to compare") for name in MAP_TITLES}
+    comparable = {
+        name: describe_map_column(name, ", in the maps to compare") for name in MAP_TITLES
+    }
     denoised = {
-        f"{name}_denoised": _map_column(name, "in the maps without noise") for name in MAP_TITLES
+        f"{name}_denoised": describe_map_column(name, ", in the maps without noise")
+        for name in MAP_TITLES
     }
     errors = {}
     for tissue, quantity in product(TISSUES, MAPS):
@@ -86,9 +89,10 @@ def _all_columns() -> dict[str, Mapping[str, Any]]:
     return {**SCAN_COLUMNS, **comparable, **denoised, **QUALITY_COLUMNS, **errors}
 
 
-def _map_column(name: str, maps: str) -> dict[str, str]:
+def describe_map_column(name: str, maps: str = "") -> dict[str, str]:
+    """Describe the mean of a map in a tissue; `maps` says of which maps."""
     units = {"Units": "mm^2/s"} if name.endswith("md") else {}
-    return {"Description": f"{MAP_TITLES[name]}, {maps}.", **units}
+    return {"Description": f"{MAP_TITLES[name]}{maps}.", **units}
 
 
 def _error_column(tissue: str, quantity: str) -> str:

@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.evaluation.quantities import nmse
-from bids_shresnet.io.gradients.fsl import read_fsl_table
+from bids_shresnet.inputs.load_scan import describe_image
 from bids_shresnet.io.images.nifti import GRID_TOLERANCE_MM, read_dwi, read_labels
-from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.scans import Dwi
 
 TISSUE_LABELS = {"WM": 2, "GM": 1}  # of the truth
 SCORED_QUANTITIES = ("signal", "FA", "MD")
@@ -128,7 +128,7 @@ def _find_scan(dataset: Path, output: Path, truth: Path) -> ScoredScan | None:
 
 def _score_scan(scan: ScoredScan) -> list[PhantomScore]:
     """Score all tissues and quantities of one scan."""
-    truth_dwi = _read_with_gradients(scan.truth)
+    truth_dwi = read_dwi(describe_image(scan.truth))
     labels = read_labels(scan.tissue, truth_dwi.shape, truth_dwi.affine)
     mask = labels > 0
     truth = _compute_quantities(truth_dwi, mask)
@@ -163,7 +163,7 @@ def _compute_quantities(
 
 def _read_comparable(path: Path, truth: Dwi) -> Dwi:
     """Read a scan that must have the truth's grid and directions."""
-    dwi = _read_with_gradients(path)
+    dwi = read_dwi(describe_image(path))
     if not _is_comparable(dwi, truth):
         value = "another grid or other directions than the source scan"
         remedy = "Harmonize with --output-directions source."
@@ -178,21 +178,3 @@ def _is_comparable(dwi: Dwi, truth: Dwi) -> bool:
         return False
     cosines = np.abs((dwi.bvecs * truth.bvecs).sum(axis=1))
     return bool(cosines[~truth.is_b0].min() >= SAME_DIRECTION_COSINE)
-
-
-def _read_with_gradients(image: Path) -> Dwi:
-    """Read a DWI with the gradients beside it."""
-    bval = image.with_name(image.name.replace(".nii.gz", ".bval"))
-    bvec = image.with_name(image.name.replace(".nii.gz", ".bvec"))
-    bvals, _ = read_fsl_table(bval, bvec)
-    scan = Scan(
-        image=image,
-        bval=bval,
-        bvec=bvec,
-        entities={},
-        metadata={},
-        scanner=None,
-        bvals=tuple(bvals.tolist()),
-        dataset=image.parent,
-    )
-    return read_dwi(scan)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from bids_shresnet.diffusion.measurement_noise import draw_measurement
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.tensor_changes import change_dwi
@@ -134,12 +135,9 @@ class EffectExperiment:
         mask = self.scan.mask
         variance = estimate_noise_variance(self.scan.dwi, self.representation, self.scan.s0)
         deviation = np.sqrt(np.nan_to_num(variance)) * self.scan.s0[mask]
-        signal = self.scan.dwi.data[mask]
         rng = np.random.default_rng(self.seed)
-        real = rng.standard_normal(signal.shape, dtype=np.float32) * deviation[:, None]
-        imaginary = rng.standard_normal(signal.shape, dtype=np.float32) * deviation[:, None]
         data = self.scan.dwi.data.copy()
-        data[mask] = np.hypot(signal + real, imaginary)
+        data[mask] = draw_measurement(data[mask], deviation, rng)
         return replace(self.scan, dwi=replace(self.scan.dwi, data=data))
 
     def _draw_voxels(self, region: Mask) -> Mask:

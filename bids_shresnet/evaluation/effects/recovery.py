@@ -79,12 +79,13 @@ def _select(maps: TensorMaps, voxels: Bool[np.ndarray, "x y z"]) -> Float[np.nda
     return np.stack([maps.fa[voxels], maps.md[voxels]], axis=1)
 
 
-def measure_effects(job: EvaluateJob, label: str, matched: MatchedVoxels) -> Iterator[EffectRow]:
+def measure_effects(
+    job: EvaluateJob, label: str, matched: MatchedVoxels, source: RepresentedScan
+) -> Iterator[EffectRow]:
     """Put known effects into the source scan of a held-out subject, and yield what is found.
 
     The tissue is that of the matched voxels.
     """
-    source = RepresentedScan.load(job.sources[label], job.shells)
     scan = source.loaded
     experiment = EffectExperiment(
         row=HeldOutRow(subject=label, fold=job.number, method=job.applied_method),

@@ -14,6 +14,7 @@ from bids_shresnet.evaluation.effects.recovery import VoxelHarmonizer, measure_e
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.methods.linear import OrderGain, PatchLinear
 from bids_shresnet.scans import Shell
+from bids_shresnet.training.match_scans import RepresentedScan
 from tests.evaluation.scaled_heads import evaluate, evaluate_job, exact_gain, scaled_heads
 from tests.evaluation.tensor_heads import SIDE, experiment, head_scan
 
@@ -108,4 +109,5 @@ def test_a_subject_without_grey_and_white_matter_has_no_effects(tmp_path: Path) 
     job = evaluate_job(tmp_path, heads, {"order_gain": exact_gain()})
     matched = heads["01"].matched
     nowhere = replace(matched, points=matched.points + 1000)
-    assert list(measure_effects(job, "01", nowhere)) == []
+    source = RepresentedScan.load(job.sources["01"], job.shells)
+    assert list(measure_effects(job, "01", nowhere, source)) == []
