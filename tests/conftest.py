@@ -32,8 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-def pytest_collection_finish() -> None:
-    """Hide all that was imported from the garbage collector, which statsmodels starts often."""
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_imports() -> None:
+    """Hide what was imported so far from the garbage collector, which statsmodels starts often."""
     gc.freeze()
 
 

@@ -67,6 +67,7 @@ def test_each_half_determines_its_harmonics_nearly_as_well_as_so_many_even_direc
         assert found > 0.5 * best
 
 
+@pytest.mark.slow
 def test_the_halves_depend_on_the_directions_only() -> None:
     dwi = two_shells()
     other = replace(dwi, data=dwi.data + 7)

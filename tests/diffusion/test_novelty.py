@@ -104,6 +104,7 @@ def test_rotating_all_coefficients_leaves_the_distance() -> None:
     np.testing.assert_allclose(distance, fit_detector().compute_distances(sh_image), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_mirroring_the_image_mirrors_the_distance() -> None:
     sh_image = make_image(9)
     mirrored = replace(

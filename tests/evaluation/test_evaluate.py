@@ -54,6 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     return evaluate(evaluate_job(folder, scaled_heads(), harmonizers))
 
 
+@pytest.mark.slow
 def test_a_region_with_all_voxels_of_a_tissue_has_its_means(tmp_path: Path) -> None:
     head = scaled_head(1)
     heads = scaled_heads() | {"01": replace(head, regions=head.matched.tissue.astype(np.int32))}

@@ -109,6 +109,7 @@ def model(pair: Pair, folds: Sequence[FoldJob]) -> Model:
     return write_model(pair, folds, "shresnet", dataset, SHELLS, missing_shell_jobs(folds, MISSING))
 
 
+@pytest.mark.slow
 def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(
     folds: Sequence[FoldJob],
 ) -> None:

@@ -7,6 +7,7 @@ from bids_shresnet.evaluation.noise_floor import noise_variances
 from tests.evaluation.voxels import measured_quantities, uniform_voxels
 
 
+@pytest.mark.slow
 def test_the_floor_is_the_error_of_the_truth_against_a_measurement() -> None:
     """The measurement is another draw of the same noise."""
     matched, truth = uniform_voxels(sigma=0.02)
@@ -20,6 +21,7 @@ def test_the_floor_is_the_error_of_the_truth_against_a_measurement() -> None:
     assert signal_error == pytest.approx(variances["signal"].mean(), rel=0.02)
 
 
+@pytest.mark.slow
 def test_without_noise_the_floor_is_zero() -> None:
     matched, truth = uniform_voxels(sigma=0.0)
     for values in noise_variances(matched, truth.signal, seed=1).values():

@@ -150,6 +150,7 @@ def test_no_signal_is_below_the_floor() -> None:
     np.testing.assert_allclose(relative, 1e-3, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_seed_is_that_of_the_scan_unless_one_is_given() -> None:
     scan = make_scan()
     assert noise_seed(scan) == noise_seed(make_scan()) != noise_seed(make_scan(1))

@@ -168,6 +168,7 @@ def test_truth_has_the_directions_of_the_source_and_the_shells_of_the_target(atl
     np.testing.assert_array_equal(truth.data, expected.data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [SOURCE_SESSION, TARGET_SESSION])
 def test_written_gradients_point_along_the_fibres_of_the_turned_head(
     atlas: Atlas, name: str, tmp_path: Path

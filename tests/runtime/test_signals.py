@@ -62,6 +62,7 @@ def test_a_worker_can_send_an_interruption_to_its_parent() -> None:
     assert str(pickle.loads(pickle.dumps(Interrupted("SIGTERM")))) == str(Interrupted("SIGTERM"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "send_signal", [os.kill, os.killpg], ids=["to the parent", "to the parent and its workers"]
 )

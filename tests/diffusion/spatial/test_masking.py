@@ -46,6 +46,7 @@ def test_phantoms_brain_is_found_in_one_piece_without_holes(voxel_mm: float) -> 
     assert is_solid(mask)
 
 
+@pytest.mark.slow
 def test_hardly_any_grey_or_white_matter_is_missed() -> None:
     b0, tissue = someones_b0(lay_down(4.0))
     assert compute_brain_mask(b0, 4.0)[tissue.pure_labels > 0].mean() > 0.995

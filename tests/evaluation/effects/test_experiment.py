@@ -52,6 +52,7 @@ def rows_of(harmonize: Harmonize, region: str = "changed") -> list[EffectRow]:
     return [row for row in rows if row.region == region]
 
 
+@pytest.mark.slow
 def test_the_changes_put_in_are_those_asked_for() -> None:
     changes = {
         (row.effect, row.quantity): row.put_in for row in rows_of(keep_scan) if row.tissue == "WM"
@@ -62,6 +63,7 @@ def test_the_changes_put_in_are_those_asked_for() -> None:
     assert changes["oedema", "FA"] == pytest.approx(-0.3, abs=0.02)
 
 
+@pytest.mark.slow
 def test_every_effect_is_looked_for_in_what_it_changes() -> None:
     endpoints = {(row.effect, row.tissue, row.quantity) for row in rows_of(keep_scan)}
     assert endpoints >= {
@@ -77,6 +79,7 @@ def test_every_effect_is_looked_for_in_what_it_changes() -> None:
     assert ("tract", "WM", "MD") not in endpoints
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harmonize", "share"), [(keep_scan, 1.0), (scale_maps, 1.0), (ignore_scan, 0.0)]
 )

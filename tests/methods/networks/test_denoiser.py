@@ -37,6 +37,7 @@ def test_noise_of_a_held_out_scan_is_removed_although_no_clean_scan_was_seen() -
     assert amplitudes[0] == pytest.approx(amplitudes[1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_which_half_is_which() -> None:
     """Flipping the sign of all directions changes no measurement."""
     scan = noisy_scan(5)

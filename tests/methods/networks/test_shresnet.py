@@ -75,6 +75,7 @@ def test_a_scanner_that_scales_each_order_is_undone_in_a_held_out_head(
     assert error(predicted, truth(held_out)) < 0.25 * input_error
 
 
+@pytest.mark.slow
 def test_the_projection_keeps_the_orientation_of_every_order(
     fitted: FitResult[ShresnetHarmonizer],
 ) -> None:

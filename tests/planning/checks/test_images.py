@@ -42,6 +42,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Scan:
     return make_scan(folder / "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "change"),
     [((0, 1, 2), None), ((1, 0, 2), "swap x and y"), ((0, 1, -2), "flip z")],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from bids_shresnet.outputs.runs.history import Role, ScanRow
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.pairing import MAX_SUBJECT_COLUMNS, draw_pairing, draw_splits
@@ -26,6 +28,7 @@ SCANS = [
 SPLITS = [Split(("02",), ("03",), ("01",)), Split(("01",), ("03",), ("02",))]
 
 
+@pytest.mark.slow
 def test_the_matrices_are_described_and_reproducible() -> None:
     assert_is_reproducible(lambda: draw_pairing(SCANS))
     assert_is_reproducible(lambda: draw_splits(SPLITS))

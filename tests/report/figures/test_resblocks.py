@@ -26,6 +26,7 @@ def test_the_table_has_means_and_standard_deviations_times_100() -> None:
     assert deviations == pytest.approx([np.sqrt(2) / 10, np.sqrt(2) / 10, np.nan], nan_ok=True)
 
 
+@pytest.mark.slow
 def test_the_figure_is_reproducible_and_names_the_lowest_mean() -> None:
     assert_is_reproducible(lambda: draw_sweep(sweep_rows()))
     assert_is_described(draw_sweep(sweep_rows()))

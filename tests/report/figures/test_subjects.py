@@ -36,12 +36,14 @@ def test_the_points_of_subjects_with_a_report_are_links_and_no_others() -> None:
     assert len(links) == 2 * len(TISSUES) * len(QUANTITIES)  # before and after in every panel
 
 
+@pytest.mark.slow
 def test_the_caption_says_if_there_are_no_reports() -> None:
     assert (
         "There were no reports" in draw_subject_errors(held_out_results(), "shresnet", ()).caption
     )
 
 
+@pytest.mark.slow
 def test_an_svg_in_a_page_has_its_own_ids_and_links_from_there() -> None:
     drawing = subject_drawing()
     svgs = [inline_svg(drawing, prefix) for prefix in ("pair-1", "pair 2<")]

@@ -54,6 +54,7 @@ def test_curves_are_read_with_the_epoch_that_was_kept(tmp_path: Path) -> None:
     assert read_curves(tmp_path / "training.tsv", (2, 1)) == CURVES
 
 
+@pytest.mark.slow
 def test_the_change_of_stage_is_known_and_named() -> None:
     assert [curve.stage_changes for curve in CURVES] == [(2,), ()]
     assert "change from adam to sgd" in draw_training_curves(CURVES).caption

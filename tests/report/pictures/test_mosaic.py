@@ -28,6 +28,7 @@ def colour_fraction(pixels: Float[np.ndarray, "y x 3"], colour: Float[np.ndarray
     return float((np.abs(pixels - colour).max(axis=2) < 0.02).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cmap", ["gray", "viridis", "cividis", "RdBu_r"])
 def test_a_value_has_the_colour_of_the_scale(cmap: str) -> None:
     scale = ColourScale(-1.0, 3.0, "value", cmap)
