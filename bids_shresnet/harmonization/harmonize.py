@@ -27,14 +27,23 @@ from bids_shresnet.harmonization.tensor_outputs import (
     write_map_pair,
 )
 from bids_shresnet.inputs.load_scan import load_scan
-from bids_shresnet.io.storage import read_json
-from bids_shresnet.methods.registry import METHOD_SPECS
+from bids_shresnet.io.storage import remove_file, write_json
 from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE
-from bids_shresnet.outputs.images import Volume, write_output
-from bids_shresnet.outputs.layout import INPUT_DESC, TENSOR_PARAMETERS, ScanOutputs
+from bids_shresnet.outputs.images import Volume, write_image, write_output
+from bids_shresnet.outputs.layout import (
+    INPUT_DESC,
+    TENSOR_PARAMETERS,
+    ScanOutputs,
+    sidecar_path,
+)
 from bids_shresnet.outputs.model.folder import read_model
+from bids_shresnet.outputs.stamps import (
+    OUTPUT_FILES_KEY,
+    describe_files,
+    is_intact,
+    read_stamp,
+)
 from bids_shresnet.scans import Scan
-from bids_shresnet.settings import Method
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +51,8 @@ logger = logging.getLogger(__name__)
 def write_harmonized_scan(job: HarmonizeJob) -> bool:
     """Write the harmonized DWI, its mask and its maps, unless they are up to date.
 
-    The sidecar of the DWI is written last: where it exists, all outputs are complete.
+    The sidecar of the DWI is their stamp: it is removed first and written last, so where it exists,
+    all outputs are complete and were made together.
 
     Returns
     -------
@@ -67,18 +77,17 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
         options=job.options,
     )
     _warn_if_novel(job.scan, harmonized)
+    _discard_outputs(job.outputs)
     _write_trust_maps(job.outputs, harmonized)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}
     pairs = [input_pair(job.outputs, scan), *harmonized_pairs(job.outputs, harmonized, record)]
     for pair in pairs:
         write_map_pair(job.outputs, pair, scan.dwi.affine)
     write_scan_qc(job.outputs, pairs, scan, representation, _qc_record(record))
-    write_output(
-        job.outputs.dwi(),
-        harmonized.dwi,
-        scan=job.scan,
-        sidecar=dwi_sidecar(job.outputs, model, record),
-    )
+    write_image(job.outputs.dwi(), harmonized.dwi, scan=job.scan)
+    sidecar = dwi_sidecar(job.outputs, model, record).to_json(job.outputs.dwi())
+    files = describe_files(_list_outputs(job.outputs, harmonized), job.outputs.root)
+    write_json(job.outputs.dwi(".json"), {**sidecar, OUTPUT_FILES_KEY: files})
     return True
 
 
@@ -119,22 +128,36 @@ def _warn_if_novel(scan: Scan, harmonized: HarmonizedScan) -> None:
 
 
 def is_up_to_date(outputs: ScanOutputs, inputs_digest: str) -> bool:
-    """Return whether the harmonized DWI exists and was made from these inputs."""
-    extensions = [".json", ".nii.gz", ".bval", ".bvec"]
-    if outputs.scan.b_table:
-        extensions.append(".b")
-    if not all(outputs.dwi(extension).exists() for extension in extensions):
-        return False
-    harmonization = read_json(outputs.dwi(".json")).get("Harmonization", {})
-    if harmonization.get("InputsDigest") != inputs_digest:
-        return False
-    return all(path.exists() for path in _tensor_outputs(outputs, harmonization["Method"]))
+    """Return whether all outputs are as they were written, and were made from these inputs."""
+    stamp = read_stamp(outputs.dwi(".json"))
+    harmonization = stamp.get("Harmonization", {})
+    is_same = harmonization.get("InputsDigest") == inputs_digest
+    return is_same and is_intact(stamp, outputs.root)
 
 
-def _tensor_outputs(outputs: ScanOutputs, method: Method) -> list[Path]:
-    """FA, MD and their table that a scan has after harmonization with a method."""
+def _discard_outputs(outputs: ScanOutputs) -> None:
+    """Remove the stamp, and then what the new outputs may not have."""
+    remove_file(outputs.dwi(".json"))
+    denoised = [outputs.tensor_map(name, outputs.denoised_desc) for name in TENSOR_PARAMETERS]
+    for image in (outputs.uncertainty, *denoised):
+        remove_file(sidecar_path(image))
+        remove_file(image)
+
+
+def _list_outputs(outputs: ScanOutputs, harmonized: HarmonizedScan) -> list[Path]:
+    """All files that are written for a scan, without the sidecars of images."""
+    extensions = [".nii.gz", ".bval", ".bvec", *([".b"] if outputs.scan.b_table else [])]
     descs = [INPUT_DESC, outputs.desc]
-    if METHOD_SPECS[method].is_denoising:
+    if harmonized.denoised_maps is not None:
         descs.append(outputs.denoised_desc)
     maps = [outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
-    return [*maps, outputs.qc_table(), outputs.qc_table(".json")]
+    uncertainty = [] if harmonized.uncertainty is None else [outputs.uncertainty]
+    return [
+        *(outputs.dwi(extension) for extension in extensions),
+        outputs.mask,
+        outputs.novelty,
+        *uncertainty,
+        *maps,
+        outputs.qc_table(),
+        outputs.qc_table(".json"),
+    ]

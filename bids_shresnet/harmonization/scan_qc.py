@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.io.storage import write_json, write_tsv
 from bids_shresnet.outputs.group_qc import MAP_TITLES, SCAN_KEY, describe_map_column
 from bids_shresnet.outputs.layout import ScanOutputs
+from bids_shresnet.outputs.stamps import OUTPUT_FILES_KEY, describe_files
 from bids_shresnet.scans import Scan, Tissue
 
 MAX_PLAUSIBLE_MD = 3.2e-3  # mm2/s; free water at body temperature has 3.0e-3
@@ -48,10 +50,13 @@ def write_scan_qc(
     scan: LoadedScan,
     representation: Representation,
     record: Mapping[str, Any],
+    *,
+    stamped: Sequence[Path] = (),
 ) -> None:
     """Write a table with one row per pair of maps, and its description with a record of the scan.
 
-    `record` holds the role of the scan and what else is known of it.
+    `record` holds the role of the scan and what else is known of it. The description is the stamp
+    of the files in `stamped`, if there are any.
     """
     tissue = _own_tissue(outputs.scan, scan, representation)
     rows = []
@@ -69,7 +74,11 @@ def write_scan_qc(
         "ClippedSignal": round(representation.clipped_share, DIGITS),
         **_noise_level(scan, representation),
     }
-    write_json(outputs.qc_table(".json"), {**columns, SCAN_KEY: {**known, **record}})
+    description = {**columns, SCAN_KEY: {**known, **record}}
+    if stamped:
+        files = [*stamped, outputs.qc_table()]
+        description[OUTPUT_FILES_KEY] = describe_files(files, outputs.root)
+    write_json(outputs.qc_table(".json"), description)
 
 
 def _own_tissue(

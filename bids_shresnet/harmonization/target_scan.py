@@ -29,7 +29,7 @@ from bids_shresnet.harmonization.tensor_outputs import (
 )
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.io.safetensors import read_arrays, read_record
-from bids_shresnet.io.storage import hash_file, hash_record, read_json, read_tsv
+from bids_shresnet.io.storage import hash_file, hash_record, remove_file
 from bids_shresnet.methods.networks.denoiser import Denoiser, load_denoiser
 from bids_shresnet.outputs.group_qc import SCAN_KEY, TARGET_ROLE
 from bids_shresnet.outputs.images import Volume, write_output
@@ -39,6 +39,7 @@ from bids_shresnet.outputs.layout import (
     ScanOutputs,
 )
 from bids_shresnet.outputs.model.folder import Model, read_model
+from bids_shresnet.outputs.stamps import is_intact, read_stamp
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.version import __version__
@@ -101,7 +102,8 @@ def target_shells(model: Model) -> tuple[Shell, ...]:
 def write_target_scan(job: TargetJob) -> bool:
     """Write the mask and the maps of a scan of the target, unless they are up to date.
 
-    The description of the table is written last: where it exists, all outputs are complete.
+    The description of the table is their stamp: it is removed first and written last, so where it
+    exists, all outputs are complete and were made together.
 
     Returns
     -------
@@ -118,6 +120,7 @@ def write_target_scan(job: TargetJob) -> bool:
         return False
     scan = load_scan(job.scan)
     affine = scan.dwi.affine
+    remove_file(job.outputs.qc_table(".json"))
     mask = Volume(scan.mask, affine)
     sidecar = mask_sidecar(job.scan, "Voxels that the maps show.")
     write_output(job.outputs.mask, mask, scan=job.scan, sidecar=sidecar)
@@ -133,19 +136,18 @@ def write_target_scan(job: TargetJob) -> bool:
         "InputsDigest": inputs_digest,
     }
     representation = represent_dwi(scan.dwi, scan.mask, target_shells(model))
-    write_scan_qc(job.outputs, pairs, scan, representation, record)
+    descs = [pair.desc for pair in pairs]
+    maps = [job.outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
+    stamped = [job.outputs.mask, *maps]
+    write_scan_qc(job.outputs, pairs, scan, representation, record, stamped=stamped)
     return True
 
 
 def is_target_up_to_date(outputs: ScanOutputs, inputs_digest: str) -> bool:
-    """Return whether all outputs exist and were made from these inputs."""
-    description = outputs.qc_table(".json")
-    if not description.exists() or not outputs.qc_table().exists() or not outputs.mask.exists():
-        return False
-    descs = [row["dwi"] for row in read_tsv(outputs.qc_table())]
-    maps = [outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
-    is_same = read_json(description)[SCAN_KEY].get("InputsDigest") == inputs_digest
-    return bool(is_same and all(path.exists() for path in maps))
+    """Return whether all outputs are as they were written, and were made from these inputs."""
+    stamp = read_stamp(outputs.qc_table(".json"))
+    is_same = stamp.get(SCAN_KEY, {}).get("InputsDigest") == inputs_digest
+    return is_same and is_intact(stamp, outputs.root)
 
 
 def denoise_target_scan(scan: LoadedScan, model: Model, denoiser: Denoiser) -> HarmonizedScan:

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import NoReturn
 
-from bids_shresnet.errors import BadInput, Finding, InputMissing
+from bids_shresnet.errors import BadInput, Finding, InputMissing, ShresnetError
+
+MAX_REASON_LENGTH = 200  # characters of an error of a library
+COPY_AGAIN = "Copy or convert it again; an annexed file is fetched with `datalad get`."
+
+
+@contextmanager
+def raise_if_unreadable(
+    path: Path, problem: str = "cannot be read", remedy: str = COPY_AGAIN
+) -> Iterator[None]:
+    """Report any failure of a reader of a file as bad input, whatever its kind.
+
+    Files come from anywhere, and their readers fail in more ways than anybody can list. So this is
+    the border: behind it there is no other error of content. Errors of the disk, which have a
+    number, are raised as they are; a missing file is one of them.
+
+    Raises
+    ------
+    BadInput
+        If it is no regular file (a pipe or device may never end), or reading it fails.
+    """
+    if path.exists() and not path.is_file():
+        raise_bad_input(path, "no regular file", "Replace it by a file, or remove it.")
+    try:
+        yield
+    except ShresnetError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = shorten(f"{error}" or type(error).__name__, MAX_REASON_LENGTH)
+        finding = unreadable_finding(path, f"{problem} ({reason})", remedy)
+        raise BadInput([finding]) from error
 
 
 def require_file(path: Path) -> None:
@@ -38,9 +73,8 @@ def raise_bad_input(path: Path, value: str, remedy: str) -> NoReturn:
     raise BadInput([Finding("error", str(path), value, remedy)])
 
 
-def unreadable_finding(path: Path, value: str) -> Finding:
+def unreadable_finding(path: Path, value: str, remedy: str = COPY_AGAIN) -> Finding:
     """Describe a file that cannot be read; `value` is used if it is neither a link nor empty."""
-    remedy = "Copy or convert it again; an annexed file is fetched with `datalad get`."
     if _is_dangling(path):
         value = "a link to content that is not here"
         remedy = f"Fetch it with `datalad get {path}`."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,16 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from bids_shresnet.io.file_errors import raise_if_unreadable
+from bids_shresnet.runtime.write_guard import check_may_write
+
+logger = logging.getLogger(__name__)
 
 NOT_AVAILABLE = "n/a"  # BIDS, "Tabular files": missing and non-applicable values
+TABLE_REMEDY = "Save it as tab-separated text in UTF-8, or remove it."
+BEYOND_KEY = ""  # of cells beyond the last column
 
 
 @contextmanager
@@ -29,7 +37,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary name ends like `path`, because nibabel chooses the format by extension. Missing
     folders are made. If the body raises, nothing is left and an older `path` stays unchanged.
+
+    Raises
+    ------
+    OutputError
+        If the path does not lie in a folder that the run may write to.
     """
+    check_may_write(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid4().hex[:12]}.{path.name}")
     try:
@@ -43,10 +57,44 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold a lock beside `path`, for which other jobs wait; the system frees it if the job dies."""
+    """Hold a lock beside `path`, for which other jobs wait; the system frees it if the job dies.
+
+    Raises
+    ------
+    OSError
+        If the file system has no locks.
+    """
+    check_may_write(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    _acquire(lock, path)
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("another job works on %s: waiting for it", path.name)
+        lock.acquire()
+    except OSError as error:
+        reason = f"{error.strerror}: this file system has no locks, so choose another folder"
+        raise OSError(error.errno, reason, lock.lock_file) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises
+    ------
+    OutputError
+        If it does not lie in a folder that the run may write to.
+    """
+    check_may_write(path)
+    path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -79,8 +127,17 @@ def write_json(path: Path, record: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it does not exist.
+    BadInput
+        If it is no regular file or holds no JSON.
+    """
+    with raise_if_unreadable(path, "not valid JSON", "Correct it, copy it again or remove it."):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_tsv(
@@ -100,14 +157,30 @@ def write_tsv(
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:
-    """Read all rows of a table, as text by column."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    """Read all rows of a table, as text by column; cells beyond the last column are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it does not exist.
+    BadInput
+        If it is no regular file or no table of text.
+    """
+    with raise_if_unreadable(path, "not a table of UTF-8 text with tabs", TABLE_REMEDY):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", restkey=BEYOND_KEY, restval=""))
+        return [{key: cell for key, cell in row.items() if key != BEYOND_KEY} for row in rows]
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of the content of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of the content of a file, in hexadecimal.
+
+    Raises
+    ------
+    BadInput
+        If it is no regular file.
+    """
+    with raise_if_unreadable(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -10,9 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.errors import OutputError
-from bids_shresnet.io.description import read_pipelines
-from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_text
+from bids_shresnet.errors import BadInput, OutputError
+from bids_shresnet.io.description import (
+    DESCRIPTION_FILE_NAME,
+    read_description,
+    read_pipelines,
+)
+from bids_shresnet.io.storage import NOT_AVAILABLE, write_text
 from bids_shresnet.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -165,14 +169,18 @@ def _dataset_link(root: Path, dataset: Path) -> str:
 
 def _source_dataset(dataset: Path, link: str) -> dict[str, str]:
     """Return the entry of SourceDatasets: the dataset's DOI if it has one, else its link."""
-    description = dataset / "dataset_description.json"
-    doi = read_json(description).get("DatasetDOI") if description.exists() else None
-    return {"DOI": doi} if doi else {"URL": link}
+    has_description = (dataset / DESCRIPTION_FILE_NAME).exists()
+    doi = read_description(dataset).get("DatasetDOI") if has_description else None
+    return {"DOI": doi} if doi and isinstance(doi, str) else {"URL": link}
 
 
 def _warn_if_version_differs(root: Path) -> None:
-    """Warn that outputs of two versions are being mixed."""
-    pipelines = read_pipelines(root)
+    """Warn that outputs of two versions are being mixed; a damaged description is replaced."""
+    try:
+        pipelines = read_pipelines(root)
+    except BadInput as error:
+        logger.warning("%s", error)
+        return
     version = pipelines[0].get("Version", NOT_AVAILABLE) if pipelines else __version__
     if version != __version__:
         logger.warning("%s holds outputs of version %s; this is %s", root, version, __version__)
@@ -190,5 +198,5 @@ def _to_json(record: Mapping[str, Any]) -> str:
 
 def _write_if_changed(path: Path, text: str) -> None:
     """Write a file unless it has this content already."""
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)

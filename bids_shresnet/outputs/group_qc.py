@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import hold_lock, read_json, read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.layout import INPUT_DESC
+
+logger = logging.getLogger(__name__)
 
 GROUP_QC = "group_qc"
 SCAN_KEY = "Scan"  # of the description of a scan's table; what its columns do not say
@@ -63,7 +67,7 @@ def write_group_qc(root: Path) -> int:
     scans of all.
     """
     with hold_lock(root / "logs" / GROUP_QC):
-        rows = [_make_row(path) for path in sorted(root.glob("sub-*/**/dwi/*_qc.json"))]
+        rows = _make_rows(sorted(root.glob("sub-*/**/dwi/*_qc.json")))
         columns = _all_columns()
         write_json(root / f"{GROUP_QC}.json", columns)
         write_tsv(root / f"{GROUP_QC}.tsv", rows, list(columns))
@@ -97,6 +101,19 @@ def describe_map_column(name: str, maps: str = "") -> dict[str, str]:
 
 def _error_column(tissue: str, quantity: str) -> str:
     return f"{tissue}_{quantity}_nmse".lower()
+
+
+def _make_rows(descriptions: Iterable[Path]) -> list[dict[str, object]]:
+    """Make the rows of all scans but those that are damaged, or written anew at this moment."""
+    rows = []
+    for description in descriptions:
+        try:
+            rows.append(_make_row(description))
+        except FileNotFoundError:
+            logger.info("%s is being written anew", description.name)
+        except (BadInput, LookupError, StopIteration, AttributeError, TypeError):
+            logger.warning("%s or its table is damaged: run its scan again", description)
+    return rows
 
 
 def _make_row(description: Path) -> dict[str, object]:

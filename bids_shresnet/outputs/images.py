@@ -26,14 +26,28 @@ class Volume:
 def write_output(image: Path, content: Dwi | Volume, *, scan: Scan, sidecar: Sidecar) -> None:
     """Write an image in the voxel order of a scan and, last, its sidecar.
 
-    A DWI gets its gradient tables in the scan's own convention. Where a sidecar exists, its
-    image and tables are complete.
+    Where a sidecar exists, its image and tables are complete.
 
     Raises
     ------
     ValueError
-        If the content is not on the grid of the scan.
+        If the content is not on the grid of the scan, or has a value that is not finite.
     """
+    write_image(image, content, scan=scan)
+    write_json(sidecar_path(image), sidecar.to_json(image))
+
+
+def write_image(image: Path, content: Dwi | Volume, *, scan: Scan) -> None:
+    """Write an image in the voxel order of a scan, without its sidecar.
+
+    A DWI gets its gradient tables in the scan's own convention.
+
+    Raises
+    ------
+    ValueError
+        If the content is not on the grid of the scan, or has a value that is not finite.
+    """
+    _check_finite(image, content.data if isinstance(content, Dwi) else content.values)
     if isinstance(content, Dwi):
         write_dwi(
             image.with_name(image.name.removesuffix(".nii.gz")),
@@ -44,4 +58,12 @@ def write_output(image: Path, content: Dwi | Volume, *, scan: Scan, sidecar: Sid
         )
     else:
         write_volume(image, content.values, content.affine, scan.image)
-    write_json(sidecar_path(image), sidecar.to_json(image))
+
+
+def _check_finite(image: Path, values: Shaped[np.ndarray, "x y z *n"]) -> None:
+    """Raise ValueError if a value is NaN or infinite; a DWI is checked volume by volume."""
+    volumes = np.moveaxis(values, -1, 0) if values.ndim == 4 else values[None]
+    count = sum(int(np.count_nonzero(~np.isfinite(volume))) for volume in volumes)
+    if count:
+        msg = f"{image.name}: {count} of {values.size} values are not finite, so it is not written"
+        raise ValueError(msg)

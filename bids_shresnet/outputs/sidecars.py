@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.io.storage import hash_file
+from bids_shresnet.errors import BadInput
+from bids_shresnet.io.storage import hash_file, read_json
 from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__
 
@@ -101,6 +102,14 @@ def package_versions() -> dict[str, str]:
     """
     versions = {"bids_shresnet": __version__, "python": platform.python_version()}
     return versions | {name: metadata.version(name) for name in REPORTED_PACKAGES}
+
+
+def read_checksum(sidecar: Path) -> str:
+    """Read the SHA-256 of the image from its sidecar; empty if it has none or is damaged."""
+    try:
+        return str(read_json(sidecar)["Checksum"][0]["ChecksumValue"])
+    except (OSError, BadInput, ValueError, TypeError, LookupError):
+        return ""
 
 
 def _checksums(file: Path) -> list[dict[str, str]]:

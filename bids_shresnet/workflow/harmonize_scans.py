@@ -24,6 +24,7 @@ from bids_shresnet.harmonization.target_scan import (
 from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE, TARGET_ROLE
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.run_log import Run, ScanStatus, write_crash_report
+from bids_shresnet.outputs.stamps import hold_scan_lock
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.plan import Plan
@@ -181,11 +182,12 @@ def process_scan(scan_job: ScanJob) -> ScanResult:
 def _write_scan(scan_job: ScanJob) -> bool:
     """Write all outputs of a scan; returns whether anything was not up to date."""
     job = scan_job.job
-    if isinstance(job, TargetJob):
-        return write_target_scan(job)
-    has_written = write_harmonized_scan(job)
-    has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
-    return has_written or has_drawn
+    with hold_scan_lock(job.outputs):
+        if isinstance(job, TargetJob):
+            return write_target_scan(job)
+        has_written = write_harmonized_scan(job)
+        has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
+        return has_written or has_drawn
 
 
 def status_row(

@@ -22,6 +22,7 @@ from bids_shresnet.planning.overview import make_overview
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.runtime.scratch import use_scratch_folder
 from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.runtime.write_guard import restrict_writing
 from bids_shresnet.workflow.make_plan import make_plan
 
 
@@ -39,6 +40,12 @@ def run(config: Config, invocation: Invocation, workers: Workers) -> int:
     A dry run ends with the plan. --reports-only and --boilerplate-only need no plan.
     """
     root = output_root(config.output.output_dir)
+    with restrict_writing([root, config.output.work_dir or root]):
+        return run_in_folders(config, root, invocation, workers)
+
+
+def run_in_folders(config: Config, root: Path, invocation: Invocation, workers: Workers) -> int:
+    """Do the same, with the output dataset in a folder that may be written to."""
     if config.run.reports_only or config.run.boilerplate_only:
         return rewrite_reports(config, root, invocation)
     config = resolve_device(config)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.outputs.model.folder import Model
@@ -15,6 +17,11 @@ from tests.harmonization.harmonizing import (
     write_job,
 )
 from tests.images import load_image
+
+
+def cut(path: Path) -> None:
+    """Leave half of a file, as a full disk or a broken copy does."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_a_scan_is_written_again_only_if_something_it_depends_on_changes(
@@ -33,6 +40,33 @@ def test_a_scan_is_written_again_only_if_something_it_depends_on_changes(
     assert write_harmonized_scan(replace(job, is_travelling=True))
     other_model = make_model(job.model_folder, scans["04"], seed=2)
     assert write_harmonized_scan(make_job(scans["04"], other_model, job.outputs.root))
+
+
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_damaged_or_missing_outputs_are_named_and_made_anew_with_the_same_bytes(
+    damage: Callable[[Path], object],
+    scans: dict[str, Scan],
+    model: Model,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job = write_job(scans["04"], model, tmp_path / "out")
+    folder = job.outputs.dwi().parent
+    expected = {path: path.read_bytes() for path in folder.iterdir()}
+    stamp = job.outputs.dwi(".json")
+    others = sorted(set(expected) - {stamp})
+    for path in others:
+        damage(path)
+    assert write_harmonized_scan(job)
+    named = [path.name for path in others if path.name in caplog.text]
+    assert set(named) >= {path.name for path in others if path.suffix != ".json"}
+    damage(stamp)
+    assert write_harmonized_scan(job)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == expected
+    for path in others[::5]:
+        damage(path)
+        assert write_harmonized_scan(job), path
+    assert not write_harmonized_scan(job)
 
 
 def test_a_scan_is_written_again_if_its_image_changes(

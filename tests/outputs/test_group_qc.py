@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bids_shresnet.io.storage import read_json, read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.group_qc import SCAN_KEY, write_group_qc
 
@@ -65,6 +67,21 @@ def test_what_is_not_known_of_a_scan_is_not_available(tmp_path: Path) -> None:
     )
     assert (second["novel_fraction"], second["wm_fa_nmse"]) == ("n/a", "n/a")
     assert second["noise_level"] == "0.04"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"Scan": {}}', None])
+def test_a_damaged_scan_has_no_row_and_does_not_stop_the_others(
+    content: str | None, tmp_path: Path
+) -> None:
+    for subject in ("01", "02"):
+        write_scan(tmp_path, subject, {"input": 1.0, "harmonized": 2.0}, **HARMONIZED)
+    damaged = tmp_path / "sub-01/dwi/sub-01_desc-harmonization_qc.json"
+    if content is None:
+        damaged.with_suffix(".tsv").unlink()
+    else:
+        damaged.write_text(content)
+    assert write_group_qc(tmp_path) == 1
+    assert [row["participant_id"] for row in read_rows(tmp_path)] == ["sub-02"]
 
 
 def test_with_several_targets_a_scan_has_a_row_for_each(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.io.file_errors import raise_bad_input, require_file
+from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable, require_file
 
 
 def read_number_table(path: Path) -> Float[np.ndarray, "r c"]:
@@ -40,12 +40,11 @@ def read_number_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
     """
     require_file(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [np.array(line.split(), dtype=float) for line in lines]
+        with raise_if_unreadable(path, "not a table of numbers", "Convert the scan again."):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            rows = [np.array(line.split(), dtype=float) for line in lines]
     except OSError as error:
         raise_bad_input(path, f"the file cannot be read ({error})", "Copy it again.")
-    except ValueError as error:
-        raise_bad_input(path, f"not a table of numbers ({error})", "Convert the scan again.")
     rows = [row for row in rows if row.size]
     if not rows:
         raise_bad_input(path, "the file is empty", "Convert the scan again.")

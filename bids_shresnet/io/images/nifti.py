@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,11 +9,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from nibabel.filebasedimages import ImageFileError
 from scipy import ndimage
 
-from bids_shresnet.io.file_errors import raise_bad_input, require_file
+from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable, require_file
 from bids_shresnet.io.gradients.gradient_tables import read_gradient_table
+from bids_shresnet.io.images.nifti_header import load_header
 from bids_shresnet.io.images.voxel_order import VoxelOrder
 from bids_shresnet.runtime import spool
 from bids_shresnet.scans import Dwi, Scan
@@ -24,7 +21,6 @@ from bids_shresnet.scans import Dwi, Scan
 GRID_TOLERANCE_MM = 1e-3  # qforms and sforms of one image differ by less through rounding
 OTHER_GRID_REMEDY = "Resample it on the scan's grid."
 BYTES_PER_VALUE = 4  # float32
-DAMAGE_ERRORS = (ImageFileError, EOFError, zlib.error, ValueError, OSError)  # too short: ValueError
 
 Grid = tuple[int, int, int]
 
@@ -49,7 +45,7 @@ def read_volume(path: Path) -> tuple[Float[np.ndarray, "x y z *n"], Float[np.nda
         value = f"an image of {dimensions} dimensions"
         raise_bad_input(path, value, "Only 3-D and 4-D images can be used.")
     order = read_voxel_order(image, path)
-    with _raise_if_damaged(path):
+    with raise_if_unreadable(path, "not a readable NIfTI image"):
         if dimensions == 4:
             data = _read_volumes(path, type(image), order)
         else:
@@ -159,8 +155,7 @@ def open_image(path: Path) -> Any:
         If it is damaged, or an image of another format.
     """
     require_file(path)
-    with _raise_if_damaged(path):
-        image = nib.load(path)
+    image = load_header(path)
     if not isinstance(image, nib.Nifti1Pair):
         raise_bad_input(path, f"an image of type {type(image).__name__}", "Convert it to NIfTI.")
     return image
@@ -204,14 +199,3 @@ def _read_volumes(
 
 def _to_canonical_floats(stored: Any, order: VoxelOrder) -> Float[np.ndarray, "x y z *n"]:
     return order.to_canonical(np.asarray(stored, dtype=np.float32))
-
-
-@contextmanager
-def _raise_if_damaged(path: Path) -> Iterator[None]:
-    """Report a damaged file as bad input; an error of the disk, which has a number, is raised."""
-    try:
-        yield
-    except DAMAGE_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise_bad_input(path, f"not a readable NIfTI image ({error})", "Copy or convert it again.")

@@ -6,22 +6,21 @@ A NIfTI header states the orientation twice, as sform and as qform, which may no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float
-from nibabel.filebasedimages import ImageFileError
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 
 from bids_shresnet.errors import BadInput
-from bids_shresnet.io.file_errors import unreadable_finding
+from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable, unreadable_finding
 
-HEADER_ERRORS = (OSError, EOFError, HeaderDataError, WrapStructError)
-IMAGE_ERRORS = (OSError, EOFError, ValueError, ImageFileError, HeaderDataError)
+MAX_COMPRESSION = 1032  # deflate makes nothing smaller (zlib, "Technical Details")
+REAL_KINDS = "iuf"  # of numpy's data types: integers and floats
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,15 @@ def read_header_orientation(image: Path) -> HeaderOrientation:
         If the header cannot be read.
     """
     try:
-        with ImageOpener(str(image)) as file:
-            header = nib.Nifti1Header.from_fileobj(file, check=False)
-    except HEADER_ERRORS as error:
-        value = f"the header cannot be read ({error})"
-        raise BadInput([unreadable_finding(image, value)]) from error
+        with raise_if_unreadable(image, "the header cannot be read"):
+            return _parse_orientation(image)
+    except OSError as error:
+        raise BadInput([unreadable_finding(image, f"it cannot be read ({error})")]) from error
+
+
+def _parse_orientation(image: Path) -> HeaderOrientation:
+    with ImageOpener(str(image)) as file:
+        header = nib.Nifti1Header.from_fileobj(file, check=False)
     return HeaderOrientation(
         pixdim=np.asarray(header["pixdim"][1:4], float),
         sform=np.asarray(header.get_sform(), float) if header["sform_code"] > 0 else None,
@@ -77,11 +80,42 @@ def read_grid(image: Path) -> tuple[tuple[int, ...], Float[np.ndarray, "4 4"]]:
         If the image cannot be read.
     """
     try:
-        header: Any = nib.load(image)
-        return tuple(header.shape), np.asarray(header.affine, float)
-    except IMAGE_ERRORS as error:
-        value = f"the image cannot be read ({error})"
-        raise BadInput([unreadable_finding(image, value)]) from error
+        header = load_header(image)
+    except OSError as error:
+        raise BadInput([unreadable_finding(image, f"it cannot be read ({error})")]) from error
+    return tuple(header.shape), np.asarray(header.affine, float)
+
+
+def load_header(path: Path) -> Any:
+    """Open an image with nibabel, without its data.
+
+    Raises
+    ------
+    OSError
+        If it does not exist, or the disk fails.
+    BadInput
+        If it is no image of real numbers, or too short for what its header says: no memory is
+        taken for an image that cannot be there.
+    """
+    with raise_if_unreadable(path, "the image cannot be read"):
+        image: Any = nib.load(path)
+        shape = tuple(int(size) for size in image.shape)
+        data_type = np.dtype(image.get_data_dtype())
+    if data_type.kind not in REAL_KINDS:
+        remedy = "Only images of real numbers can be used: convert the scan again."
+        raise_bad_input(path, f"an image of type {data_type}", remedy)
+    _check_size(path, prod(shape) * data_type.itemsize)
+    return image
+
+
+def _check_size(path: Path, data_bytes: int) -> None:
+    """Refuse a file that cannot hold its data, if image and header are one file."""
+    if path.suffix == ".hdr":
+        return
+    largest = path.stat().st_size * (MAX_COMPRESSION if path.suffix == ".gz" else 1)
+    if data_bytes > largest:
+        value = f"too short for the {data_bytes} bytes of data that its header says it has"
+        raise_bad_input(path, value, "Copy or convert it again.")
 
 
 def _qform_affine(header: nib.Nifti1Header) -> Float[np.ndarray, "4 4"] | None:

@@ -35,10 +35,11 @@ class VoxelOrder:
         ValueError
             If the affine is singular.
         """
-        order: Float[np.ndarray, "3 2"] = orientations.io_orientation(affine)
-        if np.isnan(order).any():
+        is_regular = np.isfinite(affine).all() and np.linalg.matrix_rank(affine[:3, :3]) == 3
+        if not is_regular:
             msg = f"an affine that flattens the grid: {affine[:3, :3].tolist()}"
             raise ValueError(msg)
+        order: Float[np.ndarray, "3 2"] = orientations.io_orientation(affine)
         return cls(affine, order)
 
     def to_canonical(self, data: Shaped[np.ndarray, "i j k *n"]) -> Shaped[np.ndarray, "x y z *n"]:

@@ -6,16 +6,14 @@ written last: a folder without it is not a model yet.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.file_errors import raise_bad_input
+from bids_shresnet.io.description import DESCRIPTION_FILE_NAME, read_description
 from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
 from bids_shresnet.outputs.model.card import (
     DatasetRecord,
@@ -165,9 +163,8 @@ def has_model(folder: Path) -> bool:
 
 def read_dataset_record(dataset: Path) -> DatasetRecord:
     """Read what distinguishes a dataset from others with the same subject labels."""
-    description = dataset / "dataset_description.json"
-    name = str(read_json(description).get("Name", ""))
-    return DatasetRecord(name=name, sha256=hash_file(description))
+    name = str(read_description(dataset).get("Name", ""))
+    return DatasetRecord(name=name, sha256=hash_file(dataset / DESCRIPTION_FILE_NAME))
 
 
 def read_model(folder: Path) -> Model:
@@ -187,7 +184,7 @@ def read_model(folder: Path) -> Model:
             "(run `group` again)"
         )
         raise InputMissing(msg)
-    record = _read_record(path)
+    record = read_json(path)
     check_card(record, path)
     card = ModelCard.from_json(record)
     _check_files(folder, card)
@@ -227,13 +224,6 @@ def find_models(folder: Path) -> tuple[Model, ...]:
         )
         raise InputMissing(msg)
     return tuple(read_model(card.parent) for card in cards)
-
-
-def _read_record(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise_bad_input(path, f"not valid JSON ({error})", REMEDY)
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:

@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bids_shresnet.io.storage import read_json, write_bytes, write_json
+from bids_shresnet.io.storage import read_json, remove_file, write_bytes, write_json
 from bids_shresnet.outputs.layout import output_path
+from bids_shresnet.outputs.stamps import (
+    OUTPUT_FILES_KEY,
+    describe_files,
+    is_intact,
+    read_stamp,
+)
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Scan
 
@@ -63,7 +69,11 @@ def gallery_path(root: Path, scan: Scan, desc: str, extension: str = ".json") ->
 
 
 def write_gallery(record_path: Path, panels: Sequence[Panel], record: Mapping[str, Any]) -> None:
-    """Write all pictures, then the record; pictures are named like it, with their own `desc`."""
+    """Write all pictures, then the record; pictures are named like it, with their own `desc`.
+
+    The record is the stamp of the pictures, and is therefore removed first.
+    """
+    remove_file(record_path)
     panel_records = [
         {
             "Section": panel.section,
@@ -73,21 +83,28 @@ def write_gallery(record_path: Path, panels: Sequence[Panel], record: Mapping[st
         }
         for panel in panels
     ]
-    write_json(record_path, {**record, "Panels": panel_records})
+    files = describe_files(_list_pictures(record_path, panels), record_path.parents[2])
+    write_json(record_path, {**record, "Panels": panel_records, OUTPUT_FILES_KEY: files})
 
 
 def is_drawn(record_path: Path) -> bool:
-    """Return whether the record and all its pictures exist."""
-    if not record_path.exists():
-        return False
-    panels = read_json(record_path)["Panels"]
-    files = [picture["File"] for panel in panels for picture in panel["Pictures"]]
-    return all(record_path.with_name(file).exists() for file in files)
+    """Return whether there is a record, and all its pictures are as they were written."""
+    return is_intact(read_stamp(record_path), record_path.parents[2])
+
+
+def _list_pictures(record_path: Path, panels: Sequence[Panel]) -> list[Path]:
+    files = []
+    for panel in panels:
+        for drawing in panel.pictures.values():
+            path = _picture_path(record_path, drawing.name)
+            files += [path, path.with_suffix(".svg")] if drawing.svg else [path]
+    return files
 
 
 def read_gallery(record_path: Path) -> Gallery:
     """Read what `write_gallery` wrote, without the SVG."""
     record = read_json(record_path)
+    record.pop(OUTPUT_FILES_KEY)
     panels = tuple(_read_panel(record_path, panel) for panel in record.pop("Panels"))
     return Gallery(record, panels)
 
