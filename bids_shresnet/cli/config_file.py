@@ -82,7 +82,7 @@ def read_config_file(path: Path, flag: str) -> Config:
         raise InputMissing(msg)
     try:  # not by io.storage: it needs numpy, which must not load before threads are limited
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"{flag} {path}: not a JSON file ({error})"
         raise UsageError(msg) from error
     _check_mapping(record, "file")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.inputs.dataset import entity_names
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.storage import read_json
@@ -71,7 +71,7 @@ def read_bids_filter(path: Path | None, excluded_subjects: Collection[str]) -> B
     try:
         roles = dict(read_json(path))
         entities = dict(roles.get(ROLE, {}))
-    except (ValueError, TypeError) as error:
+    except (BadInput, ValueError, TypeError) as error:
         form = f'{{"{ROLE}": {{"acquisition": "b1200"}}}}'
         msg = f"--bids-filter-file {path} is not of the form {form}: {error}"
         raise UsageError(msg) from error

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.dataset import (
     COMPUTED_MAP_SUFFIXES,
     SEGMENTATION_SUFFIXES,
@@ -23,6 +24,7 @@ from bids_shresnet.inputs.derivatives import (
 )
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.sidecars import merge_sidecars
+from bids_shresnet.scans import Parcellation, Segmentation
 
 DerivativesBySubject = Mapping[str | None, list[DerivativeFile]]
 
@@ -83,13 +85,20 @@ def _segmentations_by_subject(datasets: Iterable[BidsDataset]) -> DerivativesByS
 
 
 def _make_dwi_file(
-    file: BidsFile, dataset: BidsDataset, segmentations: DerivativesBySubject
+    file: BidsFile, dataset: BidsDataset, derivatives: DerivativesBySubject
 ) -> DwiFile:
     """Collect what applies to an image."""
     metadata, findings = merge_sidecars(dataset.applicable_files(file, ".json"))
-    candidates = segmentations.get(file.entities.get("subject"), [])
+    candidates = derivatives.get(file.entities.get("subject"), [])
     matching = matching_derivatives(file, candidates)
     aligned = (derived for derived in matching if is_in_space(file, dataset, derived))
+    segmentations: tuple[Segmentation, ...] = ()
+    parcellations: tuple[Parcellation, ...] = ()
+    try:
+        segmentations = read_segmentations(matching)
+        parcellations = read_parcellations(matching)
+    except BadInput as error:
+        findings += error.findings
     return DwiFile(
         image=file.path,
         dataset=dataset.root,
@@ -101,8 +110,8 @@ def _make_dwi_file(
         bvec=dataset.closest_file(file, ".bvec"),
         b_table=dataset.closest_file(file, ".b"),
         masks=brain_mask_paths(matching),
-        segmentations=read_segmentations(matching),
-        parcellations=read_parcellations(matching),
+        segmentations=segmentations,
+        parcellations=parcellations,
         aligned_files=frozenset(derived.file.path for derived in aligned),
         findings=findings,
     )

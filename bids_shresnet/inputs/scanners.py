@@ -72,9 +72,9 @@ def read_scanner_naming(
     UsageError
         If the regular expression is invalid or has no group `scanner`.
     """
-    rows = read_dataset_rows(root)
+    rows, findings = read_dataset_rows(root)
     table_scanners = group_cells(rows, column)
-    findings = _check_label_clashes(root, table_scanners.values())
+    findings += _check_label_clashes(root, table_scanners.values())
     map_scanners = {}
     if scanner_map:
         map_scanners = _read_scanner_map(scanner_map)

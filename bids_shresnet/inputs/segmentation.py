@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from bids_shresnet.inputs.qsiprep import QSIPREP, QSIPREP_LABELS
 from bids_shresnet.inputs.tables import read_column
+from bids_shresnet.io.file_errors import raise_bad_input
 from bids_shresnet.io.images.nifti import read_on_grid
 from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Segmentation, Tissue
 
@@ -34,13 +35,21 @@ def read_label_tissues(tables: Sequence[Path], pipeline: str) -> dict[int, Tissu
 
     The last (closest) table counts. Without one, the labels of the pipeline count; they are empty
     if they are not known.
+
+    Raises
+    ------
+    BadInput
+        If the table cannot be read, or an index in it is no whole number.
     """
     if not tables:
         return dict(PIPELINE_LABELS.get(pipeline, {}))
     tissues: dict[int, Tissue] = {}
     for column in ("name", "abbreviation"):
         for index, names in read_column(tables[-1], "index", column).items():
-            tissues |= {int(index): tissue for tissue in Tissue if _is_named(tissue, names)}
+            label = _parse_label(index, tables[-1])
+            for tissue in Tissue:
+                if _is_named(tissue, names):
+                    tissues[label] = tissue
     return tissues
 
 
@@ -48,8 +57,9 @@ def read_label_names(tables: Sequence[Path]) -> dict[int, str]:
     """Return the name of each label but the background (0), from the last (closest) table."""
     if not tables:
         return {}
-    names = read_column(tables[-1], "index", "name")
-    return {int(index): min(labels) for index, labels in names.items() if int(index) != 0}
+    column = read_column(tables[-1], "index", "name")
+    names = {_parse_label(index, tables[-1]): min(labels) for index, labels in column.items()}
+    return {label: name for label, name in names.items() if label != 0}
 
 
 def read_regions(
@@ -106,6 +116,18 @@ def _read_probabilities(
     most_probable = np.array(list(paths), dtype=np.int32)[probabilities.argmax(axis=0)]
     has_tissue = probabilities.sum(axis=0) >= MIN_TISSUE_PROBABILITY
     return np.where(has_tissue, most_probable, np.int32(0))
+
+
+def _parse_label(index: str, table: Path) -> int:
+    """Parse a cell of the column `index`; pandas also writes 1.0."""
+    try:
+        number = float(index)
+    except ValueError:
+        number = np.nan
+    if not number.is_integer():
+        remedy = "The column `index` holds the whole numbers of the labels."
+        raise_bad_input(table, f"the index {index!r}", remedy)
+    return int(number)
 
 
 def _is_named(tissue: Tissue, names: set[str]) -> bool:

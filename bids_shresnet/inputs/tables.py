@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv
 
 # Tables of a dataset, and the column that says what a row is about
@@ -20,23 +21,34 @@ DATASET_TABLES = {
 Row = dict[str, str]
 
 
-def read_dataset_rows(root: Path) -> list[tuple[str, Row]]:
+def read_dataset_rows(root: Path) -> tuple[list[tuple[str, Row]], list[Finding]]:
     """Read participants.tsv, sessions.tsv and scans.tsv.
 
-    Returns each row with its name: `sub-..`, `sub-.._ses-..` or a file name.
+    Returns each row with its name (`sub-..`, `sub-.._ses-..` or a file name), and the tables that
+    cannot be read.
     """
     rows = []
+    findings: list[Finding] = []
     for pattern, key in DATASET_TABLES.items():
         for table in sorted(root.glob(pattern)):
-            named_rows = _read_named_rows(table, key)
+            try:
+                named_rows = _read_named_rows(table, key)
+            except BadInput as error:
+                findings += error.findings
+                continue
             rows += [(_row_name(table, key, name), row) for name, row in named_rows]
-    return rows
+    return rows, findings
 
 
 def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
     """Read the cells of a column, by the value of the key column.
 
     Empty and missing cells are left out. Without the table or the columns, the result is empty.
+
+    Raises
+    ------
+    BadInput
+        If the table cannot be read.
     """
     return group_cells(_read_named_rows(table, key), column)
 
@@ -56,7 +68,7 @@ def _read_named_rows(table: Path, key: str) -> list[tuple[str, Row]]:
     A table that does not exist has no rows.
     """
     rows = []
-    for cells in read_tsv(table) if table.is_file() else ():
+    for cells in read_tsv(table) if table.exists() else ():
         named_cells = ((column, cell) for column, cell in cells.items() if column and cell)
         row = {column: cell.strip() for column, cell in named_cells}
         row = {column: cell for column, cell in row.items() if cell not in ("", NOT_AVAILABLE)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float, Shaped
 
+from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
 from bids_shresnet.inputs.segmentation import (
     read_label_names,
@@ -43,6 +44,25 @@ def test_the_name_of_a_label_sets_the_tissue_and_not_its_number(tmp_path: Path) 
     tissue = read_tissue(LabelImage(image, labels), (2, 2, 2), np.eye(4))
     expected = [0, Tissue.CSF, Tissue.GM, Tissue.WM, 0, 0, 0, 0]
     np.testing.assert_array_equal(tissue.ravel(), expected)
+
+
+@pytest.mark.parametrize("index", ["one", "1.5", "nan", "inf"])
+def test_an_index_that_is_no_whole_number_is_bad_input(index: str, tmp_path: Path) -> None:
+    table = [("index", "name"), (index, "GM")]
+    write_tree(tmp_path, {"sub-01_dseg.tsv": table})
+    tables = [tmp_path / "sub-01_dseg.tsv"]
+    with pytest.raises(BadInput, match=index):
+        read_label_tissues(tables, "")
+    with pytest.raises(BadInput, match=index):
+        read_label_names(tables)
+
+
+def test_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
+    table = [("index", "name"), ("0.0", "none"), ("2.0", "GM")]
+    write_tree(tmp_path, {"sub-01_dseg.tsv": table})
+    tables = [tmp_path / "sub-01_dseg.tsv"]
+    assert read_label_tissues(tables, "") == {2: Tissue.GM}
+    assert read_label_names(tables) == {2: "GM"}
 
 
 @pytest.mark.parametrize(
