@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from dipy.core.gradients import gradient_table
-from dipy.reconst.dti import TensorFit, TensorModel
 from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.gradients import count_directions
 from bids_shresnet.diffusion.shells import ShellVolumes, find_shells
 from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.tensor_fit import fit_weighted_tensors
 from bids_shresnet.scans import B0_THRESHOLD, Dwi
 
 # s/mm2, mean of a shell: a nominal 1500 with the scatter of scanners. Beyond it the logarithm of
@@ -63,7 +62,7 @@ def tensor_bvalues(
 
 
 def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
-    """Fit DIPY's diffusion tensor by weighted least squares inside the mask.
+    """Fit the diffusion tensor by weighted least squares inside the mask.
 
     The volumes are those of `select_tensor_volumes`.
     """
@@ -111,11 +110,11 @@ def fit_tensor(
     Values that are not finite become 0 before and after. MD is at most that of a signal of
     `MIN_RELATIVE_SIGNAL` in every direction.
     """
-    fit = _fit_weighted_least_squares(signal, bvals, bvecs)
+    fit = fit_weighted_tensors(_replace_not_finite(signal), bvals, bvecs)
     return TensorValues(
         fa=_replace_not_finite(fit.fa).astype(np.float32),
         md=np.minimum(_replace_not_finite(fit.md), max_mean_diffusivity(bvals)).astype(np.float32),
-        direction=np.nan_to_num(fit.evecs[..., 0]).astype(np.float32),
+        direction=np.nan_to_num(fit.eigenvectors[..., 0]).astype(np.float32),
     )
 
 
@@ -125,18 +124,7 @@ def fit_tensor_matrices(
     bvecs: Float[np.ndarray, "n 3"],
 ) -> Float[np.ndarray, "v 3 3"]:
     """Fit as `fit_tensor` and return the tensors themselves, mm2/s along the world axes."""
-    fit = _fit_weighted_least_squares(signal, bvals, bvecs)
-    return _replace_not_finite(fit.quadratic_form)
-
-
-def _fit_weighted_least_squares(
-    signal: Float[np.ndarray, "v n"],
-    bvals: Float[np.ndarray, " n"],
-    bvecs: Float[np.ndarray, "n 3"],
-) -> TensorFit:
-    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
-    fit: TensorFit = TensorModel(table, fit_method="WLS").fit(_replace_not_finite(signal))
-    return fit
+    return fit_weighted_tensors(_replace_not_finite(signal), bvals, bvecs).matrices
 
 
 def max_mean_diffusivity(bvals: Float[np.ndarray, " n"]) -> float:

@@ -1,0 +1,103 @@
+"""The diffusion tensor by weighted least squares, in closed form for many voxels at a time.
+
+The estimate is DIPY's `TensorModel(fit_method="WLS")`, which a test compares. DIPY inverts the
+design of each voxel by a singular-value decomposition; the normal equations of 7 unknowns take a
+tenth of the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+MIN_SIGNAL = 1e-4  # DIPY's, so that the logarithm exists
+MIN_ATTENUATION = 1e-6  # DIPY's, of the smallest eigenvalue at the highest b
+# Of the mean diagonal of the normal equations. It decides where a voxel or a scheme determines no
+# tensor, and changes none that is determined.
+RIDGE = 1e-13
+VOXELS_PER_CHUNK = 4096  # whose arrays stay in the cache of a core
+TENSOR_ELEMENTS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
+
+
+@dataclass(frozen=True)
+class TensorFit:
+    """Eigenvalues in descending order, mm2/s, and their unit eigenvectors as columns."""
+
+    eigenvalues: Float[np.ndarray, "v 3"]
+    eigenvectors: Float[np.ndarray, "v 3 3"]
+
+    @property
+    def fa(self) -> Float[np.ndarray, " v"]:
+        """Fractional anisotropy."""
+        deviations = self.eigenvalues - self.md[:, None]
+        squared_norm = np.square(self.eigenvalues).sum(axis=1)
+        return np.asarray(np.sqrt(1.5 * np.square(deviations).sum(axis=1) / squared_norm))
+
+    @property
+    def md(self) -> Float[np.ndarray, " v"]:
+        """Mean diffusivity, mm2/s."""
+        return np.asarray(self.eigenvalues.mean(axis=1))
+
+    @property
+    def matrices(self) -> Float[np.ndarray, "v 3 3"]:
+        """The tensors themselves, mm2/s."""
+        scaled = self.eigenvectors * self.eigenvalues[:, None, :]
+        return np.asarray(scaled @ self.eigenvectors.swapaxes(1, 2))
+
+
+def fit_weighted_tensors(
+    signal: Float[np.ndarray, "v n"],
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "n 3"],
+) -> TensorFit:
+    """Fit finite signals; each volume weighs as its signal, from a first fit without weights.
+
+    The estimate is that of Chung et al. 2006 (doi 10.1016/j.neuroimage.2006.07.001). Eigenvalues
+    are at least `MIN_ATTENUATION` over the highest b.
+
+    Parameters
+    ----------
+    bvals
+        s/mm2, not all zero.
+    bvecs
+        Unit vectors along the world axes.
+    """
+    highest = float(bvals.max())
+    design = _make_design(bvals / highest, bvecs)
+    starts = range(0, len(signal), VOXELS_PER_CHUNK)
+    chunks = [_fit_tensors(signal[start : start + VOXELS_PER_CHUNK], design) for start in starts]
+    tensors = np.concatenate([np.empty((0, 3, 3)), *chunks])
+    eigenvalues, eigenvectors = np.linalg.eigh(tensors)
+    eigenvalues = np.maximum(eigenvalues[:, ::-1], MIN_ATTENUATION) / highest
+    return TensorFit(eigenvalues, eigenvectors[:, :, ::-1])
+
+
+def _make_design(
+    relative_bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "n 7"]:
+    """Return what the logarithm of the signal is linear in: `TENSOR_ELEMENTS`, and log S0."""
+    columns = [
+        -relative_bvals * bvecs[:, i] * bvecs[:, j] * (1 if i == j else 2)
+        for i, j in TENSOR_ELEMENTS
+    ]
+    return np.stack([*columns, np.ones(len(bvecs))], axis=1)
+
+
+def _fit_tensors(
+    signal: Float[np.ndarray, "v n"], design: Float[np.ndarray, "n 7"]
+) -> Float[np.ndarray, "v 3 3"]:
+    """Solve the normal equations of each voxel; b, and so the tensor, is relative."""
+    logarithms = np.log(np.maximum(signal.astype(np.float64), MIN_SIGNAL))
+    first = logarithms @ np.linalg.pinv(design).T @ design.T
+    weights = np.exp(2 * (first - first.max(axis=1, keepdims=True)))
+    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    normal = (weights @ products).reshape(-1, 7, 7)
+    ridge = RIDGE * np.trace(normal, axis1=1, axis2=2) / 7
+    normal += ridge[:, None, None] * np.eye(7)
+    solution = np.linalg.solve(normal, ((weights * logarithms) @ design)[..., None])[..., 0]
+    tensors = np.empty((len(signal), 3, 3))
+    for column, (i, j) in enumerate(TENSOR_ELEMENTS):
+        tensors[:, i, j] = tensors[:, j, i] = solution[:, column]
+    return tensors
