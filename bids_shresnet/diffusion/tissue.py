@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from dipy.segment.tissue import TissueClassifierHMRF
 from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.scans import Tissue
@@ -42,6 +41,8 @@ def classify_tissue(
     low, high = np.percentile(contrast[mask], CONTRAST_PERCENTILES)
     clipped = np.clip(contrast, low, high)
     image = np.where(mask & (clipped != 0), clipped, background).astype(np.float64)
+    from dipy.segment.tissue import TissueClassifierHMRF  # it loads scikit-learn
+
     _, labels, _ = TissueClassifierHMRF(verbose=False).classify(
         image, 3, HMRF_BETA, tolerance=HMRF_TOLERANCE, max_iter=HMRF_MAX_ITERATIONS
     )

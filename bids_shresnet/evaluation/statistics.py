@@ -13,7 +13,6 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 CONFIDENCE_LEVEL = 0.95
 BOOTSTRAP_RESAMPLES = 9999
@@ -28,6 +27,8 @@ def adjust_p_values(p: Sequence[float]) -> tuple[float, ...]:
     """Adjust p-values for their number (Holm 1979), which controls the family-wise error rate."""
     if not p:
         return ()
+    from statsmodels.stats.multitest import multipletests  # loaded for tables only
+
     _, adjusted, _, _ = multipletests(p, method="holm")
     return tuple(adjusted.tolist())
 

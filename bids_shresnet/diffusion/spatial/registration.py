@@ -1,6 +1,7 @@
 """Registration of two scans with ANTs: linear, then SyN, always with the same result.
 
-The only file that knows ANTs and ITK's LPS axes.
+The only file that knows ANTs and ITK's LPS axes. ANTs takes two seconds to load and is loaded with
+the first registration, because most runs of a trained model need none.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import ants
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -70,7 +70,7 @@ def register_images(
     iterations
         Iterations of SyN, from coarse to fine.
     """
-    ants.config.set_ants_deterministic(on=True, seed_value=ANTS_SEED)
+    ants = _load_ants()
     fixed_images = [_to_ants(image, fixed_affine) for image in fixed]
     moving_images = [_to_ants(image, moving_affine) for image in moving]
     with tempfile.TemporaryDirectory() as folder:
@@ -94,9 +94,17 @@ def register_images(
     return Correspondence(moving_points, rotation)
 
 
+def _load_ants() -> Any:
+    """Import ANTs, set to give the same result every time."""
+    import ants
+
+    ants.config.set_ants_deterministic(on=True, seed_value=ANTS_SEED)
+    return ants
+
+
 def _run_syn(
-    fixed: Sequence[ants.ANTsImage],
-    moving: Sequence[ants.ANTsImage],
+    fixed: Sequence[Any],
+    moving: Sequence[Any],
     *,
     initial_transform: str,
     iterations: tuple[int, int, int],
@@ -107,7 +115,7 @@ def _run_syn(
         [SYN_METRIC, fixed_image, moving_image, 1, SYN_HISTOGRAM_BINS]
         for fixed_image, moving_image in zip(fixed[1:], moving[1:], strict=True)
     ]
-    result = ants.registration(
+    result = _load_ants().registration(
         fixed[0],
         moving[0],
         type_of_transform="SyNOnly",
@@ -126,7 +134,7 @@ def _transform_points(
 ) -> Float[np.ndarray, "p 3"]:
     """Carry points from fixed to moving, the direction in which ITK looks up intensities."""
     table = pd.DataFrame(points @ RAS_TO_LPS, columns=["x", "y", "z"])
-    transformed = ants.apply_transforms_to_points(
+    transformed = _load_ants().apply_transforms_to_points(
         3, table, list(transforms), whichtoinvert=[False] * len(transforms)
     )
     lps_points = transformed[["x", "y", "z"]].to_numpy()
@@ -135,16 +143,16 @@ def _transform_points(
 
 def _read_rotation(transform: Path) -> Float[np.ndarray, "3 3"]:
     """Read the linear part of a transform, from fixed to moving in RAS axes."""
-    parameters = ants.read_transform(str(transform)).parameters[:9]
+    parameters = _load_ants().read_transform(str(transform)).parameters[:9]
     matrix = np.asarray(parameters, dtype=np.float64).reshape(3, 3)
     return np.asarray(RAS_TO_LPS @ matrix @ RAS_TO_LPS)
 
 
-def _to_ants(image: Float[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> ants.ANTsImage:
+def _to_ants(image: Float[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> Any:
     """Return an ITK image of the same voxels, with world axes turned from RAS to LPS."""
     lps = RAS_TO_LPS @ affine[:3, :3]
     spacing = np.linalg.norm(lps, axis=0)
-    return ants.from_numpy(
+    return _load_ants().from_numpy(
         np.ascontiguousarray(image, dtype=np.float32),
         origin=(RAS_TO_LPS @ affine[:3, 3]).tolist(),
         spacing=spacing.tolist(),

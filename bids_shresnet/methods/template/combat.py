@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from neuroHarmonize import harmonizationApply, harmonizationLearn
 
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.spatial.template import Template
@@ -116,6 +115,8 @@ def _fit_site_effect(
     source: Float[np.ndarray, "n f"], target: Float[np.ndarray, "n f"], *, has_empirical_bayes: bool
 ) -> SiteEffect:
     """Fit ComBat to the features that vary on both scanners; the others stay as they are."""
+    from neuroHarmonize import harmonizationLearn  # it loads statsmodels
+
     varies = (source.std(axis=0) > 0) & (target.std(axis=0) > 0)
     slope = np.ones(source.shape[1])
     intercept = np.zeros(source.shape[1])
@@ -132,6 +133,8 @@ def _slope_and_intercept(
     model: Mapping[str, object], features: int
 ) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f"]]:
     """Read the line of each feature from the model's results for 0 and 1."""
+    from neuroHarmonize import harmonizationApply
+
     probes = np.stack([np.zeros(features), np.ones(features)])
     data, sites = _stack_sites(probes, probes)  # neuroHarmonize needs values of every site
     with _silence_neuroharmonize():
