@@ -32,7 +32,8 @@ def measure_tissue(
     eigenvalues = rng.uniform(0.05e-3, 3e-3, (voxels, 1, 3))
     tensors = (axes * eigenvalues) @ axes.swapaxes(1, 2)
     exponents = np.einsum("ni,vij,nj->vn", BVECS, tensors, BVECS) * bvals
-    return 800 * (np.exp(-exponents) + rng.standard_normal(exponents.shape) / snr)
+    noise = rng.standard_normal(exponents.shape) / snr
+    return np.asarray(800 * (np.exp(-exponents) + noise))
 
 
 @pytest.mark.parametrize("bvals", SCHEMES.values(), ids=SCHEMES)
