@@ -28,6 +28,7 @@ from bids_shresnet.harmonization.tensor_outputs import (
     write_map_pair,
 )
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
+from bids_shresnet.io.file_errors import MODEL_REMEDY, raise_if_unreadable
 from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file, hash_record, remove_file
 from bids_shresnet.methods.networks.denoiser import Denoiser, load_denoiser
@@ -168,7 +169,8 @@ def _denoised_pair(job: TargetJob, model: Model, scan: LoadedScan) -> MapPair:
     record = model.card.target_denoiser
     assert record is not None
     file = model.folder / record.weights.file
-    denoiser = load_denoiser(read_arrays(file), read_record(file)["harmonizer"], job.device)
+    with raise_if_unreadable(file, "no denoising network", MODEL_REMEDY):
+        denoiser = load_denoiser(read_arrays(file), read_record(file)["harmonizer"], job.device)
     denoised = denoise_target_scan(scan, model, denoiser)
     assert denoised.denoised_maps is not None
     return MapPair(

@@ -11,6 +11,7 @@ from typing import NoReturn
 from bids_shresnet.errors import BadInput, Finding, InputMissing, ShresnetError
 
 MAX_REASON_LENGTH = 200  # characters of an error of a library
+MODEL_REMEDY = "Copy the model folder again, or delete it and train again."
 COPY_AGAIN = "Copy or convert it again; an annexed file is fetched with `datalad get`."
 
 

@@ -12,7 +12,10 @@ from jaxtyping import Shaped
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable
+
 RECORD_KEY = "record"
+FLOAT_TYPES = (np.float32, np.float64)
 
 
 def serialize_arrays(
@@ -21,6 +24,24 @@ def serialize_arrays(
     """Return the content of a file with these arrays and this record of plain JSON."""
     stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     return bytes(save(stored, metadata={RECORD_KEY: json.dumps(record, sort_keys=True)}))
+
+
+def check_arrays(path: Path, remedy: str) -> None:
+    """Check that a file holds a record, and arrays of finite floating-point numbers.
+
+    Raises
+    ------
+    BadInput
+        If it does not.
+    """
+    with raise_if_unreadable(path, "not a file of arrays", remedy):
+        read_record(path)
+        arrays = read_arrays(path)
+    for name, array in arrays.items():
+        if array.dtype not in FLOAT_TYPES:
+            raise_bad_input(path, f"the array {name} is of type {array.dtype}", remedy)
+        if not np.isfinite(array).all():
+            raise_bad_input(path, f"the array {name} has values that are not finite", remedy)
 
 
 def read_record(path: Path) -> dict[str, Any]:

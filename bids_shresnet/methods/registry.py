@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.io.file_errors import MODEL_REMEDY, raise_if_unreadable
 from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask, Harmonizer
 from bids_shresnet.methods.linear import (
@@ -117,7 +118,14 @@ METHOD_SPECS: Mapping[Method, MethodSpec] = {
 
 
 def load_harmonizer(path: Path, method: Method, device: str) -> Harmonizer:
-    """Load the file of a fold for a method."""
-    arrays = read_arrays(path)
-    record = read_record(path)["harmonizer"]
-    return METHOD_SPECS[method].load(arrays, record, device)
+    """Load the file of a fold for a method.
+
+    Raises
+    ------
+    BadInput
+        If the file is damaged, or its arrays are not those of the method.
+    """
+    with raise_if_unreadable(path, f"no fit of the method {method}", MODEL_REMEDY):
+        arrays = read_arrays(path)
+        record = read_record(path)["harmonizer"]
+        return METHOD_SPECS[method].load(arrays, record, device)

@@ -11,12 +11,12 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.io.file_errors import MODEL_REMEDY
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 MAX_VALUE_LENGTH = 200  # characters of a finding
-REMEDY = "Copy the model folder again, or delete it and train again."
 
 
 def read_schema() -> dict[str, Any]:
@@ -41,7 +41,7 @@ def check_card(record: Any, path: Path) -> None:
 
 def _make_finding(path: Path, json_path: str, message: str) -> Finding:
     value = shorten(f"{json_path}: {message}", MAX_VALUE_LENGTH)
-    return Finding(severity="error", file=str(path), value=value, remedy=REMEDY)
+    return Finding(severity="error", file=str(path), value=value, remedy=MODEL_REMEDY)
 
 
 @cache

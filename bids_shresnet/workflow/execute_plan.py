@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from bids_shresnet.config import Config
+from bids_shresnet.harmonization.check_networks import check_networks
 from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.run_log import Run, finish_run
@@ -52,6 +53,8 @@ def use_models(
     write_methods_text(root, models)
     if config.run.analysis_level == "participant":
         check_validation(models, config.model)
+        for model in models:
+            check_networks(model)
         results = harmonize_scans(plan, models, config, root, workers)
         write_crash_reports(this_run, results)
         write_group_qc(root)

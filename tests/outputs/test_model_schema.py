@@ -104,7 +104,11 @@ CHANGES: dict[str, tuple[str, Change]] = {
         "$.Shells[0].TargetBValue: nan",
         lambda card: card["Shells"][0].update(TargetBValue=float("nan")),
     ),
-    "infinite": ("$.SHSmoothing: inf", lambda card: card.update(SHSmoothing=float("inf"))),
+    "infinite": (
+        "$.Shells[0].SourceBValue: inf",
+        lambda card: card["Shells"][0].update(SourceBValue=float("inf")),
+    ),
+    "smoothing": ("$.SHSmoothing: 0.006", lambda card: card.update(SHSmoothing=1e9)),
     "path": (
         "$.Folds[1].Weights.File",
         lambda card: card["Folds"][1]["Weights"].update(File="../fold.safetensors"),

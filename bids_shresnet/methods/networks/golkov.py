@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.networks.shresnet import train_network
 from bids_shresnet.network.golkov import GolkovArchitecture, GolkovNetwork, build_golkov
 from bids_shresnet.network.patches import apply_to_patches
@@ -32,7 +33,7 @@ class GolkovHarmonizer:
 
     def arrays(self) -> Arrays:
         """Return the weights."""
-        return {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
+        return module_arrays(self.network)
 
     def record(self) -> dict[str, Any]:
         """Return the architecture."""
@@ -48,6 +49,9 @@ def fit_golkov(task: FitTask) -> FitResult[GolkovHarmonizer]:
 
 def load_golkov(arrays: Arrays, record: Mapping[str, Any], device: str = "cpu") -> GolkovHarmonizer:
     """Load a network from its arrays and record."""
-    network = GolkovNetwork(GolkovArchitecture(**record["architecture"]))
-    network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
-    return GolkovHarmonizer(network.to(device).eval())
+    architecture = GolkovArchitecture(**record["architecture"])
+    if not 0 <= architecture.layers <= len(arrays):
+        msg = f"{len(arrays)} arrays are too few for {architecture}"
+        raise ValueError(msg)
+    network = load_module(lambda: GolkovNetwork(architecture), arrays)
+    return GolkovHarmonizer(network.to(device))

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.sampling import draw_rows
 from bids_shresnet.network.map_network import (
     MapNetwork,
@@ -39,7 +40,7 @@ class MapRegression:
 
     def arrays(self) -> Arrays:
         """Return the weights."""
-        return {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
+        return module_arrays(self.network)
 
     def record(self) -> dict[str, Any]:
         """Return the number of coefficients of every order and shell."""
@@ -58,9 +59,8 @@ def load_map_regression(
     arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
 ) -> MapRegression:
     """Load a network from its arrays and record."""
-    network = MapNetwork(record["counts"])
-    network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
-    return MapRegression(network.to(device).eval())
+    network = load_module(lambda: MapNetwork(record["counts"]), arrays)
+    return MapRegression(network.to(device))
 
 
 def _read_samples(

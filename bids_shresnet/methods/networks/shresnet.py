@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.rish import project_rish
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.methods.sampling import draw_rows, read_samples, target_lengths
 from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
@@ -32,6 +33,8 @@ from bids_shresnet.settings import NetworkConfig
 
 VALIDATION_VOXELS = 30_000  # enough to resolve losses that differ by 0.1 %
 CALIBRATION_VOXELS = 400_000
+NETWORK_PREFIX = "network."  # of the names of stored arrays
+HEAD_PREFIX = "head."
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class ShresnetHarmonizer:
 
     def arrays(self) -> Arrays:
         """Return the weights of the network and of the head."""
-        arrays = _module_arrays("network", self.network)
+        arrays = module_arrays(self.network, NETWORK_PREFIX)
         if self.head is not None:
-            arrays |= _module_arrays("head", self.head)
+            arrays |= module_arrays(self.head, HEAD_PREFIX)
         return arrays
 
     def record(self) -> dict[str, Any]:
@@ -185,16 +188,32 @@ def calibrate_amplitudes(
 def load_shresnet(
     arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
 ) -> ShresnetHarmonizer:
-    """Load a network and its head from their arrays and record."""
+    """Load a network and its head from their arrays and record.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not those of the record.
+    """
     architecture = Architecture.from_record(record["architecture"])
-    network = SHResNet(architecture)
-    network.load_state_dict(_module_state("network", arrays))
-    network.to(device).eval()
+    _check_depth(architecture, len(arrays))
+    network = load_module(lambda: SHResNet(architecture), arrays, NETWORK_PREFIX).to(device)
     if record["head"] is None:
         return ShresnetHarmonizer(network)
-    head = AmplitudeHead(architecture.outputs, record["head"], architecture.input_counts)
-    head.load_state_dict(_module_state("head", arrays))
-    return ShresnetHarmonizer(network, head.to(device).eval())
+    head = load_module(
+        lambda: AmplitudeHead(architecture.outputs, record["head"], architecture.input_counts),
+        arrays,
+        HEAD_PREFIX,
+    )
+    return ShresnetHarmonizer(network, head.to(device))
+
+
+def _check_depth(architecture: Architecture, array_count: int) -> None:
+    """Raise ValueError for more layers than there are arrays, before they are built."""
+    unit_count = architecture.resblocks * len(architecture.outputs)
+    if not 0 <= unit_count <= array_count or len(architecture.outputs) > array_count:
+        msg = f"{array_count} arrays are too few for {architecture}"
+        raise ValueError(msg)
 
 
 def _largest_shell(outputs: Sequence[int]) -> int:
@@ -238,15 +257,3 @@ def _compute_head_features(
             for chunk in rows.to(head.unit.device).float().split(PATCHES_PER_CHUNK)
         ]
     return torch.cat(parts).clone()
-
-
-def _module_arrays(prefix: str, module: nn.Module) -> dict[str, np.ndarray]:
-    return {f"{prefix}.{name}": value.cpu().numpy() for name, value in module.state_dict().items()}
-
-
-def _module_state(prefix: str, arrays: Arrays) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(f"{prefix}."): torch.tensor(value)
-        for name, value in arrays.items()
-        if name.startswith(f"{prefix}.")
-    }

@@ -14,6 +14,8 @@ from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.io.description import DESCRIPTION_FILE_NAME, read_description
+from bids_shresnet.io.file_errors import MODEL_REMEDY, raise_if_unreadable
+from bids_shresnet.io.safetensors import check_arrays
 from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
 from bids_shresnet.outputs.model.card import (
     DatasetRecord,
@@ -23,6 +25,7 @@ from bids_shresnet.outputs.model.card import (
     ModelFile,
     ShellRecord,
 )
+from bids_shresnet.outputs.model.consistency import check_consistency
 from bids_shresnet.outputs.model_schema import check_card
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Shell
@@ -39,7 +42,6 @@ EFFECTS_TSV = "effects.tsv"
 REGIONAL_TSV = "regional.tsv"
 HISTOGRAMS_FILE = "agreement.safetensors"
 MISSING_SHELLS_TSV = "missing_shells.tsv"
-REMEDY = "Copy the model folder again, or delete it and train again."
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,10 @@ class Model:
         Errors by method, then by endpoint (`WM FA`); empty without a cross-validation.
         """
         table = self.folder / HELD_OUT_TSV
-        rows = read_tsv(table) if table.exists() else []
-        errors: dict[str, dict[str, EndpointError]] = {}
-        for row in rows:
-            if row["subject"] == subject and row["places"] == "all":
-                endpoint = f"{row['tissue']} {row['quantity']}"
-                error = EndpointError(nmse=float(row["nmse"]), bias=float(row["bias"]))
-                errors.setdefault(row["method"], {})[endpoint] = error
-        return errors
+        if not table.exists():
+            return {}
+        with raise_if_unreadable(table, "no table of errors", MODEL_REMEDY):
+            return _read_errors(table, subject)
 
     def folds_for(self, subject: str | None) -> tuple[FoldRecord, ...]:
         """The fold that holds out a travelling subject; all folds for other subjects and None."""
@@ -149,6 +147,16 @@ class Model:
         """Return whether the model was trained on this subject of this dataset."""
         is_label_known = subject in self.card.subjects
         return is_label_known and self.card.dataset == read_dataset_record(dataset)
+
+
+def _read_errors(table: Path, subject: str) -> dict[str, dict[str, EndpointError]]:
+    errors: dict[str, dict[str, EndpointError]] = {}
+    for row in read_tsv(table):
+        if row["subject"] == subject and row["places"] == "all":
+            endpoint = f"{row['tissue']} {row['quantity']}"
+            error = EndpointError(nmse=float(row["nmse"]), bias=float(row["bias"]))
+            errors.setdefault(row["method"], {})[endpoint] = error
+    return errors
 
 
 def models_folder(root: Path) -> Path:
@@ -187,6 +195,7 @@ def read_model(folder: Path) -> Model:
     record = read_json(path)
     check_card(record, path)
     card = ModelCard.from_json(record)
+    check_consistency(card, path)
     _check_files(folder, card)
     return Model(folder=folder, card=card, digest=hash_file(path))
 
@@ -227,19 +236,21 @@ def find_models(folder: Path) -> tuple[Model, ...]:
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:
-    """Check that all files of all folds are those that the card names."""
+    """Check that all files are those that the card names, and hold finite numbers."""
     files = [item for fold in card.folds for item in fold.files]
     if card.target_denoiser is not None:
         files.append(card.target_denoiser.weights)
     damaged = [folder / item.file for item in files if not _is_intact(folder, item)]
     value = f"not what {CARD_FILE} says"
     if damaged:
-        raise BadInput([Finding("error", str(path), value, REMEDY) for path in damaged])
+        raise BadInput([Finding("error", str(path), value, MODEL_REMEDY) for path in damaged])
+    for item in files:
+        check_arrays(folder / item.file, MODEL_REMEDY)
 
 
 def _is_intact(folder: Path, item: ModelFile) -> bool:
     path = folder / item.file
-    return path.exists() and hash_file(path) == item.sha256
+    return path.is_file() and hash_file(path) == item.sha256
 
 
 def _directions(shell: ShellRecord | MissingShellRecord) -> Float[np.ndarray, "_ 3"]:
