@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, Shaped
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -40,6 +40,16 @@ CROPPING_REMARK = (
     f"The axes are cropped by at most {100 * MAX_CROPPED_FRACTION:g} % of the values of a panel "
     "at either end."
 )
+# Places of the panels and the colour bar, in inches
+WIDTH = 6.6
+LEFT = 0.65
+PANELS_RIGHT = 5.6
+COLOUR_BAR_LEFT = 5.8
+COLOUR_BAR_WIDTH = 0.15
+BOTTOM = 0.55
+TOP = 0.4
+ROW_HEIGHT = 2.8
+ROW_GAP = 0.45
 HISTOGRAM_CMAP = "cividis"  # readable without red and green
 
 PanelKey = tuple[str, str]  # region, state of the scan
@@ -158,10 +168,8 @@ def _format_limits(limits: AgreementLimits) -> str:
 
 def _draw_histograms(plot: _HistogramPlot, name: str, caption: str, alt: str) -> Drawing:
     norm = LogNorm(1, max(2, *(int(counts.max()) for counts in plot.counts.values())))
-    rows = len(plot.regions)
     with figure_style():
-        figure = Figure(figsize=(6.6, 0.4 + 2.8 * rows), layout="constrained")
-        panels = figure.subplots(rows, len(SCAN_STATES), sharex=True, sharey=True, squeeze=False)
+        figure, panels = _make_panels(len(plot.regions))
         for axes, key in zip(panels.flat, product(plot.regions, SCAN_STATES), strict=True):
             counts = plot.counts[key].T
             colours = np.where(counts > 0, counts, np.nan)
@@ -172,8 +180,31 @@ def _draw_histograms(plot: _HistogramPlot, name: str, caption: str, alt: str) ->
         _crop_axes(panels.ravel().tolist(), plot)
         figure.supxlabel(plot.x_label, fontsize="medium")
         figure.supylabel(plot.y_label, fontsize="medium")
-        figure.colorbar(mesh, ax=panels, label="values in a bin (logarithmic)", shrink=0.6)
+        bar_axes = figure.add_axes((COLOUR_BAR_LEFT / WIDTH, 0.25, COLOUR_BAR_WIDTH / WIDTH, 0.5))
+        figure.colorbar(mesh, cax=bar_axes, label="values in a bin (logarithmic)")
         return render_figure(figure, name, caption, alt)
+
+
+def _make_panels(rows: int) -> tuple[Figure, Shaped[np.ndarray, "r 2"]]:
+    """Make the panels where their labels fit; to seek a layout takes half of the time of a figure."""
+    height = ROW_HEIGHT * rows + BOTTOM + TOP - ROW_GAP
+    figure = Figure(figsize=(WIDTH, height))
+    panels = figure.subplots(
+        rows,
+        len(SCAN_STATES),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        gridspec_kw={
+            "left": LEFT / WIDTH,
+            "right": PANELS_RIGHT / WIDTH,
+            "bottom": BOTTOM / height,
+            "top": 1 - TOP / height,
+            "wspace": 0.1,
+            "hspace": ROW_GAP / (ROW_HEIGHT - ROW_GAP),
+        },
+    )
+    return figure, panels
 
 
 def _annotate_panel(axes: Axes, plot: _HistogramPlot, key: PanelKey) -> None:

@@ -2,7 +2,7 @@
 
 All maps of a scan have the same slices, so that their pictures match pixel by pixel and can be
 flickered. The colour maps are those of matplotlib that keep their order in grey and for
-colour-blind readers.
+colour-blind readers. Slices are painted as pixels; matplotlib adds the text and the colour bar.
 """
 
 from __future__ import annotations
@@ -12,24 +12,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
-from matplotlib.axes import Axes
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
+from scipy import ndimage
 
 from bids_shresnet.report.pictures.slices import PLANE_AXES, SliceLayout
-from bids_shresnet.report.style import FAINT, RED, Drawing, figure_style, render_voxel_figure
+from bids_shresnet.report.style import (
+    DPI,
+    FAINT,
+    RED,
+    Drawing,
+    figure_style,
+    render_voxel_figure,
+)
 
 PLANE_SIDES: Mapping[str, tuple[str, str]] = {  # on the left and on the right of a slice
     "axial": ("R", "L"),
     "coronal": ("R", "L"),
     "sagittal": ("A", "P"),
 }
-FIGURE_WIDTH_INCHES = 10.0
-TITLE_HEIGHT_INCHES = 0.32
-COLOUR_BAR_HEIGHT_INCHES = 0.55
-OUTLINE_WIDTH_POINTS = 0.5
+FIGURE_WIDTH = 10 * DPI  # pixels
+TITLE_HEIGHT = round(0.32 * DPI)
+COLOUR_BAR_HEIGHT = round(0.55 * DPI)
 DIRECTION_LEGEND = (
     "red: left-right    green: anterior-posterior    blue: inferior-superior    brightness: FA"
 )
@@ -61,10 +69,29 @@ class ColourScale:
         """Colour outside the brain."""
         return "black" if self.cmap == "gray" else "white"
 
+    def colour(self, values: Float[np.ndarray, "v u"]) -> UInt8[np.ndarray, "v u 3"]:
+        """Colours of values; NaN has that of the background."""
+        colours = colormaps[self.cmap](Normalize(self.low, self.high)(values), bytes=True)[..., :3]
+        return np.where(np.isnan(values)[..., None], _to_bytes(self.background), colours)
+
     @property
     def text_colour(self) -> str:
         """Colour that is readable on the background."""
         return "white" if self.cmap == "gray" else "black"
+
+
+class _Pixels(Artist):
+    """An image above the colour bar, pixel for pixel; `figimage` would resample it."""
+
+    def __init__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+        super().__init__()
+        self.pixels = pixels
+
+    def draw(self, renderer: Any) -> None:
+        """Draw; the renderer's rows begin at the bottom."""
+        opaque = np.full((*self.pixels.shape[:2], 1), 255, np.uint8)
+        image = np.concatenate([self.pixels, opaque], axis=2)
+        renderer.draw_image(renderer.new_gc(), 0, COLOUR_BAR_HEIGHT, image[::-1])
 
 
 def draw_mosaic(
@@ -78,10 +105,9 @@ def draw_mosaic(
     alt: str,
 ) -> Drawing:
     """Draw one map inside the brain."""
+    rows = {plane: _paint_row(layout, plane, values, scale) for plane in PLANE_AXES}
     with figure_style():
-        figure, rows = _make_figure(layout, title)
-        for plane, axes in rows.items():
-            _draw_row(axes, layout, plane, values, scale)
+        figure = _make_figure(layout, rows, title, scale.text_colour)
         _add_colour_bar(figure, scale)
         return render_voxel_figure(figure, name, caption, alt, cmap=scale.cmap)
 
@@ -106,106 +132,99 @@ def draw_direction_mosaic(
         Brightness, clipped to 0 to 1.
     """
     brightness = np.clip(np.where(layout.mask, strength, 0), 0, 1)
-    colours = np.abs(directions) * brightness[..., None]
+    colours = np.clip(np.abs(directions) * brightness[..., None], 0, 1)
+    pixels = np.rint(255 * colours).astype(np.uint8)
+    rows = {
+        plane: _enlarge(layout.tile_slices(pixels, plane), layout, plane) for plane in PLANE_AXES
+    }
     with figure_style():
-        figure, rows = _make_figure(layout, title)
-        for plane, axes in rows.items():
-            pixels = np.clip(layout.tile_slices(colours, plane), 0, 1)
-            _show_slices(axes, layout, plane, pixels)
-            _write_positions(axes, layout, plane, "white")
+        figure = _make_figure(layout, rows, title, "white")
         height = figure.get_figheight()
         figure.text(0.5, 0.2 / height, DIRECTION_LEGEND, ha="center", va="bottom")
         return render_voxel_figure(figure, name, caption, alt)
 
 
-def _make_figure(layout: SliceLayout, title: str) -> tuple[Figure, dict[str, Axes]]:
-    """Make a figure with one row per plane; the slices of a row fill the width."""
-    heights = {}
-    for plane in PLANE_AXES:
-        width_mm, height_mm = layout.size_mm(plane)
-        heights[plane] = FIGURE_WIDTH_INCHES * height_mm / width_mm
-    total = TITLE_HEIGHT_INCHES + sum(heights.values()) + COLOUR_BAR_HEIGHT_INCHES
-    figure = Figure(figsize=(FIGURE_WIDTH_INCHES, total), facecolor="white")
-    figure.text(0.004, 1 - 0.06 / total, title, ha="left", va="top", fontweight="bold", fontsize=10)
-    rows = {}
-    bottom = total - TITLE_HEIGHT_INCHES
-    for plane, height in heights.items():
-        bottom -= height
-        box = (0, bottom / total, 1, height / total)
-        rows[plane] = figure.add_axes(box, xticks=[], yticks=[], facecolor="black")
-        rows[plane].spines[:].set_visible(False)
-    return figure, rows
-
-
-def _draw_row(
-    axes: Axes,
-    layout: SliceLayout,
-    plane: str,
-    values: Float[np.ndarray, "x y z"],
-    scale: ColourScale,
-) -> None:
-    """Draw the slices of one plane."""
-    pixels = layout.tile_slices(np.where(layout.mask, values, np.nan), plane)
-    colours = {"cmap": scale.cmap, "vmin": scale.low, "vmax": scale.high}
-    _show_slices(axes, layout, plane, pixels, **colours)
-    axes.set_facecolor(scale.background)
+def _paint_row(
+    layout: SliceLayout, plane: str, values: Float[np.ndarray, "x y z"], scale: ColourScale
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Paint the slices of one plane, and lines around the brain and what is above the level."""
+    tiles = layout.tile_slices(np.where(layout.mask, values, np.nan), plane)
+    row = _enlarge(scale.colour(tiles), layout, plane)
     if scale.background == "white":
-        _draw_outline(axes, layout, plane, layout.mask, FAINT)
+        row[_find_outline(layout, plane, layout.mask)] = _to_bytes(FAINT)
     if scale.contour_level is not None:
         is_above = layout.mask & (values > scale.contour_level)
-        _draw_outline(axes, layout, plane, is_above, RED)
-    _write_positions(axes, layout, plane, scale.text_colour)
+        row[_find_outline(layout, plane, is_above)] = _to_bytes(RED)
+    return row
 
 
-def _show_slices(
-    axes: Axes,
+def _enlarge(
+    tiles: Shaped[np.ndarray, "v u *n"], layout: SliceLayout, plane: str
+) -> Shaped[np.ndarray, "h w *n"]:
+    """Enlarge the slices of a plane to the width of the figure, without blending voxels."""
+    width_mm, height_mm = layout.size_mm(plane)
+    rows = _nearest(round(FIGURE_WIDTH * height_mm / width_mm), tiles.shape[0])
+    return np.asarray(tiles[rows][:, _nearest(FIGURE_WIDTH, tiles.shape[1])])
+
+
+def _nearest(size: int, count: int) -> Int[np.ndarray, " s"]:
+    """Voxel of each pixel, of `count` voxels along `size` pixels."""
+    return ((np.arange(size) + 0.5) * count / size).astype(int)
+
+
+def _find_outline(
+    layout: SliceLayout, plane: str, region: Bool[np.ndarray, "x y z"]
+) -> Bool[np.ndarray, "h w"]:
+    """Find the pixels of a region with a neighbour outside."""
+    row = _enlarge(layout.tile_slices(region, plane), layout, plane)
+    return np.asarray(row & ~ndimage.binary_erosion(row, border_value=1))
+
+
+def _to_bytes(colour: str) -> UInt8[np.ndarray, "3"]:
+    return np.rint(255 * np.array(to_rgb(colour))).astype(np.uint8)
+
+
+def _make_figure(
     layout: SliceLayout,
-    plane: str,
-    pixels: Float[np.ndarray, "v u *n"],
-    **colours: Any,
+    rows: Mapping[str, UInt8[np.ndarray, "h w 3"]],
+    title: str,
+    text_colour: str,
+) -> Figure:
+    """Make a figure with one row per plane, and room for a colour bar below."""
+    slices = np.concatenate(list(rows.values()))
+    total = TITLE_HEIGHT + len(slices) + COLOUR_BAR_HEIGHT
+    size = (FIGURE_WIDTH / DPI, total / DPI)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+    figure.add_artist(_Pixels(slices))
+    y = 1 - 0.06 * DPI / total
+    figure.text(0.004, y, title, ha="left", va="top", fontweight="bold", fontsize=10)
+    top = total - TITLE_HEIGHT
+    for plane, row in rows.items():
+        _write_positions(figure, layout, plane, (top - len(row), top), text_colour)
+        top -= len(row)
+    return figure
+
+
+def _write_positions(
+    figure: Figure, layout: SliceLayout, plane: str, edges: tuple[int, int], colour: str
 ) -> None:
-    """Show slices with the aspect of the voxels, without blending them."""
-    width, height = layout.size_mm(plane)
-    axes.imshow(
-        pixels,
-        extent=(0, width, height, 0),
-        aspect="auto",
-        interpolation="nearest",
-        interpolation_stage="data",
-        **colours,
-    )
+    """Write the position of each slice in mm, and the sides of the first slice.
 
-
-def _draw_outline(
-    axes: Axes, layout: SliceLayout, plane: str, region: Bool[np.ndarray, "x y z"], colour: str
-) -> None:
-    """Draw a line around voxels; there is none if they fill the whole row."""
-    row = layout.tile_slices(region, plane).astype(np.float32)
-    if not 0 < row.sum() < row.size:
-        return
-    width, height = layout.size_mm(plane)
-    row_count, column_count = row.shape
-    x = (np.arange(column_count) + 0.5) * width / column_count
-    y = (np.arange(row_count) + 0.5) * height / row_count
-    axes.contour(x, y, row, levels=[0.5], colors=colour, linewidths=OUTLINE_WIDTH_POINTS)
-
-
-def _write_positions(axes: Axes, layout: SliceLayout, plane: str, colour: str) -> None:
-    """Write the position of each slice in mm, and the sides of the first slice."""
-    width, _ = layout.size_mm(plane)
-    tile_width = width / len(layout.slices[plane])
+    `edges` are the lower and the upper edge of the row in pixels from the bottom.
+    """
+    lower, upper = edges
+    total = figure.get_figheight() * DPI
+    bottom = (lower + 0.02 * (upper - lower)) / total
+    top = (lower + 0.97 * (upper - lower)) / total
+    tile_width = 1 / len(layout.slices[plane])
     axis_name = "xyz"[PLANE_AXES[plane]]
-    style: dict[str, Any] = {
-        "color": colour,
-        "fontsize": 6.5,
-        "transform": axes.get_xaxis_transform(),
-    }
+    style: dict[str, Any] = {"color": colour, "fontsize": 6.5}
     for index, position in enumerate(layout.positions_mm(plane)):
         x = (index + 0.03) * tile_width
-        axes.text(x, 0.02, f"{axis_name} {position:.0f}", va="bottom", **style)
+        figure.text(x, bottom, f"{axis_name} {position:.0f}", va="bottom", **style)
     left, right = PLANE_SIDES[plane]
-    axes.text(0.03 * tile_width, 0.97, left, va="top", **style)
-    axes.text(0.97 * tile_width, 0.97, right, va="top", ha="right", **style)
+    figure.text(0.03 * tile_width, top, left, va="top", **style)
+    figure.text(0.97 * tile_width, top, right, va="top", ha="right", **style)
 
 
 def _add_colour_bar(figure: Figure, scale: ColourScale) -> None:

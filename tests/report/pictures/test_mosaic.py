@@ -64,3 +64,15 @@ def test_directions_along_the_axes_are_red_green_and_blue(axis: int) -> None:
         directions, strength, slice_layout(), "Map", name="map", caption="A map.", alt="Map"
     )
     assert colour_fraction(png_pixels(drawing.png), np.eye(3)[axis]) > MIN_BRAIN_FRACTION
+
+
+def test_the_head_stands_upright_below_the_axial_slices() -> None:
+    """Brightness is the height: axial slices brighten to the right, sagittal ones to the top."""
+    height = np.broadcast_to(np.linspace(0, 1, SHAPE[2], dtype=np.float32), SHAPE)
+    pixels = mosaic_pixels(height, ColourScale(0.0, 1.0, "value"))[TITLE_ROWS:-100, :, 0]
+    axial, coronal, sagittal = np.array_split(pixels, 3)
+    for row in (coronal, sagittal):
+        upper, lower = np.array_split(row, 2)
+        assert upper[upper > 0].mean() > lower[lower > 0].mean() + 0.1
+    left, right = np.array_split(axial, 2, axis=1)
+    assert right[right > 0].mean() > left[left > 0].mean() + 0.1
