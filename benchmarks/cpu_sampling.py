@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -59,7 +59,7 @@ def profile_call(function: Callable[[], object]) -> dict[str, float]:
 
     The function runs in the main thread, and starts no other process.
     """
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     last = time.process_time()
 
     def count(_signal: int | None, frame: FrameType | None) -> None:

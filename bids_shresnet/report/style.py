@@ -92,9 +92,7 @@ def render_figure(
     """Encode a figure as PNG and SVG."""
     with figure_style():
         png = _encode_image(_draw_pixels(figure))
-        figure.set_layout_engine(
-            "none"
-        )  # the layout stays; to find it again takes most of the time
+        figure.set_layout_engine("none")  # the layout stays; to seek it again is slow
         svg = _encode_svg(figure)
     return Drawing(name, caption, alt, png, svg, has_links)
 
@@ -111,11 +109,9 @@ def render_voxel_figure(
         the size.
     """
     image = _draw_pixels(figure)
-    if cmap is None:
-        png = _encode_image(image)
-    else:
-        png = _encode_image(_quantize_to_palette(image, cmap))
-    return Drawing(name, caption, alt, png)
+    if cmap is not None:
+        image = _quantize_to_palette(image, cmap)
+    return Drawing(name, caption, alt, _encode_image(image))
 
 
 def inline_svg(drawing: Drawing, prefix: str) -> str:

@@ -186,7 +186,7 @@ def _draw_histograms(plot: _HistogramPlot, name: str, caption: str, alt: str) ->
 
 
 def _make_panels(rows: int) -> tuple[Figure, Shaped[np.ndarray, "r 2"]]:
-    """Make the panels where their labels fit; to seek a layout takes half of the time of a figure."""
+    """Make panels with room for their labels; to seek a layout takes half of a figure's time."""
     height = ROW_HEIGHT * rows + BOTTOM + TOP - ROW_GAP
     figure = Figure(figsize=(WIDTH, height))
     panels = figure.subplots(

@@ -169,7 +169,7 @@ def _enlarge(
 
 def _nearest(size: int, count: int) -> Int[np.ndarray, " s"]:
     """Voxel of each pixel, of `count` voxels along `size` pixels."""
-    return ((np.arange(size) + 0.5) * count / size).astype(int)
+    return np.asarray((np.arange(size) + 0.5) * count // size, int)
 
 
 def _find_outline(
