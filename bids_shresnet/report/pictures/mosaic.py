@@ -181,7 +181,7 @@ def _find_outline(
 
 
 def _to_bytes(colour: str) -> UInt8[np.ndarray, "3"]:
-    return np.rint(255 * np.array(to_rgb(colour))).astype(np.uint8)
+    return np.array([round(255 * part) for part in to_rgb(colour)], np.uint8)
 
 
 def _make_figure(
