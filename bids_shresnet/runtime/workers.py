@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.runtime.logs import forward_worker_logs, send_logs_to
-from bids_shresnet.runtime.progress import progress_bar
+from bids_shresnet.runtime.progress import log_time_left, progress_bar
 from bids_shresnet.runtime.resources import available_cores, available_memory
 from bids_shresnet.runtime.signals import install_signal_handlers, raise_if_interrupted
 
@@ -88,9 +88,14 @@ class Workers:
             An estimate in bytes; 0 if it does not matter.
         """
         title = function.__name__.replace("_", " ")
-        with progress_bar(len(jobs), title, "job", is_shown=self.has_progress_bars) as progress:
+        is_shown = self.has_progress_bars
+        with (
+            progress_bar(len(jobs), title, "job", is_shown=is_shown) as progress,
+            log_time_left(title, len(jobs)) as count_job,
+        ):
             for result in self._run_jobs(function, jobs, memory_per_job):
                 progress.update()
+                count_job()
                 yield result
 
     def _run_jobs(

@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 
 import pytest
 
 from bids_shresnet.runtime.logs import log_to_screen
+from bids_shresnet.runtime.progress import describe_time_left, log_time_left
 from bids_shresnet.runtime.workers import Workers
 
 LOGGER = logging.getLogger("bids_shresnet.training.anything")
@@ -58,3 +60,32 @@ def test_no_bar_is_shown_if_bars_are_off(monkeypatch: pytest.MonkeyPatch) -> Non
     terminal = replace_stderr(monkeypatch, Terminal())
     list(Workers(1, 1, has_progress_bars=False).run(log_and_double, [1, 2]))
     assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "text"),
+    [
+        (0, 30.0, "0 of 4 done after 30 s"),
+        (1, 30.0, "1 of 4 done after 30 s, about 90 s left"),
+        (2, 240.0, "2 of 4 done after 4 min, about 4 min left"),
+        (4, 50.0, "4 of 4 done after 50 s, about 0 s left"),
+    ],
+)
+def test_jobs_take_as_long_as_those_that_are_done(done: int, seconds: float, text: str) -> None:
+    assert describe_time_left(done, 4, seconds) == text
+
+
+def test_lines_with_the_time_left_come_at_their_interval_until_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    with log_time_left("train fold", 2, seconds=0.05) as count_job:
+        time.sleep(0.08)
+        count_job()
+        time.sleep(0.1)
+    lines = list(caplog.messages)
+    assert 2 <= len(lines) <= 4
+    assert lines[0].startswith("train fold: 0 of 2 done")
+    assert lines[-1].endswith("left")
+    time.sleep(0.1)
+    assert caplog.messages == lines
