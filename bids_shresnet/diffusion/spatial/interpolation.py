@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from bids_shresnet.scans import ShImage
@@ -64,8 +66,17 @@ def sample_inside(
     A voxel outside the mask counts as its nearest voxel inside, so that what lies at the edge of
     the brain is not mixed with the zeros around it.
     """
-    nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    nearest = _nearest_inside(mask.tobytes(), mask.shape)
     return sample_image(values[tuple(nearest)], affine, points)
+
+
+@lru_cache(maxsize=2)  # the maps of a scan are sampled one after another, with one mask
+def _nearest_inside(mask: bytes, shape: tuple[int, ...]) -> Int[np.ndarray, "3 x y z"]:
+    """Indices of the nearest voxel of a mask, for each voxel."""
+    is_outside = ~np.frombuffer(mask, bool).reshape(shape)
+    return np.asarray(
+        distance_transform_edt(is_outside, return_distances=False, return_indices=True)
+    )
 
 
 def has_signal_around(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Bool[np.ndarray, " p"]:
