@@ -30,20 +30,30 @@ def segment_tissue(
     BadInput
         If the segmentation's tissues do not have the expected contrast in the scan.
     """
-    contrast = diffusion_contrast(
-        mean_signal(loaded, representation), anisotropy(representation.image)
-    )
     if scan.segmentation is None:
-        return classify_tissue(contrast, parenchyma_mask(loaded.s0, loaded.mask))
+        return classify_scan(loaded, representation)
     tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
+    contrast = _tissue_contrast(loaded, representation)
     _check_segmentation(scan.segmentation, tissue, contrast, loaded.mask)
     return tissue
+
+
+def classify_scan(loaded: LoadedScan, representation: Representation) -> Int[np.ndarray, "x y z"]:
+    """Classify the contrast of the first shell into values of `Tissue`, 0 elsewhere."""
+    contrast = _tissue_contrast(loaded, representation)
+    return classify_tissue(contrast, parenchyma_mask(loaded.s0, loaded.mask))
 
 
 def mean_signal(loaded: LoadedScan, representation: Representation) -> Float[np.ndarray, "x y z"]:
     """Mean S/S0 over the directions of the first shell."""
     first_shell = representation.signal[:, : len(representation.directions[0])]
     return unmask(first_shell.mean(axis=1), loaded.mask)
+
+
+def _tissue_contrast(
+    loaded: LoadedScan, representation: Representation
+) -> Float[np.ndarray, "x y z"]:
+    return diffusion_contrast(mean_signal(loaded, representation), anisotropy(representation.image))
 
 
 def _check_segmentation(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import nibabel as nib
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
+from torch import Tensor
 
 from bids_shresnet.methods.regression import fit_target_coefficients
+from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.network.training_loop import Samples
-from bids_shresnet.pairs import MatchedVoxels
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
+
+MAX_OFFSET = 1e-2  # voxels; a point that is nearer to a voxel's centre lies on it
 
 
 def draw_rows(
@@ -49,6 +54,25 @@ def read_samples(
         subject_index=torch.from_numpy(np.concatenate(indices)),
         matrices=torch.from_numpy(np.stack(matrices).astype(np.float32)),
     )
+
+
+def cut_voxel_patches(
+    subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
+) -> Float[Tensor, "v 27 n"]:
+    """Cut the patches of the source's voxels that hold the matched points.
+
+    They have the noise of the patches that a network is applied to. `matched.patches` have a third
+    less, because they are interpolated at the points. Where all points are voxels, as in halves of
+    a scan, the patches are those of the match.
+    """
+    matched = subject.matched
+    to_voxels = np.linalg.inv(subject.source.affine)
+    positions = nib.affines.apply_affine(to_voxels, matched.points[rows].astype(float))
+    voxels = np.rint(positions).astype(int)
+    if np.abs(positions - voxels).max(initial=0) < MAX_OFFSET:
+        return torch.from_numpy(matched.patches[rows]).float()
+    volume = torch.from_numpy(np.asarray(subject.source.channels, dtype=np.float32))
+    return patches_to_rows(cut_patches(volume, torch.from_numpy(voxels)))
 
 
 def target_lengths(

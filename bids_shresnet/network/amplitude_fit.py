@@ -1,10 +1,10 @@
-"""Fit the amplitude head to measured lengths of coefficients, and match their distribution."""
+"""Fit the amplitude head to measured lengths of coefficients, and match the means of tissues."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Integer
 from scipy.optimize import brentq
 from torch import Tensor
 
@@ -16,20 +16,40 @@ from bids_shresnet.network.amplitude import (
     log_density,
 )
 from bids_shresnet.network.minimize import minimize_loss
+from bids_shresnet.scans import Tissue
 
 AMPLITUDE_GRID = np.geomspace(0.005, 0.7, 40)  # S/S0; range of the amplitudes of order 2
-QUANTILE_COUNT = 3000  # at which distributions are compared
 STRETCH_SLOPE_RANGE = (0.2, 5.0)  # beyond it a prediction carries no information and is only scaled
 MAX_DECONVOLVED_VOXELS = 100_000  # enough for a distribution
+MIN_TISSUE_VOXELS = 100  # for the mean of a tissue
 DECONVOLUTION_ITERATIONS = 60
 MAX_GRADIENT_NORM = 1.0
 CHUNK_SIZE = 8192
 
 
 def fit_amplitude_head(
-    head: AmplitudeHead, features: Float[Tensor, "v f"], lengths: Lengths, *, seed: int
+    head: AmplitudeHead,
+    features: Float[Tensor, "v f"],
+    lengths: Lengths,
+    tissue: Integer[np.ndarray, " v"],
+    *,
+    seed: int,
 ) -> float:
-    """Fit the head in place, on the device of all arguments; returns the last epoch's loss."""
+    """Fit the head in place, on the device of its samples.
+
+    Parameters
+    ----------
+    features
+        Features of patches with the noise that patches have when the head is applied.
+    lengths
+        What the target measured.
+    tissue
+        Values of `Tissue` as the target shows them. Grey and white matter get its mean amplitudes.
+
+    Returns
+    -------
+    The loss of the last epoch.
+    """
     device = features.device
     head.centre = features.mean(0)
     head.scale = features.std(0).clamp_min(1e-6)
@@ -44,7 +64,7 @@ def fit_amplitude_head(
     with torch.inference_mode():
         chunks = [head.mean_amplitudes(chunk) for chunk in features.split(CHUNK_SIZE)]
     means = torch.cat(chunks).double().cpu().numpy()
-    stretches = [fit_stretch(means[:, k], part) for k, part in enumerate(distributions)]
+    stretches = [fit_stretch(means[:, k], lengths, tissue, k) for k in columns]
     head.stretch = torch.tensor(stretches, device=device)
     return loss
 
@@ -67,46 +87,56 @@ def deconvolve_amplitudes(lengths: Lengths, column: int) -> Float[np.ndarray, " 
 
 
 def fit_stretch(
-    amplitudes: Float[np.ndarray, " v"], distribution: Float[np.ndarray, " g"]
+    predicted: Float[np.ndarray, " v"],
+    lengths: Lengths,
+    tissue: Integer[np.ndarray, " v"],
+    column: int,
 ) -> tuple[float, float]:
-    """Find a and b so that exp(a) amplitude^b matches a distribution over `AMPLITUDE_GRID`.
+    """Find a and b so that exp(a) amplitude^b has the target's mean in grey and in white matter.
 
-    The means of the lowest quarter and of the highest half are matched. Predicted means vary less
-    than true amplitudes: without this the weakest tissue keeps too much anisotropy and the
-    strongest too little.
+    A patch does not tell with certainty which tissue it shows, so that predicted amplitudes differ
+    less between tissues than true ones. Without this, grey matter keeps too much anisotropy and
+    white matter too little. Where a tissue is missing, b is 1, and the mean of all voxels is
+    matched.
     """
-    true = _grid_quantiles(distribution, QUANTILE_COUNT)
-    predicted = np.quantile(amplitudes, _levels(QUANTILE_COUNT))
+    masks = [tissue == label for label in (Tissue.GM, Tissue.WM)]
+    if min(mask.sum() for mask in masks) < MIN_TISSUE_VOXELS:
+        return _log_gain(predicted, _mean_amplitude(lengths, column)), 1.0
+    grey, white = [predicted[mask] for mask in masks]
+    grey_mean, white_mean = [_mean_amplitude(_select(lengths, mask), column) for mask in masks]
 
     def ratio_error(slope: float) -> float:
-        """Logarithm of the low-to-high ratio, predicted over true; it falls with the slope."""
-        return float(np.log(_low_to_high_ratio(predicted**slope) / _low_to_high_ratio(true)))
+        """Logarithm of the grey-to-white ratio, predicted over true; it falls with the slope."""
+        ratio = (grey**slope).mean() / (white**slope).mean()
+        return float(np.log(ratio * white_mean / grey_mean))
 
     low, high = STRETCH_SLOPE_RANGE
     has_solution = ratio_error(low) > 0 > ratio_error(high)
     slope = float(brentq(ratio_error, low, high)) if has_solution else 1.0
-    gain = _high_mean(true) / _high_mean(predicted**slope)
-    return float(np.log(gain)), slope
+    return _log_gain(white**slope, white_mean), slope
 
 
-def _levels(count: int) -> Float[np.ndarray, " n"]:
-    """Evenly spaced probabilities between 0 and 1."""
-    return np.asarray((np.arange(count) + 0.5) / count)
+def _log_gain(predicted: Float[np.ndarray, " v"], mean: float) -> float:
+    """Logarithm of the factor that gives predictions a mean."""
+    return float(np.log(mean / predicted.mean()))
+
+
+def _mean_amplitude(lengths: Lengths, column: int) -> float:
+    """Mean amplitude behind noisy lengths."""
+    distribution = deconvolve_amplitudes(_subsample(lengths), column)
+    return float(distribution @ AMPLITUDE_GRID)
 
 
 def _grid_quantiles(distribution: Float[np.ndarray, " g"], count: int) -> Float[np.ndarray, " n"]:
     """Quantiles of a distribution over `AMPLITUDE_GRID`, in ascending order."""
     centres = np.cumsum(distribution) - distribution / 2
-    return np.asarray(np.interp(_levels(count), centres, AMPLITUDE_GRID))
+    levels = (np.arange(count) + 0.5) / count
+    return np.asarray(np.interp(levels, centres, AMPLITUDE_GRID))
 
 
-def _low_to_high_ratio(values: Float[np.ndarray, " n"]) -> float:
-    """Mean of the lowest quarter of ascending values over the mean of the highest half."""
-    return float(values[: len(values) // 4].mean() / _high_mean(values))
-
-
-def _high_mean(values: Float[np.ndarray, " n"]) -> float:
-    return float(values[len(values) // 2 :].mean())
+def _select(lengths: Lengths, mask: Bool[np.ndarray, " v"]) -> Lengths:
+    rows = torch.from_numpy(np.flatnonzero(mask)).to(lengths.squared.device)
+    return Lengths(lengths.squared[rows], lengths.noise_variance[rows])
 
 
 def _subsample(lengths: Lengths) -> Lengths:

@@ -23,14 +23,17 @@ SEED = 2018
 
 
 def match_halves(
-    loaded: LoadedScan, representation: Representation, shells: Sequence[Shell]
+    loaded: LoadedScan,
+    representation: Representation,
+    tissue: Int[np.ndarray, "x y z"],
+    shells: Sequence[Shell],
 ) -> tuple[MatchedVoxels, ...]:
     """Match each half of a scan's directions with the other half, at voxels drawn from the mask.
 
     Parameters
     ----------
-    loaded, representation
-        The scan and its representation.
+    loaded, representation, tissue
+        The scan, its representation and its tissue (values of `Tissue`).
     shells
         Shells of a half, as `halve_shells` gives them; none if the directions are too few.
 
@@ -49,7 +52,11 @@ def match_halves(
     for source, target in (halves, halves[::-1]):
         drawn = np.sort(rng.permutation(len(variance))[:MAX_VOXELS])
         match = _match_voxels(source.image, target, drawn)
-        of_scan = {"noise_variance": variance[drawn].astype(np.float32), "source_s0": s0[drawn]}
+        of_scan = {
+            "noise_variance": variance[drawn].astype(np.float32),
+            "source_s0": s0[drawn],
+            "tissue": tissue[loaded.mask][drawn].astype(np.uint8),
+        }
         matches.append(MatchedVoxels(**match, **of_scan))
     return tuple(matches)
 
@@ -66,7 +73,6 @@ def _match_voxels(
         "bvecs": np.concatenate(target.directions),
         "sh_matrix": evaluation_matrix(target.directions, target.image.shells).astype(np.float32),
         "points": _world_positions(source, voxels),
-        "tissue": np.zeros(len(rows), dtype=np.uint8),  # not known, and not needed
     }
 
 

@@ -29,7 +29,7 @@ from bids_shresnet.diffusion.tensors import (
 )
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.inputs.segmentation import read_regions
-from bids_shresnet.inputs.tissue import mean_signal, segment_tissue
+from bids_shresnet.inputs.tissue import classify_scan, mean_signal, segment_tissue
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
@@ -98,8 +98,15 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         unharmonized=_compute_unharmonized(source, target.loaded, match),
         regions=_read_target_regions(target_scan, target.loaded, match),
         missing_shells=missing,
-        source_halves=match_halves(source.loaded, source.representation, shells.source_halves),
-        target_halves=match_halves(target.loaded, target.representation, shells.target_halves),
+        source_halves=match_halves(
+            source.loaded,
+            source.representation,
+            classify_scan(source.loaded, source.representation),
+            shells.source_halves,
+        ),
+        target_halves=match_halves(
+            target.loaded, target.representation, tissue, shells.target_halves
+        ),
     )
 
 

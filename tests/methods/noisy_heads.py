@@ -37,7 +37,9 @@ def halved_subjects(seed: int) -> list[TravellingSubject]:
     scan = noisy_scan(seed)
     representation = represent_dwi(scan.dwi, scan.mask, SHELLS)
     subject = travelling(head(seed, GRID))
-    return [replace(subject, matched=half) for half in match_halves(scan, representation, SHELLS)]
+    tissue = scan.mask.astype(np.int64)
+    halves = match_halves(scan, representation, tissue, SHELLS)
+    return [replace(subject, matched=half) for half in halves]
 
 
 def denoising_task(**changes: object) -> FitTask:

@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
-from bids_shresnet.methods.sampling import draw_rows, read_samples, target_lengths
+from bids_shresnet.methods.sampling import (
+    cut_voxel_patches,
+    draw_rows,
+    read_samples,
+    target_lengths,
+)
 from bids_shresnet.pairs import MatchedVoxels
 from bids_shresnet.scans import Shell
 from tests.datasets import spiral
+from tests.methods.heads import head, mask_patches, travelling
 
 SHELLS = (Shell(1000.0, 2), Shell(2000.0, 4))
 GROUPS = order_indices(SHELLS)
@@ -120,3 +126,29 @@ def test_the_noise_of_a_coefficient_is_what_repeated_measurements_scatter() -> N
         excess = squared[:, column].mean() - np.square(truth[group]).sum()
         assert noise[0, column] * len(group) == pytest.approx(excess, rel=0.05)
     np.testing.assert_array_equal(noise, np.broadcast_to(noise[0], noise.shape))
+
+
+def test_patches_of_voxels_are_those_that_a_network_is_applied_to() -> None:
+    """Points anywhere in a voxel have the patch of that voxel, with all of its noise."""
+    image = head(1)
+    subject = travelling(image)
+    expected = mask_patches(image)
+    rng = np.random.default_rng(2)
+    offsets = 2.0 * rng.uniform(-0.49, 0.49, subject.matched.points.shape)  # voxels of 2 mm
+    moved = replace(
+        subject.matched,
+        points=(subject.matched.points + offsets).astype(np.float32),
+        patches=np.zeros_like(subject.matched.patches),
+    )
+    rows = np.arange(0, len(expected), 7)
+    patches = cut_voxel_patches(replace(subject, matched=moved), rows)
+    np.testing.assert_allclose(patches.numpy(), expected[rows])
+
+
+def test_patches_of_points_on_voxels_are_those_of_the_match() -> None:
+    """The halves of a scan are matched at its voxels; their patches are not those of the scan."""
+    subject = travelling(head(1))
+    half = replace(subject.matched, patches=subject.matched.patches * np.float16(0.5))
+    rows = np.arange(5, 50)
+    patches = cut_voxel_patches(replace(subject, matched=half), rows)
+    np.testing.assert_array_equal(patches.numpy(), half.patches[rows])

@@ -5,16 +5,17 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
-from bids_shresnet.network.amplitude import AmplitudeHead
+from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
 from bids_shresnet.network.amplitude_fit import (
     AMPLITUDE_GRID,
     deconvolve_amplitudes,
     fit_amplitude_head,
     fit_stretch,
 )
+from bids_shresnet.scans import Tissue
 from tests.network.lengths import measured_lengths, unit_vectors
 
 SHRINKAGE = 0.5
@@ -41,28 +42,54 @@ def test_the_mean_amplitude_is_found_although_noise_makes_lengths_too_long() -> 
     assert mean == pytest.approx(truth.mean(), rel=0.02)
 
 
-def lognormal_distribution() -> Float[np.ndarray, " g"]:
-    weights = np.exp(-((np.log(AMPLITUDE_GRID / 0.1)) ** 2) / 2 / 0.5**2)
-    return np.asarray(weights / weights.sum())
+def two_tissues() -> tuple[Float[np.ndarray, " v"], Integer[np.ndarray, " v"]]:
+    """Amplitudes of white and grey matter and of voxels beside them, and their tissue."""
+    rng = np.random.default_rng(5)
+    tissue = rng.choice([Tissue.GM, Tissue.WM, 0], 60_000, p=[0.5, 0.3, 0.2])
+    centre = np.array([0.09, 0.06, 0.22])[np.searchsorted([0, Tissue.GM, Tissue.WM], tissue)]
+    return centre * np.exp(rng.normal(0, 0.25, len(tissue))), tissue
 
 
-def quantiles(distribution: Float[np.ndarray, " g"]) -> Float[np.ndarray, " v"]:
-    """Values with a distribution over the grid."""
-    levels = (np.arange(3000) + 0.5) / 3000
-    return np.asarray(np.interp(levels, np.cumsum(distribution) - distribution / 2, AMPLITUDE_GRID))
-
-
-def test_predictions_that_have_the_distribution_are_not_stretched() -> None:
-    distribution = lognormal_distribution()
-    assert fit_stretch(quantiles(distribution), distribution) == pytest.approx((0, 1), abs=5e-3)
-
-
-@pytest.mark.parametrize(("a", "b"), [(0.2, 1.3), (-0.1, 0.8)])
+@pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (0.2, 1.3), (-0.1, 0.8)])
 def test_the_inverse_of_a_stretch_is_found(a: float, b: float) -> None:
-    distribution = lognormal_distribution()
-    predicted = (quantiles(distribution) / np.exp(a)) ** (1 / b)
-    shuffled = np.random.default_rng(0).permutation(predicted)
-    assert fit_stretch(shuffled, distribution) == pytest.approx((a, b), abs=5e-3)
+    truth, tissue = two_tissues()
+    predicted = (truth / np.exp(a)) ** (1 / b)
+    lengths = measured_lengths(truth, 0.02)
+    assert fit_stretch(predicted, lengths, tissue, 0) == pytest.approx((a, b), abs=0.02)
+
+
+@pytest.mark.parametrize("kept", ["weak predictions", "strong predictions", "one voxel in three"])
+def test_the_stretch_does_not_depend_on_how_many_voxels_of_which_kind_there_are(kept: str) -> None:
+    """Voxels are left out by what is predicted for them, which depends on the source alone."""
+    truth, tissue = two_tissues()
+    rng = np.random.default_rng(6)
+    level = np.exp(rng.normal(np.log(truth), 0.15))
+    # Given a level, this is the mean of the log-normal amplitudes of its tissue.
+    shrunk = {Tissue.GM: 0.06, Tissue.WM: 0.22, 0: 0.09}
+    centre = np.array([shrunk[int(label)] for label in tissue])
+    weight = 0.25**2 / (0.25**2 + 0.15**2)
+    log_mean = weight * np.log(level) + (1 - weight) * np.log(centre)
+    predicted = np.exp(log_mean + weight * 0.15**2 / 2)
+    middle = np.median(predicted)
+    is_kept = {
+        "weak predictions": (predicted < middle) | (rng.random(len(truth)) < 0.3),
+        "strong predictions": (predicted > middle) | (rng.random(len(truth)) < 0.3),
+        "one voxel in three": rng.random(len(truth)) < 1 / 3,
+    }[kept]
+    lengths = measured_lengths(truth, 0.02)
+    rows = np.flatnonzero(is_kept)
+    some = Lengths(lengths.squared[rows], lengths.noise_variance[rows])
+    _, slope = fit_stretch(predicted, lengths, tissue, 0)
+    _, thinned_slope = fit_stretch(predicted[rows], some, tissue[rows], 0)
+    assert thinned_slope == pytest.approx(slope, abs=0.03)
+
+
+@pytest.mark.parametrize("label", [0, Tissue.GM, Tissue.WM])
+def test_without_one_of_the_tissues_the_mean_of_all_is_matched(label: int) -> None:
+    truth, _ = two_tissues()
+    lengths = measured_lengths(truth, 0.02)
+    a, b = fit_stretch(truth / 1.2, lengths, np.full(len(truth), label), 0)
+    assert (np.exp(a), b) == (pytest.approx(1.2, rel=0.02), 1.0)
 
 
 def simulated(
@@ -86,7 +113,10 @@ def fit_head(sigma: float, seed: int) -> tuple[AmplitudeHead, float]:
         head = AmplitudeHead((1, 5)).eval()
     with torch.no_grad():
         features = head.features(patches, predicted)
-    loss = fit_amplitude_head(head, features, measured_lengths(truth, sigma, seed=1), seed=seed)
+    tissue = np.digitize(truth, [0.08, 0.2])  # weak, middle and strong
+    labels = np.array([Tissue.GM, 0, Tissue.WM])[tissue]
+    lengths = measured_lengths(truth, sigma, seed=1)
+    loss = fit_amplitude_head(head, features, lengths, labels, seed=seed)
     return head.eval(), loss
 
 
@@ -105,7 +135,7 @@ def test_a_fitted_head_gives_shrunk_predictions_the_amplitude_behind_the_noise(
 ) -> None:
     """The mean is right, although all predictions are half as long and all labels too long.
 
-    The stretch matches weak and strong amplitudes, not the mean: the mean must not drift from it.
+    The stretch matches the means of two tissues: the mean of all voxels must not drift from it.
     """
     lengths, truth = calibrated(sigma)
     assert lengths.mean() == pytest.approx(truth.mean(), rel=0.04)

@@ -16,6 +16,7 @@ GRID = (9, 8, 7)
 SHELL = Shell(1000.0, 4)
 HALF_SHELL = Shell(1000.0, 2)
 SIGMA = 0.03
+TISSUE = np.random.default_rng(4).integers(0, 4, GRID)
 
 
 def noisy_scan(sigma: float) -> tuple[LoadedScan, np.ndarray]:
@@ -34,7 +35,8 @@ def noisy_scan(sigma: float) -> tuple[LoadedScan, np.ndarray]:
 def matches(sigma: float) -> tuple[LoadedScan, np.ndarray, tuple[MatchedVoxels, ...]]:
     loaded, truth = noisy_scan(sigma)
     representation = represent_dwi(loaded.dwi, loaded.mask, (SHELL,))
-    return loaded, truth, match_halves.match_halves(loaded, representation, (HALF_SHELL,))
+    found = match_halves.match_halves(loaded, representation, TISSUE, (HALF_SHELL,))
+    return loaded, truth, found
 
 
 def voxels(loaded: LoadedScan, match: MatchedVoxels) -> tuple[np.ndarray, ...]:
@@ -50,6 +52,7 @@ def test_labels_are_the_measured_signal_of_the_other_half() -> None:
         relative = loaded.dwi.data[index][:, own] / loaded.s0[index][:, None]
         np.testing.assert_allclose(match.signal, relative, atol=1e-3)
         np.testing.assert_allclose(match.sh_matrix, basis(match.bvecs, 2), atol=1e-6)
+        np.testing.assert_array_equal(match.tissue, TISSUE[index])
     first, second = found
     assert not (np.abs(first.bvecs @ second.bvecs.T) > 1 - 1e-6).any()
     assert len(first.bvecs) + len(second.bvecs) == 24
@@ -98,4 +101,4 @@ def test_voxels_are_drawn_from_the_mask_without_repetition(
 def test_there_are_no_matches_without_shells_for_halves() -> None:
     loaded, _ = noisy_scan(SIGMA)
     representation = represent_dwi(loaded.dwi, loaded.mask, (SHELL,))
-    assert match_halves.match_halves(loaded, representation, ()) == ()
+    assert match_halves.match_halves(loaded, representation, TISSUE, ()) == ()

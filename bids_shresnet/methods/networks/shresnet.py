@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from bids_shresnet.diffusion.harmonics import order_indices
@@ -16,7 +16,12 @@ from bids_shresnet.diffusion.rish import project_rish
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
 from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.regression import fit_ridge
-from bids_shresnet.methods.sampling import draw_rows, read_samples, target_lengths
+from bids_shresnet.methods.sampling import (
+    cut_voxel_patches,
+    draw_rows,
+    read_samples,
+    target_lengths,
+)
 from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
 from bids_shresnet.network.amplitude_fit import fit_amplitude_head
 from bids_shresnet.network.patches import (
@@ -178,10 +183,10 @@ def calibrate_amplitudes(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         head = AmplitudeHead(task.outputs, input_counts=task.input_counts).to(task.device)
-    features, lengths = _read_head_samples(network, head, task)
+    features, lengths, tissue = _read_head_samples(network, head, task)
     if not len(features):
         return None, {"calibration": "none: the target's noise is not known"}
-    loss = fit_amplitude_head(head, features, lengths, seed=task.seed)
+    loss = fit_amplitude_head(head, features, lengths, tissue, seed=task.seed)
     return head.cpu().eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
 
 
@@ -228,24 +233,26 @@ def _largest_shell(outputs: Sequence[int]) -> int:
 
 def _read_head_samples(
     network: SHResNet, head: AmplitudeHead, task: FitTask
-) -> tuple[Float[Tensor, "v f"], Lengths]:
-    """Read features and measured lengths of training voxels where the noise is known."""
-    subjects = [subject.matched for subject in task.training]
+) -> tuple[Float[Tensor, "v f"], Lengths, Integer[np.ndarray, " v"]]:
+    """Read features, measured lengths and tissue of training voxels where the noise is known."""
     groups = [np.r_[head.output_groups[index]] for index in head.calibrated_groups]
     features: list[Tensor] = []
     squared: list[Tensor] = []
     noise: list[Tensor] = []
-    drawn = draw_rows(subjects, CALIBRATION_VOXELS, seed=[task.seed, 2])
-    for matched, rows in zip(subjects, drawn, strict=True):
-        measured, variances = target_lengths(matched, rows, groups)
+    tissue: list[np.ndarray] = []
+    matches = [subject.matched for subject in task.training]
+    drawn = draw_rows(matches, CALIBRATION_VOXELS, seed=[task.seed, 2])
+    for subject, rows in zip(task.training, drawn, strict=True):
+        measured, variances = target_lengths(subject.matched, rows, groups)
         is_known = np.isfinite(variances) & (variances > 0)
         is_usable = (is_known & (measured > 0)).all(axis=1)
-        patches = torch.from_numpy(matched.patches[rows[is_usable]])
+        patches = cut_voxel_patches(subject, rows[is_usable])
+        tissue.append(subject.matched.tissue[rows[is_usable]])
         features.append(_compute_head_features(network, head, patches))
         squared.append(torch.from_numpy(measured[is_usable]).float())
         noise.append(torch.from_numpy(variances[is_usable]).float())
     lengths = Lengths(torch.cat(squared), torch.cat(noise))
-    return torch.cat(features), lengths.to(head.unit.device)
+    return torch.cat(features), lengths.to(head.unit.device), np.concatenate(tissue)
 
 
 def _compute_head_features(
