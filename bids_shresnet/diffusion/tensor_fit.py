@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 MIN_SIGNAL = 1e-4  # DIPY's, so that the logarithm exists
 MIN_ATTENUATION = 1e-6  # DIPY's, of the smallest eigenvalue at the highest b
@@ -23,28 +23,26 @@ TENSOR_ELEMENTS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
 
 @dataclass(frozen=True)
 class TensorFit:
-    """Eigenvalues in descending order, mm2/s, and their unit eigenvectors as columns."""
+    """Tensors in mm2/s, none of whose eigenvalues is below `MIN_ATTENUATION` over the highest b."""
 
-    eigenvalues: Float[np.ndarray, "v 3"]
-    eigenvectors: Float[np.ndarray, "v 3 3"]
+    matrices: Float[np.ndarray, "v 3 3"]
 
     @property
     def fa(self) -> Float[np.ndarray, " v"]:
-        """Fractional anisotropy."""
-        deviations = self.eigenvalues - self.md[:, None]
-        squared_norm = np.square(self.eigenvalues).sum(axis=1)
-        return np.asarray(np.sqrt(1.5 * np.square(deviations).sum(axis=1) / squared_norm))
+        """Fractional anisotropy, from the norm of the tensor and of its deviation from a sphere."""
+        deviations = self.matrices - self.md[:, None, None] * np.eye(3)
+        squared_norm = np.square(self.matrices).sum(axis=(1, 2))
+        return np.asarray(np.sqrt(1.5 * np.square(deviations).sum(axis=(1, 2)) / squared_norm))
 
     @property
     def md(self) -> Float[np.ndarray, " v"]:
         """Mean diffusivity, mm2/s."""
-        return np.asarray(self.eigenvalues.mean(axis=1))
+        return np.asarray(np.trace(self.matrices, axis1=1, axis2=2) / 3)
 
     @property
-    def matrices(self) -> Float[np.ndarray, "v 3 3"]:
-        """The tensors themselves, mm2/s."""
-        scaled = self.eigenvectors * self.eigenvalues[:, None, :]
-        return np.asarray(scaled @ self.eigenvectors.swapaxes(1, 2))
+    def directions(self) -> Float[np.ndarray, "v 3"]:
+        """Unit vectors along the largest diffusivity."""
+        return np.asarray(np.linalg.eigh(self.matrices)[1][:, :, -1])
 
 
 def fit_weighted_tensors(
@@ -54,8 +52,7 @@ def fit_weighted_tensors(
 ) -> TensorFit:
     """Fit finite signals; each volume weighs as its signal, from a first fit without weights.
 
-    The estimate is that of Chung et al. 2006 (doi 10.1016/j.neuroimage.2006.07.001). Eigenvalues
-    are at least `MIN_ATTENUATION` over the highest b.
+    The estimate is that of Chung et al. 2006 (doi 10.1016/j.neuroimage.2006.07.001).
 
     Parameters
     ----------
@@ -69,9 +66,29 @@ def fit_weighted_tensors(
     starts = range(0, len(signal), VOXELS_PER_CHUNK)
     chunks = [_fit_tensors(signal[start : start + VOXELS_PER_CHUNK], design) for start in starts]
     tensors = np.concatenate([np.empty((0, 3, 3)), *chunks])
-    eigenvalues, eigenvectors = np.linalg.eigh(tensors)
-    eigenvalues = np.maximum(eigenvalues[:, ::-1], MIN_ATTENUATION) / highest
-    return TensorFit(eigenvalues, eigenvectors[:, :, ::-1])
+    return TensorFit(_raise_eigenvalues(tensors) / highest)
+
+
+def _raise_eigenvalues(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, "v 3 3"]:
+    """Raise eigenvalues below `MIN_ATTENUATION`, in the few tensors that have any, to it."""
+    lowest = MIN_ATTENUATION * np.eye(3)
+    above = tensors - lowest
+    is_low = ~_is_positive_definite(above)
+    eigenvalues, eigenvectors = np.linalg.eigh(above[is_low])
+    scaled = eigenvectors * np.maximum(eigenvalues, 0)[:, None, :]
+    raised = tensors.copy()
+    raised[is_low] = lowest + scaled @ eigenvectors.swapaxes(1, 2)
+    return raised
+
+
+def _is_positive_definite(matrices: Float[np.ndarray, "v 3 3"]) -> Bool[np.ndarray, " v"]:
+    """Check Sylvester's criterion: the leading minors of a symmetric matrix are positive."""
+    xx, xy, xz = matrices[:, 0].T
+    _, yy, yz = matrices[:, 1].T
+    zz = matrices[:, 2, 2]
+    minor = xx * yy - xy * xy
+    determinant = zz * minor - xx * yz * yz - yy * xz * xz + 2 * xy * xz * yz
+    return np.asarray((xx > 0) & (minor > 0) & (determinant > 0))
 
 
 def _make_design(

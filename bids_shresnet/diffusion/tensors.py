@@ -11,7 +11,7 @@ from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.gradients import count_directions
 from bids_shresnet.diffusion.shells import ShellVolumes, find_shells
 from bids_shresnet.diffusion.spatial.masking import unmask
-from bids_shresnet.diffusion.tensor_fit import fit_weighted_tensors
+from bids_shresnet.diffusion.tensor_fit import TensorFit, fit_weighted_tensors
 from bids_shresnet.scans import B0_THRESHOLD, Dwi
 
 # s/mm2, mean of a shell: a nominal 1500 with the scatter of scanners. Beyond it the logarithm of
@@ -66,8 +66,8 @@ def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
 
     The volumes are those of `select_tensor_volumes`.
     """
-    tensor = fit_dwi_tensor(dwi, mask)
-    return TensorMaps(fa=unmask(tensor.fa, mask), md=unmask(tensor.md, mask))
+    fa, md = fit_fa_and_md(*_select_signal(dwi, mask, np.arange(len(dwi.bvals))))
+    return TensorMaps(fa=unmask(fa, mask), md=unmask(md, mask))
 
 
 def fit_dwi_tensor(
@@ -78,9 +78,16 @@ def fit_dwi_tensor(
     `volumes` are the volumes to select from; by default all.
     """
     candidates = np.arange(len(dwi.bvals)) if volumes is None else volumes
+    return fit_tensor(*_select_signal(dwi, mask, candidates))
+
+
+def _select_signal(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], candidates: Int[np.ndarray, " k"]
+) -> tuple[Float[np.ndarray, "v n"], Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
+    """Signal of a mask in those of some volumes that a tensor rests on, b-values and b-vectors."""
     selected = candidates[select_tensor_volumes(dwi.bvals[candidates], dwi.bvecs[candidates])]
     bvals = np.where(dwi.is_b0, 0, dwi.bvals)
-    return fit_tensor(dwi.data[mask][:, selected], bvals[selected], dwi.bvecs[selected])
+    return dwi.data[mask][:, selected], bvals[selected], dwi.bvecs[selected]
 
 
 def fit_relative_tensor(
@@ -111,11 +118,24 @@ def fit_tensor(
     `MIN_RELATIVE_SIGNAL` in every direction.
     """
     fit = fit_weighted_tensors(_replace_not_finite(signal), bvals, bvecs)
-    return TensorValues(
-        fa=_replace_not_finite(fit.fa).astype(np.float32),
-        md=np.minimum(_replace_not_finite(fit.md), max_mean_diffusivity(bvals)).astype(np.float32),
-        direction=np.nan_to_num(fit.eigenvectors[..., 0]).astype(np.float32),
-    )
+    return TensorValues(*_limit_fa_and_md(fit, bvals), fit.directions.astype(np.float32))
+
+
+def fit_fa_and_md(
+    signal: Float[np.ndarray, "v n"],
+    bvals: Float[np.ndarray, " n"],
+    bvecs: Float[np.ndarray, "n 3"],
+) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"]]:
+    """Fit as `fit_tensor` without directions, which take as long as the fit itself."""
+    return _limit_fa_and_md(fit_weighted_tensors(_replace_not_finite(signal), bvals, bvecs), bvals)
+
+
+def _limit_fa_and_md(
+    fit: TensorFit, bvals: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"]]:
+    fa = _replace_not_finite(fit.fa).astype(np.float32)
+    md = np.minimum(_replace_not_finite(fit.md), max_mean_diffusivity(bvals))
+    return np.minimum(fa, 1), md.astype(np.float32)
 
 
 def fit_tensor_matrices(

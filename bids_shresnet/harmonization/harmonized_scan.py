@@ -12,7 +12,7 @@ from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, draw_mea
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import (
     TensorMaps,
-    fit_tensor,
+    fit_fa_and_md,
     fit_tensor_maps,
     select_tensor_volumes,
 )
@@ -146,7 +146,6 @@ def _fit_noisy_signal(
     fits = []
     for number in range(NOISE_DRAWS):
         signal[:, is_weighted] = noise_model.draw(weighted, voxels, number=number)
-        fits.append(fit_tensor(signal, bvals, dwi.bvecs[selected]))
-    fa = np.mean([fit.fa for fit in fits], axis=0)
-    md = np.mean([fit.md for fit in fits], axis=0)
+        fits.append(fit_fa_and_md(signal, bvals, dwi.bvecs[selected]))
+    fa, md = np.mean(fits, axis=0)
     return TensorMaps(fa=unmask(fa, voxels), md=unmask(md, voxels))

@@ -42,8 +42,7 @@ def measure_tissue(
 def test_fa_md_and_directions_are_those_of_dipy(
     bvals: Float[np.ndarray, " n"], snr: float, seed: int
 ) -> None:
-    signal = measure_tissue(bvals, 40, snr, seed)
-    signal = signal[(signal > 1).all(axis=1)]  # what no logarithm describes has its own test
+    signal = np.maximum(measure_tissue(bvals, 40, snr, seed), 8)  # lower ones have their own test
     table = gradient_table(bvals, bvecs=BVECS)
     expected = TensorModel(table, fit_method="WLS").fit(signal)
     fit = fit_weighted_tensors(signal, bvals, BVECS)
@@ -51,7 +50,7 @@ def test_fa_md_and_directions_are_those_of_dipy(
     np.testing.assert_allclose(fit.md, expected.md, rtol=RELATIVE_MD_TOLERANCE)
     np.testing.assert_allclose(fit.matrices, expected.quadratic_form, atol=1e-9)
     is_distinct = expected.evals[:, 0] > 1.01 * expected.evals[:, 1]
-    cosines = np.sum(fit.eigenvectors[..., 0] * expected.evecs[..., 0], axis=1)[is_distinct]
+    cosines = np.sum(fit.directions * expected.evecs[..., 0], axis=1)[is_distinct]
     np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-6)
 
 
@@ -84,7 +83,7 @@ def test_a_scheme_that_determines_no_tensor_gives_finite_maps() -> None:
     fit = fit_weighted_tensors(signal, bvals, bvecs)
     assert np.isfinite(fit.matrices).all()
     expected = np.log(1000 / 400) / 1000
-    np.testing.assert_allclose(fit.eigenvalues[0, :2], expected, rtol=1e-4)
+    np.testing.assert_allclose(np.diag(fit.matrices[0])[:2], expected, rtol=1e-4)
 
 
 def test_no_voxels_have_no_tensors() -> None:
