@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -60,6 +61,8 @@ class FitTask:
         State of the same training when it was stopped.
     save_state
         Called with the state after every epoch.
+    registrations
+        Folder of registrations that other folds may need as well; None to keep none.
     """
 
     training: Sequence[TravellingSubject]
@@ -73,6 +76,7 @@ class FitTask:
     on_epoch: Callable[[Epoch], None] = lambda _: None
     saved_state: TrainingState | None = None
     save_state: Callable[[TrainingState], None] = lambda _: None
+    registrations: Path | None = None
 
     @property
     def outputs(self) -> tuple[int, ...]:

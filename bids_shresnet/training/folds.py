@@ -82,6 +82,11 @@ class FoldJob:
         return self.file.with_name(f".{self.file.name}.state")
 
     @property
+    def registrations(self) -> Path:
+        """Folder of registrations that all folds share, beside the prepared subjects."""
+        return next(iter(self.prepared_folders.values())).parent / "registrations"
+
+    @property
     def digest(self) -> str:
         """Digest of everything that the weights depend on."""
         labels = (*self.split.training, *self.split.validation)

@@ -73,6 +73,7 @@ def _make_task(job: FoldJob, on_epoch: Callable[[Epoch], None]) -> FitTask:
         on_epoch=on_epoch,
         saved_state=_read_saved_state(job, inputs),
         save_state=save_state,
+        registrations=job.registrations,
     )
 
 

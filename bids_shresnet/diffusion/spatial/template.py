@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,20 +98,28 @@ class Template:
         return cls(arrays["contrasts"], arrays["affine"])
 
 
-def build_template(images: Sequence[ShImage]) -> Template:
+LocatePoints = Callable[[Template, ShImage, Float[np.ndarray, "p 3"]], Float[np.ndarray, "p 3"]]
+
+
+def build_template(images: Sequence[ShImage], locate: LocatePoints = Template.locate) -> Template:
     """Register all heads to one of them and average them there.
 
     The reference is the head whose brain has median volume, so that none is stretched much. The
     mean keeps the grid and the shape of the reference. Unlike a template of ANTs it is not moved
     to the mean shape, because it only has to give every voxel a position. A second round, to the
     mean, doubles the time and changes nothing (linear RISH: 0.1 %).
+
+    Parameters
+    ----------
+    locate
+        Finds points of a head in the reference.
     """
     reference = _median_head(images)
     start = Template(np.stack(registration_contrasts(reference), axis=-1), reference.affine)
     heads = []
     for image in images:
         points = brain_points(image)
-        positions = points if image is reference else start.locate(image, points)
+        positions = points if image is reference else locate(start, image, points)
         contrasts = [contrast[image.mask] for contrast in registration_contrasts(image)]
         heads.append(start.to_grid(positions, np.stack(contrasts, axis=1)))
     return Template(average_heads(heads).grid, start.affine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bids_shresnet.methods.template.combat import (
     VoxelwiseCombat,
     fit_voxelwise_combat,
 )
+from bids_shresnet.methods.template.known_positions import locate_once
 from bids_shresnet.methods.template.linear_rish import LinearRish, fit_linear_rish
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
@@ -75,7 +77,10 @@ def fit_template_methods(task: FitTask) -> FitResult[TemplateMethods]:
 
     ComBat needs two subjects: one does not show a scanner's scale.
     """
-    template = build_template([subject.source for subject in task.training])
+    images = [subject.source for subject in task.training]
+    folder = task.registrations
+    locate = Template.locate if folder is None else partial(locate_once, folder)
+    template = build_template(images, locate)
     positions = [template.locate_subject(subject) for subject in task.training]
     rish = fit_linear_rish(template, task.training, positions)
     combat = {}
