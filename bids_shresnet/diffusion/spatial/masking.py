@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import numpy as np
-from dipy.segment.mask import median_otsu
+from dipy.segment.threshold import otsu
 from jaxtyping import Bool, Float, Shaped
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 MEDIAN_FILTER_RADIUS_MM = 4.0  # about the width of a gyrus
+MEDIAN_FILTER_PASSES = 2
 
 
 def compute_brain_mask(
     b0: Float[np.ndarray, "x y z"], voxel_mm: float
 ) -> Bool[np.ndarray, "x y z"]:
-    """Compute DIPY's median_otsu on the mean b0, as one solid piece without holes.
+    """Compute the mask of DIPY's median_otsu on the mean b0, as one solid piece without holes.
 
     The radius of the median filter is set in millimetres, so that coarse grids are not smoothed
     away. The mask is widened by one voxel: harmonizing a rim of background does no harm, missing
     a rim of cortex does.
     """
     radius = max(1, round(MEDIAN_FILTER_RADIUS_MM / voxel_mm))
-    _, mask = median_otsu(b0, median_radius=radius, numpass=2)
+    smoothed = b0
+    for _ in range(MEDIAN_FILTER_PASSES):
+        smoothed = filter_median(smoothed, radius)
+    mask = smoothed > otsu(smoothed)
     return np.asarray(ndimage.binary_dilation(largest_connected_component(mask)))
+
+
+def filter_median(values: Float[np.ndarray, "x y z"], radius: int) -> Float[np.ndarray, "x y z"]:
+    """Return the bits of `scipy.ndimage.median_filter` in a quarter of its time.
+
+    Each voxel becomes the median of the cube around it; values beyond the edge are mirrored.
+
+    Parameters
+    ----------
+    radius
+        Half of the cube's edge, in voxels.
+    """
+    edge = 2 * radius + 1
+    middle = edge**3 // 2
+    padded = np.pad(values, radius, mode="symmetric")
+    windows = sliding_window_view(padded, (edge, edge, edge))
+    filtered = np.empty_like(values)
+    for plane, plane_windows in zip(filtered, windows, strict=True):
+        rows = plane_windows.reshape(-1, edge**3)
+        plane.flat = np.partition(rows, middle, axis=1)[:, middle]
+    return filtered
 
 
 def largest_connected_component(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dipy.segment.mask import median_otsu
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,6 +10,7 @@ from scipy import ndimage
 
 from bids_shresnet.diffusion.spatial.masking import (
     compute_brain_mask,
+    filter_median,
     largest_connected_component,
     unmask,
 )
@@ -108,3 +110,20 @@ def test_values_of_a_mask_lie_where_it_is_true() -> None:
     np.testing.assert_array_equal(image[mask], values)
     np.testing.assert_array_equal(image[~mask], -1)
     np.testing.assert_array_equal(unmask(values, mask)[~mask], 0)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(9, 8, 7), (2, 12, 3)])
+def test_the_median_filter_is_that_of_scipy(shape: tuple[int, ...], radius: int) -> None:
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = ndimage.median_filter(values, size=2 * radius + 1)
+    np.testing.assert_array_equal(filter_median(values, radius), expected)
+
+
+def test_the_mask_is_that_of_dipy_in_one_piece_and_a_voxel_wider() -> None:
+    centred = np.moveaxis(np.indices((16, 16, 16)), 0, -1) - 7.5
+    rng = np.random.default_rng(0)
+    b0 = 1000.0 * (np.linalg.norm(centred, axis=-1) < 5) + rng.uniform(0, 400, (16, 16, 16))
+    _, mask = median_otsu(b0, median_radius=2, numpass=2)
+    expected = ndimage.binary_dilation(largest_connected_component(mask))
+    np.testing.assert_array_equal(compute_brain_mask(b0, 2.0), expected)
