@@ -38,10 +38,9 @@ from bids_shresnet.outputs.layout import (
 )
 from bids_shresnet.outputs.model.folder import read_model
 from bids_shresnet.outputs.stamps import (
-    OUTPUT_FILES_KEY,
-    describe_files,
     is_intact,
     read_stamp,
+    stamp_files,
 )
 from bids_shresnet.scans import Scan
 
@@ -86,8 +85,8 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     write_scan_qc(job.outputs, pairs, scan, representation, _qc_record(record))
     write_image(job.outputs.dwi(), harmonized.dwi, scan=job.scan)
     sidecar = dwi_sidecar(job.outputs, model, record).to_json(job.outputs.dwi())
-    files = describe_files(_list_outputs(job.outputs, harmonized), job.outputs.root)
-    write_json(job.outputs.dwi(".json"), {**sidecar, OUTPUT_FILES_KEY: files})
+    stamp = stamp_files(_list_outputs(job.outputs, harmonized), job.outputs.root)
+    write_json(job.outputs.dwi(".json"), {**sidecar, **stamp})
     return True
 
 

@@ -20,7 +20,7 @@ from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.io.storage import write_json, write_tsv
 from bids_shresnet.outputs.group_qc import MAP_TITLES, SCAN_KEY, describe_map_column
 from bids_shresnet.outputs.layout import ScanOutputs
-from bids_shresnet.outputs.stamps import OUTPUT_FILES_KEY, describe_files
+from bids_shresnet.outputs.stamps import stamp_files
 from bids_shresnet.scans import Scan, Tissue
 
 MAX_PLAUSIBLE_MD = 3.2e-3  # mm2/s; free water at body temperature has 3.0e-3
@@ -77,7 +77,7 @@ def write_scan_qc(
     description = {**columns, SCAN_KEY: {**known, **record}}
     if stamped:
         files = [*stamped, outputs.qc_table()]
-        description[OUTPUT_FILES_KEY] = describe_files(files, outputs.root)
+        description |= stamp_files(files, outputs.root)
     write_json(outputs.qc_table(".json"), description)
 
 

@@ -16,8 +16,10 @@ from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import hash_file, hold_lock, read_json
 from bids_shresnet.outputs.layout import ScanOutputs, sidecar_path
 from bids_shresnet.outputs.sidecars import read_checksum
+from bids_shresnet.version import __version__
 
 OUTPUT_FILES_KEY = "OutputFiles"
+VERSION_KEY = "AppVersion"
 LOCKS_FOLDER = "logs/locks"  # of the output dataset
 
 logger = logging.getLogger(__name__)
@@ -30,12 +32,16 @@ def hold_scan_lock(outputs: ScanOutputs) -> Iterator[None]:
         yield
 
 
-def describe_files(files: Iterable[Path], root: Path) -> dict[str, dict[str, Any]]:
-    """Return size (bytes) and SHA-256 of files by their path in the output dataset."""
-    return {
+def stamp_files(files: Iterable[Path], root: Path) -> dict[str, Any]:
+    """Return the keys of a stamp: the version of the app, and size (bytes) and SHA-256 of files.
+
+    Files are named by their path in the output dataset.
+    """
+    records = {
         file.relative_to(root).as_posix(): {"Size": file.stat().st_size, "SHA256": hash_file(file)}
         for file in files
     }
+    return {VERSION_KEY: __version__, OUTPUT_FILES_KEY: records}
 
 
 def read_stamp(path: Path) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from bids_shresnet.io.storage import hash_file, write_json
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.outputs.stamps import (
     OUTPUT_FILES_KEY,
-    describe_files,
     find_damaged_files,
     hold_scan_lock,
     is_intact,
     read_stamp,
+    stamp_files,
 )
 from tests.factories import make_scan
 
@@ -25,8 +25,8 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "table.tsv").write_text("a\tb\n")
     (tmp_path / "map.nii.gz").write_bytes(b"image")
     write_json(tmp_path / "map.json", {"Checksum": [{"ChecksumValue": hash_image(tmp_path)}]})
-    files = describe_files([tmp_path / "table.tsv", tmp_path / "map.nii.gz"], tmp_path)
-    write_json(tmp_path / "stamp.json", {OUTPUT_FILES_KEY: files})
+    files = [tmp_path / "table.tsv", tmp_path / "map.nii.gz"]
+    write_json(tmp_path / "stamp.json", stamp_files(files, tmp_path))
     return tmp_path
 
 

@@ -14,9 +14,10 @@ from bids_shresnet.io.storage import read_json, remove_file, write_bytes, write_
 from bids_shresnet.outputs.layout import output_path
 from bids_shresnet.outputs.stamps import (
     OUTPUT_FILES_KEY,
-    describe_files,
+    VERSION_KEY,
     is_intact,
     read_stamp,
+    stamp_files,
 )
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Scan
@@ -83,8 +84,8 @@ def write_gallery(record_path: Path, panels: Sequence[Panel], record: Mapping[st
         }
         for panel in panels
     ]
-    files = describe_files(_list_pictures(record_path, panels), record_path.parents[2])
-    write_json(record_path, {**record, "Panels": panel_records, OUTPUT_FILES_KEY: files})
+    stamp = stamp_files(_list_pictures(record_path, panels), record_path.parents[2])
+    write_json(record_path, {**record, "Panels": panel_records, **stamp})
 
 
 def is_drawn(record_path: Path) -> bool:
@@ -104,7 +105,8 @@ def _list_pictures(record_path: Path, panels: Sequence[Panel]) -> list[Path]:
 def read_gallery(record_path: Path) -> Gallery:
     """Read what `write_gallery` wrote, without the SVG."""
     record = read_json(record_path)
-    record.pop(OUTPUT_FILES_KEY)
+    for key in (OUTPUT_FILES_KEY, VERSION_KEY):
+        record.pop(key)
     panels = tuple(_read_panel(record_path, panel) for panel in record.pop("Panels"))
     return Gallery(record, panels)
 
