@@ -15,6 +15,7 @@ from bids_shresnet.cli.resolve import memory_limit
 from bids_shresnet.config import Config
 from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
 from bids_shresnet.runtime.logs import log_to_screen
+from bids_shresnet.runtime.screen import guard_stderr, silence
 from bids_shresnet.runtime.signals import interrupt_on_signals
 from bids_shresnet.runtime.workers import Workers, set_up_process
 from bids_shresnet.version import __version__
@@ -24,27 +25,35 @@ logger = logging.getLogger("bids_shresnet")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the app and return its exit code (the BIDS execution specification's; see errors.py)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with guard_stderr():
+        try:
+            with interrupt_on_signals():
+                exit_code = run_command_line(list(sys.argv[1:] if argv is None else argv))
+                sys.stdout.flush()
+        except (ShresnetError, Interrupted) as error:
+            sys.stderr.write(f"{PROGRAM}: {error}\n")
+            return error.exit_code
+        except OSError as error:
+            silence(sys.stdout)  # what it still holds would be written at the end
+            sys.stderr.write(f"{PROGRAM}: reading or writing failed: {error}\n")
+            return IO_ERROR_EXIT_CODE
+    return exit_code
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Do what a command line asks for, and return the exit code."""
     if "--version" in arguments:
         sys.stdout.write(f"bids_shresnet {__version__}\n")
         return 0
     if "--bids-exec-spec" in arguments:
         sys.stdout.write(json.dumps(make_descriptor(), indent=2) + "\n")
         return 0
-    try:
-        exit_codes = [run_level(config, arguments) for config in parse_levels(arguments)]
-    except (ShresnetError, Interrupted) as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
-        return error.exit_code
-    except OSError as error:
-        sys.stderr.write(f"{PROGRAM}: reading or writing failed: {error}\n")
-        return IO_ERROR_EXIT_CODE
-    return max(exit_codes)
+    return max(run_level(config, arguments) for config in parse_levels(arguments))
 
 
 def run_level(config: Config, arguments: Sequence[str]) -> int:
     """Run one analysis level, log to the screen, and return the exit code."""
-    with log_to_screen(config.run.verbose), interrupt_on_signals():
+    with log_to_screen(config.run.verbose):
         workers = make_workers(config)
         logger.debug("bids_shresnet %s, %s", __version__, workers)
         set_up_process(workers.threads)  # before anything loads numpy or torch

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
 
-from bids_shresnet.errors import Interrupted
+from bids_shresnet.errors import Interrupted, ShresnetError
 from bids_shresnet.runtime.logs import forward_worker_logs, send_logs_to
 from bids_shresnet.runtime.progress import log_time_left, progress_bar
 from bids_shresnet.runtime.resources import available_cores, available_memory
-from bids_shresnet.runtime.signals import install_signal_handlers, raise_if_interrupted
+from bids_shresnet.runtime.signals import (
+    GRACE_SECONDS,
+    install_signal_handlers,
+    raise_if_interrupted,
+)
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -26,7 +32,7 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
-GRACE_SECONDS = 5.0  # for a worker to remove its half-written files
+KILLED_MESSAGE = "a worker process was killed, most likely because memory ran out"
 GB = 2**30
 
 logger = logging.getLogger(__name__)
@@ -73,7 +79,11 @@ class Workers:
         return max(1, min(self.processes, jobs, fitting))
 
     def run(
-        self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], memory_per_job: int = 0
+        self,
+        function: Callable[[JobT], ResultT],
+        jobs: Sequence[JobT],
+        memory_per_job: int = 0,
+        on_killed: Callable[[JobT], ResultT] | None = None,
     ) -> Iterator[tuple[JobT, ResultT]]:
         """Yield each job with its result as soon as it ends.
 
@@ -86,6 +96,13 @@ class Workers:
             The function is called with each job. The progress bar has its name.
         memory_per_job
             An estimate in bytes; 0 if it does not matter.
+        on_killed
+            Makes the result of a job whose process is killed each time; by default it is an error.
+
+        Raises
+        ------
+        ShresnetError
+            If the process of a job is killed each time, and there is no `on_killed`.
         """
         title = function.__name__.replace("_", " ")
         is_shown = self.has_progress_bars
@@ -93,33 +110,74 @@ class Workers:
             progress_bar(len(jobs), title, "job", is_shown=is_shown) as progress,
             log_time_left(title, len(jobs)) as count_job,
         ):
-            for result in self._run_jobs(function, jobs, memory_per_job):
+            for result in self._run_jobs(function, jobs, memory_per_job, on_killed):
                 progress.update()
                 count_job()
                 yield result
 
     def _run_jobs(
-        self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], memory_per_job: int
+        self,
+        function: Callable[[JobT], ResultT],
+        jobs: Sequence[JobT],
+        memory_per_job: int,
+        on_killed: Callable[[JobT], ResultT] | None,
     ) -> Iterator[tuple[JobT, ResultT]]:
         count = self.max_parallel_jobs(len(jobs), memory_per_job)
         if count == 1:
             return ((job, function(job)) for job in jobs)
-        return self._run_in_pool(function, jobs, count)
+        return self._run_in_pools(function, jobs, count, on_killed)
+
+    def _run_in_pools(
+        self,
+        function: Callable[[JobT], ResultT],
+        jobs: Sequence[JobT],
+        count: int,
+        on_killed: Callable[[JobT], ResultT] | None,
+    ) -> Iterator[tuple[JobT, ResultT]]:
+        """Run jobs in processes; if one is killed, start fewer of them.
+
+        Nothing tells which job it had, until there is a single process: it has the first one.
+        """
+        waiting = dict(enumerate(jobs))
+        while waiting:
+            try:
+                for number, result in self._run_in_pool(function, waiting, count):
+                    yield waiting.pop(number), result
+            except BrokenProcessPool as error:
+                if count > 1:
+                    count //= 2
+                    logger.warning("%s; going on with %d at a time", KILLED_MESSAGE, count)
+                    continue
+                job = waiting.pop(min(waiting))
+                if on_killed is None:
+                    msg = f"{KILLED_MESSAGE}, in {function.__name__.replace('_', ' ')} of {job}"
+                    raise ShresnetError(msg) from error
+                yield job, on_killed(job)
 
     def _run_in_pool(
-        self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT], count: int
-    ) -> Iterator[tuple[JobT, ResultT]]:
+        self, function: Callable[[JobT], ResultT], jobs: Mapping[int, JobT], count: int
+    ) -> Iterator[tuple[int, ResultT]]:
+        """Yield the results of all jobs by number, and then raise if a process was killed."""
+        killed: BrokenProcessPool | None = None
         with forward_worker_logs() as queue, self._start_pool(count, queue) as pool:
-            futures = {pool.submit(_run_in_worker, function, job): job for job in jobs}
             try:
+                futures = {
+                    pool.submit(_run_in_worker, function, job): number
+                    for number, job in jobs.items()
+                }
                 for future in as_completed(futures):
-                    yield futures[future], future.result()
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        killed = BrokenProcessPool(str(future.exception()))
+                    else:
+                        yield futures[future], future.result()
             except (Interrupted, GeneratorExit):  # nobody waits for the jobs under way
                 pool.shutdown(wait=False, cancel_futures=True)
                 _end_workers()
                 raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+        if killed is not None:
+            raise killed
 
     def _start_pool(self, count: int, queue: Any) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
@@ -155,12 +213,13 @@ def _set_up_worker(threads: int, queue: Any) -> None:
 
 
 def _end_workers() -> None:
-    """Ask all workers to stop, and kill those that do not."""
+    """Ask all workers to stop, and kill those that do not within the grace of all."""
     workers = active_children()
     for worker in workers:
         worker.terminate()
+    end = time.monotonic() + GRACE_SECONDS
     for worker in workers:
-        worker.join(GRACE_SECONDS)
+        worker.join(max(0.0, end - time.monotonic()))
         if worker.is_alive():  # in a library that ignores signals, such as ANTs
             worker.kill()
 

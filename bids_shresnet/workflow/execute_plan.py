@@ -20,7 +20,6 @@ from bids_shresnet.workflow.harmonize_scans import (
     check_validation,
     harmonize_scans,
     log_summary,
-    write_crash_reports,
 )
 from bids_shresnet.workflow.write_reports import report_models, report_subjects
 
@@ -38,7 +37,7 @@ def execute_plan(
             results = use_models(plan, models, config, this_run, workers)
     finally:
         logger.info("memory: at most %d MB a process", peak_memory() / MB)
-        finish_run(this_run, [result.row for result in results])
+        finish_run(this_run)
     harmonized = [result.row for result in results if result.row.role != TARGET_ROLE]
     report_subjects(this_run, harmonized)
     return results
@@ -55,8 +54,7 @@ def use_models(
         check_validation(models, config.model)
         for model in models:
             check_networks(model)
-        results = harmonize_scans(plan, models, config, root, workers)
-        write_crash_reports(this_run, results)
+        results = harmonize_scans(plan, models, config, this_run, workers)
         write_group_qc(root)
     elif config.model.validation:
         report_models(models, root, this_run.command)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_shresnet.config import Config, ModelSettings
-from bids_shresnet.errors import BadInput, Finding, NothingSelected
+from bids_shresnet.errors import BadInput, Finding, NothingSelected, ShresnetError
 from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
@@ -23,14 +23,19 @@ from bids_shresnet.harmonization.target_scan import (
 )
 from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE, TARGET_ROLE
 from bids_shresnet.outputs.model.folder import Model
-from bids_shresnet.outputs.runs.run_log import Run, ScanStatus, write_crash_report
+from bids_shresnet.outputs.runs.run_log import (
+    Run,
+    ScanStatus,
+    record_status,
+    write_crash_report,
+)
 from bids_shresnet.outputs.stamps import hold_scan_lock
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.planning.ranking import rank_scans
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
-from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.runtime.workers import KILLED_MESSAGE, Workers
 from bids_shresnet.scans import Scan
 
 logger = logging.getLogger(__name__)
@@ -60,6 +65,11 @@ class ScanJob:
     target_scan: Scan | None = None
 
     @property
+    def role(self) -> str:
+        """Why the scan is in the analysis set."""
+        return TARGET_ROLE if isinstance(self.job, TargetJob) else HARMONIZED_ROLE
+
+    @property
     def scans(self) -> tuple[Scan, ...]:
         """Scans to read."""
         return (self.job.scan, self.target_scan) if self.target_scan else (self.job.scan,)
@@ -84,11 +94,11 @@ def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
 
 
 def harmonize_scans(
-    plan: Plan, models: Sequence[Model], config: Config, root: Path, workers: Workers
+    plan: Plan, models: Sequence[Model], config: Config, this_run: Run, workers: Workers
 ) -> list[ScanResult]:
     """Harmonize every scan of the plan and fit those of the targets.
 
-    A scan that fails does not stop the others.
+    A scan that fails does not stop the others. The record of the run grows with each scan.
 
     Raises
     ------
@@ -100,10 +110,10 @@ def harmonize_scans(
         models,
         options=make_harmonize_options(config),
         bids_dir=config.input.bids_dir,
-        root=root,
+        root=this_run.root,
     )
     target_jobs, unfit_targets = make_target_jobs(
-        plan.selection.target_scans, models, root=root, device=config.resource.device
+        plan.selection.target_scans, models, root=this_run.root, device=config.resource.device
     )
     scan_jobs = [*_make_scan_jobs(jobs, plan, models), *map(ScanJob, target_jobs)]
     excluded = (*_excluded_scans(plan), *unfit, *unfit_targets)
@@ -111,7 +121,8 @@ def harmonize_scans(
         reasons = [f"\n  {scan.image.name}: {scan.reason}" for scan in excluded]
         raise NothingSelected("".join(["no scan fits a model:", *reasons]))
     results = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in excluded]
-    return results + run_scan_jobs(scan_jobs, config, workers)
+    record_status(this_run, [result.row for result in results])
+    return results + run_scan_jobs(scan_jobs, config, this_run, workers)
 
 
 def _excluded_scans(plan: Plan) -> list[ExcludedScan]:
@@ -147,14 +158,15 @@ def _make_scan_jobs(
 
 
 def run_scan_jobs(
-    scan_jobs: Sequence[ScanJob], config: Config, workers: Workers
+    scan_jobs: Sequence[ScanJob], config: Config, this_run: Run, workers: Workers
 ) -> list[ScanResult]:
     """Run the jobs in parallel; with --stop-on-first-crash, until one fails."""
     scans = [scan for job in scan_jobs for scan in job.scans]
     memory = memory_for_scans(scans, is_spooled=config.resource.low_mem)
     results = []
-    for _, result in workers.run(process_scan, scan_jobs, memory):
+    for _, result in workers.run(process_scan, scan_jobs, memory, report_killed_scan):
         results.append(result)
+        record_result(this_run, result)
         progress = f"{len(results)} of {len(scan_jobs)}"
         logger.info("%s: %s (%s)", result.row.file, result.row.status, progress)
         if result.crash_report:
@@ -166,12 +178,27 @@ def run_scan_jobs(
     return results
 
 
+def record_result(this_run: Run, result: ScanResult) -> None:
+    """Write status and traceback of a scan to the folder of the run."""
+    record_status(this_run, [result.row])
+    if result.crash_report:
+        write_crash_report(this_run, result.row.file.split(".")[0], result.crash_report)
+
+
+def report_killed_scan(scan_job: ScanJob) -> ScanResult:
+    """Make the result of a scan whose process is killed whenever it is tried."""
+    reason = f"{KILLED_MESSAGE}; give it more (--nprocs 1, --low-mem, a larger --mem of the job)"
+    return ScanResult(status_row(scan_job.job.scan, "failed", reason, scan_job.role), reason)
+
+
 def process_scan(scan_job: ScanJob) -> ScanResult:
     """Harmonize one scan and draw its pictures, or fit one scan of the target."""
     scan = scan_job.job.scan
-    role = TARGET_ROLE if isinstance(scan_job.job, TargetJob) else HARMONIZED_ROLE
+    role = scan_job.role
     try:
         is_changed = _write_scan(scan_job)
+    except ShresnetError as error:  # its message is all there is to know
+        return ScanResult(status_row(scan, "failed", str(error), role), crash_report=str(error))
     except Exception as error:  # reported, so that the other scans go on; it fails the run
         reason = f"{type(error).__name__}: {error}"
         failed = status_row(scan, "failed", reason, role)
@@ -234,10 +261,3 @@ def status_text(row: ScanStatus) -> str:
     """Format file, status and reason of a scan."""
     reason = f" ({row.reason})" if row.reason else ""
     return f"{row.file} {row.status}{reason}"
-
-
-def write_crash_reports(this_run: Run, results: Sequence[ScanResult]) -> None:
-    """Write the tracebacks of failed scans to the folder of the run."""
-    for result in results:
-        if result.crash_report:
-            write_crash_report(this_run, result.row.file.split(".")[0], result.crash_report)

@@ -54,6 +54,41 @@ def test_a_signal_ends_the_body_with_the_code_for_try_again_and_restores_the_han
     assert [signal.getsignal(stop_signal) for stop_signal in STOP_SIGNALS] == handlers
 
 
+TWICE = """
+import os, signal, time
+from bids_shresnet.runtime.signals import interrupt_on_signals
+with interrupt_on_signals():
+    try:
+        os.kill(os.getpid(), signal.{first})
+        time.sleep(60)
+    finally:
+        print("cleaning up", flush=True)
+        os.kill(os.getpid(), signal.{second})
+        time.sleep(1)
+        print("cleaned up", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_cleaned"),
+    [
+        ("SIGINT", "SIGINT", False),
+        ("SIGTERM", "SIGINT", False),
+        ("SIGINT", "SIGTERM", True),
+        ("SIGTERM", "SIGTERM", True),
+    ],
+)
+def test_only_ctrl_c_after_a_signal_ends_at_once(first: str, second: str, is_cleaned: bool) -> None:
+    code = TWICE.format(first=first, second=second)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == Interrupted.exit_code
+    assert ended.stdout.startswith("cleaning up")
+    assert ("cleaned up" in ended.stdout) == is_cleaned
+    assert "Traceback" not in ended.stderr
+
+
 def test_code_that_continues_after_errors_does_not_continue_after_a_signal() -> None:
     assert not issubclass(Interrupted, Exception)
 
@@ -63,11 +98,12 @@ def test_a_worker_can_send_an_interruption_to_its_parent() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     "send_signal", [os.kill, os.killpg], ids=["to the parent", "to the parent and its workers"]
 )
 def test_workers_stop_with_their_parent_and_leave_no_half_written_files(
-    send_signal: Callable[[int, int], None], tmp_path: Path
+    send_signal: Callable[[int, int], None], number: signal.Signals, tmp_path: Path
 ) -> None:
     (tmp_path / "script.py").write_text(POOL)
     out = tmp_path / "out"
@@ -80,7 +116,7 @@ def test_workers_stop_with_their_parent_and_leave_no_half_written_files(
             time.sleep(0.1)
         assert len(list(out.iterdir())) == 2
         started = time.monotonic()
-        send_signal(parent.pid, signal.SIGTERM)
+        send_signal(parent.pid, number)
         assert parent.wait(30) == Interrupted.exit_code
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 10
     assert not list(out.iterdir())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bids_shresnet.errors import ShresnetError
 from bids_shresnet.runtime import workers
 from bids_shresnet.runtime.workers import THREAD_VARIABLES, Workers, set_up_process
 
@@ -38,6 +40,27 @@ def fail_first(job: int) -> int:
         msg = f"job {job} cannot be done"
         raise ValueError(msg)
     return job
+
+
+def end_if_negative(job: int) -> int:
+    """End the process as the system does when memory runs out."""
+    if job < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return job**2
+
+
+def test_the_job_of_a_killed_worker_is_named_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    jobs = [1, 2, -3, 4, 5]
+    results = list(Workers(4, 1).run(end_if_negative, jobs, on_killed=lambda job: 1000 + job))
+    assert sorted(results) == [(-3, 997), (1, 1), (2, 4), (4, 16), (5, 25)]
+    assert "memory" in caplog.text
+
+
+def test_without_a_result_for_it_a_killed_worker_is_an_error_with_the_likely_cause() -> None:
+    with pytest.raises(ShresnetError, match="memory ran out, in end if negative of -3"):
+        list(Workers(2, 1).run(end_if_negative, [1, -3]))
 
 
 def test_results_do_not_depend_on_the_number_of_processes() -> None:

@@ -29,9 +29,12 @@ class Provenance:
 
 
 def write_provenance(
-    root: Path, run_name: str, *, command: str, start_time: datetime, end_time: datetime
+    root: Path, run_name: str, *, command: str, start_time: datetime, end_time: datetime | None
 ) -> None:
-    """Write the activity of a run, its software, its environment and its input datasets."""
+    """Write the activity of a run, its software, its environment and its input datasets.
+
+    A run that has not ended, or was killed, has no end.
+    """
     versions = package_versions()
     prefix = f"bids::prov#{_run_label(run_name)}"
     environment = _environment(prefix, versions)
@@ -44,8 +47,9 @@ def write_provenance(
         "AssociatedWith": [tool["Id"] for tool in software],
         "Used": [item["Id"] for item in (environment, *datasets)],
         "StartedAtTime": start_time.isoformat(timespec="seconds"),
-        "EndedAtTime": end_time.isoformat(timespec="seconds"),
     }
+    if end_time is not None:
+        activity["EndedAtTime"] = end_time.isoformat(timespec="seconds")
     records: dict[RecordKind, dict[str, Any]] = {
         "act": {"Activities": [activity]},
         "soft": {"Software": software},

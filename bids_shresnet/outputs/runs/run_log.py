@@ -9,8 +9,8 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -75,6 +75,8 @@ class Run:
         In UTC.
     log_handler
         Writes run.log.
+    rows
+        Scans that ended; see `record_status`.
     """
 
     root: Path
@@ -82,6 +84,7 @@ class Run:
     command: str
     start_time: datetime
     log_handler: logging.Handler
+    rows: list[ScanStatus] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -110,13 +113,15 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
     name = f"{start_time:%Y%m%d-%H%M%S}_{uuid4()}"
     folder = run_folder(root, name)
     write_json(folder / CONFIG_FILE, config)
-    return Run(
+    run = Run(
         root=root,
         name=name,
         command=_hide_home(shlex.join(command)),
         start_time=start_time,
         log_handler=_open_log(folder / LOG_FILE),
     )
+    _write_provenance(run, end_time=None)
+    return run
 
 
 def write_findings(run: Run, findings: Sequence[Finding]) -> None:
@@ -130,18 +135,28 @@ def write_crash_report(run: Run, scan_name: str, traceback: str) -> None:
     write_text(run.folder / CRASH_FILE.format(scan_name), _hide_home(traceback))
 
 
-def finish_run(run: Run, rows: Sequence[ScanStatus]) -> None:
-    """Close a run: write the status of each scan to status.tsv, and the provenance to prov/."""
+def record_status(run: Run, rows: Iterable[ScanStatus]) -> None:
+    """Add scans that ended to status.tsv, which is then complete even if the run is killed."""
+    run.rows.extend(rows)
+    columns = [column.name for column in fields(ScanStatus)]
+    write_tsv(run.folder / STATUS_TSV, [asdict(row) for row in run.rows], columns)
+
+
+def finish_run(run: Run, rows: Iterable[ScanStatus] = ()) -> None:
+    """Close a run: add the last scans to status.tsv, and the end to the provenance in prov/."""
     APP_LOGGER.removeHandler(run.log_handler)
     run.log_handler.close()
-    status_columns = [field.name for field in fields(ScanStatus)]
-    write_tsv(run.folder / STATUS_TSV, [asdict(row) for row in rows], status_columns)
+    record_status(run, rows)
+    _write_provenance(run, end_time=datetime.now(UTC))
+
+
+def _write_provenance(run: Run, *, end_time: datetime | None) -> None:
     write_provenance(
         run.root,
         run.name,
         command=run.command,
         start_time=run.start_time,
-        end_time=datetime.now(UTC),
+        end_time=end_time,
     )
 
 

@@ -10,10 +10,11 @@ import pytest
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.dataset import prepare_root
-from bids_shresnet.outputs.runs.provenance import read_provenance
+from bids_shresnet.outputs.runs.provenance import prov_path, read_provenance
 from bids_shresnet.outputs.runs.run_log import (
     ScanStatus,
     finish_run,
+    record_status,
     start_run,
     write_crash_report,
     write_findings,
@@ -40,6 +41,21 @@ def write_run(root: Path) -> str:
     run = start_run(root, {}, ["shresnet"])
     finish_run(run, [])
     return run.name
+
+
+def test_the_record_of_a_run_that_is_killed_holds_what_had_ended(root: Path) -> None:
+    run = start_run(root, {}, ["shresnet", "/data"])
+    for subject in ("01", "02"):
+        record_status(run, [ScanStatus(subject, "", f"sub-{subject}_dwi.nii.gz", "done")])
+        rows = read_tsv(run.folder / "status.tsv")
+        assert rows[-1]["subject"] == subject
+    assert len(rows) == 2
+    assert read_provenance(root, run.name).command == "shresnet /data"
+    activity = prov_path(root, run.name, "act")
+    assert "EndedAtTime" not in read_json(activity)["Activities"][0]
+    finish_run(run)
+    assert read_tsv(run.folder / "status.tsv") == rows
+    assert "EndedAtTime" in read_json(activity)["Activities"][0]
 
 
 def test_a_run_has_a_folder_of_its_name_with_its_settings(root: Path) -> None:
