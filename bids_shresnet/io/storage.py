@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, and the plain formats that the app writes.
 
 A file is written under a temporary name in the same folder, flushed to disk and renamed. A killed
-job leaves at most a file whose name begins with a dot, which BIDS tools ignore. The rename replaces
+job leaves at most a file whose name begins with a dot, which BIDS tools ignore and a later job
+removes (see `runtime/leftovers.py`). The rename replaces
 a symbolic link instead of following it, so annexed content is never changed.
 """
 
@@ -16,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from bids_shresnet.io.file_errors import raise_if_unreadable
+from bids_shresnet.runtime.leftovers import mark_in_use, temporary_path
 from bids_shresnet.runtime.write_guard import check_may_write
 
 logger = logging.getLogger(__name__)
@@ -45,12 +46,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     check_may_write(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex[:12]}.{path.name}")
+    temporary = temporary_path(path)
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with mark_in_use(temporary):
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

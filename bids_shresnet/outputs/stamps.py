@@ -16,6 +16,7 @@ from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import hash_file, hold_lock, read_json
 from bids_shresnet.outputs.layout import ScanOutputs, sidecar_path
 from bids_shresnet.outputs.sidecars import read_checksum
+from bids_shresnet.runtime.leftovers import remove_leftovers
 from bids_shresnet.version import __version__
 
 OUTPUT_FILES_KEY = "OutputFiles"
@@ -27,8 +28,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def hold_scan_lock(outputs: ScanOutputs) -> Iterator[None]:
-    """Let one job at a time write outputs of a scan: several targets share its mask and maps."""
+    """Let one job at a time write outputs of a scan: several targets share its mask and maps.
+
+    What a job that was killed has left half-written is removed first.
+    """
     with hold_lock(outputs.root / LOCKS_FOLDER / outputs.scan.name):
+        figures = outputs.root / f"sub-{outputs.scan.subject}" / "figures"
+        remove_leftovers(outputs.dwi().parent, figures)
         yield
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from bids_shresnet.runtime.leftovers import is_abandoned, mark_in_use
+
 TEMP_VARIABLES = ("TMPDIR", "TEMP", "TMP")  # in the order of Python's tempfile
 SYSTEM_TEMP_FOLDERS = ("/tmp", "/var/tmp")
 # The transforms of a registration take some 50 MB, and each process may hold one
@@ -22,6 +24,8 @@ MIN_FREE_BYTES = 2**30
 SPOOL_VARIABLE = "BIDS_SHRESNET_SPOOL"  # the folder for arrays that are not in memory, see spool.py
 # Of matplotlib, the only library here that keeps a cache; by default it is in the home
 CACHE_VARIABLE = "MPLCONFIGDIR"
+SCRATCH_PREFIX = ".tmp-"
+IN_USE_FILE = ".in-use"
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +45,31 @@ def use_scratch_folder(work_folder: Path, *, should_spool: bool = False) -> Iter
             yield
         return
     work_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=work_folder) as scratch:
+    _remove_abandoned(work_folder)
+    with _make_scratch(work_folder) as scratch:
         logger.info("temporary files: %s", scratch)
         caches = {} if has_cache else {CACHE_VARIABLE: scratch}
         spool = {SPOOL_VARIABLE: scratch} if should_spool else {}
         with _set_environment({"TMPDIR": usual or scratch, **caches, **spool}):
             yield
+
+
+@contextmanager
+def _make_scratch(work_folder: Path) -> Iterator[str]:
+    """Make a folder that others can tell to be in use; it is removed at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=work_folder) as scratch,
+        mark_in_use(Path(scratch) / IN_USE_FILE),
+    ):
+        yield scratch
+
+
+def _remove_abandoned(work_folder: Path) -> None:
+    """Remove the folders of runs that were killed."""
+    for folder in work_folder.glob(f"{SCRATCH_PREFIX}*"):
+        if is_abandoned(folder / IN_USE_FILE):
+            logger.info("removed what a run that was killed left: %s", folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _usual_temp_folder() -> str | None:

@@ -11,6 +11,7 @@ from bids_shresnet.io.arrays import read_array_record
 from bids_shresnet.io.storage import hash_file, hash_record, hold_lock
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.pair_shells import PairShells
+from bids_shresnet.runtime.leftovers import remove_leftovers
 from bids_shresnet.scans import LabelImage, Scan, Shell
 from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
@@ -63,6 +64,7 @@ def prepare_subject(job: PrepareJob) -> bool:
     with hold_lock(job.folder):
         if is_prepared(job):
             return False
+        remove_leftovers(job.folder)
         record = {
             "inputs": job.digest,
             "source": str(job.source.image),

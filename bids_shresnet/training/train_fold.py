@@ -14,6 +14,7 @@ from bids_shresnet.methods.harmonizer import FitResult, FitTask, Harmonizer
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.training_loop import Epoch
+from bids_shresnet.runtime.leftovers import remove_leftovers
 from bids_shresnet.runtime.progress import progress_bar
 from bids_shresnet.training.folds import FoldJob, open_fold_subject, open_training_subjects
 from bids_shresnet.training.resume import read_state, write_state
@@ -27,6 +28,7 @@ def train_fold(job: FoldJob) -> bool:
     A lock lets only one process at a time work on a fold. A training that was stopped resumes.
     """
     with hold_lock(job.file):
+        remove_leftovers(job.file.parent)
         is_done = is_fitted(job)
         if not is_done:
             _write_fold(job, _fit_fold(job))

@@ -20,6 +20,7 @@ from bids_shresnet.outputs.runs.history import write_scans
 from bids_shresnet.outputs.runs.run_log import Run, finish_run, start_run, write_findings
 from bids_shresnet.planning.overview import make_overview
 from bids_shresnet.planning.plan import Plan
+from bids_shresnet.runtime.leftovers import remove_leftovers
 from bids_shresnet.runtime.scratch import use_scratch_folder
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.runtime.write_guard import restrict_writing
@@ -91,6 +92,7 @@ def begin_run(config: Config, root: Path, invocation: Invocation) -> Run:
     datasets = config.input.named_datasets()
     pipelines = [pipeline for path in datasets.values() for pipeline in read_pipelines(path)]
     prepare_root(root, datasets, pipelines)
+    remove_leftovers(root, root / "logs", root / "prov", root / "figures", *root.glob("models/*"))
     return start_run(root, invocation.settings, invocation.command)
 
 

@@ -245,7 +245,7 @@ def _check_files(folder: Path, card: ModelCard) -> None:
     if damaged:
         raise BadInput([Finding("error", str(path), value, MODEL_REMEDY) for path in damaged])
     for item in files:
-        check_arrays(folder / item.file, MODEL_REMEDY)
+        check_arrays(folder / item.file)
 
 
 def _is_intact(folder: Path, item: ModelFile) -> bool:
