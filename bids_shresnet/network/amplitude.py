@@ -142,11 +142,17 @@ class AmplitudeHead(nn.Module):
         typical = self.population[column, middle].mean()
         return MAX_OWN_DIRECTION_SHARE * length / (length + typical)
 
-    def loss(self, features: Float[Tensor, "v f"], lengths: Lengths) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        features: Float[Tensor, "v f"],
+        lengths: Lengths,
+        population_likelihood: Float[Tensor, "v k"],
+    ) -> Float[Tensor, ""]:
         """Negative log-likelihood of the measured lengths.
 
         A label matches its voxel with the predicted probability. Its amplitude is then distributed
-        log-normally. Otherwise (at a border that the registration missed) it is that of any voxel.
+        log-normally. Otherwise (at a border that the registration missed) it is that of any voxel,
+        whose log-likelihood does not depend on the weights.
         """
         median, spread, match_logit = self.distribution(features)
         factors = (spread[..., None] * self.nodes).exp()
@@ -154,12 +160,16 @@ class AmplitudeHead(nn.Module):
         noise = lengths.noise_variance[..., None]
         matching = log_density(squared, noise, median[..., None] * factors)
         matching_likelihood = torch.logsumexp(matching + self.log_shares, -1)
-        other = log_density(squared, noise, self.population)
-        other_likelihood = torch.logsumexp(other, -1) - log(POPULATION_SIZE)
         return -torch.logaddexp(
             matching_likelihood + logsigmoid(match_logit),
-            other_likelihood + logsigmoid(-match_logit),
+            population_likelihood + logsigmoid(-match_logit),
         ).mean()
+
+    def population_likelihood(self, lengths: Lengths) -> Float[Tensor, "v k"]:
+        """Log-likelihood of the measured lengths if their amplitudes are those of any voxel."""
+        squared = lengths.squared[..., None]
+        density = log_density(squared, lengths.noise_variance[..., None], self.population)
+        return torch.logsumexp(density, -1) - log(POPULATION_SIZE)
 
 
 def length_features(

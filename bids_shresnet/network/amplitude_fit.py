@@ -150,8 +150,9 @@ def _train_head(
 ) -> float:
     """Maximize the likelihood with Adam; returns the loss of the last epoch."""
 
-    def batch_loss(features: Tensor, squared: Tensor, noise_variance: Tensor) -> Tensor:
-        return head.loss(features, Lengths(squared, noise_variance))
+    def batch_loss(features: Tensor, squared: Tensor, noise: Tensor, population: Tensor) -> Tensor:
+        return head.loss(features, Lengths(squared, noise), population)
 
-    tensors = (features, lengths.squared, lengths.noise_variance)
+    population = head.population_likelihood(lengths)
+    tensors = (features, lengths.squared, lengths.noise_variance, population)
     return minimize_loss(head, batch_loss, tensors, seed=seed, max_gradient_norm=MAX_GRADIENT_NORM)

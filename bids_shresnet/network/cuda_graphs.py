@@ -54,7 +54,7 @@ class GradientGraph:
     """A loss and its gradients, captured once and replayed with other batches of the same size."""
 
     def __init__(self, network: nn.Module, loss: Loss, batch: Sequence[Tensor]) -> None:
-        self.parameters = list(network.parameters())
+        self.parameters = [part for part in network.parameters() if part.requires_grad]
         self.batch = [tensor.clone() for tensor in batch]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self.batch[0].device):

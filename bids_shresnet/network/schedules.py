@@ -105,6 +105,6 @@ class TwoStageSchedule:
 
 
 def make_adam(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Make Adam; on a GPU, all parameters are changed by one kernel."""
-    parameters = list(network.parameters())
-    return torch.optim.Adam(parameters, learning_rate, fused=parameters[0].is_cuda or None)
+    """Make Adam that changes all trained parameters at once."""
+    trained = [part for part in network.parameters() if part.requires_grad]
+    return torch.optim.Adam(trained, learning_rate, fused=True)

@@ -38,7 +38,22 @@ def test_it_is_torchs_convolution_with_zeros_outside_and_so_are_its_gradients(
 def test_the_centre_is_the_fourteenth_position() -> None:
     convolution = layer(3, 4)
     rows = torch.randn(5, 27, 3)
-    torch.testing.assert_close(convolution.convolve_centre(rows), convolution(rows)[:, 13])
+    centre = torch.einsum("bpi,opi->bo", rows, convolution.centre_weights()) + convolution.bias
+    torch.testing.assert_close(centre, convolution(rows)[:, 13])
+
+
+@given(inputs=st.integers(1, 6), outputs=st.integers(1, 6), count=st.integers(1, 4))
+@settings(max_examples=20)
+def test_weighted_sums_of_the_output_are_sums_of_the_input_with_other_weights(
+    inputs: int, outputs: int, count: int
+) -> None:
+    convolution = layer(inputs, outputs)
+    weights = torch.randn(count, 27, outputs)
+    rows = torch.randn(5, 27, inputs)
+    expected = torch.einsum("bpo,npo->bn", convolution(rows), weights)
+    pulled, constants = convolution.pull_back(weights)
+    sums = torch.einsum("bpi,npi->bn", rows, pulled) + constants
+    torch.testing.assert_close(sums, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("tap", [0, 5, 13, 26])

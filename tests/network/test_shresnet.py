@@ -194,3 +194,15 @@ def test_the_output_of_the_blocks_is_added_to_the_skip() -> None:
     assert network.skip is not None
     linear = network.skip(x.permute(0, 2, 3, 4, 1).flatten(1))
     torch.testing.assert_close(network(x), plain(x) + linear)
+
+
+def test_with_a_skip_only_the_blocks_learn_and_their_first_gradients_are_not_zero() -> None:
+    network = build_shresnet(Architecture((1, 5), has_contrast=True, has_skip=True), seed=0)
+    x = patches(7, count=20)
+    network(x).square().add(network(x)).sum().backward()
+    assert network.skip is not None
+    assert network.skip.weight.grad is None
+    last = network.get_submodule("blocks.1.units.1.last")
+    assert isinstance(last, PatchConvolution)
+    assert last.weight.grad is not None
+    assert last.weight.grad.norm() > 0
