@@ -68,13 +68,14 @@ class TrainingConfig:
     two-stage: as in the paper, first Adam, then SGD until the validation loss stops falling."""
     voxels_per_epoch: int = 80_000
     """Voxels drawn for each epoch; 0 uses all."""
-    max_epochs: int = 10
-    """Largest number of epochs; early stopping may end the training before."""
+    max_epochs: int = 5
+    """Largest number of epochs; early stopping may end the training before. annealed: networks that
+    do not start from a regression (golkov, cdmri2017) take twice as many."""
     adam_epochs: int = 5
     """two-stage: epochs of the first stage."""
-    adam_learning_rate: float = 1e-3
+    adam_learning_rate: float = 1.4e-3
     """Learning rate of Adam; annealed: its maximum."""
-    adam_batch: int = 256
+    adam_batch: int = 512
     """Voxels per step of Adam."""
     sgd_learning_rate: float = 1e-3
     """two-stage: first learning rate of SGD."""
@@ -103,7 +104,13 @@ class FitSettings:
 
 SLOPPY_TRAINING = TrainingConfig(voxels_per_epoch=1000, max_epochs=2, adam_epochs=1)
 PAPER_NETWORK = NetworkConfig(contrast=False, skip=False, calibrate=False)
-PAPER_TRAINING = TrainingConfig(schedule="two-stage", voxels_per_epoch=0, max_epochs=200)
+PAPER_TRAINING = TrainingConfig(
+    schedule="two-stage",
+    voxels_per_epoch=0,
+    max_epochs=200,
+    adam_learning_rate=1e-3,
+    adam_batch=256,
+)
 SH_ORDERS = (2, 4, 6, 8)  # a diffusion signal is even
 DEFAULT_METHOD: AppliedMethod = "shresnet"
 NO_HARMONIZATION = "no_harmonization"  # the scans as they are, as a method to compare with

@@ -16,6 +16,8 @@ from bids_shresnet.training.splits import split_subjects
 
 DENOISING_VOXELS = 40_000  # per epoch
 DENOISING_EPOCHS = 5
+RANDOM_START_METHODS: tuple[Method, ...] = ("golkov", "cdmri2017")
+RANDOM_START_FACTOR = 2  # on the epochs of networks that do not start from a regression
 
 
 def fold_jobs(
@@ -30,10 +32,8 @@ def fold_jobs(
     digests = {job.source.subject: job.digest for job in prepared}
     splits = split_subjects(list(folders), settings.training.folds)
     fitted_method = METHOD_SPECS[method].fitted_method
-    training = settings.training
     halves = None
     if fitted_method == "denoised":
-        training = shorten_training(training)
         halves = TrainingHalves("source", prepared[0].shells.source_halves)
     return tuple(
         FoldJob(
@@ -45,7 +45,7 @@ def fold_jobs(
             input_digests=digests,
             shells=shells,
             network=settings.network,
-            training=training,
+            training=method_training(fitted_method, settings),
             seed=settings.seed,
             device=settings.device,
             halves=halves,
@@ -112,6 +112,17 @@ def target_denoiser_job(
         device=settings.device,
         halves=TrainingHalves("target", shells),
     )
+
+
+def method_training(method: Method, settings: FitSettings) -> TrainingConfig:
+    """Return the training of a method: short for denoising, long for networks that start random."""
+    training = settings.training
+    if method == "denoised":
+        return shorten_training(training)
+    starts_random = method in RANDOM_START_METHODS or not settings.network.skip
+    if starts_random and training.schedule == "annealed":
+        return replace(training, max_epochs=RANDOM_START_FACTOR * training.max_epochs)
+    return training
 
 
 def shorten_training(training: TrainingConfig) -> TrainingConfig:

@@ -37,6 +37,7 @@ from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.pairs import Pair
 from bids_shresnet.scans import Dwi, Scanner, Shell
 from bids_shresnet.settings import METHOD_NAMES, FitSettings, Method
+from bids_shresnet.training.fold_jobs import method_training
 from bids_shresnet.training.folds import FoldJob
 
 
@@ -108,7 +109,8 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
 def settings_difference(model: Model, fit: FitSettings, settings: ModelSettings) -> str:
     """Describe how a trained model differs from the settings of this run; empty if it does not."""
     card = model.card
-    requested = {**asdict(fit.training), **asdict(fit.network), "random_seed": fit.seed}
+    training = method_training(card.fitted_as, fit)
+    requested = {**asdict(training), **asdict(fit.network), "random_seed": fit.seed}
     trained = {**asdict(card.training), **asdict(card.network), "random_seed": card.seed}
     if settings.predict_missing_shells and not card.missing_shells:
         requested["predict_missing_shells"] = True

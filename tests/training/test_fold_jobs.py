@@ -3,12 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bids_shresnet.settings import FitSettings, Method
+import pytest
+
+from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, FitSettings, Method
 from bids_shresnet.training.fold_jobs import (
     DENOISING_EPOCHS,
     DENOISING_VOXELS,
     baseline_jobs,
     baseline_methods,
+    method_training,
     shorten_training,
     sweep_jobs,
     target_denoiser_job,
@@ -79,3 +82,19 @@ def test_denoising_is_trained_shortly_but_never_longer_than_the_model(
     long = replace(fit_settings.training, voxels_per_epoch=0, max_epochs=200)
     assert shorten_training(long).voxels_per_epoch == DENOISING_VOXELS
     assert shorten_training(long).max_epochs == DENOISING_EPOCHS
+
+
+def test_networks_that_start_from_random_weights_are_trained_twice_as_long() -> None:
+    defaults = FitSettings()
+    longer = replace(defaults.training, max_epochs=2 * defaults.training.max_epochs)
+    plain = replace(defaults, network=replace(defaults.network, skip=False))
+    assert method_training("shresnet", defaults) == defaults.training
+    assert method_training("shresnet", plain) == longer
+    assert method_training("golkov", defaults) == longer
+    assert method_training("cdmri2017", defaults) == longer
+
+
+@pytest.mark.parametrize("method", ["shresnet", "cdmri2017", "golkov"])
+def test_the_papers_schedule_is_the_same_for_all_networks(method: Method) -> None:
+    papers = FitSettings(network=PAPER_NETWORK, training=PAPER_TRAINING)
+    assert method_training(method, papers) == PAPER_TRAINING
