@@ -50,6 +50,20 @@ class LiteralUnit(nn.Sequential):
         )
 
 
+class LiteralBlock(nn.Module):
+    """Concatenated coefficients of all units, subtracted from the input."""
+
+    def __init__(self, parts: Architecture) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(
+            LiteralUnit(parts.output_channels, parts.hidden, count) for count in parts.outputs
+        )
+
+    def forward(self, x: Float[Tensor, "b c 3 3 3"]) -> Float[Tensor, "b c 3 3 3"]:
+        """Subtract the corrections."""
+        return x - torch.cat([unit(x) for unit in self.units], dim=1)
+
+
 class LiteralNetwork(nn.Module):
     """The network of the paper, with torch's convolutions and the weights of ours."""
 
@@ -58,10 +72,7 @@ class LiteralNetwork(nn.Module):
         parts = network.architecture
         channels = parts.output_channels
         self.pre = nn.Conv3d(channels, channels, 3, padding=1)
-        self.blocks = nn.ModuleList()
-        for _ in range(parts.resblocks):
-            units = (LiteralUnit(channels, parts.hidden, count) for count in parts.outputs)
-            self.blocks.append(nn.ModuleList(units))
+        self.blocks = nn.Sequential(*(LiteralBlock(parts) for _ in range(parts.resblocks)))
         self.post = nn.Conv3d(channels, channels, 3, padding=1)
         self.final = nn.Conv3d(channels, channels, 3)
         for own, other in zip(self.parameters(), network.parameters(), strict=True):
@@ -70,10 +81,7 @@ class LiteralNetwork(nn.Module):
     def forward(self, patches: Float[Tensor, "b c 3 3 3"]) -> Float[Tensor, "b c"]:
         """Predict the centre voxel."""
         before = self.pre(patches)
-        x = before
-        for units in self.blocks:
-            x = x - torch.cat([unit(x) for unit in units], dim=1)
-        centre: Tensor = self.final(self.post(x) - before)
+        centre: Tensor = self.final(self.post(self.blocks(before)) - before)
         return centre[:, :, 0, 0, 0]
 
 

@@ -40,7 +40,9 @@ class PatchConvolution(nn.Module):
 
     def forward(self, rows: Float[Tensor, "b 27 i"]) -> Float[Tensor, "b 27 o"]:
         """Convolve at all 27 positions."""
-        out: Tensor = _PlaneProducts.apply(rows.flatten(1), self._matrix(), self.bias)
+        out: Tensor = _PlaneProducts.apply(  # type: ignore[no-untyped-call]
+            rows.flatten(1), self._matrix(), self.bias
+        )
         return out
 
     def centre_weights(self) -> Float[Tensor, "o 27 i"]:

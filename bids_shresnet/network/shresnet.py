@@ -118,6 +118,7 @@ class ResBlock(nn.Module):
         """Compute weighted sums of the output without the output itself."""
         total = _sum_rows(x, weights)
         for unit, part in zip(self.units, weights.split(self.outputs, dim=-1), strict=True):
+            assert isinstance(unit, FunctionalUnit)
             pulled, constant = unit.last.pull_back(part)
             total = total - _sum_rows(unit.hidden(x), pulled) - constant
         return total
@@ -165,10 +166,11 @@ class SHResNet(nn.Module):
         """Compute weighted sums of the output of all ResBlocks."""
         if not self.blocks:
             return _sum_rows(x, weights)
-        for block in self.blocks[:-1]:
+        *earlier, last = self.blocks
+        for block in earlier:
             x = block(x)
-        sums: Tensor = self.blocks[-1].sum_output(x, weights)
-        return sums
+        assert isinstance(last, ResBlock)
+        return last.sum_output(x, weights)
 
 
 def _sum_rows(
