@@ -17,6 +17,7 @@ ROLE = "dwi"
 OTHER_ROLES = ("anat", "asl", "bold", "flair", "fmap", "m0scan", "roi", "sbref", "t1w", "t2w")
 FILE_KEYS = ("suffix", "extension", "datatype")
 ANY_VALUE = "*"
+FORM = f'{{"{ROLE}": {{"acquisition": "b1200"}}}}'
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,14 @@ def read_bids_filter(path: Path | None, excluded_subjects: Collection[str]) -> B
         msg = f"--bids-filter-file {path} does not exist"
         raise InputMissing(msg)
     try:
-        roles = dict(read_json(path))
-        entities = dict(roles.get(ROLE, {}))
-    except (BadInput, ValueError, TypeError) as error:
-        form = f'{{"{ROLE}": {{"acquisition": "b1200"}}}}'
-        msg = f"--bids-filter-file {path} is not of the form {form}: {error}"
+        roles = read_json(path)
+    except BadInput as error:
+        msg = f"--bids-filter-file {path} is not of the form {FORM}: {error}"
         raise UsageError(msg) from error
+    entities = roles.get(ROLE, {}) if isinstance(roles, dict) else None
+    if not isinstance(entities, dict):
+        msg = f"--bids-filter-file {path} is not of the form {FORM}"
+        raise UsageError(msg)
     _check_names(path, roles, entities)
     return BidsFilter(entities, excluded_subjects)
 

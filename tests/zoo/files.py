@@ -75,7 +75,7 @@ FILE_CASES = (
         name="a sidecar that is no JSON",
         tree=heads_with(".json", "{"),
         exit_code=BAD_INPUT,
-        messages=("not a JSON object", ".json"),
+        messages=("not valid JSON", ".json"),
     ),
     Case(
         name="no sidecar",
