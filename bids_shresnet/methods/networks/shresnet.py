@@ -8,27 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.rish import project_rish
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.networks.head_samples import read_head_samples
 from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.regression import fit_ridge
-from bids_shresnet.methods.sampling import (
-    cut_voxel_patches,
-    draw_rows,
-    read_samples,
-    target_lengths,
-)
-from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
+from bids_shresnet.methods.sampling import draw_rows, read_samples
+from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.amplitude_fit import fit_amplitude_head
 from bids_shresnet.network.patches import (
-    PATCHES_PER_CHUNK,
     apply_to_patches,
     patches_to_rows,
-    rows_to_patches,
 )
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 from bids_shresnet.network.training_loop import History, Samples, fit_network
@@ -37,7 +31,6 @@ from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import NetworkConfig
 
 VALIDATION_VOXELS = 10_000  # the same ones in every epoch
-CALIBRATION_VOXELS = 200_000  # with 100,000, errors of FA are 2 to 3 % larger
 NETWORK_PREFIX = "network."  # of the names of stored arrays
 HEAD_PREFIX = "head."
 
@@ -183,10 +176,12 @@ def calibrate_amplitudes(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         head = AmplitudeHead(task.outputs, input_counts=task.input_counts).to(task.device)
-    features, lengths, tissue = _read_head_samples(network, head, task)
-    if not len(features):
+    samples = read_head_samples(network, head, task)
+    if not len(samples.tissue):
         return None, {"calibration": "none: the target's noise is not known"}
-    loss = fit_amplitude_head(head, features, lengths, tissue, seed=task.seed)
+    loss = fit_amplitude_head(
+        head, samples.features, samples.lengths, samples.tissue, seed=task.seed
+    )
     return head.cpu().eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
 
 
@@ -229,38 +224,3 @@ def _largest_shell(outputs: Sequence[int]) -> int:
             shells.append(0)
         shells[-1] += count
     return max(shells)
-
-
-def _read_head_samples(
-    network: SHResNet, head: AmplitudeHead, task: FitTask
-) -> tuple[Float[Tensor, "v f"], Lengths, Integer[np.ndarray, " v"]]:
-    """Read features, measured lengths and tissue of training voxels where the noise is known."""
-    groups = [np.r_[head.output_groups[index]] for index in head.calibrated_groups]
-    features: list[Tensor] = []
-    squared: list[Tensor] = []
-    noise: list[Tensor] = []
-    tissue: list[np.ndarray] = []
-    matches = [subject.matched for subject in task.training]
-    drawn = draw_rows(matches, CALIBRATION_VOXELS, seed=[task.seed, 2])
-    for subject, rows in zip(task.training, drawn, strict=True):
-        measured, variances = target_lengths(subject.matched, rows, groups)
-        is_known = np.isfinite(variances) & (variances > 0)
-        is_usable = (is_known & (measured > 0)).all(axis=1)
-        patches = cut_voxel_patches(subject, rows[is_usable])
-        tissue.append(subject.matched.tissue[rows[is_usable]])
-        features.append(_compute_head_features(network, head, patches))
-        squared.append(torch.from_numpy(measured[is_usable]).float())
-        noise.append(torch.from_numpy(variances[is_usable]).float())
-    lengths = Lengths(torch.cat(squared), torch.cat(noise))
-    return torch.cat(features), lengths.to(head.unit.device), np.concatenate(tissue)
-
-
-def _compute_head_features(
-    network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]
-) -> Float[Tensor, "v f"]:
-    with torch.inference_mode():
-        parts = [
-            head.features(chunk, network(rows_to_patches(chunk)))
-            for chunk in rows.to(head.unit.device).float().split(PATCHES_PER_CHUNK)
-        ]
-    return torch.cat(parts).clone()
