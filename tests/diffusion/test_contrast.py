@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 
 from bids_shresnet.diffusion.contrast import MAX_S0_RATIO, MIN_S0_RATIO, s0_contrast
 
@@ -55,6 +56,16 @@ def test_surroundings_are_millimetres_not_voxels() -> None:
     fine = s0_contrast(twice(S0), twice(MASK), np.diag([1.5, 1.5, 1.5, 1]))
     coarse = s0_contrast(S0, MASK, AFFINE)
     np.testing.assert_allclose(fine[::2, ::2, ::2][MASK], coarse[MASK], atol=0.03)
+
+
+def test_surroundings_are_round_on_an_oblique_grid_of_unequal_voxels() -> None:
+    """The grid is rotated: voxel indices and their distances stay the same."""
+    plain = np.diag([2.0, 3.0, 6.0, 1.0])
+    oblique = np.eye(4)
+    oblique[:3, :3] = Rotation.from_rotvec([0.5, -0.3, 0.8]).as_matrix() @ plain[:3, :3]
+    contrast = s0_contrast(S0, MASK, plain)
+    np.testing.assert_allclose(s0_contrast(S0, MASK, oblique), contrast, atol=1e-5)
+    assert np.abs(contrast - s0_contrast(S0, MASK, AFFINE)).max() > 0.02
 
 
 def twice(values: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "u v w"]:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from bids_shresnet.diffusion.shells import SHELL_GAP, find_shell_volumes, find_shells, match_shells
 from bids_shresnet.scans import B0_THRESHOLD, Shell
 
-TABLES = st.lists(st.floats(0, 5000), min_size=1, max_size=40).map(np.array)
+# With the b-values next to the limit of b0 volumes, which floats hardly ever are
+BVALUES = st.floats(0, 5000) | st.sampled_from([49.999, 50.0])
+TABLES = st.lists(BVALUES, min_size=1, max_size=40).map(np.array)
 SHELLS = st.lists(st.integers(2, 60), max_size=5, unique=True).map(
     lambda tens: [100.0 * t for t in sorted(tens)]
 )
@@ -108,6 +110,13 @@ def test_volumes_of_a_shell_are_found_among_scattered_b_values() -> None:
     first, second = find_shell_volumes(SCATTERED_BVALS, (Shell(1000.0, 4), Shell(2000.0, 2)))
     np.testing.assert_array_equal(first, np.flatnonzero(np.abs(SCATTERED_BVALS - 1000) < 50))
     np.testing.assert_array_equal(second, np.flatnonzero(np.abs(SCATTERED_BVALS - 2000) < 50))
+
+
+@pytest.mark.parametrize(("near", "far"), [(3020.0, 2890.0), (2990.0, 3110.0)])
+def test_of_two_shells_within_tolerance_the_nearer_one_is_found(near: float, far: float) -> None:
+    bvals = np.array([0.0, far, near, far, near, near])
+    (volumes,) = find_shell_volumes(bvals, (Shell(3000.0, 4),))
+    assert volumes.tolist() == [2, 4, 5]
 
 
 def test_a_missing_shell_is_named_with_the_b_values_of_the_scan() -> None:

@@ -34,6 +34,18 @@ def _is_grey_md(row: object) -> bool:
     return (getattr(row, "tissue", ""), getattr(row, "quantity", "")) == ("GM", "MD")
 
 
+def test_better_in_exactly_half_of_the_subjects_is_not_better() -> None:
+    """Half of the subjects gain much, the others lose little."""
+    rows = [
+        *white_matter_fa("shresnet", [0.1, 0.1, 0.51, 0.51]),
+        *white_matter_fa("order_gain", [0.5, 0.5, 0.5, 0.5]),
+    ]
+    (comparison,) = compare_methods(rows, "shresnet", ["order_gain"])
+    assert comparison.decrease > 0
+    assert comparison.improved_share == 0.5
+    assert not comparison.is_better
+
+
 def test_p_is_adjusted_over_the_whole_table() -> None:
     rows = held_out_results(9, spread=0.95)
     table = compare_methods(rows, "shresnet", ["no_harmonization", "order_gain"])

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
+from bids_shresnet.harmonization.jobs import HarmonizeJob, digest_inputs, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import ExcludedScan
@@ -40,6 +40,33 @@ def make_jobs(
         bids_dir=scans[0].dataset,
         root=Path("/out"),
     )
+
+
+OTHER_OPTIONS = {
+    "method": "shresnet_projected",
+    "output_directions": "target",
+    "noise": "target",
+    "should_abstain": True,
+    "should_predict_missing": True,
+}
+
+
+def test_the_digest_of_the_inputs_depends_on_every_option_but_the_device(
+    scan: Scan, tmp_path: Path
+) -> None:
+    for path in scan.files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+    model = constant_model(tmp_path / "m", scan.dataset, missing=0.2)
+    assert {field.name for field in fields(HarmonizeOptions)} == {*OTHER_OPTIONS, "device"}
+    ((plain,), _) = make_jobs([scan], [model])
+    digests = {digest_inputs(plain, model)}
+    for name, value in OTHER_OPTIONS.items():
+        ((job,), _) = make_jobs([scan], [model], **{name: value})
+        digests.add(digest_inputs(job, model))
+    assert len(digests) == 1 + len(OTHER_OPTIONS)
+    ((on_gpu,), _) = make_jobs([scan], [model], device="cuda")
+    assert digest_inputs(on_gpu, model) in digests
 
 
 def test_with_several_targets_each_has_its_own_name(scan: Scan, tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def test_every_method_has_a_spec_and_a_name() -> None:
     assert len(METHODS) == len(set(METHOD_NAMES.values()))
 
 
+def test_methods_that_keep_the_noise_of_the_scan_are_no_denoising_ones() -> None:
+    """To their maps no noise is added a second time."""
+    keeping = {"b_value_only", "linear_rish", "map_regression", "order_gain"}
+    keeping |= {"sh_projection", "shresnet_projected"}
+    assert {name for name, spec in METHOD_SPECS.items() if not spec.is_denoising} == keeping
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_is_fitted_as_one_that_has_a_fit_of_its_own(method: Method) -> None:
     fitted_method = METHOD_SPECS[method].fitted_method

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bids_shresnet.errors import ShresnetError
 from bids_shresnet.network import training_loop
+from bids_shresnet.network.golkov import GolkovArchitecture, build_golkov
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.shresnet import build_shresnet
 from bids_shresnet.network.training_loop import (
@@ -62,6 +63,13 @@ def test_the_validation_error_is_the_loss_whatever_the_size_of_chunks(
     network = build_shresnet(SMALL, seed=0)
     expected = mean_squared_error(network, samples).item()
     assert validation_error(network, samples) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_validation_error_has_no_dropout() -> None:
+    samples = random_samples(30)
+    network = build_golkov(GolkovArchitecture(CHANNELS, dropout=0.5), seed=0).train()
+    errors = {validation_error(network.train(), samples) for _ in range(3)}
+    assert errors == {mean_squared_error(network.eval(), samples).item()}
 
 
 def test_batches_are_all_rows_once_in_the_given_order() -> None:

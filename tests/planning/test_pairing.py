@@ -93,12 +93,12 @@ def test_the_scan_with_most_directions_then_by_name_represents_a_subject(tmp_pat
 def test_a_second_target_scan_of_as_many_directions_is_a_repeat(tmp_path: Path) -> None:
     """The first by name counts; other directions or the source scanner make no repeat."""
     root = write_heads(tmp_path / "data", SUBJECTS)
-    few_directions = Series({0: 1, 1000: 5}, PRISMA)
+    more_directions = Series({0: 1, 1000: 7}, PRISMA)
     tree = {
         "sub-01/ses-siemens/dwi/sub-01_ses-siemens_run-2_dwi": Series(sidecar=PRISMA),
         "sub-02/ses-siemens/dwi/sub-02_ses-siemens_run-3_dwi": Series(sidecar=PRISMA),
         "sub-02/ses-siemens/dwi/sub-02_ses-siemens_run-2_dwi": Series(sidecar=PRISMA),
-        "sub-03/ses-siemens/dwi/sub-03_ses-siemens_run-2_dwi": few_directions,
+        "sub-03/ses-siemens/dwi/sub-03_ses-siemens_run-2_dwi": more_directions,
         "sub-03/ses-ge/dwi/sub-03_ses-ge_run-2_dwi": Series(sidecar=GE),
     }
     pair = form_one_pair(write_tree(root, tree), TO_PRISMA)

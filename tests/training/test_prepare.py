@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
-from bids_shresnet.scans import Scan, Scanner, Shell
+from bids_shresnet.scans import LabelImage, Scan, Scanner, Shell, Tissue
 from bids_shresnet.training.prepare import (
     PrepareJob,
     is_prepared,
@@ -63,6 +65,42 @@ def test_a_subject_is_prepared_once_and_again_if_one_of_its_files_changes(
     assert is_prepared(job)  # a job reads its files only once
     assert not is_prepared(replace(job))
     assert prepare_subject(replace(job))
+
+
+def test_of_two_jobs_that_prepare_a_subject_at_a_time_one_waits_and_finds_it_done(
+    job: PrepareJob, travelling_subject: TravellingSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matched = []
+
+    def match_slowly(*_: object) -> TravellingSubject:
+        matched.append(1)
+        time.sleep(0.5)
+        return travelling_subject
+
+    monkeypatch.setattr("bids_shresnet.training.prepare.match_scans", match_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(prepare_subject, [replace(job), replace(job)])) == [False, True]
+    assert len(matched) == 1
+
+
+def test_a_subject_is_prepared_again_if_its_segmentation_changes(
+    job: PrepareJob,
+    travelling_subject: TravellingSubject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bids_shresnet.training.prepare.match_scans", lambda *_: travelling_subject)
+    image = tmp_path / "dseg.nii.gz"
+    image.write_bytes(b"labels")
+    segmented = replace(job.source, segmentation=LabelImage(image, {1: Tissue.GM, 2: Tissue.WM}))
+    job = replace(job, source=segmented)
+    assert prepare_subject(job)
+    assert is_prepared(replace(job))
+    other_labels = LabelImage(image, {2: Tissue.GM, 1: Tissue.WM})
+    assert not is_prepared(replace(job, source=replace(segmented, segmentation=other_labels)))
+    assert not is_prepared(replace(job, source=replace(segmented, segmentation=None)))
+    image.write_bytes(b"mended")
+    assert not is_prepared(replace(job))
 
 
 def test_a_subject_without_its_record_is_prepared_again(

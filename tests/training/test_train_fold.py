@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,26 @@ def test_a_fold_is_trained_once_and_again_with_the_same_weights_if_its_file_is_m
     jobs[1].file.unlink()
     assert [train_fold(job) for job in jobs] == [False, True, False]
     assert file_hashes(jobs) == before
+
+
+def test_folds_of_equal_subjects_have_other_weights_by_their_numbers(
+    jobs: tuple[FoldJob, ...],
+) -> None:
+    """Their spread would else be too small for the uncertainty."""
+    other = replace(jobs[0], number=9)
+    for job in (jobs[0], other):
+        assert train_fold(job)
+    assert jobs[0].split == other.split
+    first = read_arrays(jobs[0].file)
+    second = read_arrays(other.file)
+    assert not np.array_equal(first["network.post.weight"], second["network.post.weight"])
+
+
+def test_of_two_jobs_that_train_a_fold_at_a_time_one_waits_and_finds_it_done(
+    jobs: tuple[FoldJob, ...],
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(train_fold, [jobs[0], replace(jobs[0])])) == [False, True]
 
 
 def test_a_fold_knows_the_noise_of_the_target_in_its_training_scans(

@@ -89,6 +89,17 @@ def test_a_segmentation_stored_in_another_order_on_the_same_grid_fits(
     np.testing.assert_array_equal(mask, data > 0)
 
 
+@pytest.mark.parametrize("factor", [1 - 1e-6, 1 + 1e-6])
+def test_labels_stored_as_floats_or_with_a_slope_are_whole_numbers(
+    factor: float, tmp_path: Path
+) -> None:
+    """A label of 3 comes back as 2.999997."""
+    labels = np.arange(24).reshape(SHAPE)
+    path = tmp_path / "labels.nii.gz"
+    nib.save(nib.Nifti1Image(np.float32(labels * factor), diagonal(2, 2, 2)), path)
+    np.testing.assert_array_equal(read_labels(path, SHAPE, diagonal(2, 2, 2)), labels)
+
+
 @pytest.mark.parametrize(("shape", "affine", "value"), OTHER_GRIDS)
 def test_a_mask_of_another_grid_is_refused_with_the_difference(
     shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"], value: str, tmp_path: Path

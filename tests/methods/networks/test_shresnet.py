@@ -188,6 +188,27 @@ def test_each_epoch_draws_voxels_of_all_subjects_anew(monkeypatch: pytest.Monkey
     assert not torch.equal(first.patches, second.patches)
 
 
+def test_training_is_watched_on_the_validation_subject_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched: list[Samples] = []
+
+    def watch(_: object, __: object, validation: Samples, *___: object, **____: object) -> History:
+        watched.append(validation)
+        return History((), 0)
+
+    monkeypatch.setattr("bids_shresnet.methods.networks.shresnet.fit_network", watch)
+    task = noisy_task()
+    train_network(build_shresnet(make_architecture((1, 5), PLAIN), seed=0), task)
+    (validation,) = watched
+    stored = torch.from_numpy(np.array(task.validation.matched.patches)).half()
+    rows = {row.numpy().tobytes() for row in stored}
+    assert {row.numpy().tobytes() for row in validation.patches.half()} <= rows
+    for subject in task.training:
+        others = torch.from_numpy(np.array(subject.matched.patches)).half()
+        assert rows.isdisjoint(row.numpy().tobytes() for row in others)
+
+
 def test_a_unit_for_every_order_and_shell() -> None:
     outputs = (1, 5, 9, 1, 5)
     assert make_architecture(outputs, NetworkConfig()).outputs == outputs

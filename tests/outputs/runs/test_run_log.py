@@ -26,6 +26,8 @@ HOMES = [
     ("/home/jane", "qsiprep=/home/jane/q", "qsiprep=~/q"),
     ("/home/jane", "/home/jane", "~"),
     ("/home/jane", "/home/janet/q", "/home/janet/q"),
+    ("/home/j.doe+lab", "/home/j.doe+lab/q", "~/q"),
+    ("/home/j.doe", "/home/jxdoe", "/home/jxdoe"),
     ("/", "/data", "/data"),
     ("", "/data", "/data"),
 ]
