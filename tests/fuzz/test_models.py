@@ -101,7 +101,8 @@ def changed_arrays(draw: Any, arrays: dict[str, Any], record: dict[str, Any]) ->
     elif kind == "missing":
         del changed[name]
     else:
-        record = draw(edited(record))
+        odd = draw(edited(record))
+        record = odd if isinstance(odd, dict) else {"harmonizer": odd}
     return serialize_arrays(changed, record)
 
 

@@ -51,6 +51,7 @@ def test_after_an_interrupted_change_of_settings_either_setting_gives_its_own_fi
         cut_after(patch, count)
         with pytest.raises(PowerCutError):
             write_harmonized_scan(other)
+    assert not job.outputs.dwi(".json").exists()  # the stamp
     assert write_harmonized_scan(job)
     assert read_outputs(job) == expected
     assert not write_harmonized_scan(job)

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.io.storage import read_json
-from bids_shresnet.report.pictures.gallery import Panel, gallery_path, read_gallery, write_gallery
+from bids_shresnet.report.pictures.gallery import (
+    Panel,
+    gallery_path,
+    is_drawn,
+    read_gallery,
+    write_gallery,
+)
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.scans import Scan
 from tests.factories import make_scan
@@ -47,6 +53,29 @@ def test_a_gallery_is_read_as_it_was_written_without_svg(tmp_path: Path, target:
     names = [f"sub-01_ses-ge_desc-{name}{target}_dwi.png" for name in ("faInput", "faHarmonized")]
     assert gallery.record == {"MadeFrom": "digest"}
     assert gallery.panels == (replace(PANEL, pictures=pictures, files=tuple(names)),)
+
+
+def test_the_record_is_removed_before_any_picture_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_path = gallery_path(tmp_path, scan(), "figures")
+    write_gallery(record_path, [PANEL], {})
+    assert is_drawn(record_path)
+
+    def refuse(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bids_shresnet.report.pictures.gallery.write_bytes", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        write_gallery(record_path, [PANEL], {})
+    assert not record_path.exists()
+
+
+def test_a_changed_picture_is_no_drawing(tmp_path: Path) -> None:
+    record_path = gallery_path(tmp_path, scan(), "figures")
+    write_gallery(record_path, [PANEL], {})
+    next(record_path.parent.glob("*.svg")).write_bytes(b"svf")
+    assert not is_drawn(record_path)
 
 
 def test_the_record_has_the_caption_that_all_pictures_of_a_panel_share(tmp_path: Path) -> None:
