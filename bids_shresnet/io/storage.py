@@ -171,7 +171,9 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     with raise_if_unreadable(path, "not a table of UTF-8 text with tabs", TABLE_REMEDY):
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", restkey=BEYOND_KEY, restval=""))
-        return [{key: cell for key, cell in row.items() if key != BEYOND_KEY} for row in rows]
+        for row in rows:
+            row.pop(BEYOND_KEY, None)
+        return rows
 
 
 def hash_file(path: Path) -> str:

@@ -32,7 +32,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 DAMAGE = {
     "deep": b"[" * 100_000,
     "UTF-16": "participant_id\n".encode("utf-16"),
-    "latin-1": b"caf\xe9",
+    "latin-1": b"J\xe9r\xf4me",
     "huge cell": b"a\tb\n" + b"1" * 200_000 + b"\t2\n",
     "deflated": zlib.compress(bytes(4000)),
     "zlib": b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"\xff" * 400,
