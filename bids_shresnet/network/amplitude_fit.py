@@ -99,11 +99,14 @@ def fit_stretch(
     white matter too little. Where a tissue is missing, b is 1, and the mean of all voxels is
     matched.
     """
-    masks = [tissue == label for label in (Tissue.GM, Tissue.WM)]
-    if min(mask.sum() for mask in masks) < MIN_TISSUE_VOXELS:
+    is_grey = tissue == Tissue.GM
+    is_white = tissue == Tissue.WM
+    if min(is_grey.sum(), is_white.sum()) < MIN_TISSUE_VOXELS:
         return _log_gain(predicted, _mean_amplitude(lengths, column)), 1.0
-    grey, white = [predicted[mask] for mask in masks]
-    grey_mean, white_mean = [_mean_amplitude(_select(lengths, mask), column) for mask in masks]
+    grey = predicted[is_grey]
+    white = predicted[is_white]
+    grey_mean = _mean_amplitude(_select(lengths, is_grey), column)
+    white_mean = _mean_amplitude(_select(lengths, is_white), column)
 
     def ratio_error(slope: float) -> float:
         """Logarithm of the grey-to-white ratio, predicted over true; it falls with the slope."""
