@@ -20,7 +20,7 @@ from bids_shresnet.scans import Tissue
 
 AMPLITUDE_GRID = np.geomspace(0.005, 0.7, 40)  # S/S0; range of the amplitudes of order 2
 STRETCH_SLOPE_RANGE = (0.2, 5.0)  # beyond it a prediction carries no information and is only scaled
-MAX_DECONVOLVED_VOXELS = 100_000  # enough for a distribution
+MAX_DECONVOLVED_VOXELS = 50_000  # enough for a distribution
 MIN_TISSUE_VOXELS = 100  # for the mean of a tissue
 DECONVOLUTION_ITERATIONS = 60
 MAX_GRADIENT_NORM = 1.0
