@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import nibabel as nib
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from bids_shresnet.diffusion.spatial.interpolation import world_to_voxels
 from bids_shresnet.methods.regression import fit_target_coefficients
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.network.training_loop import Samples
@@ -66,8 +66,8 @@ def cut_voxel_patches(
     a scan, the patches are those of the match.
     """
     matched = subject.matched
-    to_voxels = np.linalg.inv(subject.source.affine)
-    positions = nib.affines.apply_affine(to_voxels, matched.points[rows].astype(float))
+    points = matched.points[rows].astype(np.float64)
+    positions = world_to_voxels(points, subject.source.affine)
     voxels = np.rint(positions).astype(int)
     if np.abs(positions - voxels).max(initial=0) < MAX_OFFSET:
         return torch.from_numpy(matched.patches[rows]).float()
