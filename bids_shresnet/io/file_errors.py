@@ -23,7 +23,7 @@ def raise_if_unreadable(
 
     Files come from anywhere, and their readers fail in more ways than anybody can list. So this is
     the border: behind it there is no other error of content. Errors of the disk, which have a
-    number, are raised as they are; a missing file is one of them.
+    number, are raised as they are, and so are missing files.
 
     Raises
     ------
@@ -37,7 +37,8 @@ def raise_if_unreadable(
     except ShresnetError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        is_of_disk = isinstance(error, OSError) and error.errno is not None
+        if is_of_disk or isinstance(error, FileNotFoundError):
             raise
         reason = shorten(f"{error}" or type(error).__name__, MAX_REASON_LENGTH)
         finding = unreadable_finding(path, f"{problem} ({reason})", remedy)

@@ -20,12 +20,18 @@ from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.methods.networks.denoiser import Denoiser
 from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.outputs.layout import TENSOR_PARAMETERS
-from bids_shresnet.outputs.model.card import DenoiserRecord
+from bids_shresnet.outputs.model.card import DenoiserRecord, ShellRecord
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan, Shell
 from tests.harmonization.harmonizing import read_image
-from tests.models import change_card, constant_model, constant_network, write_harmonizer
+from tests.models import (
+    change_card,
+    constant_model,
+    constant_network,
+    directions,
+    write_harmonizer,
+)
 
 SIGNAL = 0.5  # S/S0 that the denoiser predicts everywhere
 BVALUE = 1000.0  # of the phantom
@@ -129,7 +135,8 @@ def test_with_several_targets_the_maps_without_noise_name_theirs(
 def test_a_scan_with_other_b_values_than_the_models_target_is_excluded(
     scan: Scan, tmp_path: Path
 ) -> None:
-    model = make_model(tmp_path / "model", scan, target_bvalue=3000.0)
+    shell = ShellRecord(3000.0, 3000.0, 2, 8, directions(8))
+    model = make_model(tmp_path / "model", scan, shells=(shell,))
     jobs, (excluded,) = make_target_jobs([scan], [model], root=tmp_path, device="cpu")
     assert jobs == ()
     assert "b = 3000" in excluded.reason

@@ -55,6 +55,7 @@ def model(tmp_path: Path) -> Model:
     training = TrainingConfig(max_epochs=11, voxels_per_epoch=70123, adam_batch=77, stop_patience=9)
     return change_card(
         model,
+        name="from-A_to-B",
         source_scanner=ScannerRecord("A", "GE", "SIGNA"),
         target_scanner=ScannerRecord("B", "Siemens", "Prisma"),
         sh_smoothing=0.006,
