@@ -42,6 +42,7 @@ def test_modules_for_the_help_import_nothing_heavy(module: str) -> None:
     assert _python("-c", code) == ""
 
 
+@pytest.mark.slow
 def test_a_model_is_applied_without_what_registers_or_tests() -> None:
     loaded = "{'ants', 'sklearn', 'statsmodels', 'matplotlib.pyplot'} & sys.modules.keys()"
     code = f"import sys, bids_shresnet.workflow.execute_plan; print(*{loaded})"

@@ -120,6 +120,7 @@ def test_mirroring_the_image_mirrors_the_distance() -> None:
     )
 
 
+@pytest.mark.slow
 def test_signal_of_a_whole_brain_may_be_weaker_or_stronger() -> None:
     sh_image = make_image(9)
     weaker = sh_image.coefficients.copy()

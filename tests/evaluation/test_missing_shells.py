@@ -123,6 +123,7 @@ def test_what_is_common_is_learned_the_same_whether_others_are_predicted_or_not(
     assert missing_shell_jobs(folds, ()) == ()
 
 
+@pytest.mark.slow
 def test_a_fold_for_missing_shells_is_trained_once_and_anew_for_other_shells(
     folds: Sequence[FoldJob],
 ) -> None:

@@ -106,6 +106,7 @@ def changed_arrays(draw: Any, arrays: dict[str, Any], record: dict[str, Any]) ->
     return serialize_arrays(changed, record)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")

@@ -87,6 +87,7 @@ def test_damaged_text_is_read_or_bad_input(reader: str, tmp_path: Path) -> None:
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", RECORDS)
 def test_records_of_odd_values_are_read_or_bad_input(reader: str, tmp_path: Path) -> None:
     name, _, read = TEXT_READERS[reader]
@@ -119,6 +120,7 @@ def test_images_with_odd_headers_are_read_or_bad_input(is_damaged: bool, tmp_pat
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [time.sleep, lambda seconds: sum(range(10**8 * seconds))])
 def test_the_limits_stop_what_never_ends(
     wait: Callable[[int], object], monkeypatch: pytest.MonkeyPatch

@@ -58,6 +58,7 @@ def test_the_inverse_of_a_stretch_is_found(a: float, b: float) -> None:
     assert fit_stretch(predicted, lengths, tissue, 0) == pytest.approx((a, b), abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["weak predictions", "strong predictions", "one voxel in three"])
 def test_the_stretch_does_not_depend_on_how_many_voxels_of_which_kind_there_are(kept: str) -> None:
     """Voxels are left out by what is predicted for them, which depends on the source alone."""

@@ -49,6 +49,7 @@ def test_the_result_does_not_depend_on_which_half_is_which() -> None:
     )
 
 
+@pytest.mark.slow
 def test_orders_that_no_half_determines_are_zero_and_the_others_stay() -> None:
     scan = noisy_scan(5)
     low = fitted().denoise(scan.dwi, scan.mask, SHELLS)

@@ -89,6 +89,7 @@ def test_the_projection_keeps_the_orientation_of_every_order(
         np.testing.assert_allclose((before * after).sum(1), lengths, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_scan_is_predicted_voxel_by_voxel_with_network_and_head(
     fitted: FitResult[ShresnetHarmonizer],
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_scan_is_predicted_voxel_by_voxel_with_network_and_head(
     np.testing.assert_allclose(harmonizer.predict(image), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_our_additions_to_the_paper_can_be_left_out(
     ours: FitResult[ShresnetHarmonizer], papers: FitResult[ShresnetHarmonizer]
 ) -> None:
@@ -143,12 +145,14 @@ def test_without_an_estimate_of_the_noise_nothing_is_calibrated_and_the_notes_sa
     assert "noise is not known" in notes["calibration"]
 
 
+@pytest.mark.slow
 def test_a_calibration_is_noted_with_its_stretch(ours: FitResult[ShresnetHarmonizer]) -> None:
     assert ours.notes is not None
     assert ours.harmonizer.head is not None
     assert ours.notes["calibration"]["stretch"] == ours.harmonizer.head.stretch.tolist()
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(
     fitted: FitResult[ShresnetHarmonizer],
 ) -> None:
