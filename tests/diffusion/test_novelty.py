@@ -165,6 +165,7 @@ def test_shell_of_order_zero_alone_has_a_level_and_its_spread() -> None:
     )
 
 
+@pytest.mark.slow
 def test_few_percent_of_an_unseen_image_of_the_same_kind_are_beyond_the_threshold() -> None:
     fractions = [novel_fraction(fit_detector(), make_image(seed)) for seed in range(10, 20)]
     # fewer than when held out: there is one subject more to learn from

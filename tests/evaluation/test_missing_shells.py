@@ -132,6 +132,7 @@ def test_a_fold_for_missing_shells_is_trained_once_and_anew_for_other_shells(
     assert missing_shell_jobs(folds, MISSING[:1])[0].digest != job.digest != folds[0].digest
 
 
+@pytest.mark.slow
 def test_the_card_names_the_shells_with_the_targets_directions_and_their_networks(
     pair: Pair, model: Model
 ) -> None:

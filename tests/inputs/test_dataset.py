@@ -69,6 +69,7 @@ def test_a_database_that_another_app_made_of_all_files_gives_the_same(tmp_path: 
     assert list_files(root, database=tmp_path / "db") == list_files(root)
 
 
+@pytest.mark.slow
 def test_a_database_of_another_dataset_is_a_usage_error(tmp_path: Path) -> None:
     list_files(write_dataset(tmp_path / "data"), database=tmp_path / "db")
     with pytest.raises(UsageError, match=str(tmp_path / "data")):

@@ -77,6 +77,7 @@ def test_a_loaded_harmonizer_predicts_like_the_fitted_one(method: Method, tmp_pa
     assert after.arrays().keys() == before.arrays().keys()
 
 
+@pytest.mark.slow
 def test_without_calibration_the_prediction_is_the_networks(tmp_path: Path) -> None:
     image = head(3, GRID)
     calibrated = fitted_shresnet("shresnet")

@@ -63,6 +63,7 @@ def test_orders_that_no_half_determines_are_zero_and_the_others_stay() -> None:
     )
 
 
+@pytest.mark.slow
 def test_it_is_loaded_as_it_was_fitted() -> None:
     scan = noisy_scan(6)
     loaded = load_denoiser(fitted().arrays(), fitted().record())

@@ -102,6 +102,7 @@ def test_a_scanner_that_scales_each_order_is_undone_in_a_held_out_head() -> None
     assert np.square(harmonized - truth).sum() < 1e-4 * np.square(truth).sum()
 
 
+@pytest.mark.slow
 def test_it_is_undone_as_well_if_heads_have_to_be_registered() -> None:
     image = head(1)
     subjects = [travelling(1), travelling(1)]
