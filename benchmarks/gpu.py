@@ -29,8 +29,8 @@ from bids_shresnet.runtime.resources import available_cores
 
 REAL_VOXELS = {  # of each part, in a fold of eight training subjects and in a scan
     "regression": 1_600_000,
-    "drawing voxels": 800_000,  # 10 epochs
-    "training": 800_000,
+    "drawing voxels": 400_000,  # 5 epochs
+    "training": 400_000,
     "amplitude head": 400_000,
     "prediction": 200_000,
 }
