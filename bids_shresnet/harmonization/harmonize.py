@@ -37,11 +37,7 @@ from bids_shresnet.outputs.layout import (
     sidecar_path,
 )
 from bids_shresnet.outputs.model.folder import read_model
-from bids_shresnet.outputs.stamps import (
-    is_intact,
-    read_stamp,
-    stamp_files,
-)
+from bids_shresnet.outputs.stamps import is_current, stamp_files
 from bids_shresnet.scans import Scan
 
 logger = logging.getLogger(__name__)
@@ -128,10 +124,7 @@ def _warn_if_novel(scan: Scan, harmonized: HarmonizedScan) -> None:
 
 def is_up_to_date(outputs: ScanOutputs, inputs_digest: str) -> bool:
     """Return whether all outputs are as they were written, and were made from these inputs."""
-    stamp = read_stamp(outputs.dwi(".json"))
-    harmonization = stamp.get("Harmonization", {})
-    is_same = harmonization.get("InputsDigest") == inputs_digest
-    return is_same and is_intact(stamp, outputs.root)
+    return is_current(outputs.dwi(".json"), "Harmonization", inputs_digest, root=outputs.root)
 
 
 def _discard_outputs(outputs: ScanOutputs) -> None:

@@ -28,10 +28,9 @@ from bids_shresnet.harmonization.tensor_outputs import (
     write_map_pair,
 )
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
-from bids_shresnet.io.file_errors import MODEL_REMEDY, raise_if_unreadable
-from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file, hash_record, remove_file
-from bids_shresnet.methods.networks.denoiser import Denoiser, load_denoiser
+from bids_shresnet.methods.networks.denoiser import Denoiser
+from bids_shresnet.methods.registry import load_harmonizer
 from bids_shresnet.outputs.group_qc import SCAN_KEY, TARGET_ROLE
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import (
@@ -40,7 +39,7 @@ from bids_shresnet.outputs.layout import (
     ScanOutputs,
 )
 from bids_shresnet.outputs.model.folder import Model, read_model
-from bids_shresnet.outputs.stamps import is_intact, read_stamp
+from bids_shresnet.outputs.stamps import is_current
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.version import __version__
@@ -146,9 +145,7 @@ def write_target_scan(job: TargetJob) -> bool:
 
 def is_target_up_to_date(outputs: ScanOutputs, inputs_digest: str) -> bool:
     """Return whether all outputs are as they were written, and were made from these inputs."""
-    stamp = read_stamp(outputs.qc_table(".json"))
-    is_same = stamp.get(SCAN_KEY, {}).get("InputsDigest") == inputs_digest
-    return is_same and is_intact(stamp, outputs.root)
+    return is_current(outputs.qc_table(".json"), SCAN_KEY, inputs_digest, root=outputs.root)
 
 
 def denoise_target_scan(scan: LoadedScan, model: Model, denoiser: Denoiser) -> HarmonizedScan:
@@ -169,8 +166,8 @@ def _denoised_pair(job: TargetJob, model: Model, scan: LoadedScan) -> MapPair:
     record = model.card.target_denoiser
     assert record is not None
     file = model.folder / record.weights.file
-    with raise_if_unreadable(file, "no denoising network", MODEL_REMEDY):
-        denoiser = load_denoiser(read_arrays(file), read_record(file)["harmonizer"], job.device)
+    denoiser = load_harmonizer(file, "denoised", job.device)
+    assert isinstance(denoiser, Denoiser)
     denoised = denoise_target_scan(scan, model, denoiser)
     assert denoised.denoised_maps is not None
     return MapPair(

@@ -61,6 +61,16 @@ def read_stamp(path: Path) -> dict[str, Any]:
         return {}
 
 
+def is_current(path: Path, key: str, inputs_digest: str, *, root: Path) -> bool:
+    """Return whether the files of a stamp are intact, and were made from these inputs.
+
+    `key` is that of the record, in the stamp, which has the digest of the inputs.
+    """
+    stamp = read_stamp(path)
+    is_same = stamp.get(key, {}).get("InputsDigest") == inputs_digest
+    return is_same and is_intact(stamp, root)
+
+
 def is_intact(stamp: Mapping[str, Any], root: Path) -> bool:
     """Return whether everything that a stamp lists is there unchanged; log what is not."""
     damaged = find_damaged_files(stamp, root)

@@ -50,8 +50,7 @@ def read_head_samples(network: SHResNet, head: AmplitudeHead, task: FitTask) -> 
         is_usable = (is_known & (measured > 0)).all(axis=1)
         factors = np.exp(ANISOTROPY_SPREAD * rng.standard_normal((is_usable.sum(), 1)))
         patches = cut_voxel_patches(subject, rows[is_usable])
-        scaled = scale_anisotropy(patches, head.input_groups, factors)
-        features.append(_compute_features(network, head, scaled))
+        features.append(_compute_features(network, head, patches, factors))
         squared.append(torch.from_numpy(measured[is_usable] * factors**2).float())
         noise.append(torch.from_numpy(variances[is_usable] * factors**2).float())
         tissue.append(subject.matched.tissue[rows[is_usable]])
@@ -76,11 +75,17 @@ def scale_anisotropy(
 
 
 def _compute_features(
-    network: SHResNet, head: AmplitudeHead, rows: Float[Tensor, "v 27 n"]
+    network: SHResNet,
+    head: AmplitudeHead,
+    patches: Float[Tensor, "v 27 n"],
+    factors: Float[np.ndarray, "v 1"],
 ) -> Float[Tensor, "v f"]:
+    """Compute features of scaled patches; only one chunk is copied at a time."""
+    parts: list[Tensor] = []
+    chunks = patches.split(PATCHES_PER_CHUNK)
+    chunk_factors = torch.from_numpy(factors).split(PATCHES_PER_CHUNK)
     with torch.inference_mode():
-        parts = [
-            head.features(chunk, network(rows_to_patches(chunk)))
-            for chunk in rows.to(head.unit.device).float().split(PATCHES_PER_CHUNK)
-        ]
+        for chunk, factor in zip(chunks, chunk_factors, strict=True):
+            rows = scale_anisotropy(chunk, head.input_groups, factor.numpy()).to(head.unit.device)
+            parts.append(head.features(rows, network(rows_to_patches(rows))))
     return torch.cat(parts).clone()
