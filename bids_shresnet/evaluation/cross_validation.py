@@ -121,11 +121,20 @@ class CrossValidation:
         return assess_equivalence(self.tissue_means)
 
     @property
-    def regional_equivalences(self) -> tuple[Equivalence, ...]:
-        """Equivalence tests of regions, without harmonization and with the applied method."""
+    def regional_pairs(self) -> tuple[PairedMeans, ...]:
+        """Means of regions, without harmonization and with the applied method."""
         methods = (NO_HARMONIZATION, self.method)
-        rows = [row for row in self.regional_means if row.method in methods]
-        return assess_equivalence(pair_regional_means(rows))
+        return pair_regional_means(row for row in self.regional_means if row.method in methods)
+
+    @property
+    def regional_equivalences(self) -> tuple[Equivalence, ...]:
+        """Equivalence tests of the site bias of `regional_pairs`."""
+        return assess_equivalence(self.regional_pairs)
+
+    @property
+    def regional_preservations(self) -> tuple[Preservation, ...]:
+        """Differences between subjects in `regional_pairs`."""
+        return assess_preservation(self.regional_pairs)
 
     @property
     def preservations(self) -> tuple[Preservation, ...]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from math import isnan
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
-from bids_shresnet.io.storage import write_bytes, write_json, write_text, write_tsv
-from bids_shresnet.outputs.json_records import to_json
+from bids_shresnet.evaluation.cross_validation import CrossValidation
+from bids_shresnet.evaluation.group_tables import write_group_tables
+from bids_shresnet.io.storage import write_bytes, write_text
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.history import (
     Role,
@@ -29,45 +26,18 @@ from bids_shresnet.report.pair_report import build_pair_report
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.report.validation_sentence import validation_sentence
 
-GROUP_TABLE_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "pair": {"Description": "Scanners, from the source to the target."},
-    "subject": {"Description": "Held-out subject."},
-    "fold": {"Description": "Number of the split that held the subject out."},
-    "method": {
-        "Description": "Method. no_harmonization: the input scan; scan_rescan: the target's "
-        "second scan; noise_floor: a perfect prediction without noise."
-    },
-    "tissue": {
-        "Description": "WM: white matter, GM: grey matter, as segmented in the target's scan."
-    },
-    "quantity": {
-        "Description": "signal: S/S0 in the target's directions. FA, MD: of the maps that are "
-        "written for a scan, looked up at the target's voxels, against the target's own maps."
-    },
-    "places": {
-        "Description": "all: every voxel of the tissue that both scanners measured; interior: only "
-        "those around which the source scan holds signal. Comparisons use all."
-    },
-    "nmse": {
-        "Description": "Squared differences from the target's measurement over its sum of squares."
-    },
-    "bias": {"Description": "Mean over the tissue, relative to the target's mean, minus 1."},
-    "mean": {"Description": "Mean over the tissue; MD in mm^2/s."},
-    "target_mean": {"Description": "Mean that the target measured there."},
-}
-
 
 def write_group_report(
     root: Path, cross_validations: Sequence[CrossValidation], command: str
 ) -> tuple[str, ...]:
-    """Write group_harmonization.tsv and .json, figures and group.html.
+    """Write the tables of all pairs with their descriptions, figures and group.html.
 
     Records of earlier runs in the output (logs, sidecars, reports on subjects) are read again.
     Returns one sentence per pair about its validation.
     """
     dataset = _read_dataset_report(root, cross_validations)
     pairs = [build_pair_report(item, dataset.subject_pages) for item in cross_validations]
-    _write_group_table(root, cross_validations)
+    write_group_tables(root, cross_validations)
     _write_figures(root / "figures", dataset, pairs)
     about = _describe_origin(cross_validations, command)
     write_text(root / "group.html", render_group_report(pairs, about, dataset))
@@ -108,37 +78,6 @@ def _travelling_scans_of_model(model: Model) -> Iterator[ScanRow]:
                 shells="",
                 roles=(role,),
             )
-
-
-def _write_group_table(root: Path, cross_validations: Sequence[CrossValidation]) -> None:
-    """Write the errors of all pairs as a table, and its sidecar with the comparisons."""
-    rows = []
-    for item in cross_validations:
-        rows += [{"pair": item.model.name, **asdict(row)} for row in item.rows]
-    write_tsv(root / "group_harmonization.tsv", rows, list(GROUP_TABLE_COLUMNS))
-    pairs = [_pair_record(item) for item in cross_validations]
-    write_json(root / "group_harmonization.json", {**GROUP_TABLE_COLUMNS, "Pairs": pairs})
-
-
-def _pair_record(cross_validation: CrossValidation) -> dict[str, Any]:
-    return {
-        "Name": cross_validation.model.name,
-        "Validation": to_json(summarize_validation(cross_validation)),
-        "Folds": [to_json(split) for split in cross_validation.model.splits],
-        "Comparisons": [_defined_values(asdict(row)) for row in cross_validation.comparisons],
-        "Bias": [_defined_values(asdict(row)) for row in cross_validation.biases],
-    }
-
-
-def _defined_values(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop NaN, such as the interval of two subjects, because JSON has no NaN."""
-    return {key: value for key, value in record.items() if not _has_nan(value)}
-
-
-def _has_nan(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return any(_has_nan(item) for item in value)
-    return isinstance(value, float) and isnan(value)
 
 
 def _write_figures(folder: Path, dataset: DatasetReport, pairs: Sequence[PairReport]) -> None:

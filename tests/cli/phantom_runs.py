@@ -30,7 +30,12 @@ METHODS = (
     *("linear_rish", "shresnet_uncalibrated", "shresnet"),
 )
 GROUP_FLAGS = ("--methods", *METHODS, "--resblocks", "0")
-GROUP_FILES = ("group.html", "group_harmonization.json", "group_harmonization.tsv")
+GROUP_TABLES = ("group_harmonization", "group_comparisons", "group_bias", "group_regions")
+GROUP_FILES = (
+    "group.html",
+    *(f"{name}.json" for name in GROUP_TABLES),
+    *(f"{name}.tsv" for name in GROUP_TABLES),
+)
 
 
 @dataclass(frozen=True)
