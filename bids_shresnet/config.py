@@ -37,8 +37,18 @@ ANALYSIS_LEVELS: Mapping[str, AnalysisLevel] = {  # the last two: as the specifi
 DEFAULT_SCANNER_COLUMN = "scanner"
 
 
-def _aliases(*names: str) -> object:
-    return tyro.conf.arg(aliases=names)
+@dataclass(frozen=True)
+class Aliases:
+    """Further spellings of a flag: a short one, or names that other BIDS Apps give it.
+
+    The command line replaces them before it is parsed, and underscores by dashes.
+    """
+
+    names: tuple[str, ...]
+
+
+def _aliases(*names: str) -> Aliases:
+    return Aliases(names)
 
 
 @dataclass(frozen=True)
@@ -49,34 +59,28 @@ class InputSettings:
     """Root of the BIDS dataset; it is only read."""
     participant_label: Annotated[
         tuple[str, ...],
-        _aliases(
-            "--participant_label", "--participant-labels", "--participant_labels", "--subject-label"
-        ),
+        _aliases("--participant-labels", "--subject-label"),
     ] = ()
     """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every
     travelling subject. With --stage prepare, the subjects to prepare."""
-    exclude_participant_label: Annotated[
-        tuple[str, ...], _aliases("--exclude_participant_label")
-    ] = ()
+    exclude_participant_label: tuple[str, ...] = ()
     """Subjects to exclude from both training and harmonization (e.g. a phantom)."""
-    session_label: Annotated[tuple[str, ...], _aliases("--session_label", "--session-id")] = ()
+    session_label: Annotated[tuple[str, ...], _aliases("--session-id")] = ()
     """Sessions to harmonize, with or without `ses-`; all by default."""
     derivatives: Annotated[tuple[str, ...], _aliases("-d", "--datasets")] = ()
     """NAME=PATH of derivatives of the same data. The app uses their brain masks and tissue
     segmentations on a scan's grid, and their preprocessed DWI (desc-preproc_dwi) instead of raw
     ones."""
-    bids_filter_file: Annotated[Path | None, _aliases("--bids_filter_file")] = None
+    bids_filter_file: Path | None = None
     """JSON file that selects the DWI to use, {"dwi": {"acquisition": "b1200", "run": [1, 2],
     "direction": null}}: a value, several values, null for names without the entity, "*" for any."""
-    bids_database_dir: Annotated[Path | None, _aliases("--bids_database_dir")] = None
+    bids_database_dir: Path | None = None
     """Folder of a pybids database of BIDS_DIR, as other apps make it; files are looked up there
     and not on the disk. It is created if it does not exist, and never updated: delete it when
     files were added or removed."""
-    skip_bids_validation: Annotated[
-        bool, _aliases("--skip_bids_validation", "--skip-bids-validator")
-    ] = False
+    skip_bids_validation: Annotated[bool, _aliases("--skip-bids-validator")] = False
     """Accepted for programs that pass it; the app checks what it uses itself."""
-    validate_bids: Annotated[bool, _aliases("--validate_bids")] = False
+    validate_bids: bool = False
     """Also run the official validator, bids-validator-deno, on all of BIDS_DIR, and stop at its
     errors."""
 
@@ -114,7 +118,7 @@ class OutputSettings:
     work_dir: Annotated[Path | None, _aliases("-w")] = None
     """Folder for intermediate files; by default a hidden one in the output, which is removed once
     the models are complete."""
-    clean_workdir: Annotated[bool, _aliases("--clean_workdir")] = False
+    clean_workdir: bool = False
     """Delete the intermediate files of earlier runs and start over."""
 
 
@@ -138,12 +142,12 @@ class RunSettings:
     """Check everything and print scanners, scans, pairs and findings; write nothing."""
     json: bool = False
     """With --dry-run: print one JSON document."""
-    reports_only: Annotated[bool, _aliases("--reports_only")] = False
+    reports_only: bool = False
     """Write group.html with its tables and figures, and the page of each subject, again from the
     output alone."""
-    boilerplate_only: Annotated[bool, _aliases("--boilerplate_only", "--boilerplate")] = False
+    boilerplate_only: Annotated[bool, _aliases("--boilerplate")] = False
     """Write only the methods text, logs/CITATION.md and .bib, from the models in the output."""
-    stop_on_first_crash: Annotated[bool, _aliases("--stop_on_first_crash")] = False
+    stop_on_first_crash: bool = False
     """Start no other scan once one has failed."""
     verbose: Annotated[tyro.conf.UseCounterAction[int], _aliases("-v")] = 0
     """Log more; twice for debugging."""
@@ -171,7 +175,7 @@ class ScannerSettings:
     scanner_from: str | None = None
     """Regular expression for the file name with a group `scanner`, e.g.
     'ses-(?P<scanner>[a-z]+)'."""
-    split_by: Annotated[tuple[str, ...], _aliases("--split_by")] = ()
+    split_by: tuple[str, ...] = ()
     """Sidecar keys whose values split one scanner into several, e.g. SoftwareVersions after an
     upgrade."""
 
@@ -228,24 +232,22 @@ class HarmonizationSettings:
 class ResourceSettings:
     """Processors, memory and random numbers."""
 
-    nprocs: Annotated[
-        int | None, _aliases("--nthreads", "--n_procs", "--n-procs", "--n_cpus", "--n-cpus")
-    ] = None
+    nprocs: Annotated[int | None, _aliases("--nthreads", "--n-procs", "--n-cpus")] = None
     """Number of parallel processes; by default one per core that this job may use, as far as memory
     allows."""
-    omp_nthreads: Annotated[int | None, _aliases("--omp_nthreads")] = None
+    omp_nthreads: int | None = None
     """Threads per process; by default the cores left over by `nprocs`."""
-    mem: Annotated[str | None, _aliases("--mem-mb", "--mem_mb")] = None
+    mem: Annotated[str | None, _aliases("--mem-mb")] = None
     """Memory to use, in MB or with a unit: 8000, 8G. It limits how many scans are processed in
     parallel; by default what this job may use."""
-    mem_gb: Annotated[float | None, _aliases("--mem_gb")] = None
+    mem_gb: float | None = None
     """Memory to use, in GB."""
-    low_mem: Annotated[bool, _aliases("--low_mem")] = False
+    low_mem: bool = False
     """Keep DWI data in files of the work folder instead of memory. This is slower where memory is
     short; results are the same."""
     device: str = "cpu"
     """Device for the networks: cpu, cuda, cuda:N, or auto (a GPU if there is one)."""
-    random_seed: Annotated[int, _aliases("--random_seed")] = 2018
+    random_seed: int = 2018
     """Seed of all random numbers."""
 
 
@@ -257,10 +259,6 @@ class Config:
     predict from the source scanner's signal what the target scanner would have measured. It then
     harmonizes every other scan of the source scanner and writes harmonized DWI, FA and MD to
     OUTPUT_DIR/derivatives/shresnet.
-
-    Three more flags: --config-file FILE repeats the run of a logs/<run>/config.json (other flags
-    take precedence), --version prints the version, and --bids-exec-spec prints a Boutiques
-    descriptor.
     """
 
     input: tyro.conf.OmitArgPrefixes[InputSettings]

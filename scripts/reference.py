@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from bids_shresnet import errors
-from bids_shresnet.cli.boutiques import iter_inputs
-from bids_shresnet.cli.config_file import is_flat_group
+from bids_shresnet.cli.boutiques import iter_inputs, make_input
+from bids_shresnet.cli.program_help import GENERAL_FLAGS, iter_groups
+from bids_shresnet.cli.slurm import SlurmCommand
 from bids_shresnet.config import Config
 from bids_shresnet.phantom.simulate import PhantomArguments, PhantomConfig
 
@@ -19,20 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs/reference"
 SCHEMA_FILE = ROOT / "bids_shresnet/outputs/model.schema.json"
 NOTE = "<!-- scripts/docs writes this page from the code. Change the code, not the page. -->\n"
-GROUPS = {  # headings by their first flag
-    "bids_dir": "Input",
-    "output_dir": "Output",
-    "analysis_level": "Run",
-    "target": "Scanners and pairs",
-    "models": "Models and methods",
-    "abstain": "Harmonization",
-    "nprocs": "Resources",
-    "network.resblocks": "Network",
-    "training.folds": "Training",
-}
 SWITCHES = """\
 A switch has a second form with `no`: `--validation` and `--no-validation`, `--network.skip` and
-`--network.no-skip`. `-h` shows all flags in short.
+`--network.no-skip`. Every flag may be written with underscores, too. `-h` shows the common flags,
+`--help-all` all of them.
 """
 OTHER_EXIT_CODES = {  # of runs without an error of the app
     0: "All went well, or there was nothing to do. After a dry run: a run would start.",
@@ -55,13 +45,19 @@ def pages() -> dict[Path, str]:
 def command_line() -> str:
     """Describe every flag: spellings, values, default and meaning."""
     summary, _, rest = inspect.cleandoc(Config.__doc__ or "").partition("\n\n")
-    aliases = dict(_aliases(Config))
     lines = [NOTE, "# Command line\n", f"{summary}\n", f"{_escape(rest)}\n", SWITCHES]
-    for flag in iter_inputs(Config):
-        if flag["name"] in GROUPS:
-            lines.append(f"## {GROUPS[flag['name']]}\n")
-        lines.append(_describe_flag(flag, aliases.get(flag["name"], ())))
-    return "\n".join([*lines, *_phantom_command_line()])
+    for title, settings in iter_groups():
+        lines.append(f"## {title}\n")
+        lines += [_describe_flag(make_input(item), item.aliases) for item in settings]
+    lines.append("## General\n")
+    lines += [f"`{name}`\n:   {_escape(text)}\n" for name, text in GENERAL_FLAGS.items()]
+    return "\n".join([*lines, *_slurm_command_line(), *_phantom_command_line()])
+
+
+def _slurm_command_line() -> list[str]:
+    summary = inspect.cleandoc(SlurmCommand.__doc__ or "")
+    flags = [_describe_flag(flag) for flag in iter_inputs(SlurmCommand)]
+    return ["## bids-shresnet-slurm\n", f"{_escape(summary)}\n", *flags]
 
 
 def _phantom_command_line() -> list[str]:
@@ -98,18 +94,6 @@ def _escape(text: str) -> str:
     parts = text.split("`")
     parts[::2] = [part.replace("<", "&lt;").replace("*", r"\*") for part in parts[::2]]
     return "`".join(parts)
-
-
-def _aliases(kind: type) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each flag that has other spellings, with these; flags with a prefix have none."""
-    hints = get_type_hints(kind, include_extras=True)
-    for field in fields(kind):
-        hint = hints[field.name]
-        if is_flat_group(hint):
-            yield from _aliases(get_args(hint)[0])
-        for part in get_args(hint)[1:]:
-            if getattr(part, "aliases", None):
-                yield field.name, tuple(part.aliases)
 
 
 def exit_codes() -> str:

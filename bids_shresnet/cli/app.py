@@ -10,8 +10,11 @@ from dataclasses import replace
 
 from bids_shresnet.cli.boutiques import make_descriptor
 from bids_shresnet.cli.config_file import to_record
-from bids_shresnet.cli.parser import PROGRAM, parse_levels
+from bids_shresnet.cli.environment import describe_environment
+from bids_shresnet.cli.parser import COMPLETION_FLAG, PROGRAM, make_completion, parse_levels
+from bids_shresnet.cli.program_help import render_help
 from bids_shresnet.cli.resolve import memory_limit
+from bids_shresnet.cli.spellings import HELP_FLAGS
 from bids_shresnet.config import Config
 from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
 from bids_shresnet.runtime.logs import log_to_screen
@@ -42,13 +45,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Do what a command line asks for, and return the exit code."""
-    if "--version" in arguments:
-        sys.stdout.write(f"bids_shresnet {__version__}\n")
-        return 0
-    if "--bids-exec-spec" in arguments:
-        sys.stdout.write(json.dumps(make_descriptor(), indent=2) + "\n")
+    answer = answer_question(arguments)
+    if answer is not None:
+        sys.stdout.write(answer)
         return 0
     return max(run_level(config, arguments) for config in parse_levels(arguments))
+
+
+def answer_question(arguments: Sequence[str]) -> str | None:
+    """Return what to print for a flag about the program itself; None for a run."""
+    if "--version" in arguments:
+        is_verbose = "-v" in arguments or "--verbose" in arguments
+        return describe_environment() if is_verbose else f"bids_shresnet {__version__}\n"
+    if "--bids-exec-spec" in arguments:
+        return json.dumps(make_descriptor(), indent=2) + "\n"
+    if COMPLETION_FLAG in arguments:
+        return make_completion(arguments[arguments.index(COMPLETION_FLAG) + 1 :])
+    if any(flag in arguments for flag in HELP_FLAGS):
+        return render_help(is_complete="--help-all" in arguments)
+    return None
 
 
 def run_level(config: Config, arguments: Sequence[str]) -> int:

@@ -11,11 +11,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse_from_object
 
-from bids_shresnet.cli.config_file import is_flat_group
-from bids_shresnet.config import ANALYSIS_LEVELS, Config
+from bids_shresnet.cli.config_file import POSITIONALS, is_flat_group
+from bids_shresnet.config import ANALYSIS_LEVELS, Aliases, Config
 from bids_shresnet.version import __version__
 
-POSITIONALS = ("bids_dir", "output_dir", "analysis_level")
 VALUE_CHOICES = {"analysis_level": list(dict.fromkeys(ANALYSIS_LEVELS.values()))}
 COUNTER_FLAGS = ("verbose",)  # a descriptor has no counters: -v, but not -vv
 NUMBER_TYPES: Mapping[Any, dict[str, Any]] = {
@@ -44,12 +43,26 @@ class Setting:
         Type, without what `Annotated` adds.
     text
         Help.
+    aliases
+        Further spellings of its flag.
     """
 
     name: str
     field: Field[Any]
     hint: Any
     text: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The flag in the spelling that help and messages use."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def negative_flag(self) -> str:
+        """The flag that turns a switch off."""
+        section, dot, name = self.name.replace("_", "-").rpartition(".")
+        return f"--{section}{dot}no-{name}"
 
 
 def make_descriptor() -> dict[str, Any]:
@@ -72,7 +85,7 @@ def make_descriptor() -> dict[str, Any]:
 
 def iter_inputs(kind: type) -> Iterator[Input]:
     """Iterate over the inputs of a dataclass of settings."""
-    return map(_make_input, iter_settings(kind))
+    return map(make_input, iter_settings(kind))
 
 
 def iter_settings(kind: type, prefix: str = "") -> Iterator[Setting]:
@@ -87,10 +100,17 @@ def iter_settings(kind: type, prefix: str = "") -> Iterator[Setting]:
             yield from iter_settings(hint, prefix if is_flat else f"{prefix}{field.name}.")
         else:
             text = " ".join((texts[field.name] or "").split())
-            yield Setting(f"{prefix}{field.name}", field, hint, text)
+            aliases = _find_aliases(groups[field.name])
+            yield Setting(f"{prefix}{field.name}", field, hint, text, aliases)
 
 
-def _make_input(setting: Setting) -> Input:
+def _find_aliases(hint: Any) -> tuple[str, ...]:
+    """Return the further spellings that the annotation of a setting names."""
+    named = [note.names for note in get_args(hint)[1:] if isinstance(note, Aliases)]
+    return named[0] if named else ()
+
+
+def make_input(setting: Setting) -> Input:
     """Describe one setting as Boutiques does."""
     entry = {
         "id": setting.name.replace(".", "_"),
@@ -108,20 +128,19 @@ def _make_input(setting: Setting) -> Input:
         return {**entry, "optional": False}
     if setting.hint is bool and setting.field.default is True:
         return {**entry, **_negative_flag(setting)}
-    entry |= {"optional": True, "command-line-flag": f"--{setting.name.replace('_', '-')}"}
+    entry |= {"optional": True, "command-line-flag": setting.flag}
     return entry | _default_value(setting, entry["type"])
 
 
 def _negative_flag(setting: Setting) -> Input:
     """Describe the flag that turns off what is on by default."""
-    section, dot, name = setting.name.replace("_", "-").rpartition(".")
     key = f"no_{setting.name.replace('.', '_')}"
     return {
         "id": key,
         "description": f"Not this: {setting.text}",
         "value-key": f"[{key.upper()}]",
         "optional": True,
-        "command-line-flag": f"--{section}{dot}no-{name}",
+        "command-line-flag": setting.negative_flag,
     }
 
 

@@ -1,11 +1,13 @@
 """Settings as a plain record, and back: `logs/<run>/config.json`, which can be run again.
 
-The record is as flat as the command line: its keys are the names of the flags.
+The record is as flat as the command line: its keys are the names of the flags. People write the
+same as TOML.
 """
 
 from __future__ import annotations
 
 import json
+import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -15,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
 
+POSITIONALS = ("bids_dir", "output_dir", "analysis_level")
 Record = Mapping[str, Any]
 
 
@@ -67,26 +70,41 @@ def from_record(record: Record) -> Config:
     return Config(**groups)
 
 
-def read_config_file(path: Path, flag: str) -> Config:
-    """Read the settings of an earlier run.
+def read_config_file(path: Path, flag: str) -> dict[str, Any]:
+    """Read the settings of an earlier run (JSON), or those that somebody wrote (TOML).
 
     Raises
     ------
     InputMissing
         If there is no such file.
     UsageError
-        If it is not a JSON file of settings.
+        If it is not a file of settings.
     """
     if not path.is_file():
         msg = f"{flag} {path}: no such file"
         raise InputMissing(msg)
     try:  # not by io.storage: it needs numpy, which must not load before threads are limited
-        record = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        record = _name_fields(tomllib.loads(text)) if is_toml(path) else json.loads(text)
     except (ValueError, RecursionError) as error:
-        msg = f"{flag} {path}: not a JSON file ({error})"
+        msg = f"{flag} {path}: not a {'TOML' if is_toml(path) else 'JSON'} file ({error})"
         raise UsageError(msg) from error
     _check_mapping(record, "file")
-    return from_record(record)
+    return dict(record)
+
+
+def is_toml(path: Path) -> bool:
+    """Tell whether a file of settings was written by hand, in TOML."""
+    return path.suffix == ".toml"
+
+
+def _name_fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of TOML with the names of fields: flags have dashes."""
+    named = {}
+    for name, value in table.items():
+        field = name.replace("-", "_")
+        named[field] = _name_fields(value) if isinstance(value, Mapping) else value
+    return named
 
 
 def _build_settings(kind: type[Any], record: Any, prefix: str) -> Any:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from itertools import takewhile
 from pathlib import Path
 
 import tyro
 
-from bids_shresnet.cli.config_file import read_config_file
-from bids_shresnet.cli.help_texts import join_help_lines, wrap_description
+from bids_shresnet.cli.config_file import (
+    POSITIONALS,
+    from_record,
+    is_toml,
+    read_config_file,
+    to_record,
+)
+from bids_shresnet.cli.help_texts import join_help_lines
 from bids_shresnet.cli.resolve import resolve_config
+from bids_shresnet.cli.spellings import canonicalize_flags
 from bids_shresnet.config import ANALYSIS_LEVELS, Config
 from bids_shresnet.errors import UsageError
 
 PROGRAM = "bids-shresnet"
+COMPLETION_FLAG = "--print-completion"
+SHELLS = ("bash", "zsh", "tcsh")
 CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
 
 
@@ -47,27 +57,58 @@ def parse_levels(arguments: Sequence[str]) -> list[Config]:
 def parse(arguments: Sequence[str]) -> Config:
     """Read the command line.
 
-    `--config-file FILE` gives the settings of an earlier run to all flags that are not named.
+    `--config-file FILE` gives its settings to all flags that are not named.
 
     Raises
     ------
     UsageError
         If the values contradict each other.
     SystemExit
-        With code 64 after the parser has printed what is wrong, with 0 after the help.
+        With code 64 after the parser has printed what is wrong.
     """
     flags, config_file = _split_config_file(arguments)
-    recorded = None if config_file is None else read_config_file(config_file, CONFIG_FILE_FLAGS[0])
+    words = canonicalize_flags(flags)
     join_help_lines(Config)
-    command_line = partial(tyro.cli, Config, prog=PROGRAM, description=wrap_description(Config))
+    if config_file is None:
+        return resolve_config(_parse_words(words))
+    record = read_config_file(config_file, CONFIG_FILE_FLAGS[0])
+    if is_toml(config_file):  # the dataset, the output and the level are not part of it
+        plain = to_record(_parse_words(words))
+        record |= {name: plain[name] for name in POSITIONALS}
+    return resolve_config(_parse_words(words, default=from_record(record)))
+
+
+def _parse_words(words: Sequence[str], **options: Config) -> Config:
+    """Parse flags in their canonical spelling; `default` has the settings of all others."""
     try:
-        if recorded is None:
-            config = command_line(args=flags)
-        else:
-            config = command_line(args=flags, default=recorded)
+        return tyro.cli(
+            Config,
+            prog=PROGRAM,
+            args=words,
+            add_help=False,
+            config=(tyro.conf.DisallowNone,),
+            **options,
+        )
     except SystemExit as stop:  # argument parsers exit with 2, which is reserved for the shell
         raise SystemExit(UsageError.exit_code if stop.code else 0) from None
-    return resolve_config(config)
+
+
+def make_completion(arguments: Sequence[str]) -> str:
+    """Return the script for tab completion in a shell, the first of the arguments.
+
+    Raises
+    ------
+    UsageError
+        If the shell is none of those that the parser knows.
+    """
+    shell = arguments[0] if arguments else ""
+    if shell not in SHELLS:
+        msg = f"{COMPLETION_FLAG} {shell}: name one of the shells {', '.join(SHELLS)}"
+        raise UsageError(msg)
+    output = StringIO()
+    with redirect_stdout(output), suppress(SystemExit):
+        tyro.cli(Config, prog=PROGRAM, args=["--tyro-print-completion", shell])
+    return output.getvalue()
 
 
 def _split_config_file(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
@@ -79,8 +120,8 @@ def _split_config_file(arguments: Sequence[str]) -> tuple[list[str], Path | None
         end = position + (1 if separator else 2)
         if end > len(arguments):
             msg = (
-                f"{CONFIG_FILE_FLAGS[0]} needs the path of a config.json "
-                f"(logs/<run>/config.json of an earlier run)"
+                f"{CONFIG_FILE_FLAGS[0]} needs the path of a TOML file, or of the "
+                f"logs/<run>/config.json of an earlier run"
             )
             raise UsageError(msg)
         path = value if separator else arguments[position + 1]

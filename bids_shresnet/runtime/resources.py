@@ -12,6 +12,7 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 # The groups of this process: one line `number:controllers:path` per hierarchy
 OWN_CGROUP_FILE = Path("/proc/self/cgroup")
 MB = 2**20
+GB = 2**30
 
 
 def available_cores() -> int:

@@ -156,3 +156,32 @@ def test_an_unusable_configuration_file_is_named(tmp_path: Path) -> None:
         parse([*REQUIRED, "--config-file", __file__])
     with pytest.raises(InputMissing, match=str(tmp_path / "none.json")):
         parse(["--config-file", str(tmp_path / "none.json")])
+
+
+def test_a_toml_file_has_the_names_of_flags_and_needs_no_positionals(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(
+        """# of our study
+        participant-label = ["01", "02"]
+        target = "Prisma"
+        work_dir = "/scratch"
+        [training]
+        max-epochs = 3
+        """,
+        encoding="utf-8",
+    )
+    flags = ["--participant-label", "01", "02", "--target", "Prisma", "-w", "/scratch"]
+    expected = parse([*REQUIRED, *flags, "--training.max-epochs", "3"])
+    assert parse([*REQUIRED, "--config-file", str(file)]) == expected
+    assert parse([*REQUIRED, "--config-file", str(file), "--target", "Skyra"]) != expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("target = ", "not a TOML file"), ("targets = 1", "unknown settings: targets")],
+)
+def test_a_toml_file_that_is_wrong_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
+        parse([*REQUIRED, "--config-file", str(file)])

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from bids_shresnet.cli import parser, slurm
+from bids_shresnet.cli import slurm
 from bids_shresnet.cli.boutiques import iter_settings
 from bids_shresnet.cli.help_texts import MAX_WIDTH
-from bids_shresnet.config import Config
 
 Command = Callable[[list[str]], Any]
-COMMANDS: list[tuple[Command, type]] = [(parser.parse, Config), (slurm.main, slurm.SlurmCommand)]
+COMMANDS: list[tuple[Command, type]] = [(slurm.main, slurm.SlurmCommand)]
 WIDE = 1000  # columns of a terminal that is wider than all texts
 
 

@@ -137,7 +137,6 @@ def test_flags_may_stand_before_and_between_the_three_positionals(arguments: lis
     [
         ([], "BIDS_DIR"),
         (["data", "out"], "participant"),
-        ([*REQUIRED, "--nonsense"], "nonsense"),
         ([*REQUIRED, "--nprocs", "many"], "many"),
         ([*REQUIRED, "more"], "more"),
     ],
