@@ -7,6 +7,7 @@ from contextlib import redirect_stdout, suppress
 from io import StringIO
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -78,19 +79,20 @@ def parse(arguments: Sequence[str]) -> Config:
     return resolve_config(_parse_words(words, default=from_record(record)))
 
 
-def _parse_words(words: Sequence[str], **options: Config) -> Config:
+def _parse_words(words: Sequence[str], default: Any = tyro.MISSING_NONPROP) -> Config:
     """Parse flags in their canonical spelling; `default` has the settings of all others."""
     try:
-        return tyro.cli(
+        config: Config = tyro.cli(
             Config,
             prog=PROGRAM,
             args=words,
+            default=default,
             add_help=False,
             config=(tyro.conf.DisallowNone,),
-            **options,
         )
     except SystemExit as stop:  # argument parsers exit with 2, which is reserved for the shell
         raise SystemExit(UsageError.exit_code if stop.code else 0) from None
+    return config
 
 
 def make_completion(arguments: Sequence[str]) -> str:
