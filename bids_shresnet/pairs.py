@@ -12,6 +12,8 @@ from jaxtyping import Float, Integer
 from bids_shresnet.errors import Finding
 from bids_shresnet.scans import Scan, Scanner, ShImage
 
+NOT_REQUESTED = "not asked for"  # how the reason of an ExcludedScan begins if flags exclude it
+
 
 @dataclass(frozen=True)
 class ExcludedScan:

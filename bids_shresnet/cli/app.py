@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,8 @@ from bids_shresnet.cli.spellings import HELP_FLAGS
 from bids_shresnet.config import Config
 from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
 from bids_shresnet.runtime.logs import log_to_screen
+from bids_shresnet.runtime.progress import format_time
+from bids_shresnet.runtime.resources import GB
 from bids_shresnet.runtime.screen import guard_stderr, silence
 from bids_shresnet.runtime.signals import interrupt_on_signals
 from bids_shresnet.runtime.workers import Workers, set_up_process
@@ -70,12 +73,43 @@ def run_level(config: Config, arguments: Sequence[str]) -> int:
     """Run one analysis level, log to the screen, and return the exit code."""
     with log_to_screen(config.run.verbose):
         workers = make_workers(config)
-        logger.debug("bids_shresnet %s, %s", __version__, workers)
         set_up_process(workers.threads)  # before anything loads numpy or torch
+        logger.info("%s", describe_start(config, workers))
         from bids_shresnet.workflow.run import Invocation, run  # seconds that --help must not take
 
+        start = time.monotonic()
         invocation = Invocation(command=(PROGRAM, *arguments), settings=to_record(config))
-        return run(config, invocation, workers)
+        exit_code = run(config, invocation, workers)
+        if not config.run.dry_run:
+            logger.info("%s", describe_end(config, exit_code, time.monotonic() - start))
+    return exit_code
+
+
+def describe_start(config: Config, workers: Workers) -> str:
+    """Return the first line of a run: version, level, folders and resources."""
+    from bids_shresnet.outputs.layout import output_root  # numpy, which --help must not load
+
+    granted = f"processes: {workers.processes}, threads: {workers.threads}"
+    if workers.memory:
+        granted += f", memory: {workers.memory / GB:.1f} GB"
+    folders = f"{config.input.bids_dir} -> {output_root(config.output.output_dir)}"
+    level = config.run.analysis_level
+    return (
+        f"bids_shresnet {__version__}, {level}: {folders} "
+        f"({granted}, device: {config.resource.device})"
+    )
+
+
+def describe_end(config: Config, exit_code: int, seconds: float) -> str:
+    """Return the last line of a run: how long it took, and what to open."""
+    from bids_shresnet.outputs.layout import output_root
+
+    root = output_root(config.output.output_dir)
+    if exit_code:
+        return f"failed after {format_time(seconds)}: see status.tsv of the last run in {root}/logs"
+    pages = [page for page in (root / "index.html", root / "group.html") if page.is_file()]
+    pages = pages or sorted(root.glob("sub-*.html"))
+    return f"finished in {format_time(seconds)}; open {pages[0] if pages else root}"
 
 
 def make_workers(config: Config) -> Workers:

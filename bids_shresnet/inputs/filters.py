@@ -11,6 +11,7 @@ from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.inputs.dataset import entity_names
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.storage import read_json
+from bids_shresnet.pairs import NOT_REQUESTED
 
 ROLE = "dwi"
 # Inputs of other apps
@@ -39,7 +40,7 @@ class BidsFilter:
     def exclusion_reason(self, file: DwiFile) -> str:
         """Return why a file is excluded; empty if it is not."""
         if file.entities.get("subject") in self.excluded_subjects:
-            return "not asked for (--exclude-participant-label)"
+            return f"{NOT_REQUESTED} (--exclude-participant-label)"
         values = {
             **file.entities,
             "suffix": file.suffix,
@@ -51,7 +52,7 @@ class BidsFilter:
             for name, criterion in self.entities.items()
             if not _is_match(criterion, values.get(name))
         ]
-        return f"not asked for (--bids-filter-file, {', '.join(criteria)})" if criteria else ""
+        return f"{NOT_REQUESTED} (--bids-filter-file, {', '.join(criteria)})" if criteria else ""
 
 
 def read_bids_filter(path: Path | None, excluded_subjects: Collection[str]) -> BidsFilter:

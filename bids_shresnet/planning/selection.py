@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_shresnet.config import InputSettings
 from bids_shresnet.errors import InputMissing, NothingSelected, join_some
-from bids_shresnet.pairs import ExcludedScan, Inventory, Selection
+from bids_shresnet.pairs import NOT_REQUESTED, ExcludedScan, Inventory, Selection
 from bids_shresnet.scans import Scan, Scanner
 
 MAX_LISTED_LABELS = 10  # labels named in an error
@@ -91,7 +91,7 @@ def _exclusion_reason(
 ) -> str:
     """Return why a usable scan is not harmonized; empty if it is."""
     if flag := _excluding_flag(scan, settings):
-        return f"not asked for ({flag})"
+        return f"{NOT_REQUESTED} ({flag})"
     sources = {source for source, _ in label_pairs}
     if scan.scanner_label in sources:
         return ""

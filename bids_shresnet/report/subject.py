@@ -54,7 +54,7 @@ def write_subject_reports(root: Path, subjects: Collection[str]) -> None:
     for subject in subjects:
         report = read_subject(root, subject, runs.get(subject))
         write_text(report_path(root, subject), render_subject_report(report))
-    logger.info("reports: %d subjects, %s", len(subjects), report_path(root, "*"))
+    logger.info("subjects with a report: %d, %s", len(subjects), report_path(root, "*"))
 
 
 def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectReport:

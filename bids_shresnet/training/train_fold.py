@@ -51,9 +51,17 @@ def _fit_fold(job: FoldJob) -> FitResult[Harmonizer]:
         def show_epoch(epoch: Epoch) -> None:
             bar.update()
             bar.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
-            logger.debug("%s fold %d, epoch %d: %s", job.method, job.number, epoch.epoch, epoch)
+            log_epoch(job, epoch)
 
         return METHOD_SPECS[job.method].fit(_make_task(job, show_epoch))
+
+
+def log_epoch(job: FoldJob, epoch: Epoch) -> None:
+    """Log an epoch with the share of the fold's work that it ends, for the time left."""
+    fraction = epoch.epoch / job.training.max_epochs
+    text = "%s fold %d, epoch %d: validation loss %.5f, training loss %.5f"
+    losses = (epoch.validation_loss, epoch.training_loss)
+    logger.debug(text, job.method, job.number, epoch.epoch, *losses, extra={"fraction": fraction})
 
 
 def _make_task(job: FoldJob, on_epoch: Callable[[Epoch], None]) -> FitTask:

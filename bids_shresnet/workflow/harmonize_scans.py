@@ -30,7 +30,7 @@ from bids_shresnet.outputs.runs.run_log import (
     write_crash_report,
 )
 from bids_shresnet.outputs.stamps import hold_scan_lock
-from bids_shresnet.pairs import ExcludedScan
+from bids_shresnet.pairs import NOT_REQUESTED, ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.planning.ranking import rank_scans
@@ -236,9 +236,10 @@ def status_row(
 
 
 def log_summary(rows: Sequence[ScanStatus], models: Sequence[Model], root: Path) -> None:
-    """Log one line per subject, with the status of its scans, and one line for all."""
-    for subject in dict.fromkeys(row.subject for row in rows):
-        log_subject(subject, [row for row in rows if row.subject == subject])
+    """Log the status of the scans of each subject that was asked for, and one line for all."""
+    requested = [row for row in rows if not row.reason.startswith(NOT_REQUESTED)]
+    for subject in dict.fromkeys(row.subject for row in requested):
+        log_subject(subject, [row for row in requested if row.subject == subject])
     counts = Counter(row.status for row in rows)
     if counts["up to date"] and not counts["done"] and not counts["failed"]:
         logger.info(
@@ -247,7 +248,7 @@ def log_summary(rows: Sequence[ScanStatus], models: Sequence[Model], root: Path)
         return
     scans = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     names = ", ".join(model.name for model in models)
-    logger.info("models: %s; scans: %s; results: %s", names, scans or "none asked for", root)
+    logger.info("models: %s%s; results: %s", names, f"; scans: {scans}" if scans else "", root)
 
 
 def log_subject(subject: str, rows: Sequence[ScanStatus]) -> None:

@@ -71,6 +71,7 @@ def write_reports(results: ReportableResults, config: Config, this_run: Run) -> 
 
 def report_models(models: Sequence[Model], root: Path, command: str) -> None:
     """Write tables, figures and group.html, and log their summary."""
+    logger.info("group.html is being written")
     cross_validations = [read_cross_validation(model) for model in models if model.card.validation]
     for line in write_group_report(root, cross_validations, command):
         logger.info("%s", line)

@@ -20,6 +20,9 @@ from bids_shresnet.errors import (
     UnknownLevel,
     UsageError,
 )
+from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.version import __version__
+from tests.configs import make_config
 
 REQUIRED = ["data", "out", "participant"]
 CODE = """
@@ -52,6 +55,35 @@ def test_each_level_is_run_and_the_worst_exit_code_counts(monkeypatch: pytest.Mo
     monkeypatch.setattr(app, "run_level", run_level)
     assert app.main([*REQUIRED, "group"]) == len([*REQUIRED, "group"])
     assert levels == ["group", "participant"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "exit_code", "ending"),
+    [
+        ([], 0, "finished in 2 min; open {}"),
+        (["sub-02.html", "sub-01.html"], 0, "finished in 2 min; open {}/sub-01.html"),
+        (["sub-01.html", "group.html"], 0, "finished in 2 min; open {}/group.html"),
+        (["group.html"], 1, "failed after 2 min: see status.tsv of the last run in {}/logs"),
+    ],
+)
+def test_the_last_line_says_how_long_a_run_took_and_what_to_open(
+    pages: list[str], exit_code: int, ending: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "derivatives/shresnet"
+    root.mkdir(parents=True)
+    for page in pages:
+        (root / page).touch()
+    config = make_config(output_dir=tmp_path)
+    assert app.describe_end(config, exit_code, 125.0) == ending.format(root)
+
+
+def test_the_first_line_says_what_runs_where_with_what() -> None:
+    config = make_config(bids_dir=Path("/data"), output_dir=Path("/out"))
+    line = app.describe_start(config, Workers(3, 2, 2**30))
+    assert line == (
+        f"bids_shresnet {__version__}, participant: /data -> /out/derivatives/shresnet "
+        f"(processes: 3, threads: 2, memory: 1.0 GB, device: cpu)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import io
 import logging
 import sys
 import time
+from functools import partial
 
 import pytest
 
+from bids_shresnet.runtime import workers
 from bids_shresnet.runtime.logs import log_to_screen
 from bids_shresnet.runtime.progress import describe_time_left, log_time_left
 from bids_shresnet.runtime.workers import Workers
@@ -73,6 +75,36 @@ def test_no_bar_is_shown_if_bars_are_off(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_jobs_take_as_long_as_those_that_are_done(done: int, seconds: float, text: str) -> None:
     assert describe_time_left(done, 4, seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("begun", "text"),
+    [
+        (0.5, "0 of 4 done after 30 s, about 4 min left"),
+        (2.0, "0 of 4 done after 30 s, about 30 s left"),
+    ],
+)
+def test_what_is_done_of_a_job_counts_before_it_ends(begun: float, text: str) -> None:
+    assert describe_time_left(0, 4, 30.0, begun=begun) == text
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_lines_say_how_far_jobs_in_any_process_are(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = replace_stderr(monkeypatch, io.StringIO())
+    monkeypatch.setattr(workers, "log_time_left", partial(log_time_left, seconds=0.1))
+    with log_to_screen(0):
+        assert len(list(Workers(processes, 1).run(log_half, [1, 2]))) == 2
+    (first, *_) = [line for line in stream.getvalue().splitlines() if "half of" in line]
+    assert "0 of 2 done after" in first
+    assert first.endswith(("left (half of 1)", "left (half of 2)"))
+
+
+def log_half(job: int) -> int:
+    LOGGER.debug("half of %d", job, extra={"fraction": 0.5})
+    time.sleep(0.4)
+    return job
 
 
 def test_lines_with_the_time_left_come_at_their_interval_until_the_end(
