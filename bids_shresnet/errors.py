@@ -71,6 +71,11 @@ def join_some(texts: Sequence[str], limit: int, separator: str = ", ") -> str:
     return separator.join(texts[:limit]) + more
 
 
+def pluralize(noun: str, count: int) -> str:
+    """Return a noun for a number: "1 subject", "2 subjects"."""
+    return noun if count == 1 else f"{noun}s"
+
+
 class ShresnetError(Exception):
     """An error whose message is meant for the user; nothing else is printed with it."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -111,14 +112,14 @@ class Scan:
     bvals
         b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
     mask, segmentation, parcellation
-        Brain mask, tissue segmentation and regions in the scan's space, on any grid; None without
-        them.
+        Brain mask, tissue segmentation and regions in the scan's space, on any grid, if any.
     bvec_axes
         Axes of the .bvec: FSL's or the image's own.
     b_table
         Table of directions along the world axes (MRtrix's .b), used instead of the .bvec.
-    dataset, dataset_name
-        Root of the dataset that holds the image, and its name in BIDS URIs.
+    dataset, dataset_name, acquired
+        Root of the image's dataset, its name in BIDS URIs, and when the scan was measured, if the
+        dataset says so (dates may be shifted).
     """
 
     image: Path
@@ -135,6 +136,7 @@ class Scan:
     dataset_name: str = "raw"
     bvec_axes: BvecAxes = "fsl"
     b_table: Path | None = None
+    acquired: datetime | None = None
 
     @property
     def subject(self) -> str:
@@ -150,7 +152,7 @@ class Scan:
     def files(self) -> tuple[Path, ...]:
         """All files that the signal depends on."""
         paths = (self.image, self.bval, self.bvec, self.b_table, self.mask)
-        return tuple(path for path in paths if path is not None)
+        return tuple(path for path in paths if path)
 
     @property
     def name(self) -> str:
@@ -288,10 +290,8 @@ class ShImage:
     def __post_init__(self) -> None:
         expected = sum(shell.coefficient_count for shell in self.shells)
         if self.coefficients.shape != (*self.mask.shape, expected):
-            msg = (
-                f"expected coefficients of shape {(*self.mask.shape, expected)}, "
-                f"got {self.coefficients.shape}"
-            )
+            shape = (*self.mask.shape, expected)
+            msg = f"expected coefficients of shape {shape}, got {self.coefficients.shape}"
             raise ValueError(msg)
 
     @property

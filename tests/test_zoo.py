@@ -9,16 +9,27 @@ import pytest
 
 from bids_shresnet.cli.app import main
 from tests.datasets import GE, PRISMA, Series, write_tree
-from tests.zoo.case import BAD_INPUT, GE_DWI, OK, Case, make_heads, make_image
+from tests.models import constant_model
+from tests.zoo.case import (
+    BAD_INPUT,
+    GE_DWI,
+    NOTHING_SELECTED,
+    OK,
+    Case,
+    make_heads,
+    make_image,
+)
 from tests.zoo.files import COMMAND_LINE_CASES, FILE_CASES
 from tests.zoo.gradient_tables import GRADIENT_CASES, SHELL_CASES
 from tests.zoo.images import HEADER_CASES, MASK_CASES, SIGNAL_CASES, signal_with
+from tests.zoo.studies import SHELL_CHOICE_CASES
 
 pytestmark = pytest.mark.slow
 
 CASES = (
     *GRADIENT_CASES,
     *SHELL_CASES,
+    *SHELL_CHOICE_CASES,
     *FILE_CASES,
     *HEADER_CASES,
     *SIGNAL_CASES,
@@ -77,3 +88,29 @@ def test_little_space_is_a_warning(
     case = Case(name="little space", tree=make_heads(), exit_code=OK, messages=())
     assert dry_run(case, tmp_path) == OK
     assert "GB will be written, and 0.1 GB are free" in capsys.readouterr().out
+
+
+def test_a_dry_run_refuses_the_scans_that_a_model_would_not_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --models, and with the exit code of the run."""
+    root = write_tree(tmp_path / "data", make_heads({0: 1, 2500: 6}))
+    constant_model(tmp_path / "model", root, source="SIGNAEXCITE000000UOWMR1")
+    command = [str(root), str(tmp_path / "out"), "participant", "--nprocs", "1"]
+    flags = ["--models", str(tmp_path / "model"), "--dry-run"]
+    assert main([*command, *flags]) == NOTHING_SELECTED
+    assert "to harmonize" not in capsys.readouterr().out
+    assert main([*command, *flags[:-1]]) == NOTHING_SELECTED
+    assert "no shell at b = 1000 s/mm2" in capsys.readouterr().err
+
+
+def test_a_dry_run_ends_as_the_run_does_where_a_validated_model_is_required(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_tree(tmp_path / "data", make_heads())
+    constant_model(tmp_path / "model", root, source="SIGNAEXCITE000000UOWMR1")
+    command = [str(root), str(tmp_path / "out"), "participant", "--dry-run", "--nprocs", "1"]
+    model_flags = ["--models", str(tmp_path / "model")]
+    assert main([*command, *model_flags]) == OK
+    assert main([*command, *model_flags, "--require-validation"]) == BAD_INPUT
+    assert "never cross-validated" in capsys.readouterr().err

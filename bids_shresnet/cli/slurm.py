@@ -117,7 +117,7 @@ def check_flags(config: Config) -> None:
 def plan_jobs(config: Config) -> Plan:
     """Find the scans to harmonize and the pairs to train."""
     models = find_models(config.model.models) if config.model.models else ()
-    plan = inspect_dataset(config, models)
+    plan = inspect_dataset(config, models, output_root(config.output.output_dir))
     stop_at_errors(plan.findings)
     stop_at_empty_selection(plan.inventory, plan.selection, config.input.bids_dir)
     return plan

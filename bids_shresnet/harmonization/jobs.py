@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
 from bids_shresnet.io.storage import hash_file, hash_record
 from bids_shresnet.outputs.layout import HARMONIZED_DESC, ScanOutputs
 from bids_shresnet.outputs.model.card import FoldRecord
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import ExcludedScan
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__
 
@@ -65,10 +63,7 @@ def make_harmonize_jobs(
     excluded: list[ExcludedScan] = []
     has_several_targets = len({model.target for model in models}) > 1
     for scan, model in _match_models(scans, models):
-        try:
-            find_shell_volumes(np.array(scan.bvals), model.source_shells)
-        except ValueError as error:
-            reason = f"the model {model.name} was trained on other b-values: {error}"
+        if reason := Requirements.of_model(model).source_mismatch(scan):
             excluded.append(ExcludedScan.from_scan(scan, reason))
             continue
         desc = f"{HARMONIZED_DESC}To{model.target}" if has_several_targets else HARMONIZED_DESC

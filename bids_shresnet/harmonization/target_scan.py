@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from bids_shresnet.diffusion.representation import represent_dwi
-from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.harmonization.apply_model import measurement_noise
@@ -41,7 +40,8 @@ from bids_shresnet.outputs.layout import (
 from bids_shresnet.outputs.model.folder import Model, read_model
 from bids_shresnet.outputs.stamps import is_current
 from bids_shresnet.pairs import ExcludedScan
-from bids_shresnet.scans import Scan, Shell
+from bids_shresnet.planning.requirements import Requirements
+from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__
 
 INPUT_TITLE = (
@@ -82,21 +82,13 @@ def make_target_jobs(
     first_models = {model.target: model for model in reversed(models)}
     for scan in scans:
         model = first_models[scan.scanner_label]
-        try:
-            find_shell_volumes(np.array(scan.bvals), target_shells(model))
-        except ValueError as error:
-            reason = f"the target of the model {model.name} has other b-values: {error}"
+        if reason := Requirements.of_model(model).target_mismatch(scan):
             excluded.append(ExcludedScan.from_scan(scan, reason))
             continue
         desc = f"{HARMONIZED_DESC}To{model.target}" if len(first_models) > 1 else HARMONIZED_DESC
         outputs = ScanOutputs(scan, root, desc)
         jobs.append(TargetJob(outputs=outputs, model_folder=model.folder, device=device))
     return tuple(jobs), tuple(excluded)
-
-
-def target_shells(model: Model) -> tuple[Shell, ...]:
-    """Shells of the target that the model predicts from the source's."""
-    return tuple(Shell(shell.target_bvalue, shell.sh_order) for shell in model.card.shells)
 
 
 def write_target_scan(job: TargetJob) -> bool:
@@ -135,7 +127,8 @@ def write_target_scan(job: TargetJob) -> bool:
         "Model": model.name,
         "InputsDigest": inputs_digest,
     }
-    representation = represent_dwi(scan.dwi, scan.mask, target_shells(model))
+    shells = Requirements.of_model(model).target_shells
+    representation = represent_dwi(scan.dwi, scan.mask, shells)
     descs = [pair.desc for pair in pairs]
     maps = [job.outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
     stamped = [job.outputs.mask, *maps]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import Finding, InputMissing, UsageError
+from bids_shresnet.inputs.acquisition_times import AcquisitionTimes, read_acquisition_times
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.scanner_labels import (
     model_and_serial,
@@ -50,6 +51,8 @@ class ScannerNaming:
         with the sidecars.
     split_by
         Sidecar keys. Scans of one scanner with different values belong to different scanners.
+    acquisition_times
+        Times of scans and sessions, which the same tables hold.
     """
 
     map_scanners: Mapping[str, set[str]] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class ScannerNaming:
     findings: tuple[Finding, ...] = ()
     statements: tuple[ScannerStatement, ...] = ()
     split_by: tuple[str, ...] = ()
+    acquisition_times: AcquisitionTimes = field(default_factory=dict)
 
 
 def read_scanner_naming(
@@ -88,6 +92,7 @@ def read_scanner_naming(
         pattern=_compile_pattern(pattern) if pattern else None,
         findings=tuple(findings),
         statements=tuple(find_scanner_statements(rows)),
+        acquisition_times=read_acquisition_times(rows),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.inputs.acquisition_times import find_acquisition_time
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
 from bids_shresnet.inputs.dwi_file import DwiFile, read_raw_gradients
 from bids_shresnet.inputs.filters import BidsFilter
@@ -74,11 +75,32 @@ class FileClassifier:
         findings = [*file.findings, *check_sidecar(file), *check_gradients(file, bvals, bvecs)]
         if isinstance(scanner, Finding):
             findings.append(scanner)
-            return _classify_by_header(file, _make_scan(file, None, bvals), bvecs, findings)
-        scan = _make_scan(file, scanner, bvals)
+            return _classify_by_header(file, self._make_scan(file, None, bvals), bvecs, findings)
+        scan = self._make_scan(file, scanner, bvals)
         if self.opened_subjects and scan.subject not in self.opened_subjects:
             return _accept(file, scan, findings)
         return _classify_by_header(file, scan, bvecs, findings)
+
+    def _make_scan(
+        self, file: DwiFile, scanner: Scanner | None, bvals: Float[np.ndarray, " n"]
+    ) -> Scan:
+        """Make a scan of a file with gradient tables."""
+        assert file.bval is not None
+        assert file.bvec is not None
+        raw_name = file.raw_images[0].name if file.raw_images else file.image.name
+        times = self.naming.acquisition_times
+        return Scan(
+            image=file.image,
+            bval=file.bval,
+            bvec=file.bvec,
+            entities=file.entities,
+            metadata=file.metadata,
+            scanner=scanner,
+            bvals=tuple(bvals.tolist()),
+            dataset=file.dataset,
+            b_table=file.b_table,
+            acquired=find_acquisition_time(raw_name, file.metadata, times),
+        )
 
 
 def _classify_without_gradients(file: DwiFile, problems: Iterable[Finding]) -> Classification:
@@ -127,23 +149,6 @@ def _classify_by_header(
         *matcher.findings,
     ]
     return _accept(file, scan, findings)
-
-
-def _make_scan(file: DwiFile, scanner: Scanner | None, bvals: Float[np.ndarray, " n"]) -> Scan:
-    """Make a scan of a file with gradient tables."""
-    assert file.bval is not None
-    assert file.bvec is not None
-    return Scan(
-        image=file.image,
-        bval=file.bval,
-        bvec=file.bvec,
-        entities=file.entities,
-        metadata=file.metadata,
-        scanner=scanner,
-        bvals=tuple(bvals.tolist()),
-        dataset=file.dataset,
-        b_table=file.b_table,
-    )
 
 
 def _accept(file: DwiFile, scan: Scan, findings: Iterable[Finding]) -> Classification:

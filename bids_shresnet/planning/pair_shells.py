@@ -45,7 +45,7 @@ class PairShells:
 def match_pair_shells(
     pair: Pair, sh_order: int | None, *, should_predict_missing: bool = False
 ) -> PairShells:
-    """Match the shells of the first travelling subject, and check that all others have them.
+    """Match the shells of the first travelling subject that all others have, too.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def match_pair_shells(
     Raises
     ------
     BadInput
-        If no shells match, or a subject lacks a shell; every subject is named.
+        If no shells match, or subjects lack all of them or a missing one; every subject is named.
     """
     first_source, first_target = pair.travelling_scans[0]
     source_shells = find_shells(np.array(first_source.bvals))
@@ -65,8 +65,14 @@ def match_pair_shells(
     matches = match_shells(_bvalues(source_shells), _bvalues(target_shells))
     if not matches:
         raise BadInput([_no_match_finding(first_source, pair.target.label)])
+    common = [
+        (i, j)
+        for i, j in matches
+        if _is_common(pair, source_shells[i].bvalue, target_shells[j].bvalue)
+    ]
     shared = {j for _, j in matches}
     missing = [shell for j, shell in enumerate(target_shells) if j not in shared]
+    matches = tuple(common) or matches
     pair_shells = PairShells(
         source=tuple(_make_shell(source_shells[i], sh_order) for i, _ in matches),
         target=tuple(_make_shell(target_shells[j], sh_order) for _, j in matches),
@@ -80,6 +86,13 @@ def match_pair_shells(
         source_halves=_half_shells([scan for scan, _ in pair.travelling_scans], pair_shells.source),
         target_halves=_half_shells([scan for _, scan in pair.travelling_scans], pair_shells.target),
     )
+
+
+def _is_common(pair: Pair, source_bvalue: float, target_bvalue: float) -> bool:
+    """Return whether all travelling subjects have a shell on both scanners."""
+    sources = [_check_shells(scan, [Shell(source_bvalue, 0)]) for scan, _ in pair.travelling_scans]
+    targets = [_check_shells(scan, [Shell(target_bvalue, 0)]) for _, scan in pair.travelling_scans]
+    return not any(sources) and not any(targets)
 
 
 def _half_shells(scans: Sequence[Scan], shells: Sequence[Shell]) -> tuple[Shell, ...]:
@@ -122,6 +135,6 @@ def _check_shells(scan: Scan, shells: Sequence[Shell]) -> list[Finding]:
     try:
         find_shell_volumes(np.array(scan.bvals), shells)
     except ValueError as error:
-        remedy = "Exclude this session, or train it as another scanner."
+        remedy = "Choose another scan of the subject with --bids-filter-file, or leave it out."
         return [Finding("error", str(scan.image), str(error), remedy)]
     return []

@@ -1,4 +1,4 @@
-"""The scans of each subject on each scanner, and which of them represents the subject."""
+"""The scans of each subject on each scanner."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from bids_shresnet.pairs import Inventory
 from bids_shresnet.scans import Scan
 
-SCAN_RANKING = "most directions, then acquisition, then file name"
-
-# By scanner label and subject, the scan that represents the subject first
+# By scanner label and subject, the scan with most directions first
 RankedScans = Mapping[tuple[str, str], Sequence[Scan]]
 
 
 def rank_scans(inventory: Inventory) -> RankedScans:
-    """Order the scans of each scanner and subject by `SCAN_RANKING`."""
+    """Order scans by their number of directions, then by acquisition and name."""
     groups: dict[tuple[str, str], list[Scan]] = {}
     for scan in inventory.scans:
         groups.setdefault((scan.scanner_label, scan.subject), []).append(scan)

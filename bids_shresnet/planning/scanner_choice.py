@@ -8,11 +8,11 @@ from itertools import permutations
 
 from bids_shresnet.config import ALL_TARGETS, ScannerSettings
 from bids_shresnet.errors import InputMissing, UsageError
-from bids_shresnet.pairs import Inventory
-from bids_shresnet.planning.ranking import RankedScans, shared_subjects
+from bids_shresnet.pairs import Inventory, Pair
+from bids_shresnet.planning.ranking import RankedScans
+from bids_shresnet.planning.requirements import Requirements
+from bids_shresnet.planning.scan_choice import MIN_TRAVELLING, make_pair
 from bids_shresnet.scans import Scanner
-
-MIN_TRAVELLING = 3  # subjects of a pair: one to train on, one to validate, one to test
 
 ScannerPair = tuple[Scanner, Scanner]  # source and target
 
@@ -99,10 +99,16 @@ def _choose_target(inventory: Inventory, ranked: RankedScans) -> Scanner | None:
 
 
 def _count_harmonizable_scans(target: str, inventory: Inventory, ranked: RankedScans) -> int:
-    """Count the scans that can be harmonized to a scanner."""
-    sources = (label for label in inventory.scanners if label != target)
-    return sum(
-        len(inventory.scanner_scans(source))
-        for source in sources
-        if len(shared_subjects(ranked, source, target)) >= MIN_TRAVELLING
-    )
+    """Count the scans that models trained on the dataset can harmonize to a scanner."""
+    scanners = inventory.scanners
+    sources = (scanner for label, scanner in scanners.items() if label != target)
+    pairs = [make_pair(source, scanners[target], ranked) for source in sources]
+    trainable = [pair for pair in pairs if len(pair.travelling_scans) >= MIN_TRAVELLING]
+    return sum(_count_taken_scans(pair, inventory) for pair in trainable)
+
+
+def _count_taken_scans(pair: Pair, inventory: Inventory) -> int:
+    """Count the scans of the source that a model of the pair takes."""
+    requirements = Requirements.of_pair(pair)
+    scans = inventory.scanner_scans(pair.source.label)
+    return sum(not requirements.source_mismatch(scan) for scan in scans)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bids_shresnet.config import InputSettings
 from bids_shresnet.errors import InputMissing, NothingSelected, join_some
 from bids_shresnet.pairs import NOT_REQUESTED, ExcludedScan, Inventory, Selection
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.scans import Scan, Scanner
 
 MAX_LISTED_LABELS = 10  # labels named in an error
 
-LabelPair = tuple[str, str]  # source and target scanner of a model
+TARGET_REASON = "already the target scanner"
 
 
 def select_scans(
-    inventory: Inventory, label_pairs: Collection[LabelPair], settings: InputSettings
+    inventory: Inventory, requirements: Sequence[Requirements], settings: InputSettings
 ) -> Selection:
     """Choose the scans to harmonize and those of the targets; what is not harmonized gets a reason.
 
@@ -28,20 +29,19 @@ def select_scans(
     """
     _check_labels(inventory, settings)
     selected = []
+    target_scans = []
     excluded = []
     for scan in inventory.scans:
-        reason = _exclusion_reason(scan, label_pairs, settings)
+        flag = _excluding_flag(scan, settings)
+        reason = f"{NOT_REQUESTED} ({flag})" if flag else _exclusion_reason(scan, requirements)
+        target_reason = flag or _target_exclusion_reason(scan, requirements)
+        if not target_reason:
+            target_scans.append(scan)
         if reason:
             excluded.append(ExcludedScan.from_scan(scan, reason))
         else:
             selected.append(scan)
-    targets = {target for _, target in label_pairs}
-    target_scans = [scan for scan in inventory.scans if scan.scanner_label in targets]
-    return Selection(
-        scans=tuple(selected),
-        excluded=tuple(excluded),
-        target_scans=tuple(scan for scan in target_scans if not _excluding_flag(scan, settings)),
-    )
+    return Selection(tuple(selected), tuple(excluded), tuple(target_scans))
 
 
 def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Path) -> None:
@@ -86,22 +86,26 @@ def _check_known(kind: str, labels: Collection[str], names: Collection[str], roo
         raise InputMissing(msg)
 
 
-def _exclusion_reason(
-    scan: Scan, label_pairs: Collection[LabelPair], settings: InputSettings
-) -> str:
-    """Return why a usable scan is not harmonized; empty if it is."""
-    if flag := _excluding_flag(scan, settings):
-        return f"{NOT_REQUESTED} ({flag})"
-    sources = {source for source, _ in label_pairs}
-    if scan.scanner_label in sources:
-        return ""
-    targets = {target for _, target in label_pairs}
-    if scan.scanner_label in targets:
-        return "already the target scanner"
+def _exclusion_reason(scan: Scan, requirements: Sequence[Requirements]) -> str:
+    """Return why no model takes a usable scan; empty if one does."""
+    label = scan.scanner_label
+    mismatches = [model.source_mismatch(scan) for model in requirements if model.source == label]
+    if mismatches:
+        return "; ".join(mismatches) if all(mismatches) else ""
+    targets = {model.target for model in requirements}
+    if label in targets:
+        return _target_exclusion_reason(scan, requirements) or TARGET_REASON
     scanner = _scanner_description(scan.scanner)
     target = " or ".join(sorted(targets)) or "any other"
     missing = f"no model from this scanner ({scanner}) to {target}"
     return f"{missing}; train one from subjects scanned on both"
+
+
+def _target_exclusion_reason(scan: Scan, requirements: Sequence[Requirements]) -> str:
+    """Return why a scan gets no maps as one of a target; empty if it does."""
+    models = (model for model in requirements if model.target == scan.scanner_label)
+    first = next(models, None)  # the one whose target's scans are denoised
+    return first.target_mismatch(scan) if first else "of no target scanner"
 
 
 def _excluding_flag(scan: Scan, settings: InputSettings) -> str:

@@ -42,6 +42,7 @@ def build_models(
 ) -> tuple[Model, ...]:
     """Build the model of each pair; the stages prepare and train return none yet."""
     pair_works = [PairWork(pair, config, root) for pair in pairs]
+    check_stage(pair_works, config)
     if config.run.stage == "prepare":
         run_prepare_stage(pair_works, config.input.participant_label, workers)
         return ()
@@ -52,15 +53,34 @@ def build_models(
     return tuple(build_model(pair_work, workers) for pair_work in pair_works)
 
 
-def run_prepare_stage(
-    pair_works: Sequence[PairWork], labels: Sequence[str], workers: Workers
-) -> None:
-    """Prepare the travelling subjects with these labels, or all.
+def check_stage(pair_works: Sequence[PairWork], config: Config) -> None:
+    """Check that a stage has what it needs: its subjects and folds, and the earlier stages.
 
     Raises
     ------
     InputMissing
-        If a label is not that of a travelling subject.
+        If a subject is no travelling subject or not prepared, or a fold not trained.
+    UsageError
+        If there is no such fold.
+    """
+    stage = config.run.stage
+    if stage == "prepare":
+        check_travelling_labels(pair_works, config.input.participant_label)
+    for pair_work in pair_works:
+        if stage in ("train", "evaluate") and not pair_work.is_complete:
+            check_folds(pair_work, config.run.fold)
+            require_prepared_subjects(pair_work)
+            if stage == "evaluate":
+                require_fitted_folds(pair_work)
+
+
+def check_travelling_labels(pair_works: Sequence[PairWork], labels: Sequence[str]) -> None:
+    """Check that labels are those of travelling subjects.
+
+    Raises
+    ------
+    InputMissing
+        If one is not.
     """
     jobs = [job for pair_work in pair_works for job in pair_work.subject_jobs]
     subjects = sorted({job.source.subject for job in jobs})
@@ -70,6 +90,12 @@ def run_prepare_stage(
             f"{' '.join(subjects)}"
         )
         raise InputMissing(msg)
+
+
+def run_prepare_stage(
+    pair_works: Sequence[PairWork], labels: Sequence[str], workers: Workers
+) -> None:
+    """Prepare the travelling subjects with these labels, or all."""
     for pair_work in pair_works:
         pair_jobs = (*pair_work.subject_jobs, *pair_work.repeat_scan_jobs)
         selected = [job for job in pair_jobs if not labels or job.source.subject in labels]
@@ -77,27 +103,28 @@ def run_prepare_stage(
 
 
 def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: Workers) -> None:
-    """Fit the folds with these numbers, or all, of the model and its baselines.
+    """Fit the folds with these numbers, or all, of the model and its baselines."""
+    if pair_work.is_complete:
+        load_existing_model(pair_work)
+        return
+    jobs = pair_work.fold_jobs_to_run
+    selected = [job for job in jobs if not fold_numbers or job.number in fold_numbers]
+    fit_folds(selected, pair_work, workers)
+
+
+def check_folds(pair_work: PairWork, fold_numbers: Sequence[int]) -> None:
+    """Check that a pair has folds with these numbers.
 
     Raises
     ------
     UsageError
-        If there is no such fold.
-    InputMissing
-        If a subject is not prepared.
+        If it has not.
     """
-    if pair_work.is_complete:
-        load_existing_model(pair_work)
-        return
     count = len(pair_work.folds)
     if unknown := [number for number in fold_numbers if not 1 <= number <= count]:
         numbers = " ".join(map(str, unknown))
         msg = f"--fold {numbers}: {pair_work.pair.name} has the folds 1 to {count}"
         raise UsageError(msg)
-    require_prepared_subjects(pair_work)
-    jobs = pair_work.fold_jobs_to_run
-    selected = [job for job in jobs if not fold_numbers or job.number in fold_numbers]
-    fit_folds(selected, pair_work, workers)
 
 
 def build_model(pair_work: PairWork, workers: Workers) -> Model:
@@ -132,12 +159,9 @@ def load_existing_model(pair_work: PairWork) -> Model | None:
 
 
 def begin_work(pair_work: PairWork) -> None:
-    """Clear the work folder if requested; the stage evaluate needs that of earlier stages."""
+    """Clear the work folder if requested."""
     if pair_work.config.output.clean_workdir and pair_work.work_folder.exists():
         shutil.rmtree(pair_work.work_folder)
-    if pair_work.config.run.stage == "evaluate":
-        require_prepared_subjects(pair_work)
-        require_fitted_folds(pair_work)
 
 
 def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 from bids_shresnet.config import Config
-from bids_shresnet.harmonization.check_networks import check_networks
 from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.run_log import Run, finish_run
@@ -15,9 +14,9 @@ from bids_shresnet.report.methods_text import write_methods_text
 from bids_shresnet.runtime.resources import MB, peak_memory
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.workflow.build_models import build_models
+from bids_shresnet.workflow.check_models import check_models
 from bids_shresnet.workflow.harmonize_scans import (
     ScanResult,
-    check_validation,
     harmonize_scans,
     log_summary,
 )
@@ -51,9 +50,7 @@ def use_models(
     results: list[ScanResult] = []
     write_methods_text(root, models)
     if config.run.analysis_level == "participant":
-        check_validation(models, config.model)
-        for model in models:
-            check_networks(model)
+        check_models(models, config.model)
         results = harmonize_scans(plan, models, config, this_run, workers)
         write_group_qc(root)
     elif config.model.validation:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bids_shresnet.config import Config, ModelSettings
-from bids_shresnet.errors import BadInput, Finding, NothingSelected, ShresnetError
-from bids_shresnet.evaluation.validation import unvalidated_reasons
+from bids_shresnet.config import Config
+from bids_shresnet.errors import NothingSelected, ShresnetError
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
-from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
+from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.harmonization.target_scan import (
     TargetJob,
     make_target_jobs,
@@ -34,6 +33,7 @@ from bids_shresnet.pairs import NOT_REQUESTED, ExcludedScan
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.planning.ranking import rank_scans
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
 from bids_shresnet.runtime.workers import KILLED_MESSAGE, Workers
 from bids_shresnet.scans import Scan
@@ -73,24 +73,6 @@ class ScanJob:
     def scans(self) -> tuple[Scan, ...]:
         """Scans to read."""
         return (self.job.scan, self.target_scan) if self.target_scan else (self.job.scan,)
-
-
-def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
-    """Warn about models that are not validated, or refuse them with --require-validation.
-
-    Raises
-    ------
-    BadInput
-        If a model is refused.
-    """
-    findings: list[Finding] = []
-    for model in models:
-        method = applicable_method(model, settings.method)
-        findings += unvalidated_reasons(model, method)
-    if findings and settings.require_validation:
-        raise BadInput(findings)
-    for finding in findings:
-        logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)
 
 
 def harmonize_scans(
@@ -147,13 +129,15 @@ def make_harmonize_options(config: Config) -> HarmonizeOptions:
 def _make_scan_jobs(
     jobs: Sequence[HarmonizeJob], plan: Plan, models: Sequence[Model]
 ) -> list[ScanJob]:
-    """Find the best scan of each subject on the target scanner of its model."""
+    """Find the best scan of each subject with the shells of its model's target."""
     ranked = rank_scans(plan.inventory)
-    targets = {model.folder: model.target for model in models}
+    requirements = {model.folder: Requirements.of_model(model) for model in models}
     scan_jobs = []
     for job in jobs:
-        target_scans = ranked.get((targets[job.model_folder], job.scan.subject), ())
-        scan_jobs.append(ScanJob(job, target_scans[0] if target_scans else None))
+        required = requirements[job.model_folder]
+        target_scans = ranked.get((required.target, job.scan.subject), ())
+        fitting = (scan for scan in target_scans if not required.target_mismatch(scan))
+        scan_jobs.append(ScanJob(job, next(fitting, None)))
     return scan_jobs
 
 

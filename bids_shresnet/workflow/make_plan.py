@@ -10,7 +10,7 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import Finding, OutputError
 from bids_shresnet.inputs.validator import run_bids_validator
-from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Inventory, Pair, Selection
 from bids_shresnet.planning.checks.folders import check_writable
 from bids_shresnet.planning.checks.protocols import Protocol, find_protocols
@@ -20,6 +20,7 @@ from bids_shresnet.planning.overview import make_overview
 from bids_shresnet.planning.pairing import form_pairs
 from bids_shresnet.planning.plan import Plan, collect_findings, merge_findings, stop_at_errors
 from bids_shresnet.planning.preflight import PendingWork, run_preflight, skip_finished
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.planning.selection import select_scans, stop_at_empty_selection
 from bids_shresnet.runtime.workers import Workers
 
@@ -38,7 +39,7 @@ def make_plan(config: Config, models: Sequence[Model], root: Path, workers: Work
     NothingSelected
         If there is no scan to harmonize at the participant level.
     """
-    plan = inspect_dataset(config, models)
+    plan = inspect_dataset(config, models, root)
     protocols = find_protocols(plan.pairs, models, config.model.sh_order)
     plan = add_preflight_findings(plan, protocols, config, root, workers)
     invalid = merge_findings(_run_validator(config))
@@ -51,7 +52,7 @@ def make_plan(config: Config, models: Sequence[Model], root: Path, workers: Work
     return plan
 
 
-def inspect_dataset(config: Config, models: Sequence[Model]) -> Plan:
+def inspect_dataset(config: Config, models: Sequence[Model], root: Path) -> Plan:
     """Find the scans, the pairs to train and the scans to harmonize, and all that is wrong."""
     inventory = find_scans(
         config.input,
@@ -63,13 +64,24 @@ def inspect_dataset(config: Config, models: Sequence[Model]) -> Plan:
     pairs: tuple[Pair, ...] = ()
     if not models and _can_form_pairs(inventory):
         with collect_findings(findings):
-            pairs = form_pairs(inventory, config.scanner)
+            pairing = form_pairs(inventory, config.scanner)
+            pairs = pairing.pairs
+            findings += pairing.findings
     selection = Selection((), ())
     if config.run.analysis_level == "participant":
-        label_pairs = [(model.source, model.target) for model in models]
-        label_pairs += [(pair.source.label, pair.target.label) for pair in pairs]
-        selection = select_scans(inventory, label_pairs, config.input)
+        requirements = list(map(Requirements.of_model, models))
+        with collect_findings(findings):
+            requirements += [find_requirements(pair, root) for pair in pairs]
+        selection = select_scans(inventory, requirements, config.input)
     return Plan(inventory, pairs, selection, tuple(findings))
+
+
+def find_requirements(pair: Pair, root: Path) -> Requirements:
+    """Return what the model of a pair asks for: that of an earlier run, or the one to train."""
+    folder = models_folder(root) / pair.name
+    if has_model(folder):
+        return Requirements.of_model(read_model(folder))
+    return Requirements.of_pair(pair)
 
 
 def _can_form_pairs(inventory: Inventory) -> bool:

@@ -6,7 +6,7 @@ their caches while they load, and the usual one may be read-only. A dry run load
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from bids_shresnet.config import Config
 from bids_shresnet.io.description import read_pipelines
 from bids_shresnet.outputs.dataset import prepare_root
 from bids_shresnet.outputs.layout import output_root
-from bids_shresnet.outputs.model.folder import find_models
+from bids_shresnet.outputs.model.folder import Model, find_models
 from bids_shresnet.outputs.runs.history import write_scans
 from bids_shresnet.outputs.runs.run_log import Run, finish_run, start_run, write_findings
 from bids_shresnet.planning.overview import make_overview
@@ -53,6 +53,7 @@ def run_in_folders(config: Config, root: Path, invocation: Invocation, workers: 
     models = find_models(config.model.models) if config.model.models else ()
     plan = make_plan(config, models, root, workers)
     if config.run.dry_run:
+        check_start(plan, models, config, root)
         return 0
     this_run = begin_run(config, root, invocation)
     record_plan(plan, this_run)
@@ -61,6 +62,25 @@ def run_in_folders(config: Config, root: Path, invocation: Invocation, workers: 
 
         results = execute_plan(plan, models, config, this_run, workers)
     return 1 if any(result.row.status == "failed" for result in results) else 0
+
+
+def check_start(plan: Plan, models: Sequence[Model], config: Config, root: Path) -> None:
+    """Make the checks of a run that need more than the dataset, as the end of a dry run.
+
+    Raises
+    ------
+    ShresnetError
+        As the run would.
+    """
+    if models and config.run.analysis_level == "participant":
+        from bids_shresnet.workflow.check_models import check_models
+
+        check_models(models, config.model)
+    if config.run.stage != "all":
+        from bids_shresnet.workflow.build_models import check_stage
+        from bids_shresnet.workflow.pair_work import PairWork
+
+        check_stage([PairWork(pair, config, root) for pair in plan.pairs], config)
 
 
 def rewrite_reports(config: Config, root: Path, invocation: Invocation) -> int:

@@ -10,6 +10,7 @@ from bids_shresnet.pairs import Selection
 from bids_shresnet.planning.dry_run import render_json, render_text
 from bids_shresnet.planning.overview import Overview, make_overview
 from bids_shresnet.planning.pairing import form_pairs
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.planning.selection import select_scans
 from tests.datasets import GE, Series, write_tree
 from tests.inventories import B0_SHELLS, GE_LABEL, PRISMA_LABEL, find_inventory, write_heads
@@ -17,9 +18,9 @@ from tests.inventories import B0_SHELLS, GE_LABEL, PRISMA_LABEL, find_inventory,
 
 def find_overview(root: Path) -> Overview:
     inventory = find_inventory(root)
-    pairs = form_pairs(inventory, ScannerSettings())
-    label_pairs = [(pair.source.label, pair.target.label) for pair in pairs]
-    selection = select_scans(inventory, label_pairs, InputSettings(root))
+    pairs = form_pairs(inventory, ScannerSettings()).pairs
+    requirements = list(map(Requirements.of_pair, pairs))
+    selection = select_scans(inventory, requirements, InputSettings(root))
     return make_overview(inventory, pairs, selection, inventory.findings)
 
 
@@ -79,7 +80,7 @@ def test_a_scan_that_no_model_is_trained_on_has_the_reason(tmp_path: Path) -> No
         "sub-05/dwi/sub-05_dwi": other_scanner,
     }
     inventory = find_inventory(write_tree(root, tree))
-    pairs = form_pairs(inventory, ScannerSettings())
+    pairs = form_pairs(inventory, ScannerSettings()).pairs
     scans = make_overview(inventory, pairs, Selection((), ()), ()).scans
     assert {scan_name(scan.file): scan.reason for scan in scans if scan.reason} == {
         "sub-01_ses-ge_run-2": "another scan stands for this subject",

@@ -25,7 +25,7 @@ TO_PRISMA = ScannerSettings(target="Prisma")
 
 
 def form_one_pair(root: Path, settings: ScannerSettings = DEFAULT) -> Pair:
-    (pair,) = form_pairs(find_inventory(root), settings)
+    (pair,) = form_pairs(find_inventory(root), settings).pairs
     return pair
 
 
@@ -109,12 +109,15 @@ def test_a_second_target_scan_of_as_many_directions_is_a_repeat(tmp_path: Path) 
     ]
 
 
-def test_pairs_with_too_few_travelling_subjects_are_not_formed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    pair = form_one_pair(write_rare_elition(tmp_path / "data"), TO_PRISMA)
-    assert pair.name == f"from-{GE_LABEL}_to-{PRISMA_LABEL}"
-    assert f"from-{ELITION_LABEL}_to-{PRISMA_LABEL} is not trained: 1" in caplog.text
+def test_pairs_with_too_few_travelling_subjects_are_not_formed(tmp_path: Path) -> None:
+    pairing = form_pairs(find_inventory(write_rare_elition(tmp_path / "data")), TO_PRISMA)
+    assert [pair.name for pair in pairing.pairs] == [f"from-{GE_LABEL}_to-{PRISMA_LABEL}"]
+    (finding,) = pairing.findings
+    assert (finding.severity, finding.file) == (
+        "warning",
+        f"from-{ELITION_LABEL}_to-{PRISMA_LABEL}",
+    )
+    assert "1 travelling subject, and 3 are needed" in finding.value
 
 
 def test_without_any_pair_every_scanner_is_listed_with_the_subjects_it_shares(
@@ -130,7 +133,7 @@ def test_without_any_pair_every_scanner_is_listed_with_the_subjects_it_shares(
 
 def test_target_all_makes_every_scanner_in_turn_the_target(tmp_path: Path) -> None:
     inventory = find_inventory(write_three_scanners(tmp_path / "data"))
-    pairs = form_pairs(inventory, ScannerSettings(target="all"))
+    pairs = form_pairs(inventory, ScannerSettings(target="all")).pairs
     labels = {(pair.source.label, pair.target.label) for pair in pairs}
     assert len(pairs) == len(labels) == 6
     assert {label for pair in labels for label in pair} == {GE_LABEL, PRISMA_LABEL, ELITION_LABEL}
@@ -141,7 +144,7 @@ def test_target_all_makes_every_scanner_in_turn_the_target(tmp_path: Path) -> No
 
 def test_pairs_that_are_asked_for_are_formed_and_no_others(tmp_path: Path) -> None:
     inventory = find_inventory(write_three_scanners(tmp_path / "data"))
-    pairs = form_pairs(inventory, ScannerSettings(pair=("signa:prisma", "45053:signa")))
+    pairs = form_pairs(inventory, ScannerSettings(pair=("signa:prisma", "45053:signa"))).pairs
     labels = [(pair.source.label, pair.target.label) for pair in pairs]
     assert labels == [(GE_LABEL, PRISMA_LABEL), (ELITION_LABEL, GE_LABEL)]
 
@@ -180,6 +183,6 @@ def test_a_filter_overrides_which_scan_represents_a_subject(
     inventory = find_inventory(root, bids_filter_file=file)
     assert {scan.entities.get("acquisition") for scan in inventory.scans} == expected
     if None in expected:
-        (pair,) = form_pairs(inventory, TO_PRISMA)
+        (pair,) = form_pairs(inventory, TO_PRISMA).pairs
         names = {source.name for source, _ in pair.travelling_scans}
         assert names == {f"sub-{subject}_ses-ge_acq-few" for subject in SUBJECTS}

@@ -22,7 +22,7 @@ def make_work(root: Path) -> PendingWork:
     """Pending work of three travelling subjects; sub-03 has two scans on GE."""
     write_tree(root, {"sub-03/ses-ge/dwi/sub-03_ses-ge_acq-more_dwi": Series({0: 1, 1000: 9}, GE)})
     inventory = find_inventory(write_heads(root, ["01", "02", "03"]))
-    pairs = form_pairs(inventory, ScannerSettings(target="Prisma"))
+    pairs = form_pairs(inventory, ScannerSettings(target="Prisma")).pairs
     scans = inventory.scanner_scans(pairs[0].source.label)
     output = root.parent / "out"
     return PendingWork(pairs, scans, output=output, work_dir=output)

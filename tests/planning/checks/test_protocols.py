@@ -75,7 +75,7 @@ def test_scans_are_compared_with_the_first_travelling_subject_of_their_scanner(
     odd = "sub-04/ses-ge/dwi/sub-04_ses-ge_dwi"
     write_tree(root, {odd: Series({0: 4, 1000: 6}, GE)})
     inventory = find_inventory(root)
-    pairs = form_pairs(inventory, ScannerSettings(target="Prisma"))
+    pairs = form_pairs(inventory, ScannerSettings(target="Prisma")).pairs
     protocols = find_protocols(pairs, (), None)
     (finding,) = check_protocols(inventory.scans, protocols)
     assert finding.severity == "warning"
