@@ -178,6 +178,12 @@ class ScannerSettings:
     split_by: tuple[str, ...] = ()
     """Sidecar keys whose values split one scanner into several, e.g. SoftwareVersions after an
     upgrade."""
+    alias: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """LABEL=NAME: call a scanner, by its label or a part of it, NAME in files, reports and flags;
+    may be given several times."""
+    anonymize_scanners: bool = False
+    """Keep serial numbers out of all names, sidecars and reports. A scanner without `alias` is
+    called by its model and a letter, in the order of serial numbers."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +193,9 @@ class ModelSettings:
     models: Annotated[Path | None, _aliases("--model-dir")] = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..`
     of it."""
+    retrain: bool = False
+    """Train and validate models again that the output already has, for instance with more
+    travelling subjects. The old ones are deleted."""
     method: AppliedMethod = DEFAULT_METHOD
     """Method to harmonize with. `group` compares all of `methods`, whichever this is."""
     methods: tuple[Method, ...] = METHODS

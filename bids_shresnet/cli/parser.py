@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 from io import StringIO
 from itertools import takewhile
 from pathlib import Path
@@ -52,7 +53,12 @@ def parse_levels(arguments: Sequence[str]) -> list[Config]:
     if any(config.run.json for config in configs):
         msg = f"--json prints one document: name one analysis level, not {' '.join(levels)}"
         raise UsageError(msg)
-    return configs
+    return [configs[0], *map(_keep_models, configs[1:])]
+
+
+def _keep_models(config: Config) -> Config:
+    """Use the models that the level before has trained."""
+    return replace(config, model=replace(config.model, retrain=False))
 
 
 def parse(arguments: Sequence[str]) -> Config:

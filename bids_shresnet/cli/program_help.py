@@ -53,11 +53,12 @@ METAVARS: Mapping[str, str] = {  # what a value is; by default its type says it
     "scanner_column": "NAME",
     "scanner_from": "REGEX",
     "split_by": "KEY",
+    "alias": "LABEL=NAME",
     "mem": "MB",
     "mem_gb": "GB",
     "device": "DEVICE",
 }
-REPEATED_FLAGS = ("pair",)  # one value each time
+REPEATED_FLAGS = ("pair", "alias")  # one value each time
 TYPE_METAVARS: Mapping[Any, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 GENERAL_FLAGS: Mapping[str, str] = {
     "-h, --help": "Show the common flags.",

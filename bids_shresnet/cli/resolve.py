@@ -19,6 +19,7 @@ from bids_shresnet.errors import UnknownLevel, UsageError
 from bids_shresnet.settings import PAPER_NETWORK, PAPER_TRAINING, SH_ORDERS, SLOPPY_TRAINING
 
 LABEL_PATTERN = re.compile(r"[0-9A-Za-z+]+")
+ALIAS_PATTERN = re.compile("[^=]+=[0-9A-Za-z]+")
 PAIR_PATTERN = re.compile("[^:]+:[^:]+")
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 MEMORY_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -47,6 +48,7 @@ def resolve_config(config: Config) -> Config:
     _check_folders(resolved)
     _check_contradictions(resolved)
     _check_pairs(resolved.scanner)
+    _check_aliases(resolved.scanner)
     _check_sh_order(resolved.model.sh_order)
     _check_stage(resolved)
     _check_resources(resolved.resource)
@@ -132,6 +134,11 @@ def _check_contradictions(config: Config) -> None:
     if config.input.validate_bids and config.input.skip_bids_validation:
         msg = "--validate-bids and --skip-bids-validation contradict each other; give one"
         raise UsageError(msg)
+    if config.model.retrain and (config.model.models or config.run.stage != "all"):
+        msg = (
+            "--retrain trains every model of the output: it goes with neither --models nor --stage"
+        )
+        raise UsageError(msg)
     if config.harmonization.abstain and config.harmonization.output_directions == "target":
         msg = (
             "--abstain keeps measured voxels in their own directions, which "
@@ -149,6 +156,18 @@ def _check_pairs(settings: ScannerSettings) -> None:
         if not PAIR_PATTERN.fullmatch(pair):
             msg = f"--pair {pair}: write SOURCE:TARGET, two scanners with a colon between them"
             raise UsageError(msg)
+
+
+def _check_aliases(settings: ScannerSettings) -> None:
+    """Refuse aliases that are no labels, or that make two scanners one."""
+    for alias in settings.alias:
+        if not ALIAS_PATTERN.fullmatch(alias):
+            msg = f"--alias {alias}: write LABEL=NAME, with letters and digits as the name"
+            raise UsageError(msg)
+    names = [alias.partition("=")[2] for alias in settings.alias]
+    if len(set(names)) < len(names):
+        msg = f"--alias: {' '.join(names)} must be different names"
+        raise UsageError(msg)
 
 
 def _check_sh_order(order: int | None) -> None:

@@ -26,6 +26,7 @@ from bids_shresnet.pairs import ExcludedScan, Inventory
 from bids_shresnet.planning.checks.dwi_files import check_truncation, check_unique_names
 from bids_shresnet.planning.checks.scanners import find_conflicts
 from bids_shresnet.planning.classify import Classification, FileClassifier
+from bids_shresnet.planning.scanner_names import rename_scanners
 from bids_shresnet.scans import Scan, Scanner
 
 
@@ -48,7 +49,8 @@ def find_scans(
         If the dataset, a derivative, the scanner map, the scanner column or the filter file does
         not exist.
     UsageError
-        If --derivatives, --scanner-from, --bids-filter-file or --bids-database-dir makes no sense.
+        If --derivatives, --scanner-from, --alias, --bids-filter-file or --bids-database-dir makes
+        no sense.
     """
     datasets = inputs.named_datasets()
     files = find_dwi(
@@ -64,15 +66,19 @@ def find_scans(
         is_identity_required=is_identity_required,
         opened_subjects=inputs.participant_label if is_dry_run else (),
     )
-    inventory = _make_inventory([classifier.classify(file) for file in files], naming)
+    classified = [classifier.classify(file) for file in files]
+    usable = (item.scan for item in classified if isinstance(item.scan, Scan))
+    renamed = rename_scanners(_unify_scanners(usable), scanners, is_training=is_identity_required)
+    inventory = _make_inventory(classified, tuple(renamed), naming)
     names = {path: name for name, path in datasets.items()}
     scans = tuple(replace(scan, dataset_name=names[scan.dataset]) for scan in inventory.scans)
     return replace(inventory, scans=scans)
 
 
-def _make_inventory(classified: Sequence[Classification], naming: ScannerNaming) -> Inventory:
+def _make_inventory(
+    classified: Sequence[Classification], scans: tuple[Scan, ...], naming: ScannerNaming
+) -> Inventory:
     """Collect scans, excluded files and findings, and compare the scans with each other."""
-    scans = _unify_scanners(item.scan for item in classified if isinstance(item.scan, Scan))
     conflicts = find_conflicts(scans, naming.split_by, naming.statements)
     findings = [
         *naming.findings,
@@ -96,7 +102,8 @@ def _read_naming(root: Path, settings: ScannerSettings, files: Iterable[DwiFile]
         )
         raise InputMissing(msg)
     _check_split_keys(settings.split_by, files, root)
-    return replace(naming, split_by=settings.split_by)
+    statements = () if settings.anonymize_scanners else naming.statements  # of serial numbers
+    return replace(naming, split_by=settings.split_by, statements=statements)
 
 
 def _check_split_keys(keys: Sequence[str], files: Iterable[DwiFile], root: Path) -> None:

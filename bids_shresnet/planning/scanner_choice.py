@@ -36,7 +36,7 @@ def choose_scanner_pairs(
         pairs = permutations(scanners.values(), 2)
         return sorted(pairs, key=lambda pair: (pair[1].label, pair[0].label))
     if settings.target:
-        target: Scanner | None = _find_scanner("--target", settings.target, scanners)
+        target: Scanner | None = find_scanner("--target", settings.target, scanners)
     else:
         target = _choose_target(inventory, ranked)
     if target is None:
@@ -47,16 +47,22 @@ def choose_scanner_pairs(
 def _parse_pair(text: str, scanners: Mapping[str, Scanner]) -> ScannerPair:
     """Find the scanners of a --pair SOURCE:TARGET, which must be two."""
     source_name, target_name = text.split(":")
-    source = _find_scanner("--pair", source_name, scanners)
-    target = _find_scanner("--pair", target_name, scanners)
+    source = find_scanner("--pair", source_name, scanners)
+    target = find_scanner("--pair", target_name, scanners)
     if source == target:
         msg = f"--pair: source and target are both {source.label}"
         raise UsageError(msg)
     return source, target
 
 
-def _find_scanner(flag: str, name: str, scanners: Mapping[str, Scanner]) -> Scanner:
-    """Find the scanner with this label, or the only one with this text in its label or model."""
+def find_scanner(flag: str, name: str, scanners: Mapping[str, Scanner]) -> Scanner:
+    """Find the scanner with this label, or the only one with this text in its label or model.
+
+    Raises
+    ------
+    InputMissing, UsageError
+        If there is none, or several; the message names the flag.
+    """
     text = name.casefold()
     exact = [scanner for scanner in scanners.values() if scanner.label.casefold() == text]
     partial = [

@@ -19,8 +19,8 @@ from bids_shresnet.evaluation.jobs import EvaluationSettings, evaluation_jobs
 from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, write_missing_shells
 from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.harmonization.options import applicable_method
-from bids_shresnet.io.storage import hold_lock
-from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.io.storage import hold_lock, remove_file
+from bids_shresnet.outputs.model.folder import CARD_FILE, Model
 from bids_shresnet.outputs.model.validation import MissingShellError
 from bids_shresnet.pairs import Pair
 from bids_shresnet.runtime.workers import Workers
@@ -130,6 +130,8 @@ def check_folds(pair_work: PairWork, fold_numbers: Sequence[int]) -> None:
 def build_model(pair_work: PairWork, workers: Workers) -> Model:
     """Load the model of a pair, or prepare and train it; `group` cross-validates it, too."""
     with hold_lock(pair_work.model_folder):
+        if pair_work.config.model.retrain:
+            discard_model(pair_work.model_folder)
         model = load_existing_model(pair_work)
         if model is not None and pair_work.is_complete:
             return model
@@ -144,6 +146,13 @@ def build_model(pair_work: PairWork, workers: Workers) -> Model:
     return model
 
 
+def discard_model(folder: Path) -> None:
+    """Delete a model; its card goes first, so that half of it is no model."""
+    if folder.exists():
+        remove_file(folder / CARD_FILE)
+        shutil.rmtree(folder)
+
+
 def load_existing_model(pair_work: PairWork) -> Model | None:
     """Return the model of an earlier run; warn if it was trained with other settings."""
     model = pair_work.existing_model
@@ -152,9 +161,7 @@ def load_existing_model(pair_work: PairWork) -> Model | None:
     logger.info("%s: trained before, loaded from %s", model.name, model.folder)
     difference = settings_difference(model, pair_work.config.fit, pair_work.config.model)
     if difference:
-        logger.warning(
-            "%s was trained with %s; delete its folder to train again", model.name, difference
-        )
+        logger.warning("%s was trained with %s; --retrain trains it again", model.name, difference)
     return model
 
 

@@ -109,7 +109,7 @@ def add_preflight_findings(
     )
     is_partial = run.dry_run or run.stage == "prepare"
     findings = run_preflight(
-        pending if run.dry_run else skip_finished(pending),
+        pending if run.dry_run or config.model.retrain else skip_finished(pending),
         config.model,
         workers,
         subjects=config.input.participant_label if is_partial else (),

@@ -122,6 +122,24 @@ def test_group_trains_and_participant_then_loads(
     assert results(root) == models | results_of("sub-03", harmonized.root)
 
 
+def test_retraining_replaces_a_model_that_was_trained_with_other_settings(
+    harmonized: HarmonizedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    flags = ("--no-validation", "--method", "order_gain")
+    assert run_app(harmonized.bids, out, *flags, level="group") == 0
+    first = results(output_root(out))
+    other = (*flags, "--random-seed", "3", "--sh-order", "2")
+    assert run_app(harmonized.bids, out, *other, level="group") == 0
+    assert "--retrain trains it again" in capsys.readouterr().err
+    assert results(output_root(out)) == first
+    assert run_app(harmonized.bids, out, *other, "--retrain", level="group") == 0
+    assert "trained before" not in capsys.readouterr().err
+    retrained = results(output_root(out))
+    assert retrained.keys() == first.keys()
+    assert retrained != first
+
+
 def test_a_method_without_epochs_is_fitted_and_applied_like_the_network(
     harmonized: HarmonizedDataset, tmp_path: Path
 ) -> None:

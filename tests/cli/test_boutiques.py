@@ -17,7 +17,7 @@ from tests.configs import make_config
 
 FILE = Path(__file__).parents[2] / "boutiques/descriptor.json"
 INPUTS = make_descriptor()["inputs"]
-VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B"}
+VALUES = {"mem": "8G", "device": "auto", "scanner_from": "x", "pair": "A:B", "alias": "A=B"}
 
 CONTEXT = {"json": ["--dry-run"], "fold": ["--stage", "train"]}  # flags that others need
 

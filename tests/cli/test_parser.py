@@ -173,6 +173,12 @@ def test_several_levels_are_run_with_the_same_flags_and_the_group_first(levels: 
     assert configs == [group, participant]
 
 
+def test_only_the_first_of_several_levels_trains_again() -> None:
+    group, participant = parse_levels([*REQUIRED, "group", "--retrain"])
+    assert group.model.retrain
+    assert participant == parse(REQUIRED)
+
+
 def test_one_level_gives_one_config_and_an_unknown_second_one_is_refused() -> None:
     assert parse_levels(REQUIRED) == [parse(REQUIRED)]
     assert parse_levels(["data", "out", "group", "dataset"]) == [parse(["data", "out", "group"])]

@@ -134,3 +134,19 @@ def test_voxels_cannot_stay_unharmonized_in_the_directions_of_the_target() -> No
     with pytest.raises(UsageError, match="--abstain"):
         make_config(abstain=True, output_directions="target")
     assert make_config(abstain=True).harmonization.abstain
+
+
+@pytest.mark.parametrize("alias", ["Prisma", "=B", "Prisma=", "Prisma=B-1", "Prisma=B=C"])
+def test_an_alias_is_a_label_and_a_name_of_letters_and_digits(alias: str) -> None:
+    with pytest.raises(UsageError, match="LABEL=NAME"):
+        make_config(alias=(alias,))
+    assert make_config(alias=("Prisma 66=B1",)).scanner.alias == ("Prisma 66=B1",)
+    with pytest.raises(UsageError, match="different names"):
+        make_config(alias=("a=B", "c=B"))
+
+
+def test_retraining_is_for_all_models_of_the_output_at_once() -> None:
+    for flags in ({"models": Path("m")}, {"stage": "train", "analysis_level": "group"}):
+        with pytest.raises(UsageError, match="--retrain"):
+            make_config(retrain=True, **flags)
+    assert make_config(retrain=True).model.retrain

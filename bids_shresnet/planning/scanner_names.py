@@ -1,0 +1,110 @@
+"""Other names for scanners: short ones of the user, and such without serial numbers.
+
+Scans are renamed as soon as they are found, so that labels, folders, sidecars, findings and reports
+know the new names alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from string import ascii_uppercase
+from typing import Any
+
+from bids_shresnet.config import ScannerSettings
+from bids_shresnet.errors import UsageError
+from bids_shresnet.inputs.scanner_labels import normalize_model, sanitize_label
+from bids_shresnet.planning.scanner_choice import find_scanner
+from bids_shresnet.scans import Scan, Scanner
+
+IDENTIFYING_KEYS = ("DeviceSerialNumber", "StationName")  # of a machine, in sidecars
+
+
+def rename_scanners(
+    scans: Sequence[Scan], settings: ScannerSettings, *, is_training: bool
+) -> list[Scan]:
+    """Give scanners the names of `alias`, and with `anonymize_scanners` letters for serial numbers.
+
+    Parameters
+    ----------
+    scans
+        Scans with the labels that the dataset gives their scanners.
+    is_training
+        False if models of another run are used, whose letters may mean other machines.
+
+    Raises
+    ------
+    InputMissing
+        If an alias is for no scanner of the dataset.
+    UsageError
+        If an alias is for several scanners or is the label of another one, or if letters would
+        have to match those of another run.
+    """
+    scanners = {scan.scanner.label: scan.scanner for scan in scans if scan.scanner}
+    names = _find_aliases(settings.alias, scanners)
+    if settings.anonymize_scanners:
+        unnamed = sorted(label for label in scanners if label not in names)
+        if unnamed and not is_training:
+            msg = (
+                "--anonymize-scanners with --models: letters of another run may mean other "
+                "machines; give every scanner the name that it has in the model with --alias"
+            )
+            raise UsageError(msg)
+        names |= _name_by_letters([scanners[label] for label in unnamed])
+    if not names:
+        return list(scans)
+    return [_rename(scan, names, is_anonymous=settings.anonymize_scanners) for scan in scans]
+
+
+def _find_aliases(aliases: Collection[str], scanners: Mapping[str, Scanner]) -> dict[str, str]:
+    """Return the new name for each label that has one."""
+    names: dict[str, str] = {}
+    for alias in aliases:
+        text, _, name = alias.partition("=")
+        names[find_scanner("--alias", text, scanners).label] = name
+    kept = scanners.keys() - names.keys()
+    if clashing := sorted(kept.intersection(names.values())):
+        msg = f"--alias: {' '.join(clashing)} is the label of another scanner"
+        raise UsageError(msg)
+    return names
+
+
+def _name_by_letters(scanners: Sequence[Scanner]) -> dict[str, str]:
+    """Return model and letter for the label of each scanner that has a serial number.
+
+    Labels that a user or a table gave stay as they are.
+    """
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for scanner in scanners:
+        if scanner.serial:
+            model = sanitize_label(normalize_model(scanner.model))
+            counts[model] = counts.get(model, 0) + 1
+            names[scanner.label] = f"{model}{_letters(counts[model])}"
+    return names
+
+
+def _letters(number: int) -> str:
+    """Count A to Z, then AA."""
+    number, letter = divmod(number - 1, len(ascii_uppercase))
+    return (_letters(number) if number else "") + ascii_uppercase[letter]
+
+
+def _rename(scan: Scan, names: Mapping[str, str], *, is_anonymous: bool) -> Scan:
+    scanner = scan.scanner
+    if scanner is None:
+        return scan
+    renamed = replace(scanner, label=names.get(scanner.label, scanner.label))
+    if not is_anonymous:
+        return replace(scan, scanner=renamed)
+    metadata = _remove_serial(scan.metadata, scanner.serial)
+    return replace(scan, scanner=replace(renamed, serial=""), metadata=metadata)
+
+
+def _remove_serial(metadata: Mapping[str, Any], serial: str) -> dict[str, Any]:
+    """Return metadata without keys that identify a machine, or that hold its serial number."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key not in IDENTIFYING_KEYS and not (serial and serial in str(value))
+    }
