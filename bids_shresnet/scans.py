@@ -19,6 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bids_shresnet.regions import Parcellation, Regions
+
 BvecAxes = Literal["fsl", "image"]  # the axes of a .bvec: see inputs/bvec_axes.py
 MaskMethod = Literal["given", "computed"]
 Denoised = Literal["yes", "no", "unknown"]
@@ -59,14 +61,6 @@ class ProbabilityMaps:
 
 
 Segmentation = LabelImage | ProbabilityMaps
-
-
-@dataclass(frozen=True)
-class Parcellation:
-    """A discrete segmentation (dseg) of regions, such as tracts, and the name of each label."""
-
-    path: Path
-    names: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -111,8 +105,10 @@ class Scan:
         None if nothing names it.
     bvals
         b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
-    mask, segmentation, parcellation
-        Brain mask, tissue segmentation and regions in the scan's space, on any grid, if any.
+    mask, segmentation
+        Brain mask and tissue segmentation in the scan's space, on any grid; None without them.
+    regions
+        Sets of regions in the scan's space, on any grid; those with the closest name come first.
     bvec_axes
         Axes of the .bvec: FSL's or the image's own.
     b_table
@@ -132,7 +128,7 @@ class Scan:
     dataset: Path
     mask: Path | None = None
     segmentation: Segmentation | None = None
-    parcellation: Parcellation | None = None
+    regions: tuple[Regions, ...] = ()
     dataset_name: str = "raw"
     bvec_axes: BvecAxes = "fsl"
     b_table: Path | None = None
@@ -153,6 +149,11 @@ class Scan:
         """All files that the signal depends on."""
         paths = (self.image, self.bval, self.bvec, self.b_table, self.mask)
         return tuple(path for path in paths if path)
+
+    @property
+    def parcellation(self) -> Parcellation | None:
+        """The first parcellation, in which models are evaluated."""
+        return next((item for item in self.regions if isinstance(item, Parcellation)), None)
 
     @property
     def name(self) -> str:

@@ -7,11 +7,15 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
+from bids_shresnet.io.storage import write_tsv
+from bids_shresnet.outputs.group_scalars import GROUP_COLUMNS
 from tests.pages import ROOT
 
 MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"
@@ -46,9 +50,48 @@ def test_the_nifti_example_harmonizes_as_the_app_does(example_run: Path, tmp_pat
     )
 
 
-def test_the_nifti_example_has_at_most_ten_lines() -> None:
-    code = (ROOT / "examples/one_nifti.py").read_text().split('"""')[2]
+@pytest.mark.parametrize("name", ["one_nifti.py", "site_effect.py"])
+def test_the_python_examples_have_at_most_ten_lines(name: str) -> None:
+    code = (ROOT / "examples" / name).read_text().split('"""')[2]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
+
+
+def test_the_mixed_model_finds_the_difference_of_the_scanners_in_the_table(tmp_path: Path) -> None:
+    """If each subject was on both scanners, it is the mean difference within subjects."""
+    rng = np.random.default_rng(0)
+    rows = []
+    differences: dict[str, list[float]] = {"before": [], "after": []}
+    for stage, subject in product(differences, range(12)):
+        reference = 0.45 + rng.normal(0, 0.02)
+        difference = (0.09 if stage == "before" else 0.0) + rng.normal(0, 0.005)
+        differences[stage].append(difference)
+        for batch, value in {"A": reference, "B": reference + difference}.items():
+            rows.append(scalar_row(stage, batch, subject, value))
+    write_tsv(tmp_path / "group_scalars.tsv", rows, list(GROUP_COLUMNS))
+    script = str(ROOT / "examples/site_effect.py")
+    command = [sys.executable, script, str(tmp_path / "group_scalars.tsv")]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    found = {}
+    for line in lines:
+        match = re.fullmatch(r"WM, (\w+), batch\[T.B\]: ([-+.\d]+) %, p = ([-.e\d]+)", line)
+        assert match is not None
+        found[match[1]] = (float(match[2]), float(match[3]))
+    for stage, values in differences.items():
+        reference = np.mean([row["value"] for row in rows if in_stage(row, stage)])
+        expected = 100 * np.mean(values) / reference
+        assert found[stage][0] == pytest.approx(expected, abs=0.01)
+    assert found["before"][1] < 1e-6
+    assert found["after"][1] > 0.05
+
+
+def scalar_row(stage: str, batch: str, subject: int, value: float) -> dict[str, Any]:
+    known = {"stage": stage, "batch": batch, "participant_id": f"sub-{subject:02d}"}
+    return {**known, "seg": "tissue", "region": "WM", "measure": "fa", "value": value}
+
+
+def in_stage(row: dict[str, Any], stage: str) -> bool:
+    """Return whether a row is of the first scanner in a stage."""
+    return bool(row["stage"] == stage and row["batch"] == "A")
 
 
 def values(path: Path) -> np.ndarray:

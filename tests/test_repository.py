@@ -92,6 +92,7 @@ def test_files_for_github_are_valid_yaml(path: Path) -> None:
         "scripts/release_notes.py",
         "examples/phantom.sh",
         "examples/one_nifti.py",
+        "examples/site_effect.py",
     ],
 )
 def test_scripts_can_be_called(script: str) -> None:

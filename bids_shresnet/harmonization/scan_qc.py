@@ -14,12 +14,14 @@ from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.tensors import TensorMaps
 from bids_shresnet.errors import BadInput
+from bids_shresnet.harmonization.sidecars import tissue_sidecar
 from bids_shresnet.harmonization.tensor_outputs import MapPair
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.inputs.tissue import segment_tissue
-from bids_shresnet.io.storage import write_json, write_tsv
+from bids_shresnet.io.storage import remove_file, write_json, write_tsv
 from bids_shresnet.outputs.group_qc import MAP_TITLES, SCAN_KEY, describe_map_column
-from bids_shresnet.outputs.layout import ScanOutputs
+from bids_shresnet.outputs.images import Volume, write_output
+from bids_shresnet.outputs.layout import ScanOutputs, sidecar_path
 from bids_shresnet.outputs.stamps import stamp_files
 from bids_shresnet.scans import Scan, Tissue
 
@@ -59,6 +61,7 @@ def write_scan_qc(
     of the files in `stamped`, if there are any.
     """
     tissue = _own_tissue(outputs.scan, scan, representation)
+    _write_tissue(outputs, scan, tissue)
     rows = []
     for pair in pairs:
         values = _map_values(pair.maps, scan.mask, scan.dwi.affine)
@@ -76,7 +79,8 @@ def write_scan_qc(
     }
     description = {**columns, SCAN_KEY: {**known, **record}}
     if stamped:
-        files = [*stamped, outputs.qc_table()]
+        tissue_files = [outputs.tissue] if tissue is not None else []
+        files = [*stamped, *tissue_files, outputs.qc_table()]
         description |= stamp_files(files, outputs.root)
     write_json(outputs.qc_table(".json"), description)
 
@@ -90,6 +94,21 @@ def _own_tissue(
     except BadInput as error:
         logger.warning("%s: no means of tissues: %s", scan.image.name, error)
         return None
+
+
+def _write_tissue(
+    outputs: ScanOutputs, scan: LoadedScan, tissue: Int[np.ndarray, "x y z"] | None
+) -> None:
+    """Write the tissues in the mask with the table of their names; remove those of earlier runs."""
+    table = sidecar_path(outputs.tissue).with_suffix(".tsv")
+    for path in (outputs.tissue, sidecar_path(outputs.tissue), table):
+        remove_file(path)
+    if tissue is None:
+        return
+    write_tsv(table, [{"index": label.value, "name": label.name} for label in Tissue])
+    labels = Volume(np.where(scan.mask, tissue, 0).astype(np.uint8), scan.dwi.affine)
+    sidecar = tissue_sidecar(outputs.scan)
+    write_output(outputs.tissue, labels, scan=outputs.scan, sidecar=sidecar)
 
 
 def _map_values(

@@ -38,6 +38,9 @@ PREDICTED_SHELLS_NOTE = (
 COMPUTED_MASK_METHOD = (
     "median_otsu (DIPY) on the mean b0, its largest piece without holes, widened by one voxel"
 )
+COMPUTED_TISSUE_METHOD = (
+    "hidden Markov random field (DIPY) on the diffusion contrast of the first shell"
+)
 
 
 def mask_sidecar(scan: Scan, description: str = "Voxels that were harmonized.") -> Sidecar:
@@ -48,6 +51,18 @@ def mask_sidecar(scan: Scan, description: str = "Voxels that were harmonized.") 
         sources=[scan_uri(scan)],
         is_skull_stripped=False,
         fields={"Type": "Brain", "Method": method},
+    )
+
+
+def tissue_sidecar(scan: Scan) -> Sidecar:
+    """Return the sidecar of the segmentation of tissues."""
+    segmentation = scan.segmentation
+    names = ", ".join(path.name for path in segmentation.files) if segmentation else ""
+    return Sidecar(
+        description="Grey matter, white matter and CSF, as the means of tissues use them.",
+        sources=[scan_uri(scan)],
+        is_skull_stripped=True,
+        fields={"Method": f"resampled from {names}" if names else COMPUTED_TISSUE_METHOD},
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from bids_shresnet.inputs.dataset import BidsDataset, BidsFile
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.qsiprep import QSIPREP
-from bids_shresnet.inputs.segmentation import read_label_names, read_label_tissues
-from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Segmentation, Tissue
+from bids_shresnet.inputs.segmentation import read_label_tissues
+from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue
 
 # Entities that a pipeline adds to the name of its source
 PROCESSING_ENTITIES = ("space", "res", "den", "desc", "label")
@@ -73,22 +73,10 @@ def read_segmentations(derivatives: Sequence[DerivativeFile]) -> tuple[Segmentat
     segmentations: list[Segmentation | None] = []
     for derivative in unspecific:
         if derivative.file.suffix == "dseg":
-            segmentations.append(_read_label_image(derivative))
+            segmentations.append(read_label_image(derivative))
         elif derivative.file.suffix == "probseg":
             segmentations.append(_group_probability_maps(derivative, unspecific))
     return tuple(segmentation for segmentation in segmentations if segmentation)
-
-
-def read_parcellations(derivatives: Iterable[DerivativeFile]) -> tuple[Parcellation, ...]:
-    """Return the `dseg` files whose table names regions that are no tissues, in the given order."""
-    parcellations = []
-    for derivative in derivatives:
-        if derivative.file.suffix == "dseg" and _read_label_image(derivative) is None:
-            tables = derivative.dataset.applicable_files(derivative.file, ".tsv")
-            names = read_label_names(tables)
-            if names:
-                parcellations.append(Parcellation(derivative.file.path, names))
-    return tuple(parcellations)
 
 
 def is_in_space(image: BidsFile, dataset: BidsDataset, derivative: DerivativeFile) -> bool:
@@ -137,7 +125,7 @@ def _is_specific(file: BidsFile) -> bool:
     return not {"desc", "atlas", "segmentation"}.isdisjoint(file.entities)
 
 
-def _read_label_image(derivative: DerivativeFile) -> LabelImage | None:
+def read_label_image(derivative: DerivativeFile) -> LabelImage | None:
     """Return a dseg if the names of its labels are known."""
     tables = derivative.dataset.applicable_files(derivative.file, ".tsv")
     labels = read_label_tissues(tables, derivative.dataset.pipeline)

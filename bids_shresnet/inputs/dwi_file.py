@@ -16,7 +16,8 @@ from jaxtyping import Float
 from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.io.file_errors import unreadable_finding
 from bids_shresnet.io.gradients.number_tables import read_number_table
-from bids_shresnet.scans import Parcellation, Segmentation
+from bids_shresnet.regions import Regions
+from bids_shresnet.scans import Segmentation
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class DwiFile:
         Name of the pipeline that made the dataset, in small letters; empty for raw data.
     bval, bvec, b_table
         Gradient tables by inheritance (`b_table` is MRtrix's .b); None where there is none.
-    masks, segmentations, parcellations
-        Brain masks, tissue segmentations and regions of the same subject and session on any grid,
-        the closest name first.
+    masks, segmentations, regions
+        Brain masks, tissue segmentations and sets of regions of the same subject and session, on
+        any grid; the closest name first.
     aligned_files
         Files of masks and segmentations that are in the image's space by their names. Others are
         usable only if they are on its grid.
@@ -61,7 +62,7 @@ class DwiFile:
     b_table: Path | None = None
     masks: tuple[Path, ...] = ()
     segmentations: tuple[Segmentation, ...] = ()
-    parcellations: tuple[Parcellation, ...] = ()
+    regions: tuple[Regions, ...] = ()
     aligned_files: frozenset[Path] = frozenset()
     raw_images: tuple[Path, ...] = ()
     preprocessed_image: Path | None = None

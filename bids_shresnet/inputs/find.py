@@ -19,12 +19,13 @@ from bids_shresnet.inputs.derivatives import (
     is_in_space,
     matching_derivatives,
     prefer_preprocessed,
-    read_parcellations,
     read_segmentations,
 )
 from bids_shresnet.inputs.dwi_file import DwiFile
+from bids_shresnet.inputs.regions import find_regions
 from bids_shresnet.inputs.sidecars import merge_sidecars
-from bids_shresnet.scans import Parcellation, Segmentation
+from bids_shresnet.regions import Regions
+from bids_shresnet.scans import Segmentation
 
 DerivativesBySubject = Mapping[str | None, list[DerivativeFile]]
 
@@ -93,10 +94,10 @@ def _make_dwi_file(
     matching = matching_derivatives(file, candidates)
     aligned = (derived for derived in matching if is_in_space(file, dataset, derived))
     segmentations: tuple[Segmentation, ...] = ()
-    parcellations: tuple[Parcellation, ...] = ()
+    regions: tuple[Regions, ...] = ()
     try:
         segmentations = read_segmentations(matching)
-        parcellations = read_parcellations(matching)
+        regions = find_regions(matching)
     except BadInput as error:
         findings += error.findings
     return DwiFile(
@@ -111,7 +112,7 @@ def _make_dwi_file(
         b_table=dataset.closest_file(file, ".b"),
         masks=brain_mask_paths(matching),
         segmentations=segmentations,
-        parcellations=parcellations,
+        regions=regions,
         aligned_files=frozenset(derived.file.path for derived in aligned),
         findings=findings,
     )

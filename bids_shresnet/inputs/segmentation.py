@@ -18,7 +18,8 @@ from bids_shresnet.inputs.qsiprep import QSIPREP, QSIPREP_LABELS
 from bids_shresnet.inputs.tables import read_column
 from bids_shresnet.io.file_errors import raise_bad_input
 from bids_shresnet.io.images.nifti import read_on_grid
-from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Segmentation, Tissue
+from bids_shresnet.regions import Parcellation
+from bids_shresnet.scans import LabelImage, ProbabilityMaps, Segmentation, Tissue
 
 PIPELINE_LABELS = {QSIPREP: QSIPREP_LABELS}
 TISSUE_NAME_PATTERNS = {

@@ -30,6 +30,7 @@ DESC_LABELS = {
     "Do not compare them with measured maps, which have noise.",
     "input": "Maps of the input scan, for comparison with the harmonized ones.",
     "brain": "Voxels that were harmonized.",
+    "tissue": "Tissues of the scan.",
     "uncertainty": "Where the networks of the model disagree.",
     "novelty": "Where the scan is unlike the training data of the model.",
     "harmonization": "Quality metrics of the harmonization of one scan.",
@@ -47,6 +48,7 @@ group_*
 *_dwiref.*
 *_xfm.*
 *_qc.*
+*_scalarstats.*
 *_dwi.bval
 *_dwi.bvec
 *_dwi.b
@@ -64,10 +66,12 @@ Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). Ever
   them, with its noise: compare these with maps of the target scanner;
 * `model-tensor_param-{fa,md}_desc-harmonizedDenoised_dwimap`: the same without noise, for single
   scans;
-* `desc-harmonization_qc`: quality metrics of the harmonization.
+* `desc-harmonization_qc`: quality metrics of the harmonization;
+* `desc-tissue_dseg`: tissues, and `seg-*_scalarstats`: FA and MD in tissues and in regions.
 
 Scans of the target scanner are not harmonized. They have the same maps (`desc-input`: as measured)
-and are analysed with the harmonized scans; `group_qc.tsv` has one row for each scan of both kinds.
+and are analysed with the harmonized scans; `group_qc.tsv` has one row for each scan of both kinds,
+`group_scalars.tsv` one for each scan, region and measure.
 
 `sub-*.html` are reports to look at. `models` holds one model per scanner pair, with its
 cross-validation. `logs` and `prov` record what was run, with which software and settings;

@@ -24,7 +24,7 @@ REPLACED_ENTITIES = ("desc", "suffix", "extension", "datatype")  # each output h
 PATH_PATTERNS = [
     "sub-{subject}[/ses-{session}]/dwi/sub-{subject}[_ses-{session}][_acq-{acquisition}]"
     "[_rec-{reconstruction}][_dir-{direction}][_run-{run}][_part-{part}][_chunk-{chunk}]"
-    "[_space-{space}][_model-{model}][_param-{param}]_desc-{desc}_{suffix}{extension}"
+    "[_space-{space}][_seg-{seg}][_model-{model}][_param-{param}]_desc-{desc}_{suffix}{extension}"
 ]
 HARMONIZED_DESC = "harmonized"
 INPUT_DESC = "input"
@@ -72,6 +72,16 @@ class ScanOutputs:
         return self._path(desc=self.label("novelty"), suffix="dwimap", extension=".nii.gz")
 
     @property
+    def tissue(self) -> Path:
+        """Path of the segmentation of tissues."""
+        return self._path(desc="tissue", suffix="dseg", extension=".nii.gz")
+
+    @property
+    def descs(self) -> tuple[str, ...]:
+        """Labels that maps can have: of the input, of the harmonized DWI, and without noise."""
+        return (INPUT_DESC, self.desc, self.denoised_desc)
+
+    @property
     def denoised_desc(self) -> str:
         """Label of the maps of the harmonized DWI without noise."""
         return f"{self.desc}Denoised"
@@ -94,6 +104,12 @@ class ScanOutputs:
     def qc_table(self, extension: str = ".tsv") -> Path:
         """Path of the table of means before and after, or of its description."""
         return self._path(desc=self.label("harmonization"), suffix="qc", extension=extension)
+
+    def region_table(self, seg: str, desc: str, extension: str = ".tsv") -> Path:
+        """Path of the means of regions in the maps with a label, or of its description."""
+        return output_path(
+            self.root, self.scan, desc=desc, suffix="scalarstats", extension=extension, seg=seg
+        )
 
     def label(self, name: str) -> str:
         """Return a `desc` label that names the target wherever the harmonized DWI's does."""
@@ -138,10 +154,11 @@ def output_path(
     desc: str,
     suffix: str,
     extension: str,
+    seg: str | None = None,
     model: str | None = None,
     param: str | None = None,
 ) -> Path:
-    """Name an output of a scan: all entities of the scan, then model, param and desc.
+    """Name an output of a scan: all entities of the scan, then seg, model, param and desc.
 
     Raises
     ------
@@ -155,6 +172,7 @@ def output_path(
         name: value for name, value in scan.entities.items() if name not in REPLACED_ENTITIES
     }
     new_entities = {
+        "seg": seg,
         "model": model,
         "param": param,
         "desc": desc,

@@ -19,6 +19,7 @@ from bids_shresnet.outputs.stamps import (
 STAMP_PATTERNS = (
     "sub-*/**/dwi/*_desc-harmonized*_dwi.json",
     "sub-*/**/dwi/*_qc.json",
+    "sub-*/**/dwi/*_scalarstats.json",
     "sub-*/figures/*_desc-figures*_dwi.json",
 )
 REMEDY = "Run `participant` again, which makes it anew."

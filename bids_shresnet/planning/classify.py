@@ -139,8 +139,7 @@ def _classify_by_header(
     mask = matcher.find_first(file.masks, lambda path: (path,))
     segmentation = matcher.find_first(file.segmentations, lambda candidate: candidate.files)
     scan = replace(scan, mask=mask, segmentation=segmentation, bvec_axes=axes)
-    parcellation = matcher.find_first(file.parcellations, lambda candidate: (candidate.path,))
-    scan = replace(scan, parcellation=parcellation)
+    scan = replace(scan, regions=matcher.find_all(file.regions))
     findings = [
         *findings,
         *check_volume_count(file, shape, len(scan.bvals)),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bids_shresnet.config import Config
 from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
+from bids_shresnet.outputs.group_scalars import write_group_scalars
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.run_log import Run, finish_run
 from bids_shresnet.planning.plan import Plan
@@ -53,6 +54,7 @@ def use_models(
         check_models(models, config.model)
         results = harmonize_scans(plan, models, config, this_run, workers)
         write_group_qc(root)
+        write_group_scalars(root)
     elif config.model.validation:
         report_models(models, root, this_run.command)
     log_summary([result.row for result in results], models, root)

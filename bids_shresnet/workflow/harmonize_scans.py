@@ -15,13 +15,14 @@ from bids_shresnet.errors import NothingSelected, ShresnetError
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
+from bids_shresnet.harmonization.scalar_stats import write_scalar_stats
 from bids_shresnet.harmonization.target_scan import (
     TargetJob,
     make_target_jobs,
     write_target_scan,
 )
 from bids_shresnet.outputs.group_qc import HARMONIZED_ROLE, TARGET_ROLE
-from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.folder import Model, read_model
 from bids_shresnet.outputs.runs.run_log import (
     Run,
     ScanStatus,
@@ -195,10 +196,14 @@ def _write_scan(scan_job: ScanJob) -> bool:
     job = scan_job.job
     with hold_scan_lock(job.outputs):
         if isinstance(job, TargetJob):
-            return write_target_scan(job)
-        has_written = write_harmonized_scan(job)
-        has_drawn = write_pictures(PictureJob(job.outputs, scan_job.target_scan))
-        return has_written or has_drawn
+            steps = [write_target_scan(job)]
+        else:
+            pictures = PictureJob(job.outputs, scan_job.target_scan)
+            steps = [write_harmonized_scan(job), write_pictures(pictures)]
+        target = read_model(job.model_folder).target
+        record = {"Role": scan_job.role, "TargetScanner": target}
+        steps.append(write_scalar_stats(job.outputs, record))
+    return any(steps)
 
 
 def status_row(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from bids.layout import BIDSLayout
@@ -22,11 +24,14 @@ from tests.cli.phantom_runs import (
 )
 
 IMAGE = (".nii.gz", ".json")
+REGION_TABLES = tuple(product(("input", "harmonized", "harmonizedDenoised"), (".tsv", ".json")))
 OUTPUTS = (  # of every source scan
     *(f"desc-harmonized_dwi{extension}" for extension in (".nii.gz", ".bval", ".bvec", ".json")),
     *(f"desc-brain_mask{extension}" for extension in IMAGE),
     *(f"desc-harmonization_qc{extension}" for extension in (".tsv", ".json")),
     *(f"desc-novelty_dwimap{extension}" for extension in IMAGE),
+    *(f"desc-tissue_dseg{extension}" for extension in (*IMAGE, ".tsv")),
+    *(f"seg-tissue_desc-{desc}_scalarstats{extension}" for desc, extension in REGION_TABLES),
     *(f"model-tensor_param-fa_desc-input_dwimap{extension}" for extension in IMAGE),
     *(f"model-tensor_param-md_desc-input_dwimap{extension}" for extension in IMAGE),
     *(f"model-tensor_param-fa_desc-harmonized_dwimap{extension}" for extension in IMAGE),

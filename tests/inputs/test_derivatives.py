@@ -9,7 +9,8 @@ import pytest
 from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.inputs.find import find_dwi
 from bids_shresnet.inputs.qsiprep import QSIPREP_LABELS
-from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Tissue
+from bids_shresnet.regions import Parcellation
+from bids_shresnet.scans import LabelImage, ProbabilityMaps, Tissue
 from tests.datasets import DESCRIPTION, GE, PRISMA, TISSUE_TABLE, Series, write_tree
 
 BRAIN = np.ones((2, 2, 2), np.uint8)
@@ -71,7 +72,7 @@ def test_a_dseg_whose_table_names_no_tissues_is_a_parcellation(tmp_path: Path) -
     derivative = write_tree(tmp_path / "d", tree)
     (file,) = find_dwi(raw, {"d": derivative})
     path = derivative / "sub-01/dwi/sub-01_atlas-JHU_dseg.nii.gz"
-    assert file.parcellations == (Parcellation(path, {3: "cingulum", 4: "fornix"}),)
+    assert file.regions == (Parcellation(path, {3: "cingulum", 4: "fornix"}, "JHU"),)
     assert path in file.aligned_files
     assert file.segmentations == ()
 

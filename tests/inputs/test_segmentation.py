@@ -16,7 +16,8 @@ from bids_shresnet.inputs.segmentation import (
     read_regions,
     read_tissue,
 )
-from bids_shresnet.scans import LabelImage, Parcellation, ProbabilityMaps, Tissue
+from bids_shresnet.regions import Parcellation
+from bids_shresnet.scans import LabelImage, ProbabilityMaps, Tissue
 from tests.datasets import TISSUE_TABLE, write_tree
 
 LABELS = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)

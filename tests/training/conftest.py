@@ -12,7 +12,8 @@ import pytest
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.pairs import Pair, TravellingSubject
 from bids_shresnet.planning.pair_shells import PairShells
-from bids_shresnet.scans import Parcellation, Scan, Scanner
+from bids_shresnet.regions import Parcellation
+from bids_shresnet.scans import Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.fold_jobs import model_fold_jobs
 from bids_shresnet.training.folds import FoldJob
@@ -110,7 +111,7 @@ def moved(source: Scan, tmp_path_factory: pytest.TempPathFactory) -> Scan:
     dwi = load_scan(scan).dwi
     labels = np.broadcast_to(np.arange(dwi.shape[2], dtype=np.int16), dwi.shape)
     nib.save(nib.Nifti1Image(labels, dwi.affine), folder / "dseg.nii.gz")
-    return replace(scan, parcellation=Parcellation(folder / "dseg.nii.gz", {1: "slab"}))
+    return replace(scan, regions=(Parcellation(folder / "dseg.nii.gz", {1: "slab"}),))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from bids_shresnet.inputs.dwi_file import DwiFile
 from bids_shresnet.io.images.nifti import GRID_TOLERANCE_MM
 from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.planning.checks.headers import grid_mismatch
+from bids_shresnet.regions import Parcellation, Regions
 
 Candidate = TypeVar("Candidate")
 
@@ -46,12 +47,27 @@ class ImageMatcher:
         """Return the first candidate whose files can all be used."""
         findings: list[Finding] = []
         for candidate in candidates:
-            problems = [problem for path in files(candidate) for problem in self._check_grid(path)]
+            problems = self._find_problems(files(candidate))
             if not problems:
                 return candidate
             findings += problems
         self.findings += findings
         return None
+
+    def find_all(self, candidates: Iterable[Regions]) -> tuple[Regions, ...]:
+        """Return the sets of regions whose files can all be used.
+
+        A parcellation that cannot be used is warned about, if no other set can be used.
+        """
+        all_regions = tuple(candidates)
+        usable = tuple(item for item in all_regions if not self._find_problems(item.files))
+        if not usable:
+            parcellations = (item for item in all_regions if isinstance(item, Parcellation))
+            self.find_first(parcellations, lambda item: item.files)
+        return usable
+
+    def _find_problems(self, paths: Iterable[Path]) -> list[Finding]:
+        return [problem for path in paths for problem in self._check_grid(path)]
 
     def _check_grid(self, path: Path) -> list[Finding]:
         """Find out why an image cannot be used."""
