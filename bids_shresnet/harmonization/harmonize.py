@@ -148,7 +148,7 @@ def _list_outputs(outputs: ScanOutputs, harmonized: HarmonizedScan) -> list[Path
         *(outputs.dwi(extension) for extension in extensions),
         outputs.mask,
         outputs.novelty,
-        *([outputs.tissue] if outputs.tissue.exists() else []),
+        *outputs.tissue_files,
         *uncertainty,
         *maps,
         outputs.qc_table(),

@@ -79,8 +79,7 @@ def write_scan_qc(
     }
     description = {**columns, SCAN_KEY: {**known, **record}}
     if stamped:
-        tissue_files = [outputs.tissue] if tissue is not None else []
-        files = [*stamped, *tissue_files, outputs.qc_table()]
+        files = [*stamped, *outputs.tissue_files, outputs.qc_table()]
         description |= stamp_files(files, outputs.root)
     write_json(outputs.qc_table(".json"), description)
 

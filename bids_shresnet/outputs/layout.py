@@ -77,6 +77,12 @@ class ScanOutputs:
         return self._path(desc="tissue", suffix="dseg", extension=".nii.gz")
 
     @property
+    def tissue_files(self) -> tuple[Path, ...]:
+        """The segmentation of tissues and the table of its labels, if they are written."""
+        table = self._path(desc="tissue", suffix="dseg", extension=".tsv")
+        return (self.tissue, table) if self.tissue.exists() else ()
+
+    @property
     def descs(self) -> tuple[str, ...]:
         """Labels that maps can have: of the input, of the harmonized DWI, and without noise."""
         return (INPUT_DESC, self.desc, self.denoised_desc)

@@ -95,8 +95,8 @@ def test_the_root_has_the_model_the_pages_and_the_records(harmonized: Harmonized
     pages = {path.name for path in harmonized.root.glob("*.html")}
     assert pages == {f"sub-{subject}.html" for subject in SUBJECTS}
     assert {path.name for path in harmonized.root.glob("group*")} == {
-        "group_qc.tsv",
-        "group_qc.json",
+        *("group_qc.tsv", "group_qc.json"),
+        *("group_scalars.tsv", "group_scalars.json"),
     }
     files = (harmonized.root / "models" / MODEL).iterdir()
     assert {path.name for path in files if path.suffix != ".lock"} == {
