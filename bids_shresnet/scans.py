@@ -105,10 +105,8 @@ class Scan:
         None if nothing names it.
     bvals
         b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
-    mask, segmentation
-        Brain mask and tissue segmentation in the scan's space, on any grid; None without them.
-    regions
-        Sets of regions in the scan's space, on any grid; those with the closest name come first.
+    mask, segmentation, regions
+        Brain mask, tissues and sets of regions in the scan's space, on any grid, if any.
     bvec_axes
         Axes of the .bvec: FSL's or the image's own.
     b_table
