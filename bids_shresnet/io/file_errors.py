@@ -17,13 +17,18 @@ COPY_AGAIN = "Copy or convert it again; an annexed file is fetched with `datalad
 
 @contextmanager
 def raise_if_unreadable(
-    path: Path, problem: str = "cannot be read", remedy: str = COPY_AGAIN
+    path: Path,
+    problem: str = "cannot be read",
+    remedy: str = COPY_AGAIN,
+    *,
+    should_catch_disk_errors: bool = False,
 ) -> Iterator[None]:
     """Report any failure of a reader of a file as bad input, whatever its kind.
 
     Files come from anywhere, and their readers fail in more ways than anybody can list. So this is
     the border: behind it there is no other error of content. Errors of the disk, which have a
-    number, are raised as they are, and so are missing files.
+    number, are raised as they are, and so are missing files. Checks that list all that is wrong
+    before any work catch them as well.
 
     Raises
     ------
@@ -38,7 +43,8 @@ def raise_if_unreadable(
         raise
     except Exception as error:
         is_of_disk = isinstance(error, OSError) and error.errno is not None
-        if is_of_disk or isinstance(error, FileNotFoundError):
+        is_of_disk = is_of_disk or isinstance(error, FileNotFoundError)
+        if is_of_disk and not should_catch_disk_errors:
             raise
         reason = shorten(f"{error}" or type(error).__name__, MAX_REASON_LENGTH)
         finding = unreadable_finding(path, f"{problem} ({reason})", remedy)

@@ -89,3 +89,21 @@ def test_a_description_of_another_form_is_bad_input(content: str, tmp_path: Path
     (tmp_path / "dataset_description.json").write_text(content)
     with pytest.raises(BadInput, match="dataset_description"):
         read_pipelines(tmp_path)
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no right"), FileNotFoundError()])
+def test_only_checks_that_list_all_findings_make_one_of_an_error_of_the_disk(
+    error: OSError, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.bval"
+    path.write_text("0")
+    with pytest.raises(type(error)), raise_if_unreadable(path):
+        raise error
+    with (
+        pytest.raises(BadInput) as refusal,
+        raise_if_unreadable(path, should_catch_disk_errors=True),
+    ):
+        raise error
+    (finding,) = refusal.value.findings
+    assert (finding.severity, finding.file) == ("error", str(path))
+    assert finding.value.startswith("cannot be read (")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,13 +36,17 @@ with use_scratch_folder(Path(sys.argv[1]), should_spool=True):
 """
 
 
-def start(code: str, path: Path) -> subprocess.Popen[str]:
-    """Start a process that writes, and wait until it has begun."""
+@contextmanager
+def start(code: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that writes, wait until it has begun, and kill it at the end."""
     command = [sys.executable, "-c", code, str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "half\n"
-    return process
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def make_old(folder: Path) -> list[Path]:

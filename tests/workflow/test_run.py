@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from bids_shresnet.errors import OutputError
+from bids_shresnet.io.storage import write_text
+from bids_shresnet.outputs.runs.run_log import ScanStatus, Status
+from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.workflow.harmonize_scans import ScanResult
+from bids_shresnet.workflow.run import Invocation, run
+from tests.configs import make_config
 
 CODE = """
 import sys
@@ -18,3 +27,44 @@ def test_a_plan_is_made_without_what_computes_draws_or_registers() -> None:
     command = [sys.executable, "-c", CODE]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     assert process.stdout.split() == []
+
+
+def run_with(
+    statuses: list[Status], out: Path, monkeypatch: pytest.MonkeyPatch, **flags: bool
+) -> int:
+    """Run the app with scans that end so; the work itself is left out."""
+    results = [
+        ScanResult(ScanStatus(str(number), "", "scan.nii.gz", status))
+        for number, status in enumerate(statuses)
+    ]
+
+    def work(*_: object) -> list[ScanResult]:
+        write_text(out / "derivatives/shresnet/inside.txt", "")
+        with pytest.raises(OutputError, match="refused to write"):
+            write_text(out.parent / "outside.txt", "")
+        return results
+
+    monkeypatch.setattr("bids_shresnet.workflow.execute_plan.execute_plan", work)
+    monkeypatch.setattr("bids_shresnet.workflow.run.make_plan", lambda *_: None)
+    monkeypatch.setattr("bids_shresnet.workflow.run.begin_run", lambda *_: None)
+    monkeypatch.setattr("bids_shresnet.workflow.run.record_plan", lambda *_: None)
+    config = make_config(out.parent / "bids", out, **flags)
+    return run(config, Invocation(("shresnet",), {}), Workers(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [([], 0), (["done", "up to date", "excluded"], 0), (["done", "failed", "done"], 1)],
+)
+def test_a_failed_scan_fails_the_run_and_nothing_is_written_outside(
+    statuses: list[Status], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_with(statuses, tmp_path / "out", monkeypatch) == code
+    assert (tmp_path / "out/derivatives/shresnet/inside.txt").exists()
+    assert not (tmp_path / "outside.txt").exists()
+    write_text(tmp_path / "outside.txt", "")  # after the run there is no limit
+
+
+def test_a_dry_run_does_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_with(["failed"], tmp_path / "out", monkeypatch, dry_run=True) == 0
+    assert not (tmp_path / "out").exists()

@@ -39,12 +39,11 @@ def read_number_rows(path: Path) -> list[Float[np.ndarray, " k"]]:
         If it does not hold numbers.
     """
     require_file(path)
-    try:
-        with raise_if_unreadable(path, "not a table of numbers", "Convert the scan again."):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            rows = [np.array(line.split(), dtype=float) for line in lines]
-    except OSError as error:
-        raise_bad_input(path, f"the file cannot be read ({error})", "Copy it again.")
+    with raise_if_unreadable(
+        path, "not a table of numbers", "Convert the scan again.", should_catch_disk_errors=True
+    ):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [np.array(line.split(), dtype=float) for line in lines]
     rows = [row for row in rows if row.size]
     if not rows:
         raise_bad_input(path, "the file is empty", "Convert the scan again.")

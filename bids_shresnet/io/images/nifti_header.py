@@ -16,8 +16,7 @@ from jaxtyping import Float
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
-from bids_shresnet.errors import BadInput
-from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable, unreadable_finding
+from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable
 
 MAX_COMPRESSION = 1032  # deflate makes nothing smaller (zlib, "Technical Details")
 REAL_KINDS = "iuf"  # of numpy's data types: integers and floats
@@ -52,11 +51,8 @@ def read_header_orientation(image: Path) -> HeaderOrientation:
     BadInput
         If the header cannot be read.
     """
-    try:
-        with raise_if_unreadable(image, "the header cannot be read"):
-            return _parse_orientation(image)
-    except OSError as error:
-        raise BadInput([unreadable_finding(image, f"it cannot be read ({error})")]) from error
+    with raise_if_unreadable(image, "the header cannot be read", should_catch_disk_errors=True):
+        return _parse_orientation(image)
 
 
 def _parse_orientation(image: Path) -> HeaderOrientation:
@@ -79,10 +75,8 @@ def read_grid(image: Path) -> tuple[tuple[int, ...], Float[np.ndarray, "4 4"]]:
     BadInput
         If the image cannot be read.
     """
-    try:
+    with raise_if_unreadable(image, should_catch_disk_errors=True):
         header = load_header(image)
-    except OSError as error:
-        raise BadInput([unreadable_finding(image, f"it cannot be read ({error})")]) from error
     return tuple(header.shape), np.asarray(header.affine, float)
 
 
