@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.config import ModelSettings
-from bids_shresnet.errors import BadInput
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_tsv
@@ -18,7 +16,6 @@ from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
 from bids_shresnet.workflow.harmonize_scans import (
     ScanJob,
-    check_validation,
     log_summary,
     run_scan_jobs,
 )
@@ -92,16 +89,6 @@ def test_images_and_pictures_of_a_scan_are_written_under_its_lock(
     run_scan_jobs(jobs[:1], make_config(), this_run, ONE_PROCESS)
     assert locked == [True, True]
     assert not is_locked(this_run.root / LOCKS_FOLDER / jobs[0].job.scan.name)
-
-
-def test_a_model_that_is_not_validated_is_named_or_on_request_refused(
-    model: Model, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        check_validation([model], ModelSettings())
-    assert f"{model.name}: it was never cross-validated" in caplog.text
-    with pytest.raises(BadInput, match="never cross-validated"):
-        check_validation([model], ModelSettings(require_validation=True))
 
 
 def test_a_run_of_no_scans_has_no_results(this_run: Run) -> None:

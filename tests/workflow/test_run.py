@@ -30,7 +30,11 @@ def test_a_plan_is_made_without_what_computes_draws_or_registers() -> None:
 
 
 def run_with(
-    statuses: list[Status], out: Path, monkeypatch: pytest.MonkeyPatch, **flags: bool
+    statuses: list[Status],
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_dry_run: bool = False,
 ) -> int:
     """Run the app with scans that end so; the work itself is left out."""
     results = [
@@ -46,9 +50,10 @@ def run_with(
 
     monkeypatch.setattr("bids_shresnet.workflow.execute_plan.execute_plan", work)
     monkeypatch.setattr("bids_shresnet.workflow.run.make_plan", lambda *_: None)
+    monkeypatch.setattr("bids_shresnet.workflow.run.check_start", lambda *_: None)
     monkeypatch.setattr("bids_shresnet.workflow.run.begin_run", lambda *_: None)
     monkeypatch.setattr("bids_shresnet.workflow.run.record_plan", lambda *_: None)
-    config = make_config(out.parent / "bids", out, **flags)
+    config = make_config(out.parent / "bids", out, dry_run=is_dry_run)
     return run(config, Invocation(("shresnet",), {}), Workers(1, 1))
 
 
@@ -66,5 +71,5 @@ def test_a_failed_scan_fails_the_run_and_nothing_is_written_outside(
 
 
 def test_a_dry_run_does_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_with(["failed"], tmp_path / "out", monkeypatch, dry_run=True) == 0
+    assert run_with(["failed"], tmp_path / "out", monkeypatch, is_dry_run=True) == 0
     assert not (tmp_path / "out").exists()
