@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.diffusion.harmonics import basis, sh_coefficient_count
 from bids_shresnet.diffusion.representation import Representation
-from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
 from bids_shresnet.scans import Dwi, Shell
 
 SMOOTHING_SIGMA_VOXELS = 2.5  # noise changes slowly in space (coil sensitivities, parallel imaging)
 RELIABLE_S0_SHARE = 0.3  # of the median S0; where S0 is lower, S/S0 says nothing about the noise
-MIN_WEIGHT = 1e-6  # of reliable voxels near a voxel
 # Directions that a fit must have beyond its coefficients; else a lower order is fitted.
 MIN_SPARE_DIRECTIONS = 5
 
@@ -42,14 +40,23 @@ def estimate_noise_variance(
     squares, degrees_of_freedom = _sum_squared_residuals(representation)
     squares = squares * np.square(s0_values)
     if not degrees_of_freedom:
-        b0s = dwi.data[mask][:, dwi.is_b0]
-        squares = np.square(b0s - b0s.mean(axis=1, keepdims=True)).sum(axis=1)
-        degrees_of_freedom = b0s.shape[1] - 1
+        squares, degrees_of_freedom = _sum_squared_b0_residuals(dwi, mask)
     if not degrees_of_freedom:
         return np.full(len(squares), np.nan)
-    variance = _average_locally(squares / degrees_of_freedom, mask, s0 > min_reliable_s0)
+    is_reliable = mask & (s0 > min_reliable_s0)
+    volume = unmask(squares / degrees_of_freedom, mask)
+    variance = average_locally(volume, is_reliable, SMOOTHING_SIGMA_VOXELS)[mask]
     floor = max(min_reliable_s0, float(np.finfo(np.float32).tiny))
     return np.asarray(variance / np.square(np.maximum(s0_values, floor)))
+
+
+def _sum_squared_b0_residuals(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"]
+) -> tuple[Float[np.ndarray, " v"], int]:
+    """Sum of squared differences from the mean b0, and its degrees of freedom."""
+    b0s = dwi.data[mask][:, dwi.is_b0]
+    squares = np.square(b0s - b0s.mean(axis=1, keepdims=True)).sum(axis=1)
+    return squares, b0s.shape[1] - 1
 
 
 def _sum_squared_residuals(representation: Representation) -> tuple[Float[np.ndarray, " v"], int]:
@@ -77,15 +84,3 @@ def _highest_order(shell: Shell, direction_count: int) -> int | None:
         if sh_coefficient_count(order) + MIN_SPARE_DIRECTIONS <= direction_count
     ]
     return orders[-1] if orders else None
-
-
-def _average_locally(
-    values: Float[np.ndarray, " v"],
-    mask: Bool[np.ndarray, "x y z"],
-    is_reliable: Bool[np.ndarray, "x y z"],
-) -> Float[np.ndarray, " v"]:
-    """Local mean over the reliable voxels of the mask."""
-    weight = (mask & is_reliable).astype(np.float64)
-    total = gaussian_filter(unmask(values, mask) * weight, SMOOTHING_SIGMA_VOXELS)
-    smooth_weight = gaussian_filter(weight, SMOOTHING_SIGMA_VOXELS)
-    return np.asarray((total / np.maximum(smooth_weight, MIN_WEIGHT))[mask])

@@ -19,7 +19,7 @@ from bids_shresnet.scans import Scan, Segmentation, Tissue
 def segment_tissue(
     scan: Scan, loaded: LoadedScan, representation: Representation
 ) -> Int[np.ndarray, "x y z"]:
-    """Read the input's own segmentation, or classify the contrast of the first shell.
+    """Read the input's own segmentation, or classify the first shell.
 
     Returns
     -------
@@ -39,9 +39,12 @@ def segment_tissue(
 
 
 def classify_scan(loaded: LoadedScan, representation: Representation) -> Int[np.ndarray, "x y z"]:
-    """Classify the contrast of the first shell into values of `Tissue`, 0 elsewhere."""
-    contrast = _tissue_contrast(loaded, representation)
-    return classify_tissue(contrast, parenchyma_mask(loaded.s0, loaded.mask))
+    """Classify the first shell into values of `Tissue`, 0 elsewhere."""
+    return classify_tissue(
+        mean_signal(loaded, representation),
+        anisotropy(representation.image),
+        parenchyma_mask(loaded.s0, loaded.mask),
+    )
 
 
 def mean_signal(loaded: LoadedScan, representation: Representation) -> Float[np.ndarray, "x y z"]:

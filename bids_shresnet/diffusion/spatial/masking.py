@@ -10,6 +10,7 @@ from scipy import ndimage
 
 MEDIAN_FILTER_RADIUS_MM = 4.0  # about the width of a gyrus
 MEDIAN_FILTER_PASSES = 2
+MIN_WEIGHT = 1e-6  # of a mask around a voxel
 
 
 def compute_brain_mask(
@@ -48,6 +49,15 @@ def filter_median(values: Float[np.ndarray, "x y z"], radius: int) -> Float[np.n
         rows = plane_windows.reshape(-1, edge**3)
         plane.flat = np.partition(rows, middle, axis=1)[:, middle]
     return filtered
+
+
+def average_locally(
+    values: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"], sigma_voxels: float
+) -> Float[np.ndarray, "x y z"]:
+    """Average around each voxel, with Gaussian weights, over the voxels of a mask."""
+    total = ndimage.gaussian_filter(np.where(mask, values, 0.0), sigma_voxels)
+    weight = ndimage.gaussian_filter(mask.astype(np.float64), sigma_voxels)
+    return np.asarray(total / np.maximum(weight, MIN_WEIGHT))
 
 
 def largest_connected_component(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
