@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.diffusion.tensors import fit_tensor_matrices, select_tensor_volumes
 from bids_shresnet.scans import Dwi
@@ -24,6 +25,22 @@ class TensorChange:
     def is_changed(self) -> Bool[np.ndarray, "x y z"]:
         """Voxels that change."""
         return np.asarray((self.fa_factor != 1) | (self.md_factor != 1))
+
+    @property
+    def strength(self) -> Float[np.ndarray, "x y z"]:
+        """Size of the change, as a share of the largest one in the image."""
+        sizes = [np.abs(np.log(factor)) for factor in (self.fa_factor, self.md_factor)]
+        tiny = np.finfo(np.float64).tiny
+        shares = [size / max(float(size.max()), tiny) for size in sizes]
+        return np.asarray(np.max(shares, axis=0))
+
+    def blur(self, sigma_voxels: float) -> TensorChange:
+        """Blur the logarithms of the factors, as the point spread of a scanner does."""
+        blurred = [
+            np.exp(gaussian_filter(np.log(factor), sigma_voxels))
+            for factor in (self.fa_factor, self.md_factor)
+        ]
+        return TensorChange(*blurred)
 
 
 def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) -> Dwi:

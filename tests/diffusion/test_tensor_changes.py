@@ -120,3 +120,20 @@ def test_diffusivities_stay_positive_however_much_fa_is_asked_for() -> None:
     tensors = np.diag([1.6e-3, 0.3e-3, 0.3e-3])[None]
     changed = change_tensors(tensors, np.array([5.0]), np.ones(1))
     assert np.linalg.eigvalsh(changed[0]).min() > 0
+
+
+def test_a_blurred_change_is_that_of_the_point_spread_of_a_point() -> None:
+    factor = np.ones((15, 15, 15))
+    factor[7, 7, 7] = 0.9
+    blurred = TensorChange(factor, np.ones_like(factor)).blur(1.5)
+    squared = np.square(np.indices(factor.shape) - 7).sum(axis=0)
+    weights = np.exp(-squared / (2 * 1.5**2))
+    expected = np.log(0.9) * weights / weights.sum()
+    np.testing.assert_allclose(np.log(blurred.fa_factor), expected, atol=1e-5)
+    np.testing.assert_array_equal(blurred.md_factor, 1)
+
+
+def test_the_strength_is_one_where_a_change_is_largest_and_zero_without_one() -> None:
+    change = TensorChange(np.array([[[1.0, 0.9, 0.81]]]), np.array([[[1.0, 1.0, 1.05]]]))
+    np.testing.assert_allclose(change.strength, [[[0, 0.5, 1]]])
+    assert not TensorChange(np.ones((1, 1, 1)), np.ones((1, 1, 1))).strength.any()

@@ -2,7 +2,8 @@
 
 The scan is harmonized twice, as measured and with the effect in it, by the same network and with
 the same random numbers, so that any difference comes from the effect. What is found is compared
-with what was put in. Voxels beside an effect should not change.
+with what the maps show if the same effect is put into the harmonized scan, as if the target had
+measured it. Voxels beside an effect should not change.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from scipy import ndimage
 from bids_shresnet.diffusion.measurement_noise import draw_measurement
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
-from bids_shresnet.diffusion.tensor_changes import change_dwi
-from bids_shresnet.diffusion.tensors import fit_dwi_tensor
+from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
 from bids_shresnet.evaluation.effects.known_effects import KnownEffect, ScanAnatomy
 from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.quantities import tissue_masks
@@ -30,7 +30,10 @@ from bids_shresnet.scans import Dwi
 
 MAP_COLUMNS = {"FA": 0, "MD": 1}
 MAX_VOXELS = 2000  # of one region and tissue: enough for a mean, and quick to harmonize
-MARGIN_VOXELS = 2  # width of the unchanged region; a network sees a voxel's nearest neighbours
+MARGIN_VOXELS = 3  # width of the unchanged region; a network sees a voxel's nearest neighbours
+POINT_SPREAD_SIGMA_VOXELS = 0.75  # of the effects; 1.8 voxels at half of the height
+MIN_CHANGED_STRENGTH = 0.5  # of the largest change; where it is larger, a voxel is "changed"
+MAX_UNCHANGED_STRENGTH = 0.02  # where it is smaller, a voxel is "unchanged"
 NOISE_QUANTILE = 0.95
 
 Mask = Bool[np.ndarray, "x y z"]
@@ -41,8 +44,13 @@ Maps = Float[np.ndarray, "v 2"]  # FA and MD
 class Harmonize(Protocol):
     """Harmonizes the voxels of a mask."""
 
-    def __call__(self, scan: LoadedScan, voxels: Mask, *, seed: int) -> Mapping[str, Maps]:
-        """Return the maps of each kind in the voxels, in the order of `np.argwhere`."""
+    def __call__(
+        self, scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
+    ) -> Mapping[str, Maps]:
+        """Return the maps of each kind in the voxels, in the order of `np.argwhere`.
+
+        A change is put into the harmonized signal.
+        """
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,11 @@ class PlacedEffect:
     Attributes
     ----------
     regions
-        Voxels of grey and white matter: "changed" inside the effect, "unchanged" beside it.
+        Voxels of grey and white matter: "changed" where the effect is strong, "unchanged" beside.
     """
 
     effect: KnownEffect
+    change: TensorChange
     dwi: Dwi
     regions: Mapping[str, Mask]
 
@@ -107,25 +116,31 @@ class EffectExperiment:
         voxels = np.any([mask for item in placed for mask in item.regions.values()], axis=0)
         if not voxels.any():
             return
-        own_maps = _fit_maps(self.scan.dwi, voxels)
         before = self.harmonize(self.scan, voxels, seed=self.seed)
         noisy = self.harmonize(self.add_noise(), voxels, seed=self.seed + 1)
         for item in placed:
             after = self.harmonize(replace(self.scan, dwi=item.dwi), voxels, seed=self.seed)
-            put_in = MapChange(own_maps, _fit_maps(item.dwi, voxels), own_maps)
+            wanted = self.harmonize(self.scan, voxels, seed=self.seed, change=item.change)
             for maps in before:
+                put_in = MapChange(before[maps], wanted[maps], noisy[maps])
                 found = MapChange(before[maps], after[maps], noisy[maps])
                 yield from self._compare(item, maps, voxels, put_in=put_in, found=found)
 
     def place(self, effect: KnownEffect) -> PlacedEffect:
-        """Put an effect into the scan, and draw the voxels that it is judged by."""
-        change = effect.make_change(self.anatomy)
-        is_changed = change.is_changed & self.scan.mask
+        """Put an effect into the scan, and draw the voxels that it is judged by.
+
+        It has no sharper edge than a scan can show: what is narrower than a point spread cannot be
+        told from noise, and a target that is sharper than the source would rightly show more of it.
+        """
+        change = effect.make_change(self.anatomy).blur(POINT_SPREAD_SIGMA_VOXELS)
+        is_changed = (change.strength > MIN_CHANGED_STRENGTH) & self.scan.mask
         neighbours = ndimage.generate_binary_structure(3, 3)
         near = ndimage.binary_dilation(is_changed, neighbours, iterations=MARGIN_VOXELS)
-        regions = {"changed": is_changed, "unchanged": near & ~is_changed & self.scan.mask}
+        is_unchanged = near & (change.strength < MAX_UNCHANGED_STRENGTH) & self.scan.mask
+        regions = {"changed": is_changed, "unchanged": is_unchanged}
         return PlacedEffect(
             effect=effect,
+            change=change,
             dwi=change_dwi(self.scan.dwi, self.scan.mask, change),
             regions={name: self._draw_voxels(mask) for name, mask in regions.items()},
         )
@@ -170,8 +185,3 @@ class EffectExperiment:
                     found=found.mean_change(rows, column),
                     beyond_noise=found.share_beyond_noise(rows, column),
                 )
-
-
-def _fit_maps(dwi: Dwi, mask: Mask) -> Maps:
-    tensors = fit_dwi_tensor(dwi, mask)
-    return np.stack([tensors.fa, tensors.md], axis=1)

@@ -17,6 +17,8 @@ from bids_shresnet.scans import Tissue
 
 MAX_LABEL_DISTANCE = 0.6  # voxels between a voxel of the source and a matched voxel of the target
 MIN_TRACT_FA = 0.3
+TRACT_SIGMA_VOXELS = 1.0
+MIN_TRACT_SHARE = 0.5  # of the voxels around one that run along the tract
 MIN_TRACT_COSINE = 0.8  # of the principal direction with the axis from left to right
 TRACT_FA_FACTOR = 0.95  # about what group studies of white matter find
 WHITE_MATTER_MD_FACTOR = 1.03
@@ -90,9 +92,14 @@ def label_voxels(
 
 
 def lower_tract_fa(anatomy: ScanAnatomy) -> TensorChange:
-    """FA 5 % lower in the largest connected part of white matter that runs from left to right."""
+    """FA 5 % lower in the largest connected part of white matter that runs from left to right.
+
+    Holes and frays of a voxel's width come from noise and are no part of a tract.
+    """
     is_sideways = np.abs(anatomy.direction[..., 0]) > MIN_TRACT_COSINE
-    candidates = anatomy.is_white & is_sideways & (anatomy.fa > MIN_TRACT_FA)
+    voxels = anatomy.is_white & is_sideways & (anatomy.fa > MIN_TRACT_FA)
+    share = ndimage.gaussian_filter(voxels.astype(np.float64), TRACT_SIGMA_VOXELS)
+    candidates = share > MIN_TRACT_SHARE
     labels, count = ndimage.label(candidates)
     tract = labels == np.bincount(labels[candidates]).argmax() if count else candidates
     return _change_region(tract, fa_factor=TRACT_FA_FACTOR)
@@ -104,7 +111,7 @@ def raise_white_matter_md(anatomy: ScanAnatomy) -> TensorChange:
 
 
 def age_brain(anatomy: ScanAnatomy) -> TensorChange:
-    """FA lower and MD higher in grey and white matter, the more the higher up in the head."""
+    """FA lower and MD higher, the more the higher up in the head."""
     matter = anatomy.tissue > 0
     indices = np.moveaxis(np.indices(matter.shape), 0, -1)
     heights = nib.affines.apply_affine(anatomy.affine, indices)[..., 2]
@@ -112,8 +119,8 @@ def age_brain(anatomy: ScanAnatomy) -> TensorChange:
     highest = heights[matter].max(initial=-np.inf)
     height = np.clip((heights - lowest) / max(highest - lowest, 1.0), 0, 1)
     return TensorChange(
-        fa_factor=np.where(matter, 1 + (AGE_FA_FACTOR - 1) * height, 1),
-        md_factor=np.where(matter, 1 + (AGE_MD_FACTOR - 1) * height, 1),
+        fa_factor=1 + (AGE_FA_FACTOR - 1) * height,
+        md_factor=1 + (AGE_MD_FACTOR - 1) * height,
     )
 
 
@@ -125,7 +132,7 @@ def add_oedema(anatomy: ScanAnatomy) -> TensorChange:
     from_centre = np.ones(depth.shape)
     from_centre[centre] = 0
     distance = ndimage.distance_transform_edt(from_centre, sampling=spacing)
-    ball = (distance <= OEDEMA_RADIUS_MM) & (anatomy.tissue > 0)
+    ball = (distance <= OEDEMA_RADIUS_MM) & anatomy.is_white.any()
     return _change_region(ball, fa_factor=OEDEMA_FA_FACTOR, md_factor=OEDEMA_MD_FACTOR)
 
 

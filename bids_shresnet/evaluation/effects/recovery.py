@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_dwi_tensor
 from bids_shresnet.evaluation.effects.experiment import EffectExperiment
 from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS, ScanAnatomy, label_voxels
@@ -48,9 +49,17 @@ class VoxelHarmonizer:
     application: Application
 
     def __call__(
-        self, scan: LoadedScan, voxels: Bool[np.ndarray, "x y z"], *, seed: int
+        self,
+        scan: LoadedScan,
+        voxels: Bool[np.ndarray, "x y z"],
+        *,
+        seed: int,
+        change: TensorChange | None = None,
     ) -> Mapping[str, Float[np.ndarray, "v 2"]]:
-        """Return comparable FA and MD, and denoised ones of methods that denoise."""
+        """Return comparable FA and MD, and denoised ones of methods that denoise.
+
+        A change is put into the harmonized signal.
+        """
         representation = represent_dwi(scan.dwi, scan.mask, self.shells)
         harmonized = apply_coefficients(
             scan,
@@ -58,6 +67,9 @@ class VoxelHarmonizer:
             self.predict(representation.image, voxels),
             replace(self.application, seed=seed),
         )
+        if change is not None:
+            changed = change_dwi(harmonized.signal, voxels, change)
+            harmonized = replace(harmonized, dwi=changed, signal=changed)
         maps = {COMPARABLE: _select(harmonized.fit_maps(voxels), voxels)}
         if harmonized.is_denoised:
             maps[DENOISED] = _select(harmonized.fit_denoised_maps(voxels), voxels)
