@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Integer
-from scipy.optimize import brentq
+from scipy.optimize import least_squares
+from scipy.special import gamma, hyp1f1
 from torch import Tensor
 
 from bids_shresnet.network.amplitude import (
@@ -96,38 +99,67 @@ def fit_stretch(
 
     A patch does not tell with certainty which tissue it shows, so that predicted amplitudes differ
     less between tissues than true ones. Without this, grey matter keeps too much anisotropy and
-    white matter too little. Where a tissue is missing, b is 1, and the mean of all voxels is
-    matched.
+    white matter too little. The means are those of measured lengths, noise included, because FA is
+    compared as measured: noise lengthens short vectors more than long ones, so that equal means of
+    amplitudes would not give equal means of FA. Where a tissue is missing, b is 1, and the mean of
+    all voxels is matched.
     """
-    is_grey = tissue == Tissue.GM
-    is_white = tissue == Tissue.WM
-    if min(is_grey.sum(), is_white.sum()) < MIN_TISSUE_VOXELS:
-        return _log_gain(predicted, _mean_amplitude(lengths, column)), 1.0
-    grey = predicted[is_grey]
-    white = predicted[is_white]
-    grey_mean = _mean_amplitude(_select(lengths, is_grey), column)
-    white_mean = _mean_amplitude(_select(lengths, is_white), column)
-
-    def ratio_error(slope: float) -> float:
-        """Logarithm of the grey-to-white ratio, predicted over true; it falls with the slope."""
-        ratio = (grey**slope).mean() / (white**slope).mean()
-        return float(np.log(ratio * white_mean / grey_mean))
-
+    masks = [tissue == label for label in (Tissue.GM, Tissue.WM)]
+    if min(mask.sum() for mask in masks) < MIN_TISSUE_VOXELS:
+        every = _StretchTarget.measure(predicted, lengths, np.ones(len(tissue), bool), column)
+        solution = least_squares(lambda x: [every.error(x[0], 1.0)], [0.0])
+        return float(solution.x[0]), 1.0
+    targets = [_StretchTarget.measure(predicted, lengths, mask, column) for mask in masks]
     low, high = STRETCH_SLOPE_RANGE
-    has_solution = ratio_error(low) > 0 > ratio_error(high)
-    slope = float(brentq(ratio_error, low, high)) if has_solution else 1.0
-    return _log_gain(white**slope, white_mean), slope
+    solution = least_squares(
+        lambda x: [target.error(*x) for target in targets],
+        [0.0, 1.0],
+        bounds=([-np.inf, low], [np.inf, high]),
+    )
+    a, b = solution.x
+    return float(a), float(b)
 
 
-def _log_gain(predicted: Float[np.ndarray, " v"], mean: float) -> float:
-    """Logarithm of the factor that gives predictions a mean."""
-    return float(np.log(mean / predicted.mean()))
+@dataclass(frozen=True)
+class _StretchTarget:
+    """Predicted amplitudes of a tissue, the noise of its labels, and their mean length."""
+
+    predicted: Float[np.ndarray, " v"]
+    noise_variance: Float[np.ndarray, " v"]
+    mean_length: float
+
+    @classmethod
+    def measure(
+        cls,
+        predicted: Float[np.ndarray, " v"],
+        lengths: Lengths,
+        mask: Bool[np.ndarray, " v"],
+        column: int,
+    ) -> _StretchTarget:
+        """Take evenly spaced voxels of a mask."""
+        rows = np.flatnonzero(mask)
+        rows = rows[:: max(1, len(rows) // MAX_DECONVOLVED_VOXELS)]
+        squared = lengths.squared[rows, column].double().cpu().numpy()
+        noise = lengths.noise_variance[rows, column].double().cpu().numpy()
+        return cls(predicted[rows], noise, float(np.sqrt(squared).mean()))
+
+    def error(self, a: float, b: float) -> float:
+        """Logarithm of the mean length of stretched amplitudes over the measured one."""
+        amplitudes = np.exp(a) * self.predicted**b
+        return float(np.log(mean_length(amplitudes, self.noise_variance).mean() / self.mean_length))
 
 
-def _mean_amplitude(lengths: Lengths, column: int) -> float:
-    """Mean amplitude behind noisy lengths."""
-    distribution = deconvolve_amplitudes(_subsample(lengths), column)
-    return float(distribution @ AMPLITUDE_GRID)
+def mean_length(
+    amplitude: Float[np.ndarray, " v"], noise_variance: Float[np.ndarray, " v"]
+) -> Float[np.ndarray, " v"]:
+    """Mean length of five coefficients of an amplitude with Gaussian noise.
+
+    It is the mean of a noncentral chi distribution of five degrees of freedom.
+    """
+    ratio = np.square(amplitude) / noise_variance
+    scale = np.sqrt(2 * noise_variance) * gamma((ORDER_2_COEFFICIENTS + 1) / 2)
+    central = scale / gamma(ORDER_2_COEFFICIENTS / 2)
+    return np.asarray(central * hyp1f1(-0.5, ORDER_2_COEFFICIENTS / 2, -ratio / 2))
 
 
 def _grid_quantiles(distribution: Float[np.ndarray, " g"], count: int) -> Float[np.ndarray, " n"]:
@@ -135,11 +167,6 @@ def _grid_quantiles(distribution: Float[np.ndarray, " g"], count: int) -> Float[
     centres = np.cumsum(distribution) - distribution / 2
     levels = (np.arange(count) + 0.5) / count
     return np.asarray(np.interp(levels, centres, AMPLITUDE_GRID))
-
-
-def _select(lengths: Lengths, mask: Bool[np.ndarray, " v"]) -> Lengths:
-    rows = torch.from_numpy(np.flatnonzero(mask)).to(lengths.squared.device)
-    return Lengths(lengths.squared[rows], lengths.noise_variance[rows])
 
 
 def _subsample(lengths: Lengths) -> Lengths:

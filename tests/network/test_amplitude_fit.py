@@ -14,6 +14,7 @@ from bids_shresnet.network.amplitude_fit import (
     deconvolve_amplitudes,
     fit_amplitude_head,
     fit_stretch,
+    mean_length,
 )
 from bids_shresnet.scans import Tissue
 from tests.network.lengths import measured_lengths, unit_vectors
@@ -160,3 +161,15 @@ def test_the_seed_decides_the_fitted_head() -> None:
     assert loss == same_loss
     assert all(torch.equal(weights[name], same_head.state_dict()[name]) for name in weights)
     assert not torch.equal(weights["layers.0.weight"], other_head.state_dict()["layers.0.weight"])
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 0.02, 0.3])
+def test_the_mean_length_is_that_of_noisy_vectors(amplitude: float) -> None:
+    rng = np.random.default_rng(0)
+    sigma = 0.03
+    vectors = sigma * rng.standard_normal((200_000, 5))
+    vectors[:, 0] += amplitude
+    expected = np.linalg.norm(vectors, axis=1).mean()
+    assert mean_length(np.array([amplitude]), np.array([sigma**2]))[0] == pytest.approx(
+        expected, rel=5e-3
+    )
