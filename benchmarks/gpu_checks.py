@@ -74,8 +74,7 @@ def compare_epochs(
 ) -> float:
     """Largest relative difference of the training and validation losses."""
     losses = [
-        [(epoch.training_loss, epoch.validation_loss) for epoch in result.epochs]
-        for result in (one, other)
+        [(epoch.training_loss, epoch.loss) for epoch in result.epochs] for result in (one, other)
     ]
     return float(np.abs(np.divide(losses[0], losses[1]) - 1).max())
 

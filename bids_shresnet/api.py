@@ -181,6 +181,6 @@ def _harmonize_scan(
     check_options(options, model)
     representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
     harmonized = apply_model(
-        scan, representation, model=model, folds=model.folds_for(subject), options=options
+        scan, representation, model=model, fit=model.fit_for(subject), options=options
     )
     return HarmonizedImage(harmonized, reference)

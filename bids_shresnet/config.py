@@ -137,7 +137,7 @@ class RunSettings:
     those of `participant-label`. train: fit the folds, or those of `fold`. evaluate: test the
     folds on their held-out subjects and write the model."""
     fold: tuple[int, ...] = ()
-    """--stage train: only the folds with these numbers, from 1."""
+    """--stage train: only the folds with these numbers, from 1; 0 is the fit to all subjects."""
     dry_run: bool = False
     """Check everything and print scanners, scans, pairs and findings; write nothing."""
     json: bool = False

@@ -18,6 +18,7 @@ from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import hash_file, write_bytes
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
+from bids_shresnet.network.error_head import MIN_VARIANCE_SHARE, ErrorHead
 from bids_shresnet.network.shresnet import Architecture, SHResNet
 from bids_shresnet.outputs.model.card import (
     FoldRecord,
@@ -28,8 +29,10 @@ from bids_shresnet.outputs.model.card import (
     ShellRecord,
 )
 from bids_shresnet.outputs.model.folder import Model, read_dataset_record, write_card
+from bids_shresnet.pairs import ALL_SUBJECTS, Split
 from bids_shresnet.scans import Acquisition
 from bids_shresnet.settings import METHOD_NAMES, NetworkConfig, TrainingConfig
+from bids_shresnet.training.splits import split_subjects
 from tests.datasets import spiral
 
 SUBJECTS = ("01", "02", "03")  # travelling; fold n holds out the n-th
@@ -61,6 +64,16 @@ def constant_network(signal: float) -> SHResNet:
     return network.eval()
 
 
+def constant_error_head(deviation: float) -> ErrorHead:
+    """Error head of one shell of order 2 that predicts the same standard deviation everywhere."""
+    head = ErrorHead((1, 5), hidden=2)
+    for parameter in head.parameters():
+        torch.nn.init.zeros_(parameter)
+    without_unit = float(np.log(2) + MIN_VARIANCE_SHARE)  # softplus(0) = log 2
+    head.unit.fill_(deviation**2 / without_unit)
+    return head.eval()
+
+
 def constant_detector(*, usual: float) -> NoveltyDetector:
     """Detector whose novelty is roughly `1 / usual` in every voxel that has features."""
     mixture = Mixture(np.ones(1), np.full((1, FEATURES), 1e6), np.eye(FEATURES)[None] * 1e12)
@@ -78,20 +91,22 @@ def constant_model(
     usual: float = 100.0,
     missing: float | None = None,
     noise: MeasurementNoise | None = None,
+    error: float | None = None,
     **changes: Any,
 ) -> Model:
     """Write a model of three travelling subjects; the network of fold n predicts the n-th signal.
 
     With `missing` each fold also predicts that signal for a shell that the source lacks. `noise` is
-    that of the target, by default not known. `changes` are fields of the card.
+    that of the target, by default not known, and `error` the standard deviation of S/S0 about the
+    prediction. `changes` are fields of the card.
     """
-    folds = tuple(
+    *folds, all_subjects = [
         replace(
-            _write_fold(folder, number, signal, usual=usual, missing=missing),
+            _write_fit(folder, number, signal, usual=usual, missing=missing, error=error),
             measurement_noise=noise,
         )
-        for number, signal in enumerate(signals, 1)
-    )
+        for number, signal in [*enumerate(signals, 1), (ALL_SUBJECTS, float(np.mean(signals)))]
+    ]
     card = ModelCard(
         name=f"from-{source}_to-{target}",
         description="Predicts a constant signal.",
@@ -112,7 +127,8 @@ def constant_model(
         seed=0,
         dataset=read_dataset_record(dataset),
         subjects=dict.fromkeys(SUBJECTS, DIGEST),
-        folds=folds,
+        folds=tuple(folds),
+        all_subjects=all_subjects,
         software={"bids_shresnet": "0", "python": "0"},
     )
     return write_card(folder, replace(card, **changes))
@@ -130,27 +146,36 @@ def write_harmonizer(file: Path, harmonizer: Harmonizer) -> ModelFile:
     return ModelFile(file=file.name, sha256=hash_file(file))
 
 
-def _write_fold(
-    folder: Path, number: int, signal: float, *, usual: float, missing: float | None
+def _write_fit(
+    folder: Path,
+    number: int,
+    signal: float,
+    *,
+    usual: float,
+    missing: float | None,
+    error: float | None,
 ) -> FoldRecord:
-    test = SUBJECTS[number - 1]
-    validation, *training = [subject for subject in SUBJECTS if subject != test]
+    split = Split(training=SUBJECTS, validation=(), test=())
+    label = "all"
+    if number != ALL_SUBJECTS:
+        split = split_subjects(SUBJECTS, len(SUBJECTS))[number - 1]
+        label = f"{number:02d}"
     missing_shells = None
     if missing is not None:
-        missing_shells = _write_network(folder / f"missing-{number:02d}.safetensors", missing)
+        missing_shells = _write_network(folder / f"missing-{label}.safetensors", missing)
     return FoldRecord(
-        weights=_write_network(folder / f"fold-{number:02d}.safetensors", signal),
-        novelty=_write_detector(folder / f"novelty-{number:02d}.safetensors", usual),
+        weights=_write_network(folder / f"fold-{label}.safetensors", signal, error),
+        novelty=_write_detector(folder / f"novelty-{label}.safetensors", usual),
         missing_shells=missing_shells,
-        training=tuple(training),
-        validation=(validation,),
-        test=(test,),
+        **vars(split),
         best_epoch=0,
     )
 
 
-def _write_network(file: Path, signal: float) -> ModelFile:
-    return write_harmonizer(file, ShresnetHarmonizer(constant_network(signal)))
+def _write_network(file: Path, signal: float, error: float | None = None) -> ModelFile:
+    error_head = None if error is None else constant_error_head(error)
+    harmonizer = ShresnetHarmonizer(constant_network(signal), error_head=error_head)
+    return write_harmonizer(file, harmonizer)
 
 
 def _write_detector(file: Path, usual: float) -> ModelFile:

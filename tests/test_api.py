@@ -74,6 +74,7 @@ def model(scans: dict[str, Scan], tmp_path_factory: pytest.TempPathFactory) -> M
         missing=0.2,
         usual=0.01,
         noise=NOISE,
+        error=0.02,
     )
 
 
@@ -160,9 +161,11 @@ def test_saved_files_are_those_of_the_app(
         "sub-04_dwi.nii.gz",
         "sub-04_fa.nii.gz",
         "sub-04_fa_denoised.nii.gz",
+        "sub-04_fa_uncertainty.nii.gz",
         "sub-04_mask.nii.gz",
         "sub-04_md.nii.gz",
         "sub-04_md_denoised.nii.gz",
+        "sub-04_md_uncertainty.nii.gz",
         "sub-04_novelty.nii.gz",
         "sub-04_uncertainty.nii.gz",
     }

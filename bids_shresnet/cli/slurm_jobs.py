@@ -15,7 +15,7 @@ from bids_shresnet.cli.sbatch import (
     SlurmJob,
 )
 from bids_shresnet.config import Config
-from bids_shresnet.pairs import Pair
+from bids_shresnet.pairs import ALL_SUBJECTS, Pair
 from bids_shresnet.planning.memory import memory_for_pair, memory_for_scans, voxel_count
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.runtime.resources import MB
@@ -96,11 +96,11 @@ class TrainingJobs:
 
     @property
     def train_job(self) -> SlurmJob:
-        """Each task trains one fold of a pair."""
+        """Each task trains one fold of a pair, or the fit to all subjects."""
         epochs = self.training.max_epochs
         return SlurmJob(
             name="train",
-            comment="Train one fold of a pair, and fit its baselines.",
+            comment="Train one fold of a pair, and fit its baselines; fold 0 holds out nobody.",
             arguments=f"group --stage train --pair {FIRST_TASK_ARGUMENT} "
             f"--fold {OTHER_TASK_ARGUMENTS}",
             task_arguments=self.folds,
@@ -135,10 +135,10 @@ class TrainingJobs:
 
     @cached_property
     def folds(self) -> tuple[tuple[str, str], ...]:
-        """Pair and number of each fold."""
+        """Pair and number of each fold, and of the fit to all subjects."""
         folds = []
         for pair in self.pairs:
-            numbers = range(1, self.fold_count(pair) + 1)
+            numbers = range(ALL_SUBJECTS, self.fold_count(pair) + 1)
             folds += [(pair.label, str(number)) for number in numbers]
         return tuple(folds)
 

@@ -49,7 +49,7 @@ from bids_shresnet.outputs.model.validation import (
     Equivalence,
     MissingShellError,
     Preservation,
-    SpreadCalibration,
+    Uncertainty,
     Validation,
 )
 from bids_shresnet.settings import NO_HARMONIZATION, Method
@@ -64,7 +64,7 @@ class CrossValidation:
     Attributes
     ----------
     uncertainty
-        Relation of the spread of the networks and their error; None where it cannot be computed.
+        Calibration of the uncertainty maps; None for methods without them.
     missing_shell_errors
         Mean errors of the shells that the source lacks, where these are predicted.
     agreements, powers, histograms
@@ -80,7 +80,7 @@ class CrossValidation:
     method: Method
     rows: tuple[HeldOutResult, ...]
     orientations: tuple[Orientation, ...]
-    uncertainty: SpreadCalibration | None = None
+    uncertainty: Uncertainty | None = None
     missing_shell_errors: tuple[MissingShellError, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     powers: tuple[RishPower, ...] = ()

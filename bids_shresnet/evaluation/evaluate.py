@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from bids_shresnet.evaluation.agreement import Agreement
+from bids_shresnet.evaluation.coverage import CoverageRow
 from bids_shresnet.evaluation.effects.recovery import measure_effects
 from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
@@ -44,7 +45,7 @@ class EvaluationResults:
         Those of all methods.
     agreements, powers, histograms
         Those of no harmonization and of the applied method only.
-    effects
+    effects, coverages
         Those of the applied method only.
     """
 
@@ -55,6 +56,7 @@ class EvaluationResults:
     powers: tuple[RishPower, ...]
     histograms: Histograms
     effects: tuple[EffectRow, ...] = ()
+    coverages: tuple[CoverageRow, ...] = ()
 
 
 RESULT_TABLES = {  # fields of `EvaluationResults` that are tables, and the type of their rows
@@ -64,6 +66,7 @@ RESULT_TABLES = {  # fields of `EvaluationResults` that are tables, and the type
     "agreements": Agreement,
     "powers": RishPower,
     "effects": EffectRow,
+    "coverages": CoverageRow,
 }
 
 
@@ -100,6 +103,7 @@ def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
         powers=tuple(evaluation.powers(applied)),
         histograms=evaluation.histograms(applied),
         effects=tuple(measure_effects(job, label, evaluation.matched, scan)),
+        coverages=_flatten(evaluation.coverages(prediction) for prediction in predictions),
     )
 
 
@@ -118,6 +122,7 @@ def join_results(results: Sequence[EvaluationResults]) -> EvaluationResults:
         powers=_flatten(item.powers for item in results),
         histograms=concatenate_histograms([item.histograms for item in results]),
         effects=_flatten(item.effects for item in results),
+        coverages=_flatten(item.coverages for item in results),
     )
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.spatial.interpolation import sample_inside
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import TensorMaps, TensorValues
+from bids_shresnet.evaluation.coverage import PredictedDeviation
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.quantities import (
     TISSUE_CODES,
@@ -23,9 +24,11 @@ from bids_shresnet.evaluation.quantities import (
     quantities_from_coefficients,
 )
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
+from bids_shresnet.harmonization.predict import predict_with_error
 from bids_shresnet.io.safetensors import read_arrays
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
-from bids_shresnet.methods.scan_input import ScanInput
+from bids_shresnet.methods.scan_input import ScanInput, predict_from_image
 from bids_shresnet.methods.template.template_methods import load_template_methods
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import Shell, ShImage
@@ -46,12 +49,15 @@ class MethodPrediction:
         FA and MD of such methods, by quantity.
     combat_values
         FA and MD corrected by ComBat in the template of linear RISH; empty for other methods.
+    deviations
+        Predicted uncertainty by quantity; empty for methods that do not know it.
     """
 
     method: str
     quantities: Quantities | None
     maps: Mapping[str, Float[np.ndarray, " p"]] = field(default_factory=dict)
     combat_values: Mapping[str, Float[np.ndarray, " p"]] = field(default_factory=dict)
+    deviations: Mapping[str, PredictedDeviation] = field(default_factory=dict)
 
     @property
     def values(self) -> Mapping[str, Float[np.ndarray, "p *d"]]:
@@ -137,9 +143,13 @@ def _predict(
     if spec.is_map_method:
         return _predict_maps(job, method, subject)
     combat_values: Mapping[str, Float[np.ndarray, " p"]] = {}
+    variance: Float[np.ndarray, "v s"] | None = None
     if method == "linear_rish":  # one registration to its template serves ComBat as well
         template_methods = load_template_methods(read_arrays(file), {})
         coefficients, combat_values = template_methods.predict_with_combat(subject)
+    elif method == job.applied_method and spec.predict is predict_from_image:
+        harmonizer = load_harmonizer(file, method, job.device)
+        coefficients, variance = predict_with_error(harmonizer, subject.source)
     else:
         representation = replace(scan.representation, image=subject.source)
         scan_input = ScanInput(scan.loaded.dwi, representation, job.target_bvalues)
@@ -150,19 +160,58 @@ def _predict(
     resampled = quantities_from_coefficients(
         _look_up(predicted.coefficients, subject), subject.matched
     )
-    fa, md = look_up_maps(_harmonized_maps(job, method, scan, predicted), subject).T
+    signal_variance = None if variance is None else unmask(variance, subject.source.mask)
+    harmonized = _harmonize(job, method, scan, predicted, signal_variance)
+    fa, md = look_up_maps(harmonized.maps, subject).T
     quantities = Quantities(resampled.signal, TensorValues(fa, md, resampled.tensor.direction))
-    return MethodPrediction(method, quantities, combat_values=combat_values)
+    return MethodPrediction(
+        method,
+        quantities,
+        combat_values=combat_values,
+        deviations=_look_up_deviations(harmonized, subject),
+    )
 
 
-def _harmonized_maps(
-    job: EvaluateJob, method: Method, scan: RepresentedScan, predicted: ShImage
-) -> TensorMaps:
-    """FA and MD as a user gets them."""
+def _harmonize(
+    job: EvaluateJob,
+    method: Method,
+    scan: RepresentedScan,
+    predicted: ShImage,
+    signal_variance: Float[np.ndarray, "x y z s"] | None,
+) -> HarmonizedScan:
+    """Make the scan that a user gets."""
     if METHOD_SPECS[method].is_measured:  # nothing is predicted: all voxels stay as measured
         predicted = replace(predicted, mask=np.zeros_like(predicted.mask))
-    application = Application(method=method, bvalues=job.target_bvalues, noise=job.noise)
-    return apply_coefficients(scan.loaded, scan.representation, predicted, application).maps
+    application = Application(
+        method=method,
+        bvalues=job.target_bvalues,
+        noise=job.noise,
+        signal_variance=signal_variance,
+    )
+    return apply_coefficients(scan.loaded, scan.representation, predicted, application)
+
+
+def _look_up_deviations(
+    harmonized: HarmonizedScan, subject: TravellingSubject
+) -> dict[str, PredictedDeviation]:
+    """Uncertainty and noise at the matched voxels; none where one of them is not known.
+
+    Variances are interpolated. The signal has one in each of the target's directions.
+    """
+    error_model = harmonized.error_model
+    if error_model is None or harmonized.noise_model is None or harmonized.uncertainty is None:
+        return {}
+    matched = subject.matched
+    signal = np.sqrt(np.maximum(_look_up(error_model.variance, subject), 0))
+    shell_index = np.unique(matched.bvals, return_inverse=True)[1]
+    signal_noise = np.broadcast_to(np.sqrt(matched.noise_variance)[:, None], matched.signal.shape)
+    deviations = {"signal": PredictedDeviation(signal[:, shell_index], signal_noise)}
+    noise = harmonized.fit_noise_deviations()
+    for name in ("fa", "md"):
+        maps = [getattr(harmonized.uncertainty, name), getattr(noise, name)]
+        variances = _look_up(np.square(np.stack(maps, axis=-1)), subject)
+        deviations[name.upper()] = PredictedDeviation(*np.sqrt(np.maximum(variances, 0)).T)
+    return deviations
 
 
 def _predict_maps(job: EvaluateJob, method: Method, subject: TravellingSubject) -> MethodPrediction:

@@ -13,6 +13,7 @@ from bids_shresnet.diffusion.spatial.interpolation import has_signal_around
 from bids_shresnet.diffusion.tensors import TensorValues, fit_relative_tensor
 from bids_shresnet.evaluation.agreement import Agreement, agreement_rows
 from bids_shresnet.evaluation.combat_means import combat_means
+from bids_shresnet.evaluation.coverage import CoverageRow, coverage_rows
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean, regional_means
 from bids_shresnet.evaluation.histograms import Histograms, joint_histograms
 from bids_shresnet.evaluation.jobs import EvaluateJob
@@ -131,6 +132,16 @@ class SubjectEvaluation:
         row = self._row(prediction.method)
         quantities = require_signal(prediction)
         return agreement_rows(row, self.matched, self.measured, quantities)
+
+    def coverages(self, prediction: MethodPrediction) -> Iterator[CoverageRow]:
+        """Yield how much of the measurement lies within the uncertainty; none without it.
+
+        Only the interior counts: at the edge, nothing was measured around a voxel.
+        """
+        measured = self.measured.to_dict()
+        errors = {name: measured[name] - prediction.values[name] for name in prediction.deviations}
+        tissues = dict(tissue_masks(np.where(self.is_interior, self.matched.tissue, 0)))
+        return coverage_rows(self._row(prediction.method), tissues, errors, prediction.deviations)
 
     def powers(self, predictions: Sequence[MethodPrediction]) -> Iterator[RishPower]:
         """Yield the power of each order: that of the measurement first, then of the predictions."""

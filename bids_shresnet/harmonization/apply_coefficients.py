@@ -13,15 +13,18 @@ from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, remove_r
 from bids_shresnet.diffusion.representation import Representation, append_shells, synthesize_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
+from bids_shresnet.harmonization.error_model import ErrorModel
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan, NoiseModel
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.io.gradients.gradient_tables import round_gradients
 from bids_shresnet.io.storage import hash_record
 from bids_shresnet.methods.registry import METHOD_SPECS
+from bids_shresnet.outputs.model.validation import UncertaintyFactors
 from bids_shresnet.runtime import spool
-from bids_shresnet.scans import Dwi, ShImage
+from bids_shresnet.scans import Dwi, Shell, ShImage
 from bids_shresnet.settings import Method, NoiseChoice
 
+NO_FACTORS = UncertaintyFactors()
 SEED_DIGITS = 8  # of a hexadecimal digest
 Tables = Sequence[Float[np.ndarray, "_ 3"]]
 
@@ -50,6 +53,10 @@ class Application:
         Noise of the target's measurements; None if it is not known.
     noise_choice
         Whether a draw of it is put into the DWI.
+    signal_variance
+        Variance of S/S0 about the prediction for every shell; None if it is not known.
+    factors
+        Factors on the standard deviations that come from it.
     missing
         Shells to append.
     seed
@@ -61,6 +68,8 @@ class Application:
     directions: Tables | None = None
     noise: MeasurementNoise | None = None
     noise_choice: NoiseChoice = "none"
+    signal_variance: Float[np.ndarray, "x y z s"] | None = None
+    factors: UncertaintyFactors = NO_FACTORS
     missing: MissingShells | None = None
     seed: int | None = None
 
@@ -79,7 +88,7 @@ def apply_coefficients(
 
     Returns
     -------
-    Without the quality of the prediction (`uncertainty` and `novelty`).
+    Without the novelty of the scan.
     """
     dwi = synthesize_dwi(
         scan.dwi, representation, predicted, application.bvalues, application.directions
@@ -102,10 +111,30 @@ def apply_coefficients(
         method=application.method,
         measured_volume_count=measured_volume_count,
         noise_model=noise_model,
+        error_model=_make_error_model(scan, predicted, application),
         is_denoised=METHOD_SPECS[application.method].is_denoising,
         used_volume_count=sum(len(volumes) for volumes in representation.volumes),
         clipped_fraction=representation.clipped_share,
         novelty=np.zeros(scan.mask.shape, np.float32),
+    )
+
+
+def _make_error_model(
+    scan: LoadedScan, predicted: ShImage, application: Application
+) -> ErrorModel | None:
+    """Error of the predicted signal; None if it is not known."""
+    if application.signal_variance is None:
+        return None
+    shells = [
+        Shell(bvalue, shell.sh_order)
+        for bvalue, shell in zip(application.bvalues, predicted.shells, strict=True)
+    ]
+    return ErrorModel(
+        variance=np.where(predicted.mask[..., None], application.signal_variance, 0),
+        s0=scan.s0,
+        shells=shells,
+        factors=application.factors,
+        seed=noise_seed(scan) if application.seed is None else application.seed,
     )
 
 

@@ -27,7 +27,7 @@ def check_networks(model: Model) -> None:
         If a file does not hold what the method needs for the shells of the model.
     """
     image = _make_image(model.source_shells)
-    for fold in model.card.folds:
+    for fold in model.card.fits:
         weights = model.folder / fold.weights.file
         _check_network(weights, model.card.fitted_as, image, model.source_shells)
         _check_detector(model.folder / fold.novelty.file, image)

@@ -68,7 +68,7 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
         scan,
         representation,
         model=model,
-        folds=job.select_folds(model),
+        fit=job.select_fit(model),
         options=job.options,
     )
     _warn_if_novel(job.scan, harmonized)
@@ -104,7 +104,7 @@ def _write_trust_maps(outputs: ScanOutputs, harmonized: HarmonizedScan) -> None:
     mask = Volume(harmonized.mask, affine)
     write_output(outputs.mask, mask, scan=scan, sidecar=mask_sidecar(scan))
     if harmonized.uncertainty is not None:
-        uncertainty = Volume(harmonized.uncertainty, affine)
+        uncertainty = Volume(harmonized.uncertainty.signal, affine)
         write_output(outputs.uncertainty, uncertainty, scan=scan, sidecar=uncertainty_sidecar(scan))
     novelty = Volume(harmonized.novelty, affine)
     write_output(outputs.novelty, novelty, scan=scan, sidecar=novelty_sidecar(scan))
@@ -131,7 +131,7 @@ def _discard_outputs(outputs: ScanOutputs) -> None:
     """Remove the stamp, and then what the new outputs may not have."""
     remove_file(outputs.dwi(".json"))
     denoised = [outputs.tensor_map(name, outputs.denoised_desc) for name in TENSOR_PARAMETERS]
-    for image in (outputs.uncertainty, *denoised):
+    for image in (*outputs.uncertainty_maps, *denoised):
         remove_file(sidecar_path(image))
         remove_file(image)
 
@@ -143,7 +143,7 @@ def _list_outputs(outputs: ScanOutputs, harmonized: HarmonizedScan) -> list[Path
     if harmonized.denoised_maps is not None:
         descs.append(outputs.denoised_desc)
     maps = [outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
-    uncertainty = [] if harmonized.uncertainty is None else [outputs.uncertainty]
+    uncertainty = () if harmonized.uncertainty is None else outputs.uncertainty_maps
     return [
         *(outputs.dwi(extension) for extension in extensions),
         outputs.mask,

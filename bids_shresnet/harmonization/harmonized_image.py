@@ -78,10 +78,21 @@ class HarmonizedImage:
 
     @property
     def uncertainty(self) -> Float[np.ndarray, "i j k"] | None:
-        """Standard deviation of the predicted S/S0 over the networks; None for one network."""
-        if self.scan.uncertainty is None:
-            return None
-        return self._order.from_canonical(self.scan.uncertainty)
+        """Standard deviation of S/S0 about the prediction, without noise; None if not known."""
+        maps = self.scan.uncertainty
+        return None if maps is None else self._order.from_canonical(maps.signal)
+
+    @property
+    def fa_uncertainty(self) -> Float[np.ndarray, "i j k"] | None:
+        """Standard deviation of FA about the prediction, without noise; None if not known."""
+        maps = self.scan.uncertainty
+        return None if maps is None else self._order.from_canonical(maps.fa)
+
+    @property
+    def md_uncertainty(self) -> Float[np.ndarray, "i j k"] | None:
+        """Standard deviation of MD (mm2/s), as that of FA."""
+        maps = self.scan.uncertainty
+        return None if maps is None else self._order.from_canonical(maps.md)
 
     @property
     def fa(self) -> Float[np.ndarray, "i j k"]:
@@ -123,9 +134,9 @@ class HarmonizedImage:
         """Write the DWI with its tables and every map, and return their paths.
 
         They are `<name>_dwi` (.nii.gz, .bval, .bvec) and `<name>_mask`, `_fa`, `_md`, `_novelty`
-        (.nii.gz), `_fa_denoised` and `_md_denoised` if the method removes noise, and `_uncertainty`
-        with several networks. The folder is made if it does not exist; files of these names are
-        replaced.
+        (.nii.gz), `_fa_denoised` and `_md_denoised` if the method removes noise, and
+        `_uncertainty`, `_fa_uncertainty` and `_md_uncertainty` if it knows its error. The folder is
+        made if it does not exist; files of these names are replaced.
         """
         stem = Path(folder) / name
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +161,8 @@ class HarmonizedImage:
             "md_denoised": self.md_denoised,
             "novelty": self.novelty,
             "uncertainty": self.uncertainty,
+            "fa_uncertainty": self.fa_uncertainty,
+            "md_uncertainty": self.md_uncertainty,
             "dwi": self.dwi,
         }
         return {name: values for name, values in arrays.items() if values is not None}

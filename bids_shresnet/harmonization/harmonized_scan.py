@@ -16,6 +16,7 @@ from bids_shresnet.diffusion.tensors import (
     fit_tensor_maps,
     select_tensor_volumes,
 )
+from bids_shresnet.harmonization.error_model import ErrorModel, UncertaintyMaps
 from bids_shresnet.scans import Dwi
 from bids_shresnet.settings import Method
 
@@ -75,8 +76,8 @@ class HarmonizedScan:
         Number of volumes of the scan that the networks used.
     clipped_fraction
         Share of the scan's S/S0 outside [0, 1], which was clipped.
-    uncertainty
-        Standard deviation of the predicted S/S0 over the networks; None for a single network.
+    error_model
+        Error of the predicted signal; None if it is not known.
     novelty
         Distance from the training data: above 1 the tissue is unlike it, 0 was not or cannot be
         judged.
@@ -88,11 +89,11 @@ class HarmonizedScan:
     method: Method
     measured_volume_count: int
     noise_model: NoiseModel | None
+    error_model: ErrorModel | None
     is_denoised: bool
     used_volume_count: int
     clipped_fraction: float
     novelty: Float[np.ndarray, "x y z"]
-    uncertainty: Float[np.ndarray, "x y z"] | None = None
 
     @property
     def novel_fraction(self) -> float:
@@ -114,11 +115,29 @@ class HarmonizedScan:
         """FA and MD of the signal without noise; None for methods that keep noise."""
         return self.fit_denoised_maps(self.mask) if self.is_denoised else None
 
+    @cached_property
+    def uncertainty(self) -> UncertaintyMaps | None:
+        """How far the target's signal, FA and MD may be from those that are predicted.
+
+        Without noise of measurements; None if it is not known.
+        """
+        if self.error_model is None:
+            return None
+        return self.error_model.fit_maps(self.measured_signal, self.mask)
+
+    def fit_noise_deviations(self) -> TensorMaps:
+        """Standard deviations of FA and MD by the target's noise alone."""
+        assert self.noise_model is not None, f"{self.method} keeps the noise of the scan"
+        fits = _fit_draws(self.measured_signal, self.mask, self.noise_model)
+        fa, md = np.std(fits, axis=0, ddof=1)
+        return TensorMaps(fa=unmask(fa, self.mask), md=unmask(md, self.mask))
+
     def fit_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
         """Fit `maps` in some voxels only; the draws differ from those of all voxels."""
         if self.noise_model is None:
             return self.fit_denoised_maps(voxels)
-        return _fit_noisy_signal(self.measured_signal, voxels, self.noise_model)
+        fa, md = np.mean(_fit_draws(self.measured_signal, voxels, self.noise_model), axis=0)
+        return TensorMaps(fa=unmask(fa, voxels), md=unmask(md, voxels))
 
     def fit_denoised_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
         """Fit the signal as it is in some voxels only."""
@@ -134,10 +153,10 @@ class HarmonizedScan:
         )
 
 
-def _fit_noisy_signal(
+def _fit_draws(
     dwi: Dwi, voxels: Bool[np.ndarray, "x y z"], noise_model: NoiseModel
-) -> TensorMaps:
-    """Fit several draws of the target's noise, and average FA and MD."""
+) -> list[tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"]]]:
+    """Fit FA and MD of several draws of the target's noise."""
     selected = select_tensor_volumes(dwi.bvals, dwi.bvecs)
     is_weighted = ~dwi.is_b0[selected]
     bvals = np.where(is_weighted, dwi.bvals[selected], 0)
@@ -147,5 +166,4 @@ def _fit_noisy_signal(
     for number in range(NOISE_DRAWS):
         signal[:, is_weighted] = noise_model.draw(weighted, voxels, number=number)
         fits.append(fit_fa_and_md(signal, bvals, dwi.bvecs[selected]))
-    fa, md = np.mean(fits, axis=0)
-    return TensorMaps(fa=unmask(fa, voxels), md=unmask(md, voxels))
+    return fits

@@ -27,7 +27,7 @@ class HarmonizeJob:
         The scan and the paths of what is written.
     is_travelling
         Whether the scan is of a subject that the model was trained on. The fold that held the
-        subject out is applied then.
+        subject out is applied then, and the fit to all subjects to other scans.
     """
 
     outputs: ScanOutputs
@@ -40,9 +40,9 @@ class HarmonizeJob:
         """The scan as measured."""
         return self.outputs.scan
 
-    def select_folds(self, model: Model) -> tuple[FoldRecord, ...]:
-        """Return the folds of the model that are applied to the scan."""
-        return model.folds_for(self.scan.subject if self.is_travelling else None)
+    def select_fit(self, model: Model) -> FoldRecord:
+        """Return the fit of the model that is applied to the scan."""
+        return model.fit_for(self.scan.subject if self.is_travelling else None)
 
 
 def make_harmonize_jobs(

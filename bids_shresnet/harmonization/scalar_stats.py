@@ -26,7 +26,7 @@ from bids_shresnet.version import __version__
 
 TISSUE_LABEL = "tissue"  # `seg-` of the table of tissues
 QSIRECON_SUFFIX = "shresnet"
-UNCERTAINTY = "uncertainty"
+UNCERTAINTIES = ("uncertainty", "fa_uncertainty", "md_uncertainty")
 DIGITS = 6
 SCALAR_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "region": {"Description": "Name of the region."},
@@ -35,7 +35,9 @@ SCALAR_COLUMNS: Mapping[str, Mapping[str, Any]] = {
         "Levels": {
             "fa": "fractional anisotropy",
             "md": "mean diffusivity, mm^2/s",
-            UNCERTAINTY: "disagreement of the networks, S/S0",
+            "uncertainty": "standard deviation of S/S0 about the prediction in a voxel",
+            "fa_uncertainty": "standard deviation of FA about the prediction in a voxel",
+            "md_uncertainty": "standard deviation of MD about the prediction in a voxel, mm^2/s",
         },
     },
     "qsirecon_suffix": {"Description": "What made the map."},
@@ -87,8 +89,9 @@ class RegionTable:
         maps: dict[str, Path] = {}
         for name in TENSOR_PARAMETERS:
             maps[name] = self.outputs.tensor_map(name, self.desc)
-        if self.desc == self.outputs.desc and self.outputs.uncertainty.exists():
-            maps[UNCERTAINTY] = self.outputs.uncertainty
+        if self.desc == self.outputs.desc:
+            uncertainties = zip(UNCERTAINTIES, self.outputs.uncertainty_maps, strict=True)
+            maps |= {variable: path for variable, path in uncertainties if path.exists()}
         return maps
 
     @property

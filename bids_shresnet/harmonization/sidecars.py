@@ -22,9 +22,9 @@ from bids_shresnet.scans import Scan
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 
 UNCERTAINTY_DESCRIPTION = (
-    "Standard deviation of the predicted S/S0 over the model's networks (root mean square over "
-    "directions): where they disagree, the prediction is uncertain. Noise of the scan is not part "
-    "of it."
+    "Standard deviation of S/S0 of the target scanner about the harmonized one (root mean square "
+    "over shells), learned from the errors on travelling subjects. Noise of a measurement is not "
+    "part of it."
 )
 NOVELTY_DESCRIPTION = (
     "Distance of the scan from the training data of the model, in units of the distance that 2 % "
@@ -107,7 +107,7 @@ def harmonization_record(
         "SourceScanner": to_json(card.source_scanner),
         "TargetScanner": to_json(card.target_scanner),
         "SubjectInTraining": job.is_travelling,
-        "Networks": [fold.weights.file for fold in job.select_folds(model)],
+        "Network": job.select_fit(model).weights.file,
         **_acquisition_record(job.scan, model),
         "SHBasis": card.sh_basis,
         "Shells": [_shell_summary(shell) for shell in card.shells],

@@ -16,7 +16,6 @@ import numpy as np
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
-from bids_shresnet.harmonization.apply_model import measurement_noise
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.scan_qc import write_scan_qc
 from bids_shresnet.harmonization.sidecars import mask_sidecar
@@ -149,7 +148,7 @@ def denoise_target_scan(scan: LoadedScan, model: Model, denoiser: Denoiser) -> H
     application = Application(
         method="denoised",
         bvalues=[shell.bvalue for shell in denoiser.shells],
-        noise=measurement_noise(model.card.folds),
+        noise=model.card.all_subjects.measurement_noise,
     )
     denoised = replace(image, coefficients=unmask(coefficients.astype(np.float32), image.mask))
     return apply_coefficients(scan, representation, denoised, application)

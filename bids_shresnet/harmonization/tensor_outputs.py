@@ -43,6 +43,10 @@ DENOISED_TITLE = (
     "of the harmonized scan without noise, for single scans: do not compare it with maps that have "
     "noise, such as the target scanner's own"
 )
+UNCERTAINTY_TITLE = (
+    "of the target scanner about that of the harmonized scan, as a standard deviation; without the "
+    "noise of a measurement"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +89,16 @@ def input_pair(outputs: ScanOutputs, scan: LoadedScan, title: str = INPUT_TITLE)
 def harmonized_pairs(
     outputs: ScanOutputs, harmonized: HarmonizedScan, record: Mapping[str, Any]
 ) -> Iterator[MapPair]:
-    """Yield the maps of the harmonized scan, and those without noise if it can have them.
+    """Yield the maps of the harmonized scan, those without noise and their uncertainty, if known.
 
     `record` is the `Harmonization` of the sidecars.
     """
     after = [(outputs.desc, harmonized.maps, _comparable_title(harmonized))]
     if harmonized.denoised_maps is not None:
         after.append((outputs.denoised_desc, harmonized.denoised_maps, DENOISED_TITLE))
+    if harmonized.uncertainty is not None:
+        deviations = TensorMaps(fa=harmonized.uncertainty.fa, md=harmonized.uncertainty.md)
+        after.append((outputs.uncertainty_desc, deviations, UNCERTAINTY_TITLE))
     for desc, maps, title in after:
         yield MapPair(
             maps=maps,

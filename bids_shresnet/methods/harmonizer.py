@@ -34,6 +34,19 @@ class Harmonizer(Protocol):
         """Return what else is needed to load the harmonizer, as plain JSON."""
 
 
+@runtime_checkable
+class ErrorPredictor(Protocol):
+    """A fitted method that knows how far the target's signal may be from its prediction."""
+
+    def predict_with_error(
+        self, image: ShImage
+    ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v s"] | None]:
+        """Predict coefficients, and the variance of S/S0 about them for every shell.
+
+        The variance is None if it was not learned for the way in which the method is applied.
+        """
+
+
 HarmonizerT = TypeVar("HarmonizerT", bound=Harmonizer, covariant=True)
 
 
@@ -46,7 +59,7 @@ class FitTask:
     training
         Subjects to train on.
     validation
-        Subject for early stopping.
+        Subject for early stopping; None to train all epochs.
     shells
         Shells of the source.
     network
@@ -66,7 +79,7 @@ class FitTask:
     """
 
     training: Sequence[TravellingSubject]
-    validation: TravellingSubject
+    validation: TravellingSubject | None
     shells: tuple[Shell, ...]
     network: NetworkConfig
     training_config: TrainingConfig
@@ -118,14 +131,6 @@ def combine_predictions(
         gain = np.mean(lengths, axis=0) / np.maximum(np.linalg.norm(mean[:, group], axis=1), tiny)
         mean[:, group] *= gain[:, None]
     return mean
-
-
-def prediction_spread(
-    predictions: Sequence[Float[np.ndarray, "v c"]], matrix: Float[np.ndarray, "d c"]
-) -> Float[np.ndarray, " v"]:
-    """Standard deviation of the predicted S/S0, root mean square over the matrix's directions."""
-    signals = np.stack([prediction @ matrix.T for prediction in predictions])
-    return np.asarray(np.sqrt(signals.var(axis=0, ddof=1).mean(axis=1)))
 
 
 def _coefficient_counts(shells: Sequence[Shell]) -> tuple[int, ...]:

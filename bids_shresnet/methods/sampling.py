@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from bids_shresnet.diffusion.spatial.interpolation import world_to_voxels
@@ -15,6 +15,7 @@ from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.network.training_loop import Samples
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 
+MAX_NEAR_OFFSET = 0.3  # voxels along each axis, about half the error of a registration
 MAX_OFFSET = 1e-2  # voxels; a point that is nearer to a voxel's centre lies on it
 
 
@@ -54,6 +55,15 @@ def read_samples(
         subject_index=torch.from_numpy(np.concatenate(indices)),
         matrices=torch.from_numpy(np.stack(matrices).astype(np.float32)),
     )
+
+
+def select_near_voxels(
+    subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
+) -> Bool[np.ndarray, " v"]:
+    """Return whether a matched point is close to the centre of a source voxel."""
+    points = subject.matched.points[rows].astype(np.float64)
+    positions = world_to_voxels(points, subject.source.affine)
+    return np.asarray(np.abs(positions - np.rint(positions)).max(axis=1) < MAX_NEAR_OFFSET)
 
 
 def cut_voxel_patches(

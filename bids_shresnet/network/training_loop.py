@@ -1,9 +1,10 @@
-"""The training loop: from the start or a saved state until the validation loss stops falling."""
+"""The training loop: from the start or a saved state to the last epoch, or an earlier stop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 import torch
 from jaxtyping import Float, Int
@@ -63,13 +64,21 @@ class Samples:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Course of one epoch; losses are mean squared errors of S/S0."""
+    """Course of one epoch; losses are mean squared errors of S/S0.
+
+    `validation_loss` is None without a validation subject.
+    """
 
     epoch: int
     stage: str
     learning_rate: float
     training_loss: float
-    validation_loss: float
+    validation_loss: float | None
+
+    @property
+    def loss(self) -> float:
+        """Loss by which the epoch is judged."""
+        return self.training_loss if self.validation_loss is None else self.validation_loss
 
 
 @dataclass(frozen=True)
@@ -81,14 +90,14 @@ class History:
 
     @property
     def best_loss(self) -> float:
-        """Validation loss of the weights that were kept."""
-        return self.epochs[self.best_epoch].validation_loss
+        """Loss of the weights that were kept."""
+        return self.epochs[self.best_epoch].loss
 
 
 def fit_network(
     network: nn.Module,
     draw_samples: Callable[[int], Samples],
-    validation: Samples,
+    validation: Samples | None,
     config: TrainingConfig,
     *,
     seed: int,
@@ -103,7 +112,7 @@ def fit_network(
     draw_samples
         Returns the training voxels of an epoch, given its number.
     validation
-        Voxels of a subject that is not trained on.
+        Voxels of a subject that is not trained on; None to keep the weights of the last epoch.
     seed
         Seed of the order of the voxels and of dropout.
     saved_state
@@ -115,7 +124,8 @@ def fit_network(
         If no epoch ends with a finite loss.
     """
     training = TrainingRun(network, config, seed)
-    validation = validation.to(training.device)
+    if validation is not None:
+        validation = validation.to(training.device)
     if saved_state is not None:
         training.load_state(saved_state)
     for epoch in training.epochs:
@@ -160,13 +170,11 @@ class TrainingRun:
 
     @property
     def best_loss(self) -> float:
-        """Lowest validation loss so far."""
-        if self.best_epoch < 0:
-            return float("inf")
-        return self.epochs[self.best_epoch].validation_loss
+        """Loss of the best epoch so far."""
+        return self.epochs[self.best_epoch].loss if self.best_epoch >= 0 else float("inf")
 
-    def train_epoch(self, samples: Samples, validation: Samples) -> Epoch:
-        """Train one epoch, and keep its weights if they are the best so far."""
+    def train_epoch(self, samples: Samples, validation: Samples | None) -> Epoch:
+        """Train one epoch, and keep its weights if they are the best, or none are validated."""
         number = len(self.epochs)
         stage = self.schedule.begin_epoch(number, len(samples))
         rate = stage.learning_rate  # before the steps change it
@@ -174,10 +182,15 @@ class TrainingRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + number)
             training_loss = self._take_steps(stage, samples, compute_gradients)
-        validation_loss = validation_error(self.network, validation)
-        self.schedule.end_epoch(number, validation_loss)
-        is_best = validation_loss < self.best_loss
-        self.epochs.append(Epoch(number, stage.name, rate, training_loss, validation_loss))
+        validation_loss = None
+        if validation is not None:
+            validation_loss = validation_error(self.network, validation)
+        epoch = Epoch(number, stage.name, rate, training_loss, validation_loss)
+        self.schedule.end_epoch(number, epoch.loss)
+        is_best = epoch.loss < self.best_loss
+        if validation is None:
+            is_best = isfinite(epoch.loss)
+        self.epochs.append(epoch)
         if is_best:
             self.best_epoch = number
             self.best_weights = _copy_weights(self.network)

@@ -31,7 +31,7 @@ DESC_LABELS = {
     "input": "Maps of the input scan, for comparison with the harmonized ones.",
     "brain": "Voxels that were harmonized.",
     "tissue": "Tissues of the scan.",
-    "uncertainty": "Where the networks of the model disagree.",
+    "uncertainty": "How far the target's values may be from the harmonized ones.",
     "novelty": "Where the scan is unlike the training data of the model.",
     "harmonization": "Quality metrics of the harmonization of one scan.",
 }

@@ -36,7 +36,10 @@ GROUP_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "target": {"Description": "Label of the target scanner; of no scan before harmonization."},
     "seg": {"Description": "Label of the set of regions; `tissue` are the scan's own tissues."},
     "region": {"Description": "Name of the region."},
-    "measure": {"Description": "`fa`, `md` (mm^2/s), or `uncertainty` of the signal (S/S0)."},
+    "measure": {
+        "Description": "`fa`, `md` (mm^2/s), or standard deviations about the prediction: "
+        "`uncertainty` (of S/S0), `fa_uncertainty`, `md_uncertainty`."
+    },
     "value": {
         "Description": "Mean over the region, weighted by its probability if it has one; voxels "
         "without a value do not count."

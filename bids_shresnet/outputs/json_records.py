@@ -10,7 +10,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 Record = TypeVar("Record")
 SPELLINGS = {  # words of field names that a key spells in another way than capitalized
     "bvalue": "BValue",
+    "fa": "FA",
     "icc": "ICC",
+    "md": "MD",
     "nmse": "NMSE",
     "resblocks": "ResBlocks",
     "sgd": "SGD",

@@ -63,8 +63,19 @@ class ScanOutputs:
 
     @property
     def uncertainty(self) -> Path:
-        """Path of the map of disagreement between networks."""
-        return self._path(desc=self.label("uncertainty"), suffix="dwimap", extension=".nii.gz")
+        """Path of the standard deviation of S/S0 about the prediction."""
+        return self._path(desc=self.uncertainty_desc, suffix="dwimap", extension=".nii.gz")
+
+    @property
+    def uncertainty_desc(self) -> str:
+        """Label of the maps of uncertainty."""
+        return self.label("uncertainty")
+
+    @property
+    def uncertainty_maps(self) -> tuple[Path, ...]:
+        """Paths of the uncertainty of S/S0, FA and MD."""
+        desc = self.uncertainty_desc
+        return (self.uncertainty, *(self.tensor_map(name, desc) for name in TENSOR_PARAMETERS))
 
     @property
     def novelty(self) -> Path:
@@ -95,7 +106,7 @@ class ScanOutputs:
     def tensor_map(self, parameter: TensorParameter, desc: str) -> Path:
         """Path of FA or MD.
 
-        `desc` is `input`, that of the harmonized DWI or `denoised_desc`.
+        `desc` is `input`, that of the harmonized DWI, `denoised_desc` or `uncertainty_desc`.
         """
         return output_path(
             self.root,

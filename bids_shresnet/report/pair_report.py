@@ -19,7 +19,7 @@ from bids_shresnet.report.figures.power import draw_group_power
 from bids_shresnet.report.figures.resblocks import draw_sweep, read_sweep, sweep_table
 from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
-from bids_shresnet.report.figures.uncertainty import draw_calibration
+from bids_shresnet.report.figures.uncertainty import draw_coverage
 from bids_shresnet.report.group_content import PairReport
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.settings import NO_HARMONIZATION
@@ -28,9 +28,9 @@ NO_HISTOGRAMS_NOTE = (
     "This model was validated without storing histograms: joint histograms, Bland-Altman plots and "
     "the power by order are missing. To create them, delete the model's folder and run group again."
 )
-NO_SPREAD_NOTE = (
-    "The relation of the spread of the networks and their error is unknown: there is only one "
-    "network, all networks agree, or the noise of the target's scans is unknown."
+NO_UNCERTAINTY_NOTE = (
+    "The method does not predict how far the target's values may be from the harmonized ones, or "
+    "the noise of the target's scans is unknown."
 )
 NO_CURVES_NOTE = "The method is fitted in closed form, so there are no epochs to draw."
 
@@ -107,8 +107,8 @@ def _metric_figures(
 
 
 def _uncertainty_figures(cross_validation: CrossValidation) -> list[Drawing]:
-    calibration = cross_validation.uncertainty
-    return [draw_calibration(calibration)] if calibration else []
+    uncertainty = cross_validation.uncertainty
+    return [draw_coverage(uncertainty)] if uncertainty else []
 
 
 def _read_model_curves(model: Model) -> tuple[TrainingCurve, ...]:
@@ -144,15 +144,13 @@ def _mean_orientation(cross_validation: CrossValidation, method: str) -> tuple[f
 
 
 def _uncertainty_note(cross_validation: CrossValidation) -> str:
-    """State how the uncertainty map relates to the error."""
-    calibration = cross_validation.uncertainty
-    if calibration is None:
-        return NO_SPREAD_NOTE
-    lowest = calibration.groups[0]
-    highest = calibration.groups[-1]
+    """State by how much the predicted uncertainty was scaled."""
+    uncertainty = cross_validation.uncertainty
+    if uncertainty is None:
+        return NO_UNCERTAINTY_NOTE
+    factors = uncertainty.factors
     return (
-        f"The uncertainty map is the spread of the networks, {lowest.spread:.4f} in its lowest and "
-        f"{highest.spread:.4f} in its highest fifth of voxels. The error there (S/S0, without the "
-        f"noise of the target's scan) is {lowest.error:.4f} and {highest.error:.4f}, with a rank "
-        f"correlation of {calibration.rank_correlation:.2f}."
+        "Predicted standard deviations are multiplied by "
+        f"{factors.signal:.2f} (S/S0), {factors.fa:.2f} (FA) and {factors.md:.2f} (MD) in the "
+        "uncertainty maps, so that 68 % of the measurements of held-out subjects lie within one."
     )

@@ -147,11 +147,11 @@ def _model_provenance(scan: ScanReport) -> Mapping[str, str]:
     return {
         "model": f"{record['Model']}, SHA-256 {record['ModelSHA256']}",
         "method": scan.method_name,
-        "fold": ", ".join(record["Networks"]),
+        "network": record["Network"],
         "subject in training": (
             "yes: it was harmonized by the fold that held it out"
             if record["SubjectInTraining"]
-            else "no: the mean of all folds"
+            else "no: it was harmonized by the fit to all travelling subjects"
         ),
     }
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bids_shresnet.methods.registry import METHOD_SPECS
-from bids_shresnet.pairs import Split
+from bids_shresnet.pairs import ALL_SUBJECTS, Split
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import FitSettings, Method, TrainingConfig
 from bids_shresnet.training.folds import FoldJob, TrainingHalves
 from bids_shresnet.training.prepare import PrepareJob
-from bids_shresnet.training.splits import split_subjects
+from bids_shresnet.training.splits import split_for_all, split_subjects
 
 DENOISING_VOXELS = 40_000  # per epoch
 DENOISING_EPOCHS = 5
@@ -64,6 +64,13 @@ def model_fold_jobs(
     """Make the jobs of the model itself, which fit a novelty detector as well."""
     jobs = fold_jobs(folder, prepared, shells, settings, method)
     return tuple(replace(job, has_novelty_detector=True) for job in jobs)
+
+
+def all_subjects_job(folds: Sequence[FoldJob]) -> FoldJob:
+    """Make the job of the network for new subjects, which is trained on all travelling subjects."""
+    first = folds[0]
+    split = split_for_all(tuple(first.prepared_folders), first.training)
+    return replace(first, number=ALL_SUBJECTS, split=split)
 
 
 def baseline_methods(methods: Sequence[Method], model_method: Method) -> tuple[Method, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_shresnet.io.storage import hash_record
-from bids_shresnet.pairs import Split, TravellingSubject
+from bids_shresnet.pairs import ALL_SUBJECTS, Split, TravellingSubject
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import Method, NetworkConfig, TrainingConfig
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
@@ -33,7 +33,7 @@ class FoldJob:
     method
         A method with a fit of its own.
     number
-        Number of the fold, from 1.
+        Number of the fold, from 1; `ALL_SUBJECTS` for the network that is applied to new subjects.
     folder
         Folder of the model or baseline.
     prepared_folders
@@ -69,12 +69,17 @@ class FoldJob:
         if self.halves and self.halves.scanner == "target":
             return self.folder / TARGET_DENOISER_FILE
         kind = "missing" if self.missing_shells else "fold"
-        return self.folder / f"{kind}-{self.number:02d}.safetensors"
+        return self.folder / f"{kind}-{self.label}.safetensors"
 
     @property
     def novelty_file(self) -> Path:
         """File of the novelty detector."""
-        return self.folder / f"novelty-{self.number:02d}.safetensors"
+        return self.folder / f"novelty-{self.label}.safetensors"
+
+    @property
+    def label(self) -> str:
+        """The fold in names of files."""
+        return "all" if self.number == ALL_SUBJECTS else f"{self.number:02d}"
 
     @property
     def state_file(self) -> Path:

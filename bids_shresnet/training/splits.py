@@ -1,4 +1,4 @@
-"""Subject-wise cross-validation: the training, validation and test subjects of every fold."""
+"""The subjects of every fold of the cross-validation, and of the network for new subjects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bids_shresnet.errors import UsageError
 from bids_shresnet.pairs import Split
+from bids_shresnet.settings import TrainingConfig
 
 MIN_TRAVELLING_SUBJECTS = 3  # for training, early stopping (validation) and testing
 MIN_FOLD_SUBJECTS = 2  # for training and early stopping
@@ -44,6 +45,13 @@ def split_subjects(subjects: Sequence[str], folds: int) -> tuple[Split, ...]:
         _make_split(subjects, validation, test)
         for validation, test in zip(validations, tests, strict=True)
     )
+
+
+def split_for_all(subjects: Sequence[str], training: TrainingConfig) -> Split:
+    """Train on all subjects; on all but the first if a validation subject ends the training."""
+    if training.schedule == "annealed":
+        return Split(training=tuple(subjects), validation=(), test=())
+    return Split(training=tuple(subjects[1:]), validation=tuple(subjects[:1]), test=())
 
 
 def _make_split(subjects: Sequence[str], validation: str, test: tuple[str, ...]) -> Split:

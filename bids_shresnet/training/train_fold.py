@@ -50,7 +50,7 @@ def _fit_fold(job: FoldJob) -> FitResult[Harmonizer]:
 
         def show_epoch(epoch: Epoch) -> None:
             bar.update()
-            bar.set_postfix(stage=epoch.stage, validation=f"{epoch.validation_loss:.5f}")
+            bar.set_postfix(stage=epoch.stage, loss=f"{epoch.training_loss:.5f}")
             log_epoch(job, epoch)
 
         return METHOD_SPECS[job.method].fit(_make_task(job, show_epoch))
@@ -59,9 +59,9 @@ def _fit_fold(job: FoldJob) -> FitResult[Harmonizer]:
 def log_epoch(job: FoldJob, epoch: Epoch) -> None:
     """Log an epoch with the share of the fold's work that it ends, for the time left."""
     fraction = epoch.epoch / job.training.max_epochs
-    text = "%s fold %d, epoch %d: validation loss %.5f, training loss %.5f"
-    losses = (epoch.validation_loss, epoch.training_loss)
-    logger.debug(text, job.method, job.number, epoch.epoch, *losses, extra={"fraction": fraction})
+    text = "%s fold %d, epoch %d: training loss %.5f, validation loss %s"
+    values = (job.method, job.number, epoch.epoch, epoch.training_loss, epoch.validation_loss)
+    logger.debug(text, *values, extra={"fraction": fraction})
 
 
 def _make_task(job: FoldJob, on_epoch: Callable[[Epoch], None]) -> FitTask:
@@ -73,7 +73,7 @@ def _make_task(job: FoldJob, on_epoch: Callable[[Epoch], None]) -> FitTask:
 
     return FitTask(
         training=open_training_subjects(job, job.split.training),
-        validation=open_training_subjects(job, job.split.validation[:1])[0],
+        validation=next(iter(open_training_subjects(job, job.split.validation[:1])), None),
         shells=job.halves.shells if job.halves else job.shells,
         missing_shells=job.missing_shells,
         network=job.network,

@@ -43,7 +43,7 @@ from bids_shresnet.training.folds import FoldJob
 
 def write_model(
     pair: Pair,
-    jobs: Sequence[FoldJob],
+    fits: Sequence[FoldJob],
     method: Method,
     dataset: Path,
     target_shells: Sequence[Shell],
@@ -52,16 +52,22 @@ def write_model(
 ) -> Model:
     """Write training.tsv and, last, model.json: from then on the folder is a model.
 
-    `missing_shell_jobs` are the jobs of the same folds for the missing shells, `target_denoiser`
-    that of the network that denoises the target's scans.
+    `fits` are the jobs of the folds and, last, of the fit to all subjects. `missing_shell_jobs` are
+    those of the same fits for the missing shells, `target_denoiser` is that of the network that
+    denoises the target's scans.
     """
-    folder = jobs[0].folder
-    records = [read_record(job.file) for job in jobs]
-    _write_epochs(folder / TRAINING_TSV, jobs, records)
+    *jobs, all_subjects = fits
+    folder = all_subjects.folder
+    records = [read_record(job.file) for job in fits]
+    _write_epochs(folder / TRAINING_TSV, jobs, records[: len(jobs)])
     source_scan, target_scan = pair.travelling_scans[0]
     target_dwi = read_dwi(target_scan)
     missing_files = {job.number: _file_record(job.file) for job in missing_shell_jobs}
     missing_shells = missing_shell_jobs[0].missing_shells if missing_shell_jobs else ()
+    fit_records = tuple(
+        _fold_record(job, record, missing_files.get(job.number))
+        for job, record in zip(fits, records, strict=True)
+    )
     card = ModelCard(
         name=pair.name,
         description=(
@@ -84,10 +90,8 @@ def write_model(
         seed=jobs[0].seed,
         dataset=read_dataset_record(dataset),
         subjects=dict(jobs[0].input_digests),
-        folds=tuple(
-            _fold_record(job, record, missing_files.get(job.number))
-            for job, record in zip(jobs, records, strict=True)
-        ),
+        folds=fit_records[:-1],
+        all_subjects=fit_records[-1],
         target_denoiser=_denoiser_record(target_denoiser) if target_denoiser else None,
         software=package_versions(),
     )

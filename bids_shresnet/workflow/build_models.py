@@ -13,16 +13,16 @@ from pathlib import Path
 
 from bids_shresnet.config import Config
 from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.evaluation.coverage import calibrate_uncertainty
 from bids_shresnet.evaluation.cross_validation import CrossValidation, write_cross_validation
 from bids_shresnet.evaluation.evaluate import evaluate_fold, read_results
 from bids_shresnet.evaluation.jobs import EvaluationSettings, evaluation_jobs
 from bids_shresnet.evaluation.missing_shells import evaluate_missing_shells, write_missing_shells
-from bids_shresnet.evaluation.uncertainty import calibrate_spread
 from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.storage import hold_lock, remove_file
 from bids_shresnet.outputs.model.folder import CARD_FILE, Model
 from bids_shresnet.outputs.model.validation import MissingShellError
-from bids_shresnet.pairs import Pair
+from bids_shresnet.pairs import ALL_SUBJECTS, Pair
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.training.write_model import settings_difference, write_sweep
 from bids_shresnet.workflow.pair_work import PairWork
@@ -121,9 +121,12 @@ def check_folds(pair_work: PairWork, fold_numbers: Sequence[int]) -> None:
         If it has not.
     """
     count = len(pair_work.folds)
-    if unknown := [number for number in fold_numbers if not 1 <= number <= count]:
+    if unknown := [number for number in fold_numbers if not ALL_SUBJECTS <= number <= count]:
         numbers = " ".join(map(str, unknown))
-        msg = f"--fold {numbers}: {pair_work.pair.name} has the folds 1 to {count}"
+        msg = (
+            f"--fold {numbers}: {pair_work.pair.name} has the folds 1 to {count}, and "
+            f"{ALL_SUBJECTS} for the fit to all subjects"
+        )
         raise UsageError(msg)
 
 
@@ -205,12 +208,6 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
     if pair_work.sweep:
         write_sweep(model.folder, pair_work.sweep)
     results = read_results(jobs)
-    uncertainty = calibrate_spread(
-        model,
-        pair_work.subject_jobs,
-        seed=config.resource.random_seed,
-        device=config.resource.device,
-    )
     return write_cross_validation(
         CrossValidation(
             model=model,
@@ -218,7 +215,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
             rows=results.rows,
             regional_means=results.regions,
             orientations=results.orientations,
-            uncertainty=uncertainty,
+            uncertainty=calibrate_uncertainty(results.coverages),
             missing_shell_errors=cross_validate_missing_shells(pair_work, model, workers),
             agreements=results.agreements,
             powers=results.powers,

@@ -14,6 +14,7 @@ from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import Method
 from bids_shresnet.training.fold_jobs import (
+    all_subjects_job,
     baseline_jobs,
     baseline_methods,
     missing_shell_baselines,
@@ -100,12 +101,22 @@ class PairWork:
         )
 
     @cached_property
-    def missing_shell_folds(self) -> tuple[FoldJob, ...]:
-        """Jobs that fit the prediction of missing shells on the same folds."""
+    def all_subjects(self) -> FoldJob:
+        """Job of the fit to all subjects, which is applied to new ones."""
+        return all_subjects_job(self.folds)
+
+    @property
+    def fits(self) -> tuple[FoldJob, ...]:
+        """The folds, and the fit to all subjects."""
+        return (*self.folds, self.all_subjects)
+
+    @cached_property
+    def missing_shell_fits(self) -> tuple[FoldJob, ...]:
+        """Jobs that fit the prediction of missing shells to the same subjects."""
         if not self.config.model.predict_missing_shells:
             return ()
         shells = self.existing_model.missing_shells if self.existing_model else self.shells.missing
-        return missing_shell_jobs(self.folds, shells)
+        return missing_shell_jobs(self.fits, shells)
 
     @cached_property
     def target_denoiser(self) -> FoldJob | None:
@@ -146,10 +157,15 @@ class PairWork:
         return missing_shell_baselines(self.work_folder, self.missing_shell_folds)
 
     @property
+    def missing_shell_folds(self) -> tuple[FoldJob, ...]:
+        """Those of `missing_shell_fits` that hold out a subject."""
+        return tuple(job for job in self.missing_shell_fits if job.split.test)
+
+    @property
     def model_jobs(self) -> tuple[FoldJob, ...]:
         """All jobs that fit a part of the model."""
         denoiser = (self.target_denoiser,) if self.target_denoiser else ()
-        return (*self.folds, *self.missing_shell_folds, *denoiser)
+        return (*self.fits, *self.missing_shell_fits, *denoiser)
 
     @property
     def fold_jobs_to_run(self) -> tuple[FoldJob, ...]:

@@ -33,9 +33,9 @@ def prepare_subjects(jobs: Sequence[PrepareJob], pair_work: PairWork, workers: W
 
 
 def fit_model(pair_work: PairWork, workers: Workers) -> Model:
-    """Fit one harmonizer per fold, one more if missing shells are predicted, and a denoiser."""
+    """Fit a harmonizer per fold and one to all subjects, also of missing shells, and a denoiser."""
     config = pair_work.config
-    if config.model.predict_missing_shells and not pair_work.missing_shell_folds:
+    if config.model.predict_missing_shells and not pair_work.missing_shell_fits:
         logger.warning(
             "%s: the target has no shell that the source lacks; none is predicted",
             pair_work.pair.name,
@@ -43,11 +43,11 @@ def fit_model(pair_work: PairWork, workers: Workers) -> Model:
     fit_folds(pair_work.model_jobs, pair_work, workers)
     return write_model(
         pair_work.pair,
-        pair_work.folds,
+        pair_work.fits,
         config.model.method,
         config.input.bids_dir,
         pair_work.shells.target,
-        pair_work.missing_shell_folds,
+        pair_work.missing_shell_fits,
         pair_work.target_denoiser,
     )
 
@@ -67,7 +67,8 @@ def fold_message(job: FoldJob, pair_work: PairWork) -> str:
     if job == pair_work.target_denoiser:
         return "the network that denoises the target's scans is trained"
     shells = " of the missing shells" if job.missing_shells else ""
-    return f"fold {job.number}{shells} is trained"
+    fit = f"fold {job.number}" if job.split.test else "the network for new subjects"
+    return f"{fit}{shells} is trained"
 
 
 def require_prepared_subjects(pair_work: PairWork) -> None:

@@ -45,7 +45,7 @@ TARGET_OUTPUTS = tuple(  # of every target scan
     if not name.startswith(("desc-harmonized_dwi", "desc-novelty"))
     and "desc-harmonized_" not in name
 )
-UNCERTAINTY = tuple(f"desc-uncertainty_dwimap{extension}" for extension in IMAGE)  # several folds
+UNCERTAINTIES = ("", "model-tensor_param-fa_", "model-tensor_param-md_")  # of S/S0, FA and MD
 FIGURES = (  # of every source scan
     *(f"{name}Input" for name in ("fa", "md", "dwi", "colourFa")),
     *(f"{name}Harmonized" for name in ("fa", "md", "dwi", "colourFa")),
@@ -69,7 +69,9 @@ def test_a_run_succeeds(harmonized: HarmonizedDataset) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_scan_has_all_outputs_and_no_others(harmonized: HarmonizedDataset, subject: str) -> None:
-    names = (*OUTPUTS, *UNCERTAINTY) if subject == APPLY_ONLY else OUTPUTS
+    uncertainties = product(UNCERTAINTIES, IMAGE)
+    uncertainty = [f"{name}desc-uncertainty_dwimap{extension}" for name, extension in uncertainties]
+    names = (*OUTPUTS, *uncertainty)
     folder = harmonized.root / f"sub-{subject}"
     files = {path for path in folder.rglob("*.*") if "figures" not in path.parts}
     expected = {harmonized.output(subject, name) for name in names}
@@ -82,7 +84,7 @@ def test_a_scan_has_all_outputs_and_no_others(harmonized: HarmonizedDataset, sub
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_scan_has_all_figures_and_no_others(harmonized: HarmonizedDataset, subject: str) -> None:
     is_travelling = subject != APPLY_ONLY
-    pictures = (*FIGURES, *(TARGET_FIGURES if is_travelling else ("uncertainty",)))
+    pictures = (*FIGURES, "uncertainty", *(TARGET_FIGURES if is_travelling else ()))
     drawings = ("power", *(PLOTS if is_travelling else ()))
     files = {f"{name}_dwi.png" for name in pictures} | {f"{name}_dwi.svg" for name in drawings}
     folder = harmonized.root / f"sub-{subject}/figures"
@@ -101,8 +103,8 @@ def test_the_root_has_the_model_the_pages_and_the_records(harmonized: Harmonized
     files = (harmonized.root / "models" / MODEL).iterdir()
     assert {path.name for path in files if path.suffix != ".lock"} == {
         *("model.json", "training.tsv", "target_denoiser.safetensors"),
-        *(f"fold-0{number}.safetensors" for number in (1, 2, 3)),
-        *(f"novelty-0{number}.safetensors" for number in (1, 2, 3)),
+        *(f"fold-{label}.safetensors" for label in ("01", "02", "03", "all")),
+        *(f"novelty-{label}.safetensors" for label in ("01", "02", "03", "all")),
     }
     for name in ("dataset_description.json", ".bidsignore", "descriptions.tsv", "logs", "prov"):
         assert (harmonized.root / name).exists()
@@ -153,18 +155,17 @@ def test_a_travelling_subject_is_harmonized_by_a_fold_that_held_it_out(
     card = read_json(harmonized.root / "models" / MODEL / "model.json")
     folds = {fold["Weights"]["File"]: fold for fold in card["Folds"]}
     assert record["SubjectInTraining"]
-    assert record["Networks"]
-    for name in record["Networks"]:
-        assert subject not in (*folds[name]["Training"], *folds[name]["Validation"])
-        assert subject in folds[name]["Test"]
+    fold = folds[record["Network"]]
+    assert subject not in (*fold["Training"], *fold["Validation"])
+    assert subject in fold["Test"]
 
 
-def test_a_subject_that_did_not_travel_is_harmonized_by_all_folds(
+def test_a_subject_that_did_not_travel_is_harmonized_by_the_fit_to_all(
     harmonized: HarmonizedDataset,
 ) -> None:
     record = read_harmonization(harmonized.output(APPLY_ONLY, "desc-harmonized_dwi.json"))
     assert not record["SubjectInTraining"]
-    assert record["Networks"] == [f"fold-0{number}.safetensors" for number in (1, 2, 3)]
+    assert record["Network"] == "fold-all.safetensors"
 
 
 def test_the_table_of_the_run_names_every_scan_of_the_input(harmonized: HarmonizedDataset) -> None:

@@ -88,7 +88,7 @@ def test_models_of_another_run_harmonize_the_same(
     assert images.items() <= results(harmonized.root).items()
     assert {name.split("/")[0] for name in images} == {"sub-02", "sub-04"}
     record = read_harmonization(next(root.rglob("sub-02*_desc-harmonized_dwi.json")))
-    assert record["Networks"] == ["fold-02.safetensors"]
+    assert record["Network"] == "fold-02.safetensors"
 
 
 def test_saving_memory_changes_no_result_and_leaves_no_file(
@@ -149,7 +149,7 @@ def test_a_method_without_epochs_is_fitted_and_applied_like_the_network(
     card = read_json(root / "models" / MODEL / "model.json")
     assert (card["Method"], card["FittedAs"]) == ("order_gain", "order_gain")
     record = read_harmonization(next(root.rglob("sub-03*_desc-harmonized_dwi.json")))
-    assert (record["Method"], record["Networks"]) == ("order_gain", ["fold-03.safetensors"])
+    assert (record["Method"], record["Network"]) == ("order_gain", "fold-03.safetensors")
 
 
 def test_a_dry_run_shows_pairs_and_scans_and_writes_nothing(

@@ -16,13 +16,19 @@ from bids_shresnet.evaluation.cross_validation import (
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.outputs.model.folder import read_model
-from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup, Validation
+from bids_shresnet.outputs.model.validation import (
+    Coverage,
+    Uncertainty,
+    UncertaintyFactors,
+    Validation,
+)
 from bids_shresnet.settings import Method
 from tests.held_out import effects
 from tests.report.cross_validations import cross_validation, held_out_results, with_agreement
 
-CALIBRATION = SpreadCalibration(
-    rank_correlation=0.5, groups=(SpreadGroup(spread=0.01, error=0.02),)
+CALIBRATION = Uncertainty(
+    UncertaintyFactors(signal=1.1, fa=1.2, md=1.3),
+    (Coverage("WM", "signal", 4, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
 )
 
 

@@ -24,6 +24,7 @@ from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scanner, Shell
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
 from bids_shresnet.training.fold_jobs import (
+    all_subjects_job,
     missing_shell_baselines,
     missing_shell_jobs,
     model_fold_jobs,
@@ -97,7 +98,8 @@ def folds(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldJob
         prepared.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS, MISSING), folder))
     settings = FitSettings(training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
     folder = root / "models" / pair.name
-    jobs = model_fold_jobs(folder, prepared, SHELLS, settings, "shresnet")
+    folds = model_fold_jobs(folder, prepared, SHELLS, settings, "shresnet")
+    jobs = (*folds, all_subjects_job(folds))
     for job in (*jobs, *missing_shell_jobs(jobs, MISSING)):
         assert train_fold(job)
     return jobs
@@ -152,7 +154,7 @@ def test_the_card_names_the_shells_with_the_targets_directions_and_their_network
 
 def test_a_head_never_seen_shows_the_missing_shells(model: Model) -> None:
     image = head(9, (7, 7, 7))
-    prediction = predict_missing_shells(model, model.folds_for(None), image, "cpu")
+    prediction = predict_missing_shells(model, model.fit_for(None), image, "cpu")
     assert prediction.shells == MISSING
     inside = prediction.coefficients[image.mask]
     assert error(inside, missing_coefficients(mask_patches(image))) < 0.02

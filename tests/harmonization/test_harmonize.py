@@ -10,6 +10,7 @@ from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.validation import Uncertainty, UncertaintyFactors, Validation
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import (
     harmonization_record,
@@ -40,22 +41,38 @@ def test_signal_outside_the_mask_is_as_measured(
     np.testing.assert_array_equal(read_image(job.outputs.dwi())[outside], measured)
 
 
-def test_the_uncertainty_is_the_standard_deviation_over_several_folds(
-    scans: dict[str, Scan], model: Model, tmp_path: Path
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_the_uncertainty_is_the_learned_one_times_the_factor_of_the_validation(
+    factor: float, scans: dict[str, Scan], tmp_path: Path
 ) -> None:
+    factors = UncertaintyFactors(signal=factor, fa=factor, md=factor)
+    validation = Validation(
+        method="shresnet", subjects=3, better_than={}, uncertainty=Uncertainty(factors, ())
+    )
+    model = make_model(tmp_path / "model", scans["01"], error=0.02, validation=validation)
     job = write_job(scans["04"], model, tmp_path / "out")
     mask = read_image(job.outputs.mask) > 0
     uncertainty = read_image(job.outputs.uncertainty)
-    np.testing.assert_allclose(uncertainty[mask], np.std([0.4, 0.5, 0.9], ddof=1), rtol=1e-3)
+    np.testing.assert_allclose(uncertainty[mask], 0.02 * factor, rtol=1e-3)
     np.testing.assert_array_equal(uncertainty[~mask], 0)
-    single_fold = write_job(scans["01"], model, tmp_path / "single")
-    assert not single_fold.outputs.uncertainty.exists()
+    for path in job.outputs.uncertainty_maps[1:]:
+        assert (read_image(path)[mask] > 0).mean() > 0.99
+
+
+def test_a_model_that_does_not_know_its_error_has_no_uncertainty(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    job = write_job(scans["04"], model, tmp_path / "out")
+    assert not any(path.exists() for path in job.outputs.uncertainty_maps)
 
 
 def test_maps_of_several_targets_do_not_overwrite_each_other(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
-    models = [make_model(tmp_path / name, scans["01"], target=name) for name in ("Prisma", "Skyra")]
+    models = [
+        make_model(tmp_path / name, scans["01"], target=name, error=0.02)
+        for name in ("Prisma", "Skyra")
+    ]
     jobs, _ = make_harmonize_jobs(
         [scans["04"]],
         models,

@@ -52,6 +52,7 @@ def harmonized_scan(
         method="shresnet",
         measured_volume_count=21,
         noise_model=noise_model,
+        error_model=None,
         is_denoised=True,
         used_volume_count=20,
         clipped_fraction=0.0,

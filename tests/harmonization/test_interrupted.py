@@ -10,7 +10,7 @@ from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.scans import Scan
-from tests.harmonization.harmonizing import write_job
+from tests.harmonization.harmonizing import make_model, write_job
 
 
 class PowerCutError(BaseException):
@@ -60,10 +60,9 @@ def test_after_an_interrupted_change_of_settings_either_setting_gives_its_own_fi
 def test_a_map_that_the_new_settings_do_not_make_is_removed(
     scans: dict[str, Scan], model: Model, tmp_path: Path
 ) -> None:
-    """Several networks disagree, a single one does not."""
-    job = write_job(scans["01"], model, tmp_path / "out")
-    assert not job.outputs.uncertainty.exists()
-    assert write_harmonized_scan(replace(job, is_travelling=False))
+    """One model knows its error, the other does not."""
+    other = make_model(tmp_path / "other", scans["01"], error=0.02)
+    job = write_job(scans["01"], other, tmp_path / "out")
     assert job.outputs.uncertainty.exists()
-    assert write_harmonized_scan(job)
+    assert write_harmonized_scan(replace(job, model_folder=model.folder))
     assert not list(job.outputs.uncertainty.parent.glob("*uncertainty*"))

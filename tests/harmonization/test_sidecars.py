@@ -8,8 +8,8 @@ from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import (
     BaselineAnswer,
-    SpreadCalibration,
-    SpreadGroup,
+    Uncertainty,
+    UncertaintyFactors,
     Validation,
 )
 from bids_shresnet.scans import Scan
@@ -20,15 +20,15 @@ from tests.harmonization.harmonizing import (
 )
 
 
-def test_the_sidecar_names_the_networks_and_whether_the_subject_was_trained_on(
+def test_the_sidecar_names_the_network_and_whether_the_subject_was_trained_on(
     scans: dict[str, Scan], model: Model, tmp_path: Path
 ) -> None:
     records = {}
     for subject in ("02", "04"):
         job = write_job(scans[subject], model, tmp_path / "out")
         records[subject] = harmonization_record(job)
-    assert records["02"]["Networks"] == ["fold-02.safetensors"]
-    assert records["04"]["Networks"] == [f"fold-0{number}.safetensors" for number in (1, 2, 3)]
+    assert records["02"]["Network"] == "fold-02.safetensors"
+    assert records["04"]["Network"] == "fold-all.safetensors"
     assert records["02"]["SubjectInTraining"]
     assert not records["04"]["SubjectInTraining"]
     assert {record["ModelSHA256"] for record in records.values()} == {model.digest}
@@ -38,7 +38,7 @@ def test_the_sidecar_repeats_the_method_and_its_validation(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
     answer = BaselineAnswer(answer="no", largest_p=0.5, smallest_possible_p=0.25)
-    calibration = SpreadCalibration(0.5, (SpreadGroup(0.01, 0.02),))
+    calibration = Uncertainty(UncertaintyFactors(signal=1.5), ())
     validation = Validation(
         method="shresnet",
         subjects=3,

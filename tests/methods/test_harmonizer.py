@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import statistics
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
-from bids_shresnet.methods.harmonizer import combine_predictions, prediction_spread
+from bids_shresnet.diffusion.harmonics import order_indices
+from bids_shresnet.methods.harmonizer import combine_predictions
 from bids_shresnet.scans import Shell
-from tests.datasets import spiral
 from tests.methods.heads import fit_task, head, travelling
 
 SHELLS = (Shell(1000.0, 4), Shell(2000.0, 2))
@@ -80,25 +76,6 @@ def test_the_order_of_the_predictions_makes_no_difference(seed: int, order: list
     parts = [prediction(seed + k) for k in range(3)]
     shuffled = combine_predictions([parts[k] for k in order], SHELLS)
     np.testing.assert_allclose(shuffled, combine_predictions(parts, SHELLS), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("count", [2, 5])
-def test_spread_is_the_standard_deviation_of_the_signal_direction_by_direction(count: int) -> None:
-    matrix = evaluation_matrix([spiral(30), spiral(8)], SHELLS)
-    parts = [prediction(seed) for seed in range(count)]
-    expected = []
-    for voxel in range(8):
-        variances = []
-        for direction in matrix:
-            signals = [float(part[voxel] @ direction) for part in parts]
-            variances.append(statistics.variance(signals))
-        expected.append(statistics.mean(variances) ** 0.5)
-    np.testing.assert_allclose(prediction_spread(parts, matrix), expected, rtol=1e-4)
-
-
-def test_predictions_that_agree_have_no_spread() -> None:
-    matrix = evaluation_matrix([spiral(30), spiral(8)], SHELLS)
-    np.testing.assert_allclose(prediction_spread([prediction(0)] * 4, matrix), 0, atol=1e-6)
 
 
 def test_a_fit_task_has_the_coefficients_of_every_order_and_shell() -> None:

@@ -12,6 +12,7 @@ from bids_shresnet.methods.sampling import (
     cut_voxel_patches,
     draw_rows,
     read_samples,
+    select_near_voxels,
     target_lengths,
 )
 from bids_shresnet.pairs import MatchedVoxels
@@ -152,3 +153,15 @@ def test_patches_of_points_on_voxels_are_those_of_the_match() -> None:
     rows = np.arange(5, 50)
     patches = cut_voxel_patches(replace(subject, matched=half), rows)
     np.testing.assert_array_equal(patches.numpy(), half.patches[rows])
+
+
+def test_points_within_a_third_of_a_voxel_along_each_axis_are_near() -> None:
+    subject = travelling(head(0))
+    axes = subject.source.affine[:3, :3]
+    steps = np.array([[0.2, -0.2, 0.2], [0.4, 0, 0], [0, 0, -0.4], [1.1, 0, 0]])
+    points = subject.matched.points.copy()
+    points[:4] += steps @ axes.T
+    moved = replace(subject, matched=replace(subject.matched, points=points))
+    np.testing.assert_array_equal(
+        select_near_voxels(moved, np.arange(5)), [True, False, False, True, True]
+    )

@@ -38,7 +38,7 @@ def test_with_progress_in_every_epoch_training_ends_at_the_last(limit: int) -> N
     config = replace(PLAIN_SGD, max_epochs=limit, adam_epochs=2, sgd_learning_rate=0.01)
     samples = one_voxel(1.0)
     history = fit_network(ConstantNetwork(), lambda _: samples, samples, config, seed=0)
-    losses = [epoch.validation_loss for epoch in history.epochs]
+    losses = [epoch.loss for epoch in history.epochs]
     assert losses == sorted(losses, reverse=True)
     assert len(history.epochs) == limit
     assert history.best_epoch == limit - 1

@@ -215,3 +215,12 @@ def test_training_that_diverges_is_an_error_that_names_the_remedy() -> None:
     samples = one_voxel(1.0)
     with pytest.raises(ShresnetError, match="learning rates"):
         fit_network(ConstantNetwork(), lambda _: samples, one_voxel(float("nan")), config, seed=0)
+
+
+def test_without_a_validation_subject_the_weights_of_the_last_epoch_are_kept() -> None:
+    samples = random_samples(60)
+    network = build_shresnet(SMALL, seed=0)
+    history = fit_network(network, lambda _: samples, None, TrainingConfig(max_epochs=3), seed=0)
+    assert history.best_epoch == 2
+    assert [epoch.validation_loss for epoch in history.epochs] == [None] * 3
+    assert history.best_loss == history.epochs[-1].training_loss

@@ -7,13 +7,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from bids_shresnet.io.storage import write_tsv
-from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, UncertaintyFactors
 from bids_shresnet.report.pair_report import build_pair_report
 from tests.report.cross_validations import cross_validation, with_agreement
 
-CALIBRATION = SpreadCalibration(
-    rank_correlation=0.5,
-    groups=(SpreadGroup(spread=0.01, error=0.02), SpreadGroup(spread=0.03, error=0.04)),
+CALIBRATION = Uncertainty(
+    UncertaintyFactors(signal=1.1, fa=1.2, md=1.3),
+    (Coverage("WM", "signal", 4, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
 )
 
 
@@ -48,8 +48,7 @@ def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_pat
     assert "20.00 degrees in the input" in orientation_note
     assert "10.00 degrees after" in orientation_note
     (uncertainty_note,) = report.notes["uncertainty"]
-    assert "0.0100" in uncertainty_note
-    assert "rank correlation of 0.50" in uncertainty_note
+    assert "1.10 (S/S0), 1.20 (FA) and 1.30 (MD)" in uncertainty_note
     assert [drawing.name for drawing in report.figures["uncertainty"]] == ["uncertainty"]
 
 
@@ -60,7 +59,7 @@ def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
         assert report.figures[section] == []
         assert len(report.notes[section]) == 1
     assert "without storing histograms" in report.notes["before-after"][0]
-    assert "only one network" in report.notes["uncertainty"][0]
+    assert "does not predict" in report.notes["uncertainty"][0]
     assert "closed form" in report.notes["training"][0]
 
 

@@ -52,7 +52,7 @@ RECORD: dict[str, Any] = {
         },
         "shresnet": {"WM FA": {"NMSE": 0.01, "Bias": 0.1}, "GM FA": {"NMSE": 0.02, "Bias": 0.1}},
     },
-    "Networks": ["fold-01.safetensors"],
+    "Network": "fold-01.safetensors",
     "Novelty": {"MarkedFraction": 0.012, "LeftUnharmonized": False},
     "ClippedSignal": 0.0,
     "ProtocolDifferences": [],

@@ -15,7 +15,7 @@ from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.regions import Parcellation
 from bids_shresnet.scans import Scan, Scanner
 from bids_shresnet.settings import FitSettings, NetworkConfig, TrainingConfig
-from bids_shresnet.training.fold_jobs import model_fold_jobs
+from bids_shresnet.training.fold_jobs import all_subjects_job, model_fold_jobs
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.prepare import PrepareJob
@@ -89,9 +89,10 @@ def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
 def jobs(
     pair: Pair, prepared: list[PrepareJob], fit_settings: FitSettings, tmp_path: Path
 ) -> tuple[FoldJob, ...]:
-    """Folds of a model of SHResNet."""
+    """Folds of a model of SHResNet and, last, the fit to all subjects."""
     folder = tmp_path / "models" / pair.name
-    return model_fold_jobs(folder, prepared, SHELLS, fit_settings, "shresnet")
+    folds = model_fold_jobs(folder, prepared, SHELLS, fit_settings, "shresnet")
+    return (*folds, all_subjects_job(folds))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bids_shresnet.errors import UsageError
-from bids_shresnet.training.splits import split_subjects
+from bids_shresnet.pairs import Split
+from bids_shresnet.settings import TrainingConfig
+from bids_shresnet.training.splits import split_for_all, split_subjects
 
 
 @given(count=st.integers(3, 40), folds=st.integers(2, 15))
@@ -34,3 +38,13 @@ def test_fewer_than_three_subjects_are_refused(count: int) -> None:
 def test_folds_without_a_training_subject_are_refused(count: int, folds: int) -> None:
     with pytest.raises(UsageError, match=f"--training.folds {folds}"):
         split_subjects([str(number) for number in range(count)], folds)
+
+
+def test_the_fit_to_all_subjects_needs_a_validation_subject_only_where_one_ends_the_training() -> (
+    None
+):
+    subjects = ["01", "02", "03"]
+    annealed = split_for_all(subjects, TrainingConfig())
+    assert annealed == Split(training=("01", "02", "03"), validation=(), test=())
+    two_stage = split_for_all(subjects, replace(TrainingConfig(), schedule="two-stage"))
+    assert two_stage == Split(training=("02", "03"), validation=("01",), test=())

@@ -57,13 +57,16 @@ def test_the_card_of_a_model_names_its_scanners_shells_subjects_and_folds(
     world_bvecs = Series().bvecs[1:] * [-1, 1, 1]  # FSL counts x from the right on this grid
     np.testing.assert_allclose(model.target_directions[0], world_bvecs, atol=1e-5)
     assert list(model.card.subjects) == ["01", "02", "03"]
-    for job, fold in zip(jobs, model.card.folds, strict=True):
+    for job, fold in zip(jobs, model.card.fits, strict=True):
         assert fold.weights == ModelFile(job.file.name, hash_file(job.file))
         assert fold.novelty == ModelFile(job.novelty_file.name, hash_file(job.novelty_file))
         assert fold.split == job.split
         assert fold.measurement_noise is not None
         assert fold.measurement_noise.level == pytest.approx(0.02, rel=1e-3)
-        assert fold.validation_loss == lowest_validation_loss(job)
+        if job.split.validation:
+            assert fold.validation_loss == lowest_validation_loss(job)
+    assert model.card.all_subjects.training == ("02", "03")  # this schedule needs a validation
+    assert model.card.all_subjects.test == ()
 
 
 @pytest.mark.slow

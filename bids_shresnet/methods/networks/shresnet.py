@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.rish import project_rish
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.networks.error_samples import read_error_samples
 from bids_shresnet.methods.networks.head_samples import read_head_samples
 from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.methods.sampling import draw_rows, read_samples
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.amplitude_fit import fit_amplitude_head
+from bids_shresnet.network.error_head import ErrorHead, fit_error_head
 from bids_shresnet.network.patches import (
     apply_to_patches,
     patches_to_rows,
@@ -30,9 +32,11 @@ from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import NetworkConfig
 
+HeadT = TypeVar("HeadT", bound=nn.Module)
 VALIDATION_VOXELS = 10_000  # the same ones in every epoch
 NETWORK_PREFIX = "network."  # of the names of stored arrays
 HEAD_PREFIX = "head."
+ERROR_HEAD_PREFIX = "error_head."
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class ShresnetHarmonizer:
 
     Attributes
     ----------
-    head
+    head, error_head
         None if the amplitudes were not calibrated.
     is_calibrated
         False to leave out the head.
@@ -51,20 +55,36 @@ class ShresnetHarmonizer:
 
     network: SHResNet
     head: AmplitudeHead | None = None
+    error_head: ErrorHead | None = None
     is_calibrated: bool = True
     is_projected: bool = False
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """Predict the voxels of the mask."""
-        device = next(self.network.parameters()).device
-        volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
-        voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        result = apply_to_patches(self._predict_patches, volume, voxels)
-        predicted: Float[np.ndarray, "v c"] = result.cpu().numpy()
+        predicted = self._apply(self._predict_patches, image)
         if not self.is_projected:
             return predicted
         measured = image.coefficients[image.mask]
         return project_rish(measured, predicted, order_indices(image.shells))
+
+    def predict_with_error(
+        self, image: ShImage
+    ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v s"] | None]:
+        """Predict coefficients, and the variance of S/S0 about them for every shell."""
+        if self.error_head is None or self.is_projected or not self.is_calibrated:
+            return self.predict(image), None
+        both = self._apply(self._predict_patches_with_error, image)
+        count = sum(self.network.architecture.outputs)
+        return both[:, :count], both[:, count:]
+
+    def _apply(
+        self, function: Callable[[Tensor], Tensor], image: ShImage
+    ) -> Float[np.ndarray, "v n"]:
+        """Apply a function to the patches of the mask."""
+        device = next(self.network.parameters()).device
+        volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
+        voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
+        return np.asarray(apply_to_patches(function, volume, voxels).cpu().numpy())
 
     def _predict_patches(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         predicted: Tensor = self.network(patches)
@@ -73,18 +93,27 @@ class ShresnetHarmonizer:
         calibrated: Tensor = self.head(patches_to_rows(patches), predicted)
         return calibrated
 
+    def _predict_patches_with_error(self, patches: Float[Tensor, "b n 3 3 3"]) -> Tensor:
+        """Predict coefficients and, after them, the variance of every shell."""
+        assert self.error_head is not None
+        predicted = self._predict_patches(patches)
+        return torch.cat([predicted, self.error_head(patches_to_rows(patches), predicted)], dim=1)
+
     def arrays(self) -> Arrays:
-        """Return the weights of the network and of the head."""
+        """Return the weights of the network and of the heads."""
         arrays = module_arrays(self.network, NETWORK_PREFIX)
         if self.head is not None:
             arrays |= module_arrays(self.head, HEAD_PREFIX)
+        if self.error_head is not None:
+            arrays |= module_arrays(self.error_head, ERROR_HEAD_PREFIX)
         return arrays
 
     def record(self) -> dict[str, Any]:
-        """Return the architecture of the network and the width of the head."""
+        """Return the architecture of the network and the widths of the heads."""
         return {
             "architecture": self.network.architecture.to_record(),
             "head": self.head.hidden if self.head else None,
+            "error_head": self.error_head.hidden if self.error_head else None,
         }
 
 
@@ -100,7 +129,8 @@ def fit_shresnet(task: FitTask) -> FitResult[ShresnetHarmonizer]:
     history = train_network(network.to(task.device), task)
     network.eval()
     head, notes = calibrate_amplitudes(network, task) if task.network.calibrate else (None, None)
-    harmonizer = ShresnetHarmonizer(network.cpu(), head)
+    error_head = learn_error(network, head, task) if head and not task.missing_shells else None
+    harmonizer = ShresnetHarmonizer(network.cpu(), head and head.cpu(), error_head)
     return FitResult(harmonizer, history.epochs, history.best_epoch, notes)
 
 
@@ -139,11 +169,8 @@ def init_skip_from_regression(
 
 
 def train_network(network: nn.Module, task: FitTask) -> History:
-    """Train a network on patches, with early stopping on the validation subject."""
+    """Train a network on patches, with early stopping on the validation subject, if any."""
     subjects = [subject.matched for subject in task.training]
-    validation = task.validation.matched
-    order = np.random.default_rng([task.seed, 0]).permutation(len(validation.tissue))
-    validation_rows = np.sort(order[:VALIDATION_VOXELS])
 
     def draw_samples(epoch: int) -> Samples:
         rows = draw_rows(
@@ -154,13 +181,22 @@ def train_network(network: nn.Module, task: FitTask) -> History:
     return fit_network(
         network,
         draw_samples,
-        read_samples([validation], [validation_rows]),
+        _read_validation(task),
         task.training_config,
         seed=task.seed,
         on_epoch=task.on_epoch,
         saved_state=task.saved_state,
         save_state=task.save_state,
     )
+
+
+def _read_validation(task: FitTask) -> Samples | None:
+    """Read the same voxels of the validation subject in every epoch."""
+    if task.validation is None:
+        return None
+    matched = task.validation.matched
+    order = np.random.default_rng([task.seed, 0]).permutation(len(matched.tissue))
+    return read_samples([matched], [np.sort(order[:VALIDATION_VOXELS])])
 
 
 def calibrate_amplitudes(
@@ -182,13 +218,31 @@ def calibrate_amplitudes(
     loss = fit_amplitude_head(
         head, samples.features, samples.lengths, samples.tissue, seed=task.seed
     )
-    return head.cpu().eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
+    return head.eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
+
+
+def learn_error(network: SHResNet, head: AmplitudeHead, task: FitTask) -> ErrorHead | None:
+    """Fit the error head; None if no matched point lies near a voxel of the source."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        error_head = ErrorHead(task.outputs, input_counts=task.input_counts).to(task.device)
+    samples = read_error_samples(network, head, error_head, task)
+    if not len(samples.features):
+        return None
+    fit_error_head(
+        error_head,
+        samples.features,
+        samples.squared_error,
+        samples.noise_variance,
+        seed=task.seed,
+    )
+    return error_head.cpu().eval()
 
 
 def load_shresnet(
     arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
 ) -> ShresnetHarmonizer:
-    """Load a network and its head from their arrays and record.
+    """Load a network and its heads from their arrays and record.
 
     Raises
     ------
@@ -198,14 +252,26 @@ def load_shresnet(
     architecture = Architecture.from_record(record["architecture"])
     _check_depth(architecture, len(arrays))
     network = load_module(lambda: SHResNet(architecture), arrays, NETWORK_PREFIX).to(device)
-    if record["head"] is None:
-        return ShresnetHarmonizer(network)
-    head = load_module(
-        lambda: AmplitudeHead(architecture.outputs, record["head"], architecture.input_counts),
-        arrays,
-        HEAD_PREFIX,
+    counts = (architecture.outputs, architecture.input_counts)
+    head = _load_head(AmplitudeHead, counts, record["head"], arrays, HEAD_PREFIX)
+    error_head = _load_head(ErrorHead, counts, record["error_head"], arrays, ERROR_HEAD_PREFIX)
+    return ShresnetHarmonizer(
+        network, head and head.to(device), error_head and error_head.to(device)
     )
-    return ShresnetHarmonizer(network, head.to(device))
+
+
+def _load_head(
+    head_type: Callable[..., HeadT],
+    counts: tuple[tuple[int, ...], tuple[int, ...]],
+    hidden: int | None,
+    arrays: Arrays,
+    prefix: str,
+) -> HeadT | None:
+    """Load a head of this width for these outputs and inputs; None if there is no width."""
+    if hidden is None:
+        return None
+    outputs, input_counts = counts
+    return load_module(lambda: head_type(outputs, hidden, input_counts), arrays, prefix)
 
 
 def _check_depth(architecture: Architecture, array_count: int) -> None:

@@ -136,6 +136,8 @@ class ModelCard:
         Of the first travelling subject.
     subjects
         Travelling subjects, each with the SHA-256 of its training data.
+    all_subjects
+        The fit to all travelling subjects, which is applied to others; it holds out nobody.
     target_denoiser
         Network that denoises the target's scans; None if these have too few directions.
     software
@@ -164,9 +166,15 @@ class ModelCard:
     dataset: DatasetRecord
     subjects: Mapping[str, str]
     folds: tuple[FoldRecord, ...]
+    all_subjects: FoldRecord
     target_denoiser: DenoiserRecord | None = None
     software: Mapping[str, str]
     validation: Validation | None = None
+
+    @property
+    def fits(self) -> tuple[FoldRecord, ...]:
+        """The folds, and the fit to all subjects."""
+        return (*self.folds, self.all_subjects)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> ModelCard:

@@ -138,10 +138,10 @@ class Model:
         with raise_if_unreadable(table, "no table of errors", MODEL_REMEDY):
             return _read_errors(table, subject)
 
-    def folds_for(self, subject: str | None) -> tuple[FoldRecord, ...]:
-        """The fold that holds out a travelling subject; all folds for other subjects and None."""
-        held_out = tuple(fold for fold in self.card.folds if subject in fold.test)
-        return held_out or self.card.folds
+    def fit_for(self, subject: str | None) -> FoldRecord:
+        """The fold that holds out a travelling subject; the fit to all for others and None."""
+        held_out = [fold for fold in self.card.folds if subject in fold.test]
+        return held_out[0] if held_out else self.card.all_subjects
 
     def is_travelling_subject(self, subject: str, dataset: Path) -> bool:
         """Return whether the model was trained on this subject of this dataset."""
@@ -237,7 +237,7 @@ def find_models(folder: Path) -> tuple[Model, ...]:
 
 def _check_files(folder: Path, card: ModelCard) -> None:
     """Check that all files are those that the card names, and hold finite numbers."""
-    files = [item for fold in card.folds for item in fold.files]
+    files = [item for fit in card.fits for item in fit.files]
     if card.target_denoiser is not None:
         files.append(card.target_denoiser.weights)
     damaged = [folder / item.file for item in files if not _is_intact(folder, item)]

@@ -21,24 +21,43 @@ class BaselineAnswer:
 
 
 @dataclass(frozen=True)
-class SpreadGroup:
-    """Voxels of similar spread: their mean spread and root mean square error, both of S/S0.
+class UncertaintyFactors:
+    """Factors on predicted standard deviations, so that 68 % of measurements lie within one."""
 
-    The error is that of the network that did not see the subject, less the noise of the target's
-    scan. It includes what the networks cannot know and errors of the registration; the spread
-    includes neither.
-    """
-
-    spread: float
-    error: float
+    signal: float = 1.0
+    fa: float = 1.0
+    md: float = 1.0
 
 
 @dataclass(frozen=True)
-class SpreadCalibration:
-    """Spearman correlation of spread and error over voxels, and groups of ascending spread."""
+class Coverage:
+    """Share of held-out measurements within the uncertainty of their prediction.
 
+    Attributes
+    ----------
+    subjects
+        Number of held-out subjects; the factor of each comes from the others.
+    within_68, within_95
+        Shares within the intervals that 68 and 95 % should lie in, mean over subjects. The noise of
+        the target's measurement is part of the intervals.
+    rank_correlation
+        Spearman correlation of predicted deviation and absolute error over voxels.
+    """
+
+    tissue: str
+    quantity: str
+    subjects: int
+    within_68: float
+    within_95: float
     rank_correlation: float
-    groups: tuple[SpreadGroup, ...]
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Calibration of the uncertainty maps on held-out subjects."""
+
+    factors: UncertaintyFactors
+    coverages: tuple[Coverage, ...]
 
 
 @dataclass(frozen=True)
@@ -164,7 +183,7 @@ class Validation:
     equivalence, preservation
         Of tissues: of no harmonization first, then of the method.
     uncertainty
-        Relation of spread and error; None where it cannot be computed.
+        Calibration of the uncertainty maps; None for methods without them.
     missing_shells
         Errors of the predicted shells.
     effects
@@ -176,6 +195,6 @@ class Validation:
     better_than: Mapping[str, BaselineAnswer]
     equivalence: tuple[Equivalence, ...] = ()
     preservation: tuple[Preservation, ...] = ()
-    uncertainty: SpreadCalibration | None = None
+    uncertainty: Uncertainty | None = None
     missing_shells: tuple[MissingShellError, ...] = ()
     effects: tuple[EffectRecovery, ...] = ()

@@ -1,10 +1,13 @@
-"""Calibration of the uncertainty: spread of the networks against error on held-out subjects."""
+"""Coverage of the uncertainty: how much of the held-out measurements lies within its intervals."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from matplotlib.figure import Figure
 
-from bids_shresnet.outputs.model.validation import SpreadCalibration
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty
 from bids_shresnet.report.style import (
     DARK,
     FAINT,
@@ -15,31 +18,43 @@ from bids_shresnet.report.style import (
     style_axes,
 )
 
+NOMINAL_SHARES = (0.68, 0.95)
 
-def draw_calibration(calibration: SpreadCalibration) -> Drawing:
-    """Draw groups of voxels of ascending spread."""
-    spreads = [group.spread for group in calibration.groups]
-    errors = [group.error for group in calibration.groups]
-    axis_end = 1.1 * max(*spreads, *errors)
+
+def draw_coverage(uncertainty: Uncertainty) -> Drawing:
+    """Draw the share within both intervals for every tissue and quantity."""
+    coverages = uncertainty.coverages
+    places = np.arange(len(coverages))
     with figure_style():
         figure = Figure(figsize=(5.5, 4.2), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, axis_end], [0, axis_end], color=FAINT, linestyle="--", linewidth=1)
-        axes.plot(spreads, errors, color=DARK, marker="o", markerfacecolor=ORANGE, markersize=7)
-        axes.set(xlim=(0, 1.2 * max(spreads)), ylim=(0, axis_end))
-        axes.set_xlabel("spread of the networks (S/S0)")
-        axes.set_ylabel("error on held-out subjects (S/S0)")
+        for level, values, colour in zip(
+            NOMINAL_SHARES, _shares(coverages), (ORANGE, DARK), strict=True
+        ):
+            axes.axhline(100 * level, color=FAINT, linestyle="--", linewidth=1)
+            axes.plot(places, values, "o", color=colour, label=f"{100 * level:.0f} % interval")
+        axes.set_xticks(places, [f"{item.tissue}\n{item.quantity}" for item in coverages])
+        axes.set(ylim=(0, 102))
+        axes.set_ylabel("measurements within the interval (%)")
+        axes.legend(loc="lower right")
         style_axes(axes, "y")
-        alt = "Error on held-out subjects against the spread"
-        return render_figure(figure, "uncertainty", _caption(calibration), alt)
+        alt = "Share of held-out measurements within the intervals of the uncertainty"
+        return render_figure(figure, "uncertainty", _caption(coverages), alt)
 
 
-def _caption(calibration: SpreadCalibration) -> str:
+def _shares(coverages: Sequence[Coverage]) -> tuple[list[float], list[float]]:
+    """Per cent within the two intervals."""
+    narrow = [100 * item.within_68 for item in coverages]
+    wide = [100 * item.within_95 for item in coverages]
+    return narrow, wide
+
+
+def _caption(coverages: Sequence[Coverage]) -> str:
+    correlations = [item.rank_correlation for item in coverages]
     return (
-        f"Voxels of held-out subjects in {len(calibration.groups)} groups of ascending spread: "
-        "mean spread of the networks, which the uncertainty map shows, and root mean square error "
-        "of the network from which the subject was held out, without the noise of the target's "
-        f"scan. Rank correlation over voxels: {calibration.rank_correlation:.2f}. On the dashed "
-        "line the spread equals the error. Points above the line mean that the networks agree with "
-        "each other more than with the target. Use the map to rank voxels, not as an error bar."
+        "Share of the measurements of held-out subjects that lie within the 68 and 95 % intervals "
+        "about their prediction; on the dashed lines, the uncertainty maps are right. The "
+        "intervals include the noise of the target's measurement, the maps do not. The maps are "
+        "scaled by one factor per quantity, here by that of the other subjects. Rank correlation "
+        f"of uncertainty and error over voxels: {min(correlations):.2f} to {max(correlations):.2f}."
     )

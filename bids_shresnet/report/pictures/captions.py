@@ -18,8 +18,8 @@ NOVELTY_CAPTION = (
     f"distribution. White: too little signal to tell. {ORIENTATION_CAPTION}"
 )
 UNCERTAINTY_CAPTION = (
-    "Standard deviation of S/S0 over the networks of the model: where they disagree, their "
-    "prediction is less certain. It covers neither the noise of the scan nor tissue that is out of "
+    "Standard deviation of the target's S/S0 about the harmonized one, learned from travelling "
+    "subjects. It covers neither the noise of a measurement nor tissue that is out of "
     f"distribution. The scale ends at the {UNCERTAINTY_SCALE_PERCENTILE}th percentile of this "
     f"scan. {ORIENTATION_CAPTION}"
 )

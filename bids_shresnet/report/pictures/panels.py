@@ -259,7 +259,7 @@ def _novelty_panel(scan_maps: ScanMaps) -> Panel:
 
 
 def _uncertainty_panels(scan_maps: ScanMaps) -> list[Panel]:
-    """Draw how far the networks disagree; a single network has no such map."""
+    """Draw how far the target's signal may be from the harmonized one, if this is known."""
     if scan_maps.uncertainty is None:
         return []
     brain_values = scan_maps.uncertainty[scan_maps.layout.mask]
@@ -272,7 +272,7 @@ def _uncertainty_panels(scan_maps: ScanMaps) -> list[Panel]:
         "Uncertainty",
         name="uncertainty",
         caption=UNCERTAINTY_CAPTION,
-        alt="Mosaic of the disagreement of the networks",
+        alt="Mosaic of the uncertainty of the signal",
     )
     return [Panel("trust", "Uncertainty", {"uncertainty": drawing})]
 

@@ -21,7 +21,7 @@ def test_a_scanner_that_scales_each_order_is_undone_in_a_held_out_head() -> None
     truth = scaled(mask_patches(held_out)[..., :6])
     input_error = error(held_out.coefficients[held_out.mask], truth)
     assert error(fitted.harmonizer.predict(held_out), truth) < 0.25 * input_error
-    assert fitted.best_epoch == min(fitted.epochs, key=lambda epoch: epoch.validation_loss).epoch
+    assert fitted.best_epoch == min(fitted.epochs, key=lambda epoch: epoch.loss).epoch
 
 
 def test_a_scan_is_predicted_voxel_by_voxel_with_the_network() -> None:

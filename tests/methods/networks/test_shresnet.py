@@ -156,7 +156,7 @@ def test_a_calibration_is_noted_with_its_stretch(ours: FitResult[ShresnetHarmoni
 def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(
     fitted: FitResult[ShresnetHarmonizer],
 ) -> None:
-    losses = [epoch.validation_loss for epoch in fitted.epochs]
+    losses = [epoch.loss for epoch in fitted.epochs]
     assert fitted.best_epoch == losses.index(min(losses))
 
 
@@ -205,6 +205,7 @@ def test_training_is_watched_on_the_validation_subject_and_no_other(
     task = noisy_task()
     train_network(build_shresnet(make_architecture((1, 5), PLAIN), seed=0), task)
     (validation,) = watched
+    assert task.validation is not None
     stored = torch.from_numpy(np.array(task.validation.matched.patches)).half()
     rows = {row.numpy().tobytes() for row in stored}
     assert {row.numpy().tobytes() for row in validation.patches.half()} <= rows

@@ -46,15 +46,17 @@ def test_a_model_describes_its_scanners_and_shells(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_a_travelling_subject_gets_only_folds_that_held_it_out(folder: Path, subject: str) -> None:
-    (fold,) = read_model(folder).folds_for(subject)
-    assert subject not in (*fold.training, *fold.validation)
+def test_a_travelling_subject_gets_the_fold_that_held_it_out(folder: Path, subject: str) -> None:
+    fit = read_model(folder).fit_for(subject)
+    assert fit.test == (subject,)
+    assert subject not in (*fit.training, *fit.validation)
 
 
 @pytest.mark.parametrize("subject", ["04", None])
-def test_every_other_subject_gets_all_folds(folder: Path, subject: str | None) -> None:
-    files = [fold.weights.file for fold in read_model(folder).folds_for(subject)]
-    assert files == ["fold-01.safetensors", "fold-02.safetensors", "fold-03.safetensors"]
+def test_every_other_subject_gets_the_fit_to_all(folder: Path, subject: str | None) -> None:
+    fit = read_model(folder).fit_for(subject)
+    assert fit.weights.file == "fold-all.safetensors"
+    assert fit.training == SUBJECTS
 
 
 def test_a_travelling_subject_is_recognized_by_label_and_dataset(

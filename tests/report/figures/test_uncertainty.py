@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from bids_shresnet.outputs.model.validation import SpreadCalibration, SpreadGroup
-from bids_shresnet.report.figures.uncertainty import draw_calibration
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, UncertaintyFactors
+from bids_shresnet.report.figures.uncertainty import draw_coverage
 from tests.report.drawings import assert_is_described, assert_is_reproducible
 
 
 def test_the_figure_is_described_and_reproducible() -> None:
-    calibration = SpreadCalibration(0.4, (SpreadGroup(0.01, 0.02), SpreadGroup(0.02, 0.03)))
-    drawing = draw_calibration(calibration)
+    coverages = [
+        Coverage(tissue, "FA", 4, within_68=0.7, within_95=0.94, rank_correlation=correlation)
+        for tissue, correlation in (("WM", 0.4), ("GM", 0.6))
+    ]
+    uncertainty = Uncertainty(UncertaintyFactors(), tuple(coverages))
+    drawing = draw_coverage(uncertainty)
     assert_is_described(drawing)
-    assert_is_reproducible(lambda: draw_calibration(calibration))
-    assert "Rank correlation over voxels: 0.40" in drawing.caption
+    assert_is_reproducible(lambda: draw_coverage(uncertainty))
+    assert "over voxels: 0.40 to 0.60" in drawing.caption

@@ -34,7 +34,11 @@ def outputs(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> ScanOutputs
     """Outputs of a scan whose harmonized signal is half of S0 in all directions."""
     root = tmp_path_factory.mktemp("out")
     model = constant_model(
-        root / "models/Prisma", scan.dataset, signals=(0.5,) * 3, source=scan.scanner_label
+        root / "models/Prisma",
+        scan.dataset,
+        signals=(0.5,) * 3,
+        source=scan.scanner_label,
+        error=0.02,
     )
     (job,), _ = make_harmonize_jobs(
         [scan], [model], options=HarmonizeOptions(), bids_dir=scan.dataset, root=root

@@ -1,0 +1,146 @@
+"""How often the target's measurements lie within the uncertainty of their prediction.
+
+Predicted standard deviations are multiplied by one factor per quantity, so that 68 % of the
+measurements of held-out subjects lie within one of them (a conformal calibration: Vovk et al.
+2005). The coverage of a subject is reported with the factor of the other subjects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, product
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import norm, spearmanr
+
+from bids_shresnet.evaluation.results import HeldOutRow
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, UncertaintyFactors
+
+LEVELS = (0.68, 0.95)
+FACTORS = tuple(np.geomspace(0.1, 10, 81).tolist())
+
+
+@dataclass(frozen=True)
+class PredictedDeviation:
+    """Standard deviation of a quantity about its prediction, and of the target's noise in it."""
+
+    prediction: Float[np.ndarray, "v *d"]
+    noise: Float[np.ndarray, "v *d"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageRow(HeldOutRow):
+    """Share of a tissue's measurements within the uncertainty, by the factor on it.
+
+    Attributes
+    ----------
+    within_68, within_95
+        Shares within the interval of each level, one for each of `FACTORS`.
+    rank_correlation
+        Spearman correlation of predicted deviation and absolute error over voxels.
+    """
+
+    tissue: str
+    quantity: str
+    within_68: tuple[float, ...]
+    within_95: tuple[float, ...]
+    rank_correlation: float
+
+
+def coverage_rows(
+    row: HeldOutRow,
+    tissues: Mapping[str, Bool[np.ndarray, " v"]],
+    errors: Mapping[str, Float[np.ndarray, "v *d"]],
+    deviations: Mapping[str, PredictedDeviation],
+) -> Iterator[CoverageRow]:
+    """Yield a row per tissue and quantity.
+
+    `errors` are measured minus predicted values, `deviations` their predicted size.
+    """
+    for (quantity, deviation), (tissue, mask) in product(deviations.items(), tissues.items()):
+        error = np.abs(errors[quantity][mask])
+        predicted = deviation.prediction[mask]
+        within_68, within_95 = _share_within(error, predicted, deviation.noise[mask])
+        yield CoverageRow(
+            **vars(row),
+            tissue=tissue,
+            quantity=quantity,
+            within_68=within_68,
+            within_95=within_95,
+            rank_correlation=_correlate(predicted, error),
+        )
+
+
+def calibrate_uncertainty(rows: Sequence[CoverageRow]) -> Uncertainty | None:
+    """Find the factor of every quantity, and the coverage of each subject by the others' factor.
+
+    None without rows of at least two subjects.
+    """
+    if len({row.subject for row in rows}) < 2:
+        return None
+    ordered = sorted(rows, key=_by_quantity)
+    parts = {quantity: list(part) for quantity, part in groupby(ordered, key=_by_quantity)}
+    factors = {name.lower(): _find_factor(part) for name, part in parts.items()}
+    coverages = [
+        _summarize_tissue(part, tissue) for part in parts.values() for tissue in _tissues(part)
+    ]
+    return Uncertainty(factors=UncertaintyFactors(**factors), coverages=tuple(coverages))
+
+
+def _correlate(predicted: Float[np.ndarray, "v *d"], error: Float[np.ndarray, "v *d"]) -> float:
+    """Rank correlation over voxels of the root mean squares over directions."""
+    sizes = [np.square(part).reshape(len(part), -1).mean(axis=1) for part in (predicted, error)]
+    return float(spearmanr(*sizes).statistic)
+
+
+def _share_within(
+    error: Float[np.ndarray, "v *d"],
+    predicted: Float[np.ndarray, "v *d"],
+    noise: Float[np.ndarray, "v *d"],
+) -> list[tuple[float, ...]]:
+    """Share of errors within the interval of each level, for every factor."""
+    shares: list[list[float]] = [[] for _ in LEVELS]
+    for factor in FACTORS:
+        deviation = np.sqrt(np.square(factor * predicted) + np.square(noise))
+        for level, share in zip(LEVELS, shares, strict=True):
+            limit = norm.ppf((1 + level) / 2)
+            share.append(float((error <= limit * deviation).mean()))
+    return [tuple(share) for share in shares]
+
+
+def _find_factor(rows: Sequence[CoverageRow]) -> float:
+    """Factor at which 68 % of the measurements are covered, in the mean of tissues and subjects."""
+    mean = np.mean([row.within_68 for row in rows], axis=0)
+    logarithm = np.interp(LEVELS[0], np.maximum.accumulate(mean), np.log(FACTORS))
+    return float(np.exp(logarithm))
+
+
+def _summarize_tissue(rows: Sequence[CoverageRow], tissue: str) -> Coverage:
+    """Mean coverage of the subjects of a tissue, each with the factor of the other subjects."""
+    own = [row for row in rows if row.tissue == tissue]
+    within_68, within_95 = np.mean([_cross_validate(row, rows) for row in own], axis=0)
+    return Coverage(
+        tissue=tissue,
+        quantity=rows[0].quantity,
+        subjects=len(own),
+        within_68=float(within_68),
+        within_95=float(within_95),
+        rank_correlation=float(np.mean([row.rank_correlation for row in own])),
+    )
+
+
+def _cross_validate(row: CoverageRow, rows: Sequence[CoverageRow]) -> list[float]:
+    """Coverage of a subject's row with the factor of the other subjects."""
+    factor = _find_factor([other for other in rows if other.subject != row.subject])
+    curves = (row.within_68, row.within_95)
+    return [float(np.interp(np.log(factor), np.log(FACTORS), curve)) for curve in curves]
+
+
+def _tissues(rows: Sequence[CoverageRow]) -> list[str]:
+    return list(dict.fromkeys(row.tissue for row in rows))
+
+
+def _by_quantity(row: CoverageRow) -> str:
+    return row.quantity

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bids_shresnet.evaluation.coverage import (
+    CoverageRow,
+    PredictedDeviation,
+    calibrate_uncertainty,
+    coverage_rows,
+)
+from bids_shresnet.evaluation.results import HeldOutRow
+
+VOXELS = 4000
+
+
+def subject_rows(label: str, *, scale: float, noise: float = 0.0) -> Iterator[CoverageRow]:
+    """Normal errors that are `scale` times as large as predicted, plus noise that is known."""
+    rng = np.random.default_rng(int(label))
+    predicted = np.exp(rng.standard_normal(VOXELS) / 2)
+    deviation = PredictedDeviation(predicted, np.full(VOXELS, noise))
+    errors = scale * predicted * rng.standard_normal(VOXELS) + noise * rng.standard_normal(VOXELS)
+    tissues = {"WM": np.arange(VOXELS) % 2 == 0, "GM": np.arange(VOXELS) % 2 == 1}
+    row = HeldOutRow(subject=label, fold=int(label), method="shresnet")
+    return coverage_rows(row, tissues, {"FA": errors}, {"FA": deviation})
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_the_factor_is_the_size_of_the_errors_over_the_predicted_one(
+    scale: float, noise: float
+) -> None:
+    rows = [row for label in "123" for row in subject_rows(label, scale=scale, noise=noise)]
+    uncertainty = calibrate_uncertainty(rows)
+    assert uncertainty is not None
+    assert uncertainty.factors.fa == pytest.approx(scale, rel=0.2)
+    assert (uncertainty.factors.signal, uncertainty.factors.md) == (1, 1)
+    for coverage in uncertainty.coverages:
+        assert coverage.subjects == 3
+        assert coverage.within_68 == pytest.approx(0.68, abs=0.03)
+        assert coverage.within_95 == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_coverage_of_a_subject_uses_the_factor_of_the_others() -> None:
+    """The odd one out has errors three times as large as the others, so it is covered less."""
+    rows = [row for label in "12" for row in subject_rows(label, scale=1.0)]
+    odd = list(subject_rows("3", scale=3.0))
+    uncertainty = calibrate_uncertainty([*rows, *odd])
+    assert uncertainty is not None
+    normal_within_a_third = 0.26
+    others = [0.9, 0.9]  # covered with a factor that the odd one raises
+    expected = np.mean([*others, normal_within_a_third])
+    assert uncertainty.coverages[0].within_68 == pytest.approx(expected, abs=0.08)
+
+
+def test_errors_that_grow_with_the_prediction_are_correlated_with_it() -> None:
+    for row in subject_rows("1", scale=1.0):
+        assert 0.3 < row.rank_correlation < 0.7
+
+
+def test_one_subject_is_not_enough_to_calibrate() -> None:
+    assert calibrate_uncertainty(list(subject_rows("1", scale=1.0))) is None
+    assert calibrate_uncertainty([]) is None

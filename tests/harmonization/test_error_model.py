@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_shresnet.harmonization.error_model import ERROR_DRAWS, ErrorModel
+from bids_shresnet.outputs.model.validation import UncertaintyFactors
+from bids_shresnet.scans import Dwi, Shell
+from tests.diffusion.heads import make_dwi, sphere
+
+GRID = (8, 8, 8)
+MASK = np.ones(GRID, bool)
+DIRECTIONS = sphere(30)
+S0 = 1000.0
+
+
+def tensor_dwi(diffusivities: tuple[float, float, float]) -> Dwi:
+    """The same tensor everywhere, without noise; b = 1000."""
+    exponents = np.square(DIRECTIONS) @ np.array(diffusivities)
+    relative = np.broadcast_to(np.exp(-1000 * exponents), (*GRID, len(DIRECTIONS)))
+    return make_dwi(relative.astype(np.float32), np.full(len(DIRECTIONS), 1000.0), DIRECTIONS)
+
+
+def error_model(deviation: float, factors: UncertaintyFactors | None = None) -> ErrorModel:
+    return ErrorModel(
+        variance=np.full((*GRID, 1), deviation**2, np.float32),
+        s0=np.full(GRID, S0),
+        shells=[Shell(1000.0, 4)],
+        factors=factors or UncertaintyFactors(),
+        seed=1,
+    )
+
+
+def test_every_direction_varies_as_much_as_the_variance_says() -> None:
+    dwi = tensor_dwi((1.2e-3, 0.5e-3, 0.5e-3))
+    signal = dwi.data[MASK].astype(float)
+    draws = [error_model(0.02).draw(signal, dwi, MASK, number=number) for number in range(4)]
+    errors = (np.stack(draws) - signal)[..., ~dwi.is_b0] / S0
+    np.testing.assert_allclose(errors.std(axis=(0, 1)), 0.02, rtol=0.1)
+    assert errors.std() == pytest.approx(0.02, rel=0.03)
+    for draw in draws:
+        np.testing.assert_array_equal(draw[:, dwi.is_b0], signal[:, dwi.is_b0])
+
+
+def test_draws_of_one_number_are_equal_and_of_others_differ() -> None:
+    dwi = tensor_dwi((1e-3, 0.5e-3, 0.5e-3))
+    signal = dwi.data[MASK].astype(float)
+    model = error_model(0.02)
+    first = model.draw(signal, dwi, MASK, number=0)
+    np.testing.assert_array_equal(model.draw(signal, dwi, MASK, number=0), first)
+    assert not np.array_equal(model.draw(signal, dwi, MASK, number=1), first)
+
+
+def test_the_uncertainty_of_md_is_that_of_the_mean_signal() -> None:
+    """Isotropic: MD = -log(mean S) / b, and only order 0 of 15 coefficients moves the mean."""
+    deviation = 0.01
+    maps = error_model(deviation).fit_maps(tensor_dwi((0.7e-3,) * 3), MASK)
+    expected = deviation / np.sqrt(15) / (1000 * np.exp(-0.7))
+    assert ERROR_DRAWS >= 8
+    assert np.sqrt(np.square(maps.md).mean()) == pytest.approx(expected, rel=0.1)
+    np.testing.assert_allclose(maps.signal, deviation, rtol=1e-5)
+
+
+def test_factors_scale_each_map_alone() -> None:
+    dwi = tensor_dwi((1.4e-3, 0.4e-3, 0.4e-3))
+    plain = error_model(0.01).fit_maps(dwi, MASK)
+    scaled = error_model(0.01, UncertaintyFactors(signal=2.0, fa=3.0, md=4.0)).fit_maps(dwi, MASK)
+    np.testing.assert_allclose(scaled.signal, 2 * plain.signal, rtol=1e-5)
+    np.testing.assert_allclose(scaled.fa, 3 * plain.fa, rtol=1e-5)
+    np.testing.assert_allclose(scaled.md, 4 * plain.md, rtol=1e-5)
+
+
+def test_nothing_is_uncertain_where_nothing_was_predicted() -> None:
+    maps = error_model(0.0).fit_maps(tensor_dwi((1.4e-3, 0.4e-3, 0.4e-3)), MASK)
+    assert not maps.signal.any()
+    np.testing.assert_allclose(maps.fa, 0, atol=1e-6)
+    np.testing.assert_allclose(maps.md, 0, atol=1e-9)
