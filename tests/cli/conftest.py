@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.phantom_runs import GROUP_FLAGS, HarmonizedDataset, digests, run_app
+from tests.sockets import watch_network
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +17,10 @@ def harmonized(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Harmo
     bids = phantom / "bids"
     out = tmp_path_factory.mktemp("out")
     input_before = digests(bids)
-    code = run_app(bids, out)
-    return HarmonizedDataset(bids, out / "derivatives/shresnet", code, input_before)
+    with watch_network() as events:
+        code = run_app(bids, out)
+    root = out / "derivatives/shresnet"
+    return HarmonizedDataset(bids, root, code, input_before, tuple(events))
 
 
 @pytest.fixture

@@ -40,12 +40,16 @@ GROUP_FILES = (
 
 @dataclass(frozen=True)
 class HarmonizedDataset:
-    """A dataset that was harmonized: exit code, output, and digests of the input before the run."""
+    """A dataset that was harmonized.
+
+    Exit code, output, digests of the input before the run, and its attempts to reach a network.
+    """
 
     bids: Path
     root: Path
     code: int
     input_before: dict[str, str]
+    network_events: tuple[str, ...]
 
     def output(self, subject: str, name: str = "desc-harmonized_dwi.nii.gz") -> Path:
         return self.root / f"sub-{subject}/ses-ge/dwi/sub-{subject}_ses-ge_{name}"

@@ -67,6 +67,10 @@ def test_a_run_succeeds(harmonized: HarmonizedDataset) -> None:
     assert harmonized.code == 0
 
 
+def test_a_run_that_trains_and_harmonizes_reaches_no_network(harmonized: HarmonizedDataset) -> None:
+    assert harmonized.network_events == ()
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_scan_has_all_outputs_and_no_others(harmonized: HarmonizedDataset, subject: str) -> None:
     uncertainties = product(UNCERTAINTIES, IMAGE)

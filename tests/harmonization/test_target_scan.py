@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
+from bids_shresnet.errors import Interrupted
 from bids_shresnet.harmonization.target_scan import (
     TargetJob,
     denoise_target_scan,
@@ -109,6 +111,45 @@ def test_a_scan_is_written_again_only_if_something_is_missing_or_has_changed(
     change_card(model, description="another model")
     assert write_target_scan(job)
     assert not write_target_scan(job)
+
+
+def cut(path: Path) -> None:
+    """Leave half of a file, as a full disk or a broken copy does."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_damaged_or_missing_maps_are_made_anew_with_the_same_bytes(
+    damage: Callable[[Path], object], scan: Scan, tmp_path: Path
+) -> None:
+    job = make_job(scan, make_model(tmp_path / "model", scan), tmp_path / "out")
+    assert write_target_scan(job)
+    expected = {path: path.read_bytes() for path in job.outputs.mask.parent.iterdir()}
+    maps = [path for path in expected if path.name.endswith("_dwimap.nii.gz")]
+    assert len(maps) == 4
+    for path in (*maps, maps[0].with_name(maps[0].name.replace(".nii.gz", ".json"))):
+        damage(path)
+        assert write_target_scan(job), path.name
+    assert {path: path.read_bytes() for path in job.outputs.mask.parent.iterdir()} == expected
+    assert not write_target_scan(job)
+
+
+def test_the_stamp_is_removed_before_maps_of_another_model_are_written(
+    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(tmp_path / "model", scan)
+    job = make_job(scan, model, tmp_path / "out")
+    assert write_target_scan(job)
+    change_card(model, description="another model")
+
+    def stop(*_: object) -> None:
+        raise Interrupted("SIGTERM")
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr("bids_shresnet.harmonization.target_scan.write_map_pair", stop)
+        write_target_scan(job)
+    assert not job.outputs.qc_table(".json").exists()
+    assert write_target_scan(job)
 
 
 def test_a_model_without_denoiser_leaves_the_maps_as_measured(scan: Scan, tmp_path: Path) -> None:
