@@ -33,9 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHANGES_FOLDER = ROOT / "scripts/mutations"
 PACKAGE = "bids_shresnet"
 MIN_SHARE = 0.95
-NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv*", ".*_cache", "__pycache__", "site", "*.egg-info"
-)
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "site")
 PYTEST_FLAGS = (
     *("-x", "-q", "--no-header", "--tb=no", "-n", "0", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of libraries that are loaded before

@@ -9,7 +9,6 @@ import pytest
 
 from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
-from bids_shresnet.errors import Interrupted
 from bids_shresnet.harmonization.target_scan import (
     TargetJob,
     denoise_target_scan,
@@ -143,11 +142,12 @@ def test_the_stamp_is_removed_before_maps_of_another_model_are_written(
     change_card(model, description="another model")
 
     def stop(*_: object) -> None:
-        raise Interrupted("SIGTERM")
+        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         patch.setattr("bids_shresnet.harmonization.target_scan.write_map_pair", stop)
-        write_target_scan(job)
+        with pytest.raises(KeyboardInterrupt):
+            write_target_scan(job)
     assert not job.outputs.qc_table(".json").exists()
     assert write_target_scan(job)
 
