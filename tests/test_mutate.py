@@ -25,6 +25,7 @@ def root(tmp_path: Path) -> Path:
     """A package of one function, and two tests of which one looks at it."""
     (tmp_path / "bids_shresnet").mkdir()
     (tmp_path / "tests").mkdir()
+    (tmp_path / "bids_shresnet/__init__.py").touch()
     (tmp_path / "bids_shresnet/one.py").write_text(CODE)
     test = "from bids_shresnet.one import double\ndef test(): assert double({}) == {}\n"
     (tmp_path / "tests/test_good.py").write_text(test.format(2, 4))

@@ -15,6 +15,7 @@ from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.evaluation.evaluate import EvaluationResults
 from bids_shresnet.evaluation.quantities import MIN_TISSUE_VOXELS
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
+from bids_shresnet.evaluation.subject_evaluation import open_evaluation
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.linear import OrderGain, ShProjection
@@ -168,6 +169,23 @@ def test_combat_of_means_undoes_a_scanner_that_scales_and_shifts_them(tmp_path: 
     assert all(row.nmse == pytest.approx(row.bias**2) for row in rows)
     assert all(row.bias == pytest.approx(row.mean / row.target_mean - 1) for row in rows)
     assert all(abs(row.bias) < 0.03 for row in rows if row.quantity == "FA")
+
+
+def test_combat_of_means_has_not_seen_the_target_of_the_held_out_subject(tmp_path: Path) -> None:
+    heads = {label: with_linear_maps(subject) for label, subject in scaled_heads().items()}
+    held_out = heads["01"].unharmonized
+    other = replace(held_out, target_maps=1.5 * held_out.target_maps)
+    changed = heads | {"01": replace(heads["01"], unharmonized=other)}
+    means = []
+    target_means = []
+    for name, subjects in (("as measured", heads), ("changed", changed)):
+        job = evaluate_job(tmp_path / name, subjects, {"order_gain": exact_gain()})
+        evaluation = open_evaluation(job, "01", job.prepared_folders["01"])
+        rows = list(evaluation.combat_mean_errors())
+        means.append([row.mean for row in rows])
+        target_means.append([row.target_mean for row in rows])
+    np.testing.assert_allclose(means[0], means[1], rtol=1e-6)
+    np.testing.assert_allclose(1.5 * np.array(target_means[0]), target_means[1], rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -1,0 +1,160 @@
+"""The counts of scripts/reliability see what they count."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.reliability import sandbox as sandbox_module
+from scripts.reliability.__main__ import EXPERIMENTS, load_experiment
+from scripts.reliability.counts import FAILURES, Counts
+from scripts.reliability.fuzzing import EXAMPLES
+from scripts.reliability.interruptions import check_screen
+from scripts.reliability.sandbox import (
+    UNCAUGHT,
+    Sandbox,
+    age_files,
+    count_leftovers,
+    find_broken,
+    read_results,
+    wait_for,
+)
+
+STATISTICS = "  - during generate phase (1.2 seconds): 40 passing examples, 1 failing examples"
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    for name in ("bids", "home", "cwd"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bids/sub-01.json").write_text("{}")
+    return Sandbox(tmp_path)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """An output with one file of many kinds, all of them whole."""
+    folder = tmp_path / "out/derivatives/shresnet/sub-01"
+    folder.mkdir(parents=True)
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4)), folder / "a.nii.gz")
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    (folder / "a.json").write_text('{"key": [1, 2]}')
+    (folder / "a.svg").write_text("<svg></svg>")
+    (folder / "a.bval").write_text("0 1000")
+    (folder / ".half.json").write_text("{")
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.png", "a.json", "a.svg"])
+def test_half_a_file_is_broken_and_whole_or_hidden_ones_are_not(name: str, out: Path) -> None:
+    assert find_broken(out) == []
+    path = out / "derivatives/shresnet/sub-01" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (found,) = find_broken(out)
+    assert name in found
+    counts = Counts()
+    counts.check_files(out)
+    assert (counts.failures["losses"], counts.is_clean) == (1, False)
+
+
+def test_results_that_are_missing_or_others_are_losses(out: Path) -> None:
+    expected = read_results(out)
+    assert len(expected) == 5
+    counts = Counts()
+    counts.check_results(out, expected)
+    assert counts.is_clean
+    (out / "derivatives/shresnet/sub-01/a.bval").write_text("0 2000")
+    (out / "derivatives/shresnet/sub-01/a.json").unlink()
+    counts.check_results(out, expected)
+    assert counts.failures["losses"] == 2
+
+
+@pytest.mark.parametrize("name", ["bids/sub-01.json", "home/new", "cwd/new"])
+def test_a_write_outside_the_output_is_counted(name: str, sandbox: Sandbox, out: Path) -> None:
+    counts = Counts()
+    before = sandbox.snapshot()
+    (out / "new").write_text("x")
+    counts.check_outside(sandbox, before)
+    assert counts.is_clean
+    (sandbox.folder / name).write_text("changed")
+    counts.check_outside(sandbox, before)
+    assert counts.failures["writes outside"]
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"), [(0, ""), (65, "losses"), (UNCAUGHT, "tracebacks"), (None, "hangs")]
+)
+def test_an_exit_code_that_is_not_allowed_is_counted_as_what_it_is(
+    code: int | None, failure: str
+) -> None:
+    counts = Counts(trials=3)
+    counts.check_code(code, (0, 75), "a run")
+    assert dict(counts.failures) == ({failure: 1} if failure else {})
+    assert str(counts).startswith("3 trials, ")
+    assert all(f"{int(name == failure)} {name}" in str(counts) for name in FAILURES)
+
+
+def test_a_run_ends_with_its_code_or_as_uncaught_and_its_screen_is_kept(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_module, "main", lambda arguments: len(arguments))
+    assert sandbox.run(["a", "b"]) == 2
+
+    def fail(_: list[str]) -> int:
+        msg = "this is odd"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(sandbox_module, "main", fail)
+    assert sandbox.run([]) == UNCAUGHT
+    assert "ValueError: this is odd" in sandbox.log.read_text()
+
+
+def test_what_does_not_end_is_killed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox_module, "main", lambda _: time.sleep(300))
+    child = sandbox.start([])
+    assert wait_for(child, seconds=0.2) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_leftovers_are_counted_and_aged(out: Path) -> None:
+    assert count_leftovers(out) == 0
+    left = out / "derivatives/shresnet/.0123456789ab.scan.nii.gz"
+    left.write_text("half")
+    age_files(out)
+    assert count_leftovers(out) == 1
+    assert time.time() - left.stat().st_mtime > 60
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        ("app: stopped by SIGTERM; run the same command again", ""),
+        ("Traceback (most recent call last):", "tracebacks"),
+        ("", "losses"),
+        ("stopped by SIGTERM\nstopped by SIGTERM", "losses"),
+    ],
+)
+def test_a_stopped_run_says_so_once(text: str, failure: str) -> None:
+    counts = Counts()
+    check_screen(text, signal.SIGTERM, counts)
+    assert dict(counts.failures) == ({failure: 1} if failure else {})
+
+
+def test_examples_of_hypothesis_are_counted() -> None:
+    assert EXAMPLES.findall(STATISTICS) == [("40", "1")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_can_be_loaded(name: str) -> None:
+    experiment: Callable[..., object] = load_experiment(name)
+    assert experiment.__doc__
