@@ -125,7 +125,7 @@ def harmonization_record(
     if errors:
         record["HeldOutErrors"] = to_json(errors)
     if job.options.should_predict_missing:
-        record["PredictedShells"] = _predicted_shells(model, harmonized.measured_volume_count)
+        record["PredictedShells"] = predicted_shells(model, harmonized.measured_volume_count)
     return record
 
 
@@ -194,7 +194,7 @@ def _held_out_errors(
     return {name: errors[name] for name in (NO_HARMONIZATION, method) if name in errors}
 
 
-def _predicted_shells(model: Model, first_volume: int) -> list[dict[str, Any]]:
+def predicted_shells(model: Model, first_volume: int) -> list[dict[str, Any]]:
     """Return the predicted shells with the indices of their volumes, which were never measured."""
     records = []
     for shell, directions in zip(model.missing_shells, model.missing_shell_directions, strict=True):

@@ -69,6 +69,20 @@ def rotation(sh_order: int) -> Float[np.ndarray, "c c"]:
     )
 
 
+def test_smoothing_is_round_on_an_oblique_grid_of_unequal_voxels() -> None:
+    """The grid is rotated: voxel indices and their distances stay the same."""
+    straight = np.diag([2.0, 3.0, 6.0, 1.0])
+    oblique = np.eye(4)
+    oblique[:3, :3] = turn(20, -50, 75) @ straight[:3, :3]
+    image = make_image(5)
+    first, second, cubic = (
+        fit_detector().compute_distances(replace(image, affine=affine))
+        for affine in (straight, oblique, image.affine)
+    )
+    np.testing.assert_allclose(first, second, atol=1e-4)
+    assert np.abs(first - cubic).max() > 0.1
+
+
 @cache
 def simulate_head(
     number: int, *, lesion: bool = False

@@ -65,6 +65,8 @@ def test_the_digest_of_the_inputs_depends_on_every_option_but_the_device(
         ((job,), _) = make_jobs([scan], [model], **{name: value})
         digests.add(digest_inputs(job, model))
     assert len(digests) == 1 + len(OTHER_OPTIONS)
+    other_model = constant_model(tmp_path / "m", scan.dataset, missing=0.2, seed=2)
+    assert digest_inputs(plain, other_model) not in digests
     ((on_gpu,), _) = make_jobs([scan], [model], device="cuda")
     assert digest_inputs(on_gpu, model) in digests
 

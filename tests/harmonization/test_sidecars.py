@@ -3,8 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from bids_shresnet.harmonization.sidecars import predicted_shells
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.json_records import to_json
+from bids_shresnet.outputs.model.card import MissingShellRecord
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import (
     BaselineAnswer,
@@ -13,11 +15,13 @@ from bids_shresnet.outputs.model.validation import (
     Validation,
 )
 from bids_shresnet.scans import Scan
+from tests.datasets import write_tree
 from tests.harmonization.harmonizing import (
     harmonization_record,
     make_model,
     write_job,
 )
+from tests.models import constant_model, directions
 
 
 def test_the_sidecar_names_the_network_and_whether_the_subject_was_trained_on(
@@ -66,3 +70,15 @@ def test_the_sidecar_of_a_travelling_subject_has_its_held_out_errors(
     errors = {"WM FA": {"NMSE": 0.5, "Bias": 0.25}}
     assert travelling["HeldOutErrors"] == {"no_harmonization": errors, "shresnet": errors}
     assert "HeldOutErrors" not in other
+
+
+def test_volumes_of_predicted_shells_follow_each_other(tmp_path: Path) -> None:
+    model = constant_model(tmp_path / "model", write_tree(tmp_path / "bids", {}), missing=0.2)
+    shells = (
+        MissingShellRecord(2000.0, 2, directions(7)),
+        MissingShellRecord(3000.0, 4, directions(16)),
+    )
+    model = replace(model, card=replace(model.card, missing_shells=shells))
+    records = predicted_shells(model, 10)
+    assert [record["BValue"] for record in records] == [2000, 3000]
+    assert [record["Volumes"] for record in records] == [[*range(10, 17)], [*range(17, 33)]]

@@ -103,6 +103,29 @@ def test_a_subject_is_prepared_again_if_its_segmentation_changes(
     assert not is_prepared(replace(job))
 
 
+@pytest.mark.parametrize("scanner", ["source", "target"])
+def test_a_subject_is_prepared_again_if_its_shells_or_a_convention_change(
+    scanner: str, job: PrepareJob
+) -> None:
+    scan = getattr(job, scanner)
+    other_axes = replace(job, **{scanner: replace(scan, bvec_axes="image")})
+    (shell,) = getattr(SHELLS, scanner)
+    other_shells = replace(SHELLS, **{scanner: (replace(shell, sh_order=4),)})
+    digests = {job.digest, other_axes.digest, replace(job, shells=other_shells).digest}
+    assert len(digests) == 3
+
+
+def test_source_and_target_are_matched_as_such(
+    job: PrepareJob, travelling_subject: TravellingSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def match(source: Scan, target: Scan, shells: PairShells) -> TravellingSubject:
+        assert (source, target, shells) == (job.source, job.target, job.shells)
+        return travelling_subject
+
+    monkeypatch.setattr("bids_shresnet.training.prepare.match_scans", match)
+    assert prepare_subject(job)
+
+
 def test_a_subject_without_its_record_is_prepared_again(
     job: PrepareJob, travelling_subject: TravellingSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,9 +15,10 @@ from bids_shresnet.io.safetensors import read_arrays, read_record
 from bids_shresnet.io.storage import hash_file
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.network.schedules import TrainingState
+from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.settings import METHODS, FitSettings, Method
 from bids_shresnet.training.fold_jobs import fold_jobs
-from bids_shresnet.training.folds import FoldJob
+from bids_shresnet.training.folds import FoldJob, open_training_subjects
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.resume import write_state
 from bids_shresnet.training.train_fold import train_fold
@@ -56,6 +57,22 @@ def test_folds_of_equal_subjects_have_other_weights_by_their_numbers(
     first = read_arrays(jobs[0].file)
     second = read_arrays(other.file)
     assert not np.array_equal(first["network.post.weight"], second["network.post.weight"])
+
+
+def test_a_fold_is_trained_and_stopped_by_its_own_subjects_and_no_other(
+    jobs: tuple[FoldJob, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def watch(job: FoldJob, labels: Sequence[str]) -> list[TravellingSubject]:
+        opened.append(tuple(labels))
+        return open_training_subjects(job, labels)
+
+    monkeypatch.setattr("bids_shresnet.training.train_fold.open_training_subjects", watch)
+    train_fold(jobs[1])
+    split = jobs[1].split
+    assert opened == [split.training, split.validation[:1]]
+    assert {*split.training, *split.validation}.isdisjoint(split.test)
 
 
 def test_of_two_jobs_that_train_a_fold_at_a_time_one_waits_and_finds_it_done(

@@ -42,15 +42,22 @@ def test_reading_agrees_with_nibabel_and_gives_canonical_order(
     assert data.flags.c_contiguous
 
 
+@pytest.mark.parametrize(
+    "batch_bytes", [1, 2 * 4 * np.prod(SHAPE)], ids=["one", "two, the last one"]
+)
 @pytest.mark.parametrize("is_spooled", [False, True])
 @pytest.mark.parametrize("name", ["in.nii.gz", "in.nii"])
-def test_a_series_read_volume_by_volume_is_the_same(
-    name: str, is_spooled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_series_read_in_parts_of_volumes_is_the_same(
+    name: str,
+    is_spooled: bool,
+    batch_bytes: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = np.random.default_rng(0).integers(0, 9999, (*SHAPE, 5)).astype(np.int16)
     path = store(tmp_path / name, ROTATED, values)
     data, affine = read_volume(path)
-    monkeypatch.setattr(spool, "READ_BATCH_BYTES", 1)
+    monkeypatch.setattr(spool, "READ_BATCH_BYTES", batch_bytes)
     with use_scratch_folder(tmp_path / "work", should_spool=is_spooled):
         data_by_volume, same_affine = read_volume(path)
     assert isinstance(data_by_volume, np.memmap) == is_spooled
