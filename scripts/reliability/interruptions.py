@@ -17,6 +17,7 @@ from bids_shresnet.errors import Interrupted
 from scripts.reliability.counts import Counts
 from scripts.reliability.sandbox import (
     APPLY_ONLY,
+    TRAVELLING,
     Sandbox,
     age_files,
     count_leftovers,
@@ -51,11 +52,11 @@ def make_reference(sandbox: Sandbox, name: str, level: str, *flags: str) -> Refe
     return Reference(level, flags, read_results(out), time.monotonic() - start)
 
 
-def model_flags(sandbox: Sandbox) -> tuple[str, ...]:
-    """Train a model, and return the flags that apply it to one scan."""
+def model_flags(sandbox: Sandbox, *subjects: str) -> tuple[str, ...]:
+    """Train a model, and return the flags that apply it to the scans of some subjects."""
     make_reference(sandbox, "trained", "group", "--no-validation")
     models = sandbox.folder / "trained/derivatives/shresnet/models"
-    return ("--models", str(models), "--participant-label", APPLY_ONLY)
+    return ("--models", str(models), "--participant-label", *(subjects or (APPLY_ONLY,)))
 
 
 def kill_participant(sandbox: Sandbox, count: int) -> Counts:
@@ -138,7 +139,8 @@ def change_settings(sandbox: Sandbox, count: int) -> Counts:
 
 def send_signals(sandbox: Sandbox, count: int) -> Counts:
     """Stop runs by a signal, and run them again; half of them have two processes."""
-    reference = make_reference(sandbox, "reference", "participant", *model_flags(sandbox))
+    model = model_flags(sandbox, TRAVELLING, APPLY_ONLY)
+    reference = make_reference(sandbox, "reference", "participant", *model)
     counts = Counts()
     rng = random.Random(count)
     before = sandbox.snapshot()

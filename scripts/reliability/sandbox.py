@@ -32,6 +32,7 @@ from bids_shresnet.runtime.leftovers import MIN_AGE_SECONDS, TEMPORARY_NAME
 TIMEOUT = 1800.0  # seconds after which a process hangs; a busy machine is slow
 UNCAUGHT = 70  # exit code of a fork that ended in a traceback; the app has no such code
 PHANTOM = PhantomConfig(subjects=3, apply_only=1, voxel_mm=8.0, directions=12, truth=False)
+TRAVELLING = "01"  # a subject that is scanned on both scanners
 APPLY_ONLY = "04"  # the subject that is scanned on the source only
 BRIEF = ("--training.max-epochs=2", "--training.adam-epochs=1", "--training.voxels-per-epoch=600")
 RESULTS = ("sub-", "models/from-")  # pages and logs name the time of their run
