@@ -28,6 +28,8 @@ from scripts.reliability.sandbox import (
     wait_for,
 )
 
+# Python 3.12 warns of forks of a process with threads; these forks need none of them
+FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 STATISTICS = "  - during generate phase (1.2 seconds): 40 passing examples, 1 failing examples"
 
 
@@ -102,6 +104,7 @@ def test_an_exit_code_that_is_not_allowed_is_counted_as_what_it_is(
     assert all(f"{int(name == failure)} {name}" in str(counts) for name in FAILURES)
 
 
+@FORKS
 def test_a_run_ends_with_its_code_or_as_uncaught_and_its_screen_is_kept(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ def test_a_run_ends_with_its_code_or_as_uncaught_and_its_screen_is_kept(
     assert "ValueError: this is odd" in sandbox.log.read_text()
 
 
+@FORKS
 def test_what_does_not_end_is_killed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox_module, "main", lambda _: time.sleep(300))
     child = sandbox.start([])

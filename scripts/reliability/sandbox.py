@@ -134,7 +134,10 @@ def wait_for(child: int, seconds: float = TIMEOUT) -> int | None:
 
 def kill(child: int) -> None:
     """Kill a process and its workers, as a scheduler or the kernel does."""
-    os.killpg(child, signal.SIGKILL)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:  # it has not begun a group of its own
+        os.kill(child, signal.SIGKILL)
 
 
 def read_results(out: Path) -> dict[str, str]:
