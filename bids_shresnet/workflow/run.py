@@ -112,7 +112,8 @@ def begin_run(config: Config, root: Path, invocation: Invocation) -> Run:
     datasets = config.input.named_datasets()
     pipelines = [pipeline for path in datasets.values() for pipeline in read_pipelines(path)]
     prepare_root(root, datasets, pipelines)
-    remove_leftovers(root, root / "logs", root / "prov", root / "figures", *root.glob("models/*"))
+    folders = [path for name in ("logs", "prov", "figures") for path in root.glob(name)]
+    remove_leftovers(root, *folders, *root.glob("logs/*"), *root.glob("models/*"))
     return start_run(root, invocation.settings, invocation.command)
 
 

@@ -180,6 +180,9 @@ def stop_once(
         counts.remarks["s until the slowest ended"], round(time.monotonic() - start)
     )
     process.returncode = code  # it is waited for already
+    if code == 0:  # the signal came too late
+        counts.remarks["runs that ended before"] += 1
+        return False
     counts.check_code(code, (Interrupted.exit_code,), f"a run after {number.name}")
     check_screen(screen.read_text(), number, counts)
     return True

@@ -106,10 +106,8 @@ def make_sandbox() -> Iterator[Sandbox]:
     """Make a sandbox with a phantom of four heads; home and temporary files are in it, too."""
     with tempfile.TemporaryDirectory(prefix="reliability-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # for trials as another user
         for part in ("home", "cwd", "tmp"):
             (folder / part).mkdir()
-        (folder / "tmp").chmod(0o777)
         write_phantom(folder, PHANTOM)
         temporary = str(folder / "tmp")
         os.environ |= {"HOME": str(folder / "home"), "TMPDIR": temporary, "MPLCONFIGDIR": temporary}

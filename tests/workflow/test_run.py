@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,12 @@ import pytest
 
 from bids_shresnet.errors import OutputError
 from bids_shresnet.io.storage import write_text
-from bids_shresnet.outputs.runs.run_log import ScanStatus, Status
+from bids_shresnet.outputs.runs.run_log import ScanStatus, Status, finish_run
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.workflow.harmonize_scans import ScanResult
-from bids_shresnet.workflow.run import Invocation, run
+from bids_shresnet.workflow.run import Invocation, begin_run, run
 from tests.configs import make_config
+from tests.datasets import write_tree
 
 CODE = """
 import sys
@@ -73,3 +75,27 @@ def test_a_failed_scan_fails_the_run_and_nothing_is_written_outside(
 def test_a_dry_run_does_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_with(["failed"], tmp_path / "out", monkeypatch, is_dry_run=True) == 0
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_run_has_left_half_written_is_removed_when_the_next_one_begins(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "out/derivatives/shresnet"
+    left = [
+        root / folder / ".0123456789ab.table.tsv"
+        for folder in (
+            ".",
+            "logs",
+            "logs/20260101-000000_x",
+            "prov",
+            "figures",
+            "models/from-A_to-B",
+        )
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+        os.utime(path, (0, 0))
+    config = make_config(write_tree(tmp_path / "bids", {}), tmp_path / "out")
+    finish_run(begin_run(config, root, Invocation(("shresnet",), {})))
+    assert [path for path in left if path.exists()] == []
