@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_no_module_gives_text_to_a_shell_or_runs_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("trap", TRAPS)
 def test_commands_in_names_and_values_of_a_dataset_are_text(trap: str, tmp_path: Path) -> None:
     name = trap.replace("/", "")
-    tree = {
+    tree: dict[str, Any] = {
         f"sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}_dwi": Series(
             sidecar=sidecar | {"InstitutionName": trap, "SoftwareVersions": trap}
         )
