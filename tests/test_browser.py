@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from bids_shresnet.outputs.ratings import write_group_ratings
 from bids_shresnet.report.figures.errors import draw_biases
 from bids_shresnet.report.group_content import DatasetReport
 from bids_shresnet.report.group_page import render_group_report
+from bids_shresnet.report.scan_index import make_index_rows, render_index
 from bids_shresnet.report.subject_page import render_subject_report
+from tests.report.figures.test_scan_values import VALUES
 from tests.report.test_group_page import pair_report
+from tests.report.test_scan_index import qc_row
 from tests.report.test_subject_page import subject_report
 
 pytestmark = pytest.mark.slow
@@ -31,7 +35,8 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--no-first-run",
 )
-PAGES = ("group", "sub-01")
+PAGES = ("group", "sub-01", "index")
+INDEX_ROWS = make_index_rows([qc_row(f"{n:02d}", 0.4 + n / 100 + (n == 0)) for n in range(9)], ())
 DESKTOP_WIDTH = 1280
 PHONE_WIDTH = 390
 WCAG_A_AND_AA = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
@@ -69,6 +74,7 @@ def open_tab(
     path: Path,
     width: int = DESKTOP_WIDTH,
     reduced_motion: Literal["reduce"] | None = None,
+    color_scheme: Literal["light", "dark"] = "light",
 ) -> Iterator[Tab]:
     """Open a page without network until all of it is loaded."""
     context = browser.new_context(
@@ -76,6 +82,7 @@ def open_tab(
         viewport={"width": width, "height": 900},
         is_mobile=width == PHONE_WIDTH,
         reduced_motion=reduced_motion,
+        color_scheme=color_scheme,
     )
     tab = Tab(context.new_page())
     tab.page.on("console", tab.add_message)
@@ -104,6 +111,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     texts = {
         "group": render_group_report([pair], {"command": "app"}, DatasetReport()),
         "sub-01": render_subject_report(subject_report()),
+        "index": render_index(INDEX_ROWS, VALUES, frozenset(f"{name}.html" for name in PAGES)),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
@@ -118,7 +126,7 @@ def test_a_page_is_complete_and_fits_the_window(
     with open_tab(browser, pages[name], width) as tab:
         images = tab.page.evaluate(IMAGES)
         overflow = tab.page.evaluate(OVERFLOW)
-    assert images
+    assert images or name == "index"  # its figure is an SVG
     assert [alt for alt, pixels in images if not pixels] == []
     assert overflow <= 0
     assert tab.messages == []
@@ -137,15 +145,22 @@ def test_every_link_leads_somewhere(browser: Browser, pages: dict[str, Path], na
     assert hrefs
 
 
-@pytest.mark.parametrize("width", [DESKTOP_WIDTH, PHONE_WIDTH])
+@pytest.mark.parametrize(
+    ("width", "color_scheme"),
+    [(DESKTOP_WIDTH, "light"), (PHONE_WIDTH, "light"), (DESKTOP_WIDTH, "dark")],
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible(
-    browser: Browser, pages: dict[str, Path], name: str, width: int
+    browser: Browser,
+    pages: dict[str, Path],
+    name: str,
+    width: int,
+    color_scheme: Literal["light", "dark"],
 ) -> None:
     """The rules of WCAG 2 at levels A and AA, as axe-core checks them."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     rules = {"runOnly": {"type": "tag", "values": WCAG_A_AND_AA}}
-    with open_tab(browser, pages[name], width) as tab:
+    with open_tab(browser, pages[name], width, color_scheme=color_scheme) as tab:
         results = axe.Axe().run(tab.page, options=rules)
     assert results.response["violations"] == [], results.generate_report()
     assert results.response["passes"]
@@ -172,6 +187,52 @@ def test_input_and_harmonized_change_by_button_and_key_and_print_side_by_side(
     assert right
     assert left["x"] < right["x"]
     assert left["y"] == right["y"]
+
+
+def test_one_switch_changes_all_pictures_and_a_picture_can_be_enlarged(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    with open_tab(browser, pages["sub-01"]) as tab:
+        page = tab.page
+        page.get_by_role("group", name="All pictures").get_by_role("button", name="after").click()
+        assert page.evaluate(SHOWN_IMAGE) == "after"
+        page.keyboard.press("f")
+        page.keyboard.press("f")
+        assert page.evaluate(SHOWN_IMAGE) == "before"
+        page.get_by_role("button", name="enlarge").first.click()
+        dialog = page.get_by_role("dialog")
+        assert dialog.get_by_role("img").get_attribute("alt") == "Alt of fabefore"
+        page.keyboard.press("Escape")
+        assert not dialog.is_visible()
+
+
+def test_a_rating_is_exported_as_the_app_collects_it(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    with open_tab(browser, pages["sub-01"]) as tab:
+        page = tab.page
+        page.keyboard.press("3")
+        page.get_by_label("motion").check()
+        page.get_by_label("Comment").fill("1 of 3 volumes")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="export as JSON").click()
+        assert download.value.suggested_filename == "sub-01_rating.json"
+        download.value.save_as(tmp_path / "ratings/sub-01_rating.json")
+    (row,) = write_group_ratings(tmp_path)
+    assert (row["participant_id"], row["rating"]) == ("sub-01", "fail")
+    assert (row["artefacts"], row["comment"]) == ("motion", "1 of 3 volumes")
+
+
+def test_one_form_of_the_methods_is_shown_at_a_time(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    with open_tab(browser, pages["sub-01"]) as tab:
+        page = tab.page
+        assert page.locator("#methods-text").is_visible()
+        page.get_by_role("tab", name="Text").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#methods-markdown").is_visible()
+        assert not page.locator("#methods-text").is_visible()
 
 
 def test_a_press_changes_once_where_reduced_motion_is_preferred(

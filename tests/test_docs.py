@@ -67,6 +67,9 @@ NOT_IN_THE_EXAMPLE = {  # outputs of other inputs or flags
     "missing_shells.tsv",
     "regional.tsv",
     "sub-<label>.html",
+    "index.html",
+    "group_ratings.tsv",
+    "group_ratings.json",
     "sub-<label>/figures/<figure>",
 }
 

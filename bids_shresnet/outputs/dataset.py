@@ -43,6 +43,7 @@ BIDSIGNORE = """\
 figures
 models
 prov
+ratings
 group_*
 *_dwimap.*
 *_dwiref.*

@@ -17,6 +17,7 @@ from bids_shresnet.outputs.runs.history import (
     read_last_scans,
     read_novel_fractions,
 )
+from bids_shresnet.outputs.runs.past_runs import read_level_runs
 from bids_shresnet.outputs.sidecars import package_versions
 from bids_shresnet.report.figures.pairing import draw_pairing
 from bids_shresnet.report.group_content import DatasetReport, PairReport
@@ -39,7 +40,7 @@ def write_group_report(
     pairs = [build_pair_report(item, dataset.subject_pages) for item in cross_validations]
     write_group_tables(root, cross_validations)
     _write_figures(root / "figures", dataset, pairs)
-    about = _describe_origin(cross_validations, command)
+    about = _describe_origin(root, cross_validations, command)
     write_text(root / "group.html", render_group_report(pairs, about, dataset))
     return tuple(validation_sentence(pair) for pair in pairs)
 
@@ -53,7 +54,7 @@ def _read_dataset_report(root: Path, cross_validations: Sequence[CrossValidation
         novel_fractions=read_novel_fractions(root),
         findings=read_last_findings(root),
         failures=read_failed_scans(root),
-        subject_pages=frozenset(path.name for path in root.glob("sub-*.html")),
+        subject_pages=frozenset(path.name for path in root.glob("*.html")),
         methods_text=read_methods_text(root),
     )
 
@@ -94,10 +95,15 @@ def _write_figure(folder: Path, owner: str, drawing: Drawing) -> None:
     write_bytes(folder / f"{owner}_{drawing.name}.svg", drawing.svg)
 
 
-def _describe_origin(cross_validations: Sequence[CrossValidation], command: str) -> dict[str, str]:
-    """Command, models and versions that the page was made from, by name."""
-    models = {
-        f"model {number}": f"{item.model.name}, SHA-256 {item.model.digest}"
-        for number, item in enumerate(cross_validations, 1)
-    }
-    return {"command": command, **models, **package_versions()}
+def _describe_origin(
+    root: Path, cross_validations: Sequence[CrossValidation], command: str
+) -> dict[str, str]:
+    """Runs, models and versions that the page was made from, by name."""
+    facts = {"page written by": command}
+    for level, run in read_level_runs(root).items():
+        facts[f"{level}: command"] = run.command
+        facts[f"{level}: started"] = run.start_time
+        facts[f"{level}: ended"] = run.end_time
+    for number, item in enumerate(cross_validations, 1):
+        facts[f"model {number}"] = f"{item.model.name}, SHA-256 {item.model.digest}"
+    return facts | package_versions()

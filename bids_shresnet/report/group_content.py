@@ -30,6 +30,17 @@ ENDPOINTS = tuple(product(QUANTITIES, TISSUES))  # in the order of the page's ta
 
 
 @dataclass(frozen=True)
+class EffectRow:
+    """Mean site bias and error of one endpoint, without harmonization and with it."""
+
+    title: str
+    bias_before: float
+    bias_after: float
+    error_before: float
+    error_after: float
+
+
+@dataclass(frozen=True)
 class PairReport:
     """Everything that the report shows of one pair of scanners.
 
@@ -112,6 +123,31 @@ class PairReport:
         for method in sort_methods(bias.method for bias in self.biases):
             table[method] = [biases.get((method, *endpoint)) for endpoint in ENDPOINTS]
         return table
+
+    @property
+    def effect_table(self) -> list[EffectRow]:
+        """Site bias and error of each endpoint, without harmonization and with `method`."""
+        rows = []
+        for comparison in self.method_comparisons:
+            if comparison.baseline == NO_HARMONIZATION and not comparison.is_mean_error:
+                endpoint = (comparison.quantity, comparison.tissue)
+                rows.append(
+                    EffectRow(
+                        title=_endpoint_title(*endpoint),
+                        bias_before=self._find_bias(NO_HARMONIZATION, *endpoint),
+                        bias_after=self._find_bias(self.method, *endpoint),
+                        error_before=comparison.baseline_error,
+                        error_after=comparison.error,
+                    )
+                )
+        return sorted(rows, key=lambda row: row.title)
+
+    def _find_bias(self, method: str, quantity: str, tissue: str) -> float:
+        """Return the mean site bias; NaN if it is not known."""
+        biases = (item for item in self.biases if item.method == method)
+        endpoint = (quantity, tissue)
+        means = (item.mean for item in biases if (item.quantity, item.tissue) == endpoint)
+        return next(means, float("nan"))
 
     @property
     def place_errors(self) -> dict[str, list[list[float | None]]]:
@@ -197,7 +233,7 @@ class DatasetReport:
     failures
         Scans that failed and were not processed since.
     subject_pages
-        File names of the reports on subjects.
+        File names of the pages that exist.
     methods_text
         The methods text.
     """

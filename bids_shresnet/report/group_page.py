@@ -10,6 +10,7 @@ from bids_shresnet.evaluation.group_means.equivalence import EQUIVALENCE_MARGINS
 from bids_shresnet.evaluation.validation import ALPHA, CARD_BASELINES, subjects_needed
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.group_content import ENDPOINTS, DatasetReport, PairReport
+from bids_shresnet.report.methods_panels import make_methods_panels
 from bids_shresnet.report.page import render_page
 from bids_shresnet.report.style import (
     DISPLAY_FACTORS,
@@ -55,7 +56,7 @@ def render_group_report(
         subject_page=subject_page_name,
         scales=DISPLAY_FACTORS,
         limits=mean_limits,
-        methods=dataset.methods_text or "No methods text was written yet.",
+        methods=make_methods_panels(dataset.methods_text),
     )
 
 

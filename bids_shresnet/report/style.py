@@ -58,6 +58,7 @@ FAINT = "#999999"
 RED = "#d55e00"
 PALETTE_SIZE = 256
 PALETTE_GREYS = 32  # of the palette's colours, for text
+LINE_COLOURS = (ORANGE, SKY)  # of outlines
 
 
 @dataclass(frozen=True)
@@ -245,11 +246,12 @@ def _encode_image(image: Image.Image) -> bytes:
 
 
 def _quantize_to_palette(image: Image.Image, cmap: str) -> Image.Image:
-    """Reduce an image to the colours of the map, the red of lines, and greys for text."""
-    positions = np.linspace(0, 1, PALETTE_SIZE - PALETTE_GREYS - 1)
+    """Reduce an image to the colours of the map, those of lines, and greys for text."""
+    lines = [mpl.colors.to_rgb(colour) for colour in LINE_COLOURS]
+    positions = np.linspace(0, 1, PALETTE_SIZE - PALETTE_GREYS - len(lines))
     map_colours = mpl.colormaps[cmap](positions)[:, :3]
     greys = np.linspace(0, 1, PALETTE_GREYS)[:, None].repeat(3, axis=1)
-    colours = np.concatenate([map_colours, greys, [mpl.colors.to_rgb(RED)]])
+    colours = np.concatenate([map_colours, greys, lines])
     with Image.new("P", (1, 1)) as palette:
         palette.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
         return image.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -6,10 +6,12 @@ Equal files give equal pages.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bids_shresnet.io.storage import read_json, read_tsv, write_text
+from bids_shresnet.outputs.group_qc import GROUP_QC
 from bids_shresnet.outputs.layout import find_harmonized_sidecars
 from bids_shresnet.outputs.runs.past_runs import PROCESSED_STATUSES, RunRecord, read_last_runs
 from bids_shresnet.report.figures.subjects import subject_page_name
@@ -51,8 +53,13 @@ def report_path(root: Path, subject: str) -> Path:
 def write_subject_reports(root: Path, subjects: Collection[str]) -> None:
     """Write the page of each subject."""
     runs = read_last_runs(root, subjects)
+    others = (
+        label for label in find_harmonized_subjects(root) if report_path(root, label).exists()
+    )
+    order = sorted({*others, *subjects})
     for subject in subjects:
         report = read_subject(root, subject, runs.get(subject))
+        report = _add_neighbours(report, order)
         write_text(report_path(root, subject), render_subject_report(report))
     logger.info("subjects with a report: %d, %s", len(subjects), report_path(root, "*"))
 
@@ -72,7 +79,15 @@ def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectRepo
         run=run,
         methods_text=read_methods_text(root),
         has_group_report=(root / "group.html").exists(),
+        has_index=(root / f"{GROUP_QC}.tsv").exists(),
     )
+
+
+def _add_neighbours(report: SubjectReport, order: Sequence[str]) -> SubjectReport:
+    """Add the subjects before and after, of those that have a page."""
+    labels = ["", *order, ""]
+    position = labels.index(report.subject)
+    return replace(report, previous=labels[position - 1], following=labels[position + 1])
 
 
 def _read_scan(root: Path, sidecar: Path) -> ScanReport:

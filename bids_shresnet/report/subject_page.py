@@ -9,12 +9,17 @@ from typing import Any
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
 from bids_shresnet.evaluation.validation import CLAIM_BASELINES, answer_claim
 from bids_shresnet.io.storage import NOT_AVAILABLE
+from bids_shresnet.outputs.ratings import RATINGS
+from bids_shresnet.report.figures.subjects import subject_page_name
+from bids_shresnet.report.methods_panels import make_methods_panels
 from bids_shresnet.report.page import format_percent, render_page
 from bids_shresnet.report.subject_report import ScanReport, SubjectReport
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
+from bids_shresnet.version import __version__
 
 SUBJECT_PAGE_TEMPLATE = "subject.html.jinja"
 PANEL_SECTIONS = ("images", "metrics", "trust")
+ARTEFACTS = ("motion", "distortion", "noise", "brain mask", "registration", "lesion", "other")
 MAX_EMBEDDED_PNG_BYTES = 7_000_000  # a page is a third larger and shall stay below 10 MB
 WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1]
 ANSWER_PREDICATES = {
@@ -40,7 +45,11 @@ def render_subject_report(report: SubjectReport) -> str:
         SUBJECT_PAGE_TEMPLATE,
         report=report,
         about=run_provenance(report),
-        methods=report.methods_text,
+        methods=make_methods_panels(report.methods_text),
+        ratings=RATINGS,
+        artefacts=ARTEFACTS,
+        version=__version__,
+        subject_page=subject_page_name,
         pairing_rows=list(pairing_rows(report)),
         failures=[row for row in report.run_rows if row["status"] == "failed"],
         validation_statement=validation_statement,

@@ -4,43 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
+from bids_shresnet.evaluation.agreement import SCAN_STATES
+from bids_shresnet.evaluation.results import MAP_QUANTITIES, TISSUES
+from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.outputs.runs.past_runs import RunRecord
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
-from bids_shresnet.report.style import DISPLAY_FACTORS
+from bids_shresnet.report.style import DISPLAY_FACTORS, TISSUE_NAMES
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
 
 NO_MAP_STATISTICS: Mapping[str, Any] = {
-    "Regions": {"From": "", "Means": []},
+    "Regions": {"From": ""},
     "Angles": {"Median": None, "Voxels": 0},
-    "Target": {"File": "", "Missing": "", "Agreement": []},
+    "Target": {"File": "", "Missing": "", "Agreement": [], "Registration": {}},
+    "Acquisition": [],
 }
 
 
 @dataclass(frozen=True)
 class HeldOutError:
-    """NMSE of a travelling subject in one endpoint, by the network that held it out.
+    """NMSE and bias of a travelling subject in one endpoint, by the network that held it out.
 
     Attributes
     ----------
     endpoint
         Tissue and quantity, such as `WM FA`.
+    bias_before, bias_after
+        Mean over the tissue relative to the target's, minus 1.
     """
 
     endpoint: str
     before: float
     after: float
+    bias_before: float
+    bias_after: float
 
 
 @dataclass(frozen=True)
-class RegionMean:
-    """Mean of FA or MD (10^-3 mm2/s) over a region, before and after harmonization."""
+class TissueMean:
+    """Mean of FA or MD (10^-3 mm2/s) over a tissue of the scan, before and after harmonization.
 
-    region: str
+    Attributes
+    ----------
+    error
+        Error and bias against the target of a travelling subject; None for all others.
+    """
+
+    tissue: str
     quantity: str
     before: float
     after: float
+    error: HeldOutError | None
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class ScanReport:
     harmonization
         `Harmonization` of the sidecar.
     qc
-        Rows of desc-harmonization_qc.tsv, before and after.
+        Rows of desc-harmonization_qc.tsv: before, after and, if there is one, without noise.
     gallery
         None if there are no figures.
     """
@@ -91,7 +107,13 @@ class ScanReport:
         before = errors.get(NO_HARMONIZATION, {})
         after = errors.get(self.harmonization["Method"], {})
         return [
-            HeldOutError(endpoint, before[endpoint]["NMSE"], after[endpoint]["NMSE"])
+            HeldOutError(
+                endpoint,
+                before=before[endpoint]["NMSE"],
+                after=after[endpoint]["NMSE"],
+                bias_before=before[endpoint]["Bias"],
+                bias_after=after[endpoint]["Bias"],
+            )
             for endpoint in before
             if endpoint in after
         ]
@@ -102,16 +124,28 @@ class ScanReport:
         return sum(error.after < error.before for error in self.held_out_errors)
 
     @property
-    def region_means(self) -> list[RegionMean]:
-        """Means of FA, then of MD, over all regions."""
+    def tissue_means(self) -> list[TissueMean]:
+        """Means of FA, then of MD, over the tissues of the scan; empty if these are not known."""
         rows = []
-        for quantity in ("FA", "MD"):
-            factor = DISPLAY_FACTORS[quantity]
-            for record in self.map_statistics["Regions"]["Means"]:
-                before = factor * record[quantity]["before"]
-                after = factor * record[quantity]["after"]
-                rows.append(RegionMean(record["Region"], quantity, before, after))
+        for quantity, tissue in product(MAP_QUANTITIES, TISSUES):
+            column = f"{tissue}_{quantity}".lower()
+            cells = [row.get(column, NOT_AVAILABLE) for row in self.qc[:2]]
+            if len(cells) == len(SCAN_STATES) and NOT_AVAILABLE not in cells:
+                means = [DISPLAY_FACTORS[quantity] * float(cell) for cell in cells]
+                rows.append(
+                    TissueMean(
+                        tissue=TISSUE_NAMES[tissue],
+                        quantity=quantity,
+                        before=means[0],
+                        after=means[1],
+                        error=self._find_error(f"{tissue} {quantity}"),
+                    )
+                )
         return rows
+
+    def _find_error(self, endpoint: str) -> HeldOutError | None:
+        errors = (error for error in self.held_out_errors if error.endpoint == endpoint)
+        return next(errors, None)
 
     def panels(self, section: str) -> list[Panel]:
         """Pictures of one section of the page."""
@@ -129,6 +163,10 @@ class SubjectReport:
         The last run that worked on the subject; None if none is recorded.
     has_group_report
         True if there is a group report to link to.
+    has_index
+        True if there is a page of all scans to link to.
+    previous, following
+        Subjects before and after this one with a page to link to; empty without one.
     """
 
     subject: str
@@ -136,6 +174,9 @@ class SubjectReport:
     run: RunRecord | None
     methods_text: str
     has_group_report: bool
+    has_index: bool = False
+    previous: str = ""
+    following: str = ""
 
     @property
     def run_rows(self) -> tuple[Mapping[str, str], ...]:

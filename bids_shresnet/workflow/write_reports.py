@@ -14,6 +14,7 @@ from bids_shresnet.outputs.model.folder import Model, find_models, models_folder
 from bids_shresnet.outputs.runs.run_log import Run, ScanStatus
 from bids_shresnet.report.group import write_group_report
 from bids_shresnet.report.methods_text import write_methods_text
+from bids_shresnet.report.scan_index import write_index
 from bids_shresnet.report.subject import (
     find_harmonized_subjects,
     report_path,
@@ -67,6 +68,8 @@ def write_reports(results: ReportableResults, config: Config, this_run: Run) -> 
         write_subject_reports(root, results.subjects)
         if results.validated_models:  # last: it links to the pages that exist
             report_models(results.validated_models, root, this_run.command)
+        else:
+            write_index(root)
 
 
 def report_models(models: Sequence[Model], root: Path, command: str) -> None:
@@ -75,6 +78,7 @@ def report_models(models: Sequence[Model], root: Path, command: str) -> None:
     cross_validations = [read_cross_validation(model) for model in models if model.card.validation]
     for line in write_group_report(root, cross_validations, command):
         logger.info("%s", line)
+    write_index(root)
 
 
 def report_subjects(this_run: Run, rows: Sequence[ScanStatus]) -> None:
@@ -84,5 +88,6 @@ def report_subjects(this_run: Run, rows: Sequence[ScanStatus]) -> None:
     new = [subject for subject in subjects if not report_path(root, subject).exists()]
     if subjects:
         write_subject_reports(root, subjects)
+        write_index(root)
     if new and (root / "group.html").exists():
         report_models(find_models(models_folder(root)), root, this_run.command)

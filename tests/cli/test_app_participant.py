@@ -47,13 +47,13 @@ TARGET_OUTPUTS = tuple(  # of every target scan
 )
 UNCERTAINTIES = ("", "model-tensor_param-fa_", "model-tensor_param-md_")  # of S/S0, FA and MD
 FIGURES = (  # of every source scan
-    *(f"{name}Input" for name in ("fa", "md", "dwi", "colourFa")),
+    *(f"{name}Input" for name in ("b0", "fa", "md", "dwi", "colourFa")),
     *(f"{name}Harmonized" for name in ("fa", "md", "dwi", "colourFa")),
     *("faHarmonizedMinusInput", "mdHarmonizedMinusInput", "angle", "power", "novelty"),
 )
 PLOTS = ("jointFa", "jointMd", "differenceFa", "differenceMd")
 TARGET_FIGURES = (  # of travelling subjects
-    *("faTarget", "mdTarget", "dwiTarget", "colourFaTarget", *PLOTS),
+    *("b0Target", "faTarget", "mdTarget", "dwiTarget", "colourFaTarget", *PLOTS),
     *(
         "faInputMinusTarget",
         "mdInputMinusTarget",
@@ -99,7 +99,7 @@ def test_a_scan_has_all_figures_and_no_others(harmonized: HarmonizedDataset, sub
 
 def test_the_root_has_the_model_the_pages_and_the_records(harmonized: HarmonizedDataset) -> None:
     pages = {path.name for path in harmonized.root.glob("*.html")}
-    assert pages == {f"sub-{subject}.html" for subject in SUBJECTS}
+    assert pages == {"index.html", *(f"sub-{subject}.html" for subject in SUBJECTS)}
     assert {path.name for path in harmonized.root.glob("group*")} == {
         *("group_qc.tsv", "group_qc.json"),
         *("group_scalars.tsv", "group_scalars.json"),

@@ -29,7 +29,10 @@ from bids_shresnet.report.subject_page import (
 from bids_shresnet.report.subject_report import ScanReport, SubjectReport
 from tests.report.test_group_page import ODD, Page
 
-SECTIONS = ("summary", "pairing", "images", "metrics", "trust", "about", "methods", "errors")
+SECTIONS = (
+    *("summary", "pairing", "images", "metrics", "trust"),
+    *("rating", "about", "methods", "errors"),
+)
 FILE = "sub-01_ses-ge_dwi.nii.gz"
 TARGET_FILE = "sub-01_ses-prisma_dwi.nii.gz"
 VALIDATED = {"Answer": "yes", "LargestP": 0.002, "SmallestPossibleP": 0.002}
@@ -50,7 +53,10 @@ RECORD: dict[str, Any] = {
             "WM FA": {"NMSE": 0.04, "Bias": 0.1},
             "GM FA": {"NMSE": 0.01, "Bias": 0.1},
         },
-        "shresnet": {"WM FA": {"NMSE": 0.01, "Bias": 0.1}, "GM FA": {"NMSE": 0.02, "Bias": 0.1}},
+        "shresnet": {
+            "WM FA": {"NMSE": 0.01, "Bias": 0.02},
+            "GM FA": {"NMSE": 0.02, "Bias": 0.1},
+        },
     },
     "Network": "fold-01.safetensors",
     "Novelty": {"MarkedFraction": 0.012, "LeftUnharmonized": False},
@@ -58,16 +64,7 @@ RECORD: dict[str, Any] = {
     "ProtocolDifferences": [],
 }
 NUMBERS: dict[str, Any] = {
-    "Regions": {
-        "From": "As segmented.",
-        "Means": [
-            {
-                "Region": "White matter",
-                "FA": {"before": 0.4, "after": 0.5},
-                "MD": {"before": 8e-4, "after": 7e-4},
-            }
-        ],
-    },
+    "Regions": {"From": "As segmented."},
     "Angles": {"Median": 3.21, "Voxels": 500},
     "Target": {
         "File": TARGET_FILE,
@@ -83,7 +80,14 @@ NUMBERS: dict[str, Any] = {
                 "correlation": 0.5,
             }
         ],
+        "Registration": {
+            "RotationDegrees": 3.2,
+            "ShiftMillimetres": 5.1,
+            "MeasuredShare": 0.98,
+            "WhiteMatterDice": 0.81,
+        },
     },
+    "Acquisition": [{"Property": "Volumes", "Scan": "33", "Target": "31"}],
 }
 QC = tuple(
     {
@@ -93,8 +97,13 @@ QC = tuple(
         "fa_median": "0.2",
         "md_mean": "0.0009",
         "md_median": "0.0008",
+        "implausible_md": "3",
+        "wm_fa": wm_fa,
+        "wm_md": "0.0008",
+        "gm_fa": "0.2",
+        "gm_md": "n/a",
     }
-    for dwi, fa in (("input", "0.25"), ("harmonized", "0.26"))
+    for dwi, fa, wm_fa in (("input", "0.25", "0.4"), ("harmonized", "0.26", "0.5"))
 )
 RUN = RunRecord(
     name="20260101-000000_x",
@@ -176,8 +185,22 @@ def test_sections_come_in_order_and_every_link_leads_to_one() -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     links = [str(attributes["href"]) for tag, attributes in page.elements if tag == "a"]
     assert len(ids) == len(set(ids))
-    assert {link for link in links if link.startswith("#")} == {f"#{name}" for name in SECTIONS}
+    assert {link for link in links if link.startswith("#")} == {
+        f"#{name}" for name in (*SECTIONS, "main")
+    }
     assert [link for link in links if not link.startswith("#")] == ["group.html"]
+
+
+def test_the_subjects_before_and_after_are_linked() -> None:
+    report = subject_report(previous="00", following="02")
+    page = Page(render_subject_report(report))
+    links = {str(attributes["href"]) for tag, attributes in page.elements if tag == "a"}
+    assert {"sub-00.html", "sub-02.html"} <= links
+
+
+def test_a_tissue_without_a_mean_has_no_row() -> None:
+    summary = section_texts(render_subject_report(subject_report()))["summary"]
+    assert "MD (10⁻³ mm²/s), grey matter" not in summary
 
 
 def test_the_group_report_is_linked_only_if_it_exists() -> None:
@@ -188,7 +211,10 @@ def test_the_group_report_is_linked_only_if_it_exists() -> None:
     ("section", "text"),
     [
         ("summary", "that SHResNet from GE to Prisma is better than no harmonization"),
-        ("summary", "White matter FA 0.400 0.500 +25.0 %"),
+        ("summary", "FA, white matter 0.400 0.500 +25.0 % +10.0 % +2.0 %"),
+        ("summary", "MD (10⁻³ mm²/s), white matter 0.800 0.800 +0.0 % n/a n/a"),
+        ("pairing", "Volumes 33 31"),
+        ("images", "rotation 3.2°, mean displacement 5.1 mm, 98.0 % of the voxels"),
         ("summary", "Out-of-distribution voxels: 1.2 % of the brain"),
         ("summary", "lower than without harmonization in 1 of 2 comparisons"),
         ("summary", "flipped b-vectors. Look."),
@@ -292,7 +318,7 @@ def test_a_subject_without_scans_and_run_has_all_sections() -> None:
     texts = section_texts(render_subject_report(report))
     assert tuple(texts) == SECTIONS
     assert "No scan of this subject is harmonized." in texts["summary"]
-    assert texts["errors"] == "Errors None."
+    assert texts["errors"] == "Failures None."
 
 
 def test_pictures_are_part_of_the_page_and_decode() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 from bids_shresnet.errors import Finding, Severity
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_tsv
 from bids_shresnet.outputs.layout import find_harmonized_sidecars
-from bids_shresnet.outputs.runs.past_runs import find_run_folders, read_run_table
+from bids_shresnet.outputs.runs.past_runs import SCANS_TSV, find_run_folders, read_run_table
 from bids_shresnet.outputs.runs.run_log import (
     CONFIG_FILE,
     FINDINGS_TSV,
@@ -20,7 +20,6 @@ from bids_shresnet.outputs.runs.run_log import (
     Status,
 )
 
-SCANS_TSV = "scans.tsv"
 SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
 ROLE_SEPARATOR = "; "
 NO_ROLE = "excluded"

@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_shresnet.io.storage import read_tsv
+from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.runs.provenance import Provenance, read_provenance
 from bids_shresnet.outputs.runs.run_log import CONFIG_FILE, CRASH_FILE, FINDINGS_TSV, STATUS_TSV
 
+SCANS_TSV = "scans.tsv"
 PROCESSED_STATUSES = ("done", "failed")  # of scans that the run worked on
 
 Row = Mapping[str, str]
@@ -59,6 +60,16 @@ def read_last_runs(root: Path, subjects: Collection[str]) -> dict[str, RunRecord
             elif "up to date" in statuses and subject not in up_to_date:
                 up_to_date[subject] = _read_run_record(root, folder, subject, rows)
     return {**up_to_date, **processed}
+
+
+def read_level_runs(root: Path) -> dict[str, Provenance]:
+    """Read the last run of each analysis level that looked at the dataset."""
+    runs = {}
+    for folder in find_run_folders(root):
+        if (folder / SCANS_TSV).exists():
+            level = read_json(folder / CONFIG_FILE)["analysis_level"]
+            runs[level] = read_provenance(root, folder.name)
+    return dict(sorted(runs.items()))
 
 
 def find_run_folders(root: Path) -> list[Path]:

@@ -21,11 +21,12 @@ RecordKind = Literal["act", "soft", "env", "io"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Command of a run, its start in UTC and the versions of its software."""
+    """Command of a run, its start and end in UTC, and the versions of its software."""
 
     command: str
     start_time: str
     software: Mapping[str, str]
+    end_time: str = NOT_AVAILABLE
 
 
 def write_provenance(
@@ -72,6 +73,7 @@ def read_provenance(root: Path, run_name: str) -> Provenance:
         command=activity["Command"],
         start_time=activity["StartedAtTime"],
         software={tool["Label"]: tool["Version"] for tool in software},
+        end_time=activity.get("EndedAtTime", NOT_AVAILABLE),
     )
 
 

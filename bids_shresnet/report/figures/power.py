@@ -45,8 +45,9 @@ GROUP_CAPTION = (
 )
 SUBJECT_CAPTION = (
     f"Power of the signal by order of its spherical harmonics (RISH) {{where}}. {ORDERS_CAPTION} "
-    "The noise of a measurement adds to the power of high orders and is most of it there. The "
-    "prediction of a network holds less noise. {remark}"
+    "Noise adds to the power of every order and is most of it in high orders. A prediction without "
+    "noise is therefore shown as the target scanner would measure it: the mean power of its noise "
+    "is added. {remark}"
 )
 
 

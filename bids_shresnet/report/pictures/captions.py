@@ -7,6 +7,12 @@ from bids_shresnet.report.pictures.regions import MIN_WHITE_MATTER_FA
 NOVELTY_THRESHOLD = 1.0  # above it a voxel is out of distribution
 UNCERTAINTY_SCALE_PERCENTILE = 99
 ORIENTATION_CAPTION = "Patient's right is on the left; numbers are mm along the axis."
+ANATOMY_CAPTION = (
+    "Mean b0 of this scan. Orange: the brain mask. Blue: white matter (desc-tissue_dseg)."
+)
+REGISTRATION_CAPTION = (
+    "The target's b0 has the same outlines: they should follow its own borders, too."
+)
 DIRECTION_CAPTION = "Principal direction of the tensor (colour) and FA (brightness)."
 ANGLE_CAPTION = (
     "Angle between the principal directions before and after, where their mean FA is above "
@@ -14,8 +20,8 @@ ANGLE_CAPTION = (
 )
 NOVELTY_CAPTION = (
     "Distance of the scan from the training data, in units of the distance that 2 % of healthy "
-    f"brain exceed. Inside the red lines (above {NOVELTY_THRESHOLD:g}) the tissue is out of "
-    f"distribution. White: too little signal to tell. {ORIENTATION_CAPTION}"
+    f"brain exceed. Coloured voxels (above {NOVELTY_THRESHOLD:g}) are out of distribution. "
+    f"{ORIENTATION_CAPTION}"
 )
 UNCERTAINTY_CAPTION = (
     "Standard deviation of the target's S/S0 about the harmonized one, learned from travelling "

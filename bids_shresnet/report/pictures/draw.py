@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from bids_shresnet.diffusion.attenuation import mean_b0
+from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, relative_s0
 from bids_shresnet.diffusion.spatial.masking import unmask
-from bids_shresnet.inputs.segmentation import read_tissue
-from bids_shresnet.io.images.nifti import read_dwi, read_mask, read_volume
+from bids_shresnet.diffusion.tensors import select_tensor_volumes
+from bids_shresnet.io.images.nifti import read_dwi, read_labels, read_mask, read_volume
 from bids_shresnet.io.storage import hash_file, hash_record, read_json
-from bids_shresnet.outputs.layout import INPUT_DESC, ScanOutputs, TensorParameter
+from bids_shresnet.outputs.json_records import from_json
+from bids_shresnet.outputs.layout import INPUT_DESC, ScanOutputs, TensorParameter, sidecar_path
+from bids_shresnet.outputs.sidecars import read_checksum
+from bids_shresnet.report.pictures.acquisition import acquisition_record
 from bids_shresnet.report.pictures.dwi_view import DwiView, middle_direction, view_dwi
 from bids_shresnet.report.pictures.gallery import (
     RECORD_DESC,
@@ -25,20 +30,20 @@ from bids_shresnet.report.pictures.gallery import (
 from bids_shresnet.report.pictures.map_statistics import (
     agreement_rows,
     angle_statistics,
-    region_means,
+    tissue_overlap,
 )
 from bids_shresnet.report.pictures.panels import build_panels
 from bids_shresnet.report.pictures.regions import (
-    SEGMENTATION_REGIONS_NOTE,
-    TENSOR_REGIONS_NOTE,
+    NO_TISSUE_NOTE,
+    OWN_TISSUE_NOTE,
+    TARGET_TISSUE_NOTE,
     Region,
-    segmentation_regions,
-    tensor_regions,
+    tissue_regions,
 )
 from bids_shresnet.report.pictures.scan_maps import AFTER, BEFORE, TARGET, ScanMaps
 from bids_shresnet.report.pictures.slices import SliceLayout
 from bids_shresnet.report.pictures.target_scan import TargetView, view_target_scan
-from bids_shresnet.scans import Scan, Shell
+from bids_shresnet.scans import Dwi, Scan, Shell
 from bids_shresnet.version import __version__
 
 Maps = dict[str, Float[np.ndarray, "x y z"]]  # by state: before, after, target
@@ -81,7 +86,17 @@ class PictureJob:
         segmentation_files = self.scan.segmentation.files if self.scan.segmentation else ()
         paths = [*target_files, *segmentation_files]
         hashes = [hash_file(path) for path in paths if path.exists()]
-        return hash_record([__version__, self.sidecar["Checksum"], hashes])
+        tissue = self.target_tissue
+        tissue_digest = read_checksum(sidecar_path(tissue)) if tissue else ""
+        return hash_record([__version__, self.sidecar["Checksum"], hashes, tissue_digest])
+
+    @property
+    def target_tissue(self) -> Path | None:
+        """Tissues of the target's scan, if they are written."""
+        if self.target is None:
+            return None
+        tissue = ScanOutputs(self.target, self.outputs.root).tissue
+        return tissue if tissue.exists() else None
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,8 @@ class _ScanViews:
     ----------
     target
         None if there is no view of the target; `target_problem` then says why.
+    s0
+        Mean b0 of the scan over its median in the brain.
     """
 
     layout: SliceLayout
@@ -99,6 +116,7 @@ class _ScanViews:
     after: DwiView
     target: TargetView | None
     target_problem: str
+    s0: Float[np.ndarray, "x y z"]
 
 
 def write_pictures(job: PictureJob) -> bool:
@@ -121,18 +139,34 @@ def write_pictures(job: PictureJob) -> bool:
 
 
 def _statistics_record(job: PictureJob, scan_maps: ScanMaps, views: _ScanViews) -> dict[str, Any]:
-    has_segmentation = job.scan.segmentation is not None
     return {
-        "Regions": {
-            "From": SEGMENTATION_REGIONS_NOTE if has_segmentation else TENSOR_REGIONS_NOTE,
-            "Means": region_means(scan_maps),
-        },
+        "Regions": {"From": _regions_note(scan_maps)},
         "Angles": angle_statistics(scan_maps),
         "Target": {
             "File": job.target.image.name if job.target and views.target else "",
             "Missing": views.target_problem,
             "Agreement": agreement_rows(scan_maps),
+            "Registration": _registration_record(scan_maps, views.target),
         },
+        "Acquisition": acquisition_record(job.scan, job.target if views.target else None),
+    }
+
+
+def _regions_note(scan_maps: ScanMaps) -> str:
+    if scan_maps.target_tissue is not None:
+        return TARGET_TISSUE_NOTE
+    return OWN_TISSUE_NOTE if scan_maps.tissue is not None else NO_TISSUE_NOTE
+
+
+def _registration_record(scan_maps: ScanMaps, target: TargetView | None) -> dict[str, Any]:
+    """Return how well the target's scan lies on this one; empty without a target."""
+    if target is None:
+        return {}
+    return {
+        "RotationDegrees": round(target.rotation_degrees, 2),
+        "ShiftMillimetres": round(target.shift_mm, 2),
+        "MeasuredShare": round(float(target.measured_mask.mean()), 4),
+        "WhiteMatterDice": tissue_overlap(scan_maps),
     }
 
 
@@ -152,9 +186,28 @@ def _view_scans(job: PictureJob, model: Mapping[str, Any]) -> _ScanViews:
     direction = middle_direction(dwi, shells)
     before = view_dwi(dwi, layout.shown_mask, shells, direction)
     harmonized_dwi = read_dwi(job.outputs.harmonized_scan)
-    after = view_dwi(harmonized_dwi, layout.shown_mask, target_shells, direction)
-    target, problem = view_target_scan(job.target, dwi, layout, target_shells, direction)
-    return _ScanViews(layout, before, after, target, problem)
+    noise = _noise_variance(model, dwi, layout)
+    after = view_dwi(harmonized_dwi, layout.shown_mask, target_shells, direction, noise)
+    target, problem = view_target_scan(
+        job.target, dwi, layout, target_shells, direction, job.target_tissue
+    )
+    return _ScanViews(
+        layout, before, after, target, problem, relative_s0(mean_b0(dwi), layout.mask)
+    )
+
+
+def _noise_variance(
+    model: Mapping[str, Any], dwi: Dwi, layout: SliceLayout
+) -> Float[np.ndarray, " v"] | None:
+    """Variance of the target's noise, (S/S0)^2; None if the harmonized DWI has noise itself."""
+    record = model.get("MeasurementNoise")
+    if record is None or record["InDWI"]:
+        return None
+    noise = from_json(MeasurementNoise, record)
+    deviation = unmask(noise.relative_deviation(mean_b0(dwi), layout.mask), layout.mask)
+    count = int((~dwi.is_b0)[select_tensor_volumes(dwi.bvals, dwi.bvecs)].sum())
+    scaled = deviation[layout.shown_mask] ** 2 * count / noise.direction_count
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _read_scan_maps(job: PictureJob, model: Mapping[str, Any], views: _ScanViews) -> ScanMaps:
@@ -163,7 +216,8 @@ def _read_scan_maps(job: PictureJob, model: Mapping[str, Any], views: _ScanViews
     fa = _read_tensor_maps(job.outputs, "fa")
     md = _read_tensor_maps(job.outputs, "md")
     novelty = read_volume(job.outputs.novelty)[0]
-    regions = _find_regions(job.scan, layout, novelty > 0, fa, md)
+    tissue = _read_own_tissue(job.outputs, layout)
+    regions = _find_regions(tissue, views, novelty > 0)
     state_views = {BEFORE: views.before, AFTER: views.after}
     if views.target:
         target_mask = unmask(views.target.measured_mask, layout.shown_mask)
@@ -181,6 +235,9 @@ def _read_scan_maps(job: PictureJob, model: Mapping[str, Any], views: _ScanViews
         method=model["Method"],
         regions=regions,
         novelty=novelty,
+        s0=views.s0,
+        tissue=tissue,
+        target_tissue=views.target.tissue if views.target else None,
         uncertainty=read_volume(uncertainty)[0] if uncertainty.exists() else None,
     )
 
@@ -191,15 +248,22 @@ def _read_tensor_maps(outputs: ScanOutputs, parameter: TensorParameter) -> Maps:
     return {BEFORE: before, AFTER: after}
 
 
+def _read_own_tissue(outputs: ScanOutputs, layout: SliceLayout) -> Int[np.ndarray, "x y z"] | None:
+    """Read the tissues of the scan; None if they are not known."""
+    if not outputs.tissue.exists():
+        return None
+    return read_labels(outputs.tissue, layout.shape, layout.affine)
+
+
 def _find_regions(
-    scan: Scan, layout: SliceLayout, signal_mask: Bool[np.ndarray, "x y z"], fa: Maps, md: Maps
+    own_tissue: Int[np.ndarray, "x y z"] | None,
+    views: _ScanViews,
+    signal_mask: Bool[np.ndarray, "x y z"],
 ) -> tuple[Region, ...]:
-    """Take the tissues of the input's segmentation, or else regions by FA and MD."""
-    mask = layout.mask & signal_mask
-    if scan.segmentation is not None:
-        return segmentation_regions(
-            read_tissue(scan.segmentation, layout.shape, layout.affine), mask
-        )
-    mean_fa = np.mean([fa[BEFORE], fa[AFTER]], axis=0)
-    mean_md = np.mean([md[BEFORE], md[AFTER]], axis=0)
-    return tensor_regions(mean_fa, mean_md, mask)
+    """Take the tissues of the target's scan if they are known, else those of this scan."""
+    layout = views.layout
+    tissue = own_tissue
+    if views.target and views.target.tissue is not None:
+        target_mask = unmask(views.target.measured_mask, layout.shown_mask)
+        tissue = unmask(views.target.tissue, target_mask)
+    return () if tissue is None else tissue_regions(tissue, layout.mask & signal_mask)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.attenuation import compute_attenuation
+from bids_shresnet.diffusion.attenuation import compute_attenuation, mean_b0
 from bids_shresnet.diffusion.harmonics import order_indices, shell_fitting_matrix
-from bids_shresnet.diffusion.rish import rish
+from bids_shresnet.diffusion.rish import noise_power, rish
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.tensors import TensorValues, fit_dwi_tensor
 from bids_shresnet.scans import Dwi, Shell
@@ -27,7 +27,11 @@ class DwiView:
     signal
         S/S0 of one volume.
     power
-        RISH of each order of each shell, shell after shell.
+        RISH of each order of each shell, shell after shell, with the power of noise.
+    s0
+        Mean b0, in the scan's units.
+    volume, direction
+        Index of that volume, and its b-vector along the world axes.
     angle_degrees
         Angle between the requested direction and that of the volume.
     """
@@ -35,6 +39,9 @@ class DwiView:
     tensor: TensorValues
     signal: Float[np.ndarray, " v"]
     power: Float[np.ndarray, "v o"]
+    s0: Float[np.ndarray, " v"]
+    volume: int
+    direction: tuple[float, ...]
     angle_degrees: float
 
 
@@ -43,8 +50,15 @@ def view_dwi(
     mask: Bool[np.ndarray, "x y z"],
     shells: Sequence[Shell],
     direction: Float[np.ndarray, " 3"],
+    noise_variance: Float[np.ndarray, " v"] | None = None,
 ) -> DwiView:
     """View some voxels of some shells, and the volume of the middle shell nearest to a direction.
+
+    Parameters
+    ----------
+    noise_variance
+        Variance of the noise that a measurement of a denoised signal would have, (S/S0)^2. Its
+        power is added, as the group report does. None for signals that have noise.
 
     Raises
     ------
@@ -53,18 +67,36 @@ def view_dwi(
     """
     shell_volumes = find_shell_volumes(dwi.bvals, shells)
     signal = compute_attenuation(dwi, mask).signal
-    coefficients = [
-        signal[:, volumes] @ shell_fitting_matrix(dwi.bvecs[volumes], shell).T
-        for volumes, shell in zip(shell_volumes, shells, strict=True)
-    ]
+    power = _measured_power(dwi, signal, shells, noise_variance)
     nearest, angle = nearest_volume(dwi, shell_volumes[len(shells) // 2], direction)
     used_volumes = np.concatenate([np.flatnonzero(dwi.is_b0), *shell_volumes])
     return DwiView(
         tensor=fit_dwi_tensor(dwi, mask, used_volumes),
         signal=signal[:, nearest],
-        power=rish(np.concatenate(coefficients, axis=1), order_indices(shells)),
+        power=power,
+        s0=mean_b0(dwi)[mask],
+        volume=nearest,
+        direction=tuple(float(value) for value in dwi.bvecs[nearest]),
         angle_degrees=angle,
     )
+
+
+def _measured_power(
+    dwi: Dwi,
+    signal: Float[np.ndarray, "v n"],
+    shells: Sequence[Shell],
+    noise_variance: Float[np.ndarray, " v"] | None,
+) -> Float[np.ndarray, "v o"]:
+    """Power of each order of each shell, as it would be measured."""
+    powers = []
+    for volumes, shell in zip(find_shell_volumes(dwi.bvals, shells), shells, strict=True):
+        inverse = shell_fitting_matrix(dwi.bvecs[volumes], shell).T
+        orders = order_indices([shell])
+        power = rish(signal[:, volumes] @ inverse, orders)
+        if noise_variance is not None:
+            power = power + noise_variance[:, None] * noise_power(inverse, orders)
+        powers.append(power)
+    return np.concatenate(powers, axis=1)
 
 
 def nearest_volume(
@@ -94,9 +126,10 @@ def select_voxels(view: DwiView, index: Int[np.ndarray, " w"]) -> DwiView:
         md=view.tensor.md[index],
         direction=view.tensor.direction[index],
     )
-    return DwiView(
+    return replace(
+        view,
         tensor=tensor,
         signal=view.signal[index],
         power=view.power[index],
-        angle_degrees=view.angle_degrees,
+        s0=view.s0[index],
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from bids_shresnet.evaluation.agreement import pearson_correlation, summarize_differences
-from bids_shresnet.report.pictures.regions import Region
 from bids_shresnet.report.pictures.scan_maps import (
     AFTER,
     BEFORE,
@@ -18,20 +16,7 @@ from bids_shresnet.report.pictures.scan_maps import (
     direction_change,
     paired_values,
 )
-
-
-def region_means(scan_maps: ScanMaps) -> list[dict[str, Any]]:
-    """Means of FA and MD (mm2/s) over each region of the brain, before and after."""
-    return [
-        {
-            "Region": region.name,
-            "Voxels": int(region.mask.sum()),
-            "FA": _means_over(region, scan_maps.fa),
-            "MD": _means_over(region, scan_maps.md),
-        }
-        for region in scan_maps.regions
-        if region.mask.any()
-    ]
+from bids_shresnet.scans import Tissue
 
 
 def angle_statistics(scan_maps: ScanMaps) -> dict[str, Any]:
@@ -52,8 +37,18 @@ def agreement_rows(scan_maps: ScanMaps) -> list[dict[str, Any]]:
     return rows
 
 
-def _means_over(region: Region, maps: Mapping[str, Float[np.ndarray, "x y z"]]) -> dict[str, float]:
-    return {state: _round(float(maps[state][region.mask].mean()), 5) for state in (BEFORE, AFTER)}
+def tissue_overlap(scan_maps: ScanMaps) -> float | None:
+    """Dice coefficient of white matter in this scan and in the target's; None if one is unknown.
+
+    It is taken over the voxels in the pictures that the target measured.
+    """
+    if scan_maps.tissue is None or scan_maps.target_tissue is None:
+        return None
+    assert scan_maps.target_mask is not None
+    own = scan_maps.tissue[scan_maps.layout.shown_mask][scan_maps.target_mask] == Tissue.WM
+    target = scan_maps.target_tissue == Tissue.WM
+    total = own.sum() + target.sum()
+    return _round(float(2 * (own & target).sum() / total), 3) if total else None
 
 
 def _agreement_statistics(

@@ -24,7 +24,6 @@ from bids_shresnet.report.pictures.slices import PLANE_AXES, SliceLayout
 from bids_shresnet.report.style import (
     DPI,
     FAINT,
-    RED,
     Drawing,
     figure_style,
     render_voxel_figure,
@@ -35,6 +34,7 @@ PLANE_SIDES: Mapping[str, tuple[str, str]] = {  # on the left and on the right o
     "coronal": ("R", "L"),
     "sagittal": ("A", "P"),
 }
+DARK_CMAPS = ("gray", "autumn")
 FIGURE_WIDTH = 10 * DPI  # pixels
 TITLE_HEIGHT = round(0.32 * DPI)
 COLOUR_BAR_HEIGHT = round(0.55 * DPI)
@@ -52,22 +52,19 @@ class ColourScale:
     label
         Quantity and unit, for the colour bar.
     cmap
-        Name of one of matplotlib's colour maps. "gray" is drawn on black, all others on white with
-        the outline of the brain.
-    contour_level
-        Value at which a red line is drawn.
+        Name of one of matplotlib's colour maps. Those of `DARK_CMAPS` are drawn on black, all
+        others on white with the outline of the brain.
     """
 
     low: float
     high: float
     label: str
     cmap: str = "gray"
-    contour_level: float | None = None
 
     @property
     def background(self) -> str:
         """Colour outside the brain."""
-        return "black" if self.cmap == "gray" else "white"
+        return "black" if self.cmap in DARK_CMAPS else "white"
 
     def colour(self, values: Float[np.ndarray, "v u"]) -> UInt8[np.ndarray, "v u 3"]:
         """Colours of values; NaN has that of the background."""
@@ -77,7 +74,7 @@ class ColourScale:
     @property
     def text_colour(self) -> str:
         """Colour that is readable on the background."""
-        return "white" if self.cmap == "gray" else "black"
+        return "white" if self.cmap in DARK_CMAPS else "black"
 
 
 class _Pixels(Artist):
@@ -103,13 +100,34 @@ def draw_mosaic(
     name: str,
     caption: str,
     alt: str,
+    outlines: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None,
+    underlay: Float[np.ndarray, "x y z"] | None = None,
 ) -> Drawing:
-    """Draw one map inside the brain."""
-    rows = {plane: _paint_row(layout, plane, values, scale) for plane in PLANE_AXES}
+    """Draw one map.
+
+    Parameters
+    ----------
+    values
+        NaN where nothing is drawn, as outside the brain.
+    outlines
+        Regions to draw lines around, by colour; the last one is on top.
+    underlay
+        Grey values from 0 to 1, shown where the map has none.
+    """
+    lines = dict(outlines or {})
+    if scale.background == "white":
+        lines = {FAINT: layout.mask, **lines}
+    rows = {}
+    for plane in PLANE_AXES:
+        row = _paint_row(layout, plane, values, scale, underlay)
+        for colour, region in lines.items():
+            row[_find_outline(layout, plane, region)] = _to_bytes(colour)
+        rows[plane] = row
+    palette = scale.cmap if underlay is None else None
     with figure_style():
         figure = _make_figure(layout, rows, title, scale.text_colour)
         _add_colour_bar(figure, scale)
-        return render_voxel_figure(figure, name, caption, alt, cmap=scale.cmap)
+        return render_voxel_figure(figure, name, caption, alt, cmap=palette)
 
 
 def draw_direction_mosaic(
@@ -145,17 +163,19 @@ def draw_direction_mosaic(
 
 
 def _paint_row(
-    layout: SliceLayout, plane: str, values: Float[np.ndarray, "x y z"], scale: ColourScale
+    layout: SliceLayout,
+    plane: str,
+    values: Float[np.ndarray, "x y z"],
+    scale: ColourScale,
+    underlay: Float[np.ndarray, "x y z"] | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Paint the slices of one plane, and lines around the brain and what is above the level."""
-    tiles = layout.tile_slices(np.where(layout.mask, values, np.nan), plane)
-    row = _enlarge(scale.colour(tiles), layout, plane)
-    if scale.background == "white":
-        row[_find_outline(layout, plane, layout.mask)] = _to_bytes(FAINT)
-    if scale.contour_level is not None:
-        is_above = layout.mask & (values > scale.contour_level)
-        row[_find_outline(layout, plane, is_above)] = _to_bytes(RED)
-    return row
+    """Paint the slices of one plane."""
+    tiles = layout.tile_slices(values, plane)
+    colours = scale.colour(tiles)
+    if underlay is not None:
+        grey = ColourScale(0.0, 1.0, "").colour(layout.tile_slices(underlay, plane))
+        colours = np.where(np.isnan(tiles)[..., None], grey, colours)
+    return np.asarray(_enlarge(colours, layout, plane))
 
 
 def _enlarge(
@@ -238,5 +258,3 @@ def _add_colour_bar(figure: Figure, scale: ColourScale) -> None:
     )
     bar.ax.tick_params(labelsize=7.5, length=2, pad=1.5)
     bar.set_label(scale.label, fontsize=8.5, labelpad=1)
-    if scale.contour_level is not None:
-        bar.ax.axvline(scale.contour_level, color=RED, linewidth=2)

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import AgreementData, voxel_agreement
 from bids_shresnet.report.figures.power import draw_subject_power
 from bids_shresnet.report.page import MINUS
+from bids_shresnet.report.pictures.anatomy_panels import anatomy_panel, novelty_panel
 from bids_shresnet.report.pictures.captions import (
     ANGLE_CAPTION,
     DIRECTION_CAPTION,
-    NOVELTY_CAPTION,
-    NOVELTY_THRESHOLD,
     ORIENTATION_CAPTION,
     SHOWN_VOXELS_PHRASE,
     TARGET_CAPTION,
     UNCERTAINTY_CAPTION,
     UNCERTAINTY_SCALE_PERCENTILE,
 )
+from bids_shresnet.report.pictures.dwi_view import DwiView
 from bids_shresnet.report.pictures.gallery import Panel
 from bids_shresnet.report.pictures.mosaic import ColourScale, draw_direction_mosaic, draw_mosaic
 from bids_shresnet.report.pictures.scan_maps import (
@@ -35,11 +35,11 @@ from bids_shresnet.report.pictures.scan_maps import (
     tract_mask,
 )
 from bids_shresnet.report.style import DISPLAY_FACTORS, Drawing
+from bids_shresnet.scans import Tissue
 
-FA_SCALE = ColourScale(0.0, 0.8, "FA (no unit)")
+FA_SCALE = ColourScale(0.0, 0.8, "FA")
 MD_SCALE = ColourScale(0.0, 2.0, "MD (10⁻³ mm²/s)")
 MAX_ANGLE_DEGREES = 30.0  # end of the scale of angles
-MAX_NOVELTY = 2.0  # end of its scale
 DIFFERENCE_SCALE_STEP = 0.05  # the scale of differences ends at a multiple of it
 DIFFERENCE_SCALE_PERCENTILE = 98  # of the differences that the scale covers
 MIN_UNCERTAINTY_SCALE = 1e-4
@@ -56,6 +56,7 @@ def build_panels(scan_maps: ScanMaps) -> tuple[Panel, ...]:
     fa = scan_maps.fa
     md = {state: DISPLAY_FACTORS["MD"] * values for state, values in scan_maps.md.items()}
     return (
+        anatomy_panel(scan_maps),
         _map_panel(scan_maps, fa, FA_SCALE, "FA", "Fractional anisotropy"),
         _map_panel(scan_maps, md, MD_SCALE, "MD", "Mean diffusivity"),
         _signal_panel(scan_maps),
@@ -65,7 +66,7 @@ def build_panels(scan_maps: ScanMaps) -> tuple[Panel, ...]:
         _angle_panel(scan_maps),
         *_agreement_panels(scan_maps),
         *_power_panels(scan_maps),
-        _novelty_panel(scan_maps),
+        novelty_panel(scan_maps),
         *_uncertainty_panels(scan_maps),
     )
 
@@ -81,9 +82,10 @@ def _map_pictures(
     scan_maps: ScanMaps, maps: Maps, scale: ColourScale, quantity: str, caption: str
 ) -> dict[str, Drawing]:
     """Draw one picture per state."""
+    mask = scan_maps.layout.mask
     return {
         state: draw_mosaic(
-            values,
+            np.where(mask, values, np.nan),
             scan_maps.layout,
             scale,
             f"{state.capitalize()}: {quantity}",
@@ -102,26 +104,27 @@ def _signal_panel(scan_maps: ScanMaps) -> Panel:
         state: scan_maps.unmask_view(state, view.signal) for state, view in scan_maps.views.items()
     }
     highest = np.percentile(scan_maps.views[BEFORE].signal, 99.5)
-    scale = ColourScale(0.0, max(0.1, float(np.ceil(10 * highest) / 10)), "S/S0 (no unit)")
+    scale = ColourScale(0.0, max(0.1, float(np.ceil(10 * highest) / 10)), "S/S0")
     caption = (
-        f"S/S0 of one volume in the middle of the shell of b = {shell.bvalue:.0f} s/mm² (of the "
-        f"source), as measured and as harmonized, on the same scale.{_direction_remark(scan_maps)} "
-        f"{_layout_caption(scan_maps)}"
+        f"S/S0 of one volume of the shell of b = {shell.bvalue:.0f} s/mm² (of the source), on the "
+        f"same scale. {_describe_volumes(scan_maps)} {_layout_caption(scan_maps)}"
     )
     pictures = _map_pictures(scan_maps, maps, scale, "DWI", caption)
     return Panel("images", "One DWI volume", pictures)
 
 
-def _direction_remark(scan_maps: ScanMaps) -> str:
-    """Name the states whose volume has another direction than the source's."""
-    remarks = [
-        f"{state}: {view.angle_degrees:.0f}° away"
-        for state, view in scan_maps.views.items()
-        if view.angle_degrees > MIN_ANGLE_TO_REPORT_DEGREES
-    ]
-    if not remarks:
-        return ""
-    return f" The volume with the nearest direction is shown ({'; '.join(remarks)})."
+def _describe_volumes(scan_maps: ScanMaps) -> str:
+    """Name the volume of each state, its direction, and its angle to that of the source."""
+    volumes = []
+    for state, view in scan_maps.views.items():
+        vector = ", ".join(f"{value:.2f}" for value in view.direction).replace("-", MINUS)
+        angle = f", {view.angle_degrees:.0f}° away" if _is_other_direction(view) else ""
+        volumes.append(f"{state}: volume {view.volume + 1}, along ({vector}){angle}")
+    return f"{'; '.join(volumes)}.".capitalize()
+
+
+def _is_other_direction(view: DwiView) -> bool:
+    return view.angle_degrees > MIN_ANGLE_TO_REPORT_DEGREES
 
 
 def _difference_panel(scan_maps: ScanMaps, maps: Maps, quantity: str, label: str) -> Panel:
@@ -130,8 +133,8 @@ def _difference_panel(scan_maps: ScanMaps, maps: Maps, quantity: str, label: str
     differences = {
         (first, second): maps[first] - maps[second] for first, second in [*errors, (AFTER, BEFORE)]
     }
-    shown_mask = scan_maps.layout.shown_mask
-    end = _difference_scale_end([values[shown_mask] for values in differences.values()])
+    tissue = _shown_tissue(scan_maps)
+    end = _difference_scale_end([values[tissue] for values in differences.values()])
     scale = ColourScale(-end, end, f"difference of {label}", "RdBu_r")
     pictures = {
         f"{first} {MINUS} {second}": _difference_picture(
@@ -140,6 +143,14 @@ def _difference_panel(scan_maps: ScanMaps, maps: Maps, quantity: str, label: str
         for (first, second), values in differences.items()
     }
     return Panel("images", f"Difference of {quantity}", pictures)
+
+
+def _shown_tissue(scan_maps: ScanMaps) -> Bool[np.ndarray, "x y z"]:
+    """Voxels in the pictures in grey and white matter; the rim would stretch the scale."""
+    shown_mask = scan_maps.layout.shown_mask
+    if scan_maps.tissue is None:
+        return shown_mask
+    return np.asarray(shown_mask & np.isin(scan_maps.tissue, (Tissue.GM, Tissue.WM)))
 
 
 def _difference_picture(
@@ -152,7 +163,7 @@ def _difference_picture(
     first, second = states
     title = f"{quantity}: {first} {MINUS} {second}"
     return draw_mosaic(
-        values,
+        np.where(scan_maps.layout.mask, values, np.nan),
         scan_maps.layout,
         scale,
         title,
@@ -244,29 +255,15 @@ def _power_panels(scan_maps: ScanMaps) -> list[Panel]:
     return [Panel("metrics", "Power of the harmonics", {"power": drawing})]
 
 
-def _novelty_panel(scan_maps: ScanMaps) -> Panel:
-    """Draw how far the scan is from the training data."""
-    drawing = draw_mosaic(
-        np.where(scan_maps.signal_mask, scan_maps.novelty, np.nan),
-        scan_maps.layout,
-        ColourScale(0.0, MAX_NOVELTY, "novelty (1: threshold)", "cividis", NOVELTY_THRESHOLD),
-        "Novelty",
-        name="novelty",
-        caption=NOVELTY_CAPTION,
-        alt="Mosaic of the novelty of the scan",
-    )
-    return Panel("trust", "Novelty", {"novelty": drawing})
-
-
 def _uncertainty_panels(scan_maps: ScanMaps) -> list[Panel]:
     """Draw how far the target's signal may be from the harmonized one, if this is known."""
     if scan_maps.uncertainty is None:
         return []
     brain_values = scan_maps.uncertainty[scan_maps.layout.mask]
     end = float(np.percentile(brain_values, UNCERTAINTY_SCALE_PERCENTILE))
-    label = "standard deviation of S/S0 (no unit)"
+    label = "standard deviation of S/S0"
     drawing = draw_mosaic(
-        scan_maps.uncertainty,
+        np.where(scan_maps.layout.mask, scan_maps.uncertainty, np.nan),
         scan_maps.layout,
         ColourScale(0.0, max(end, MIN_UNCERTAINTY_SCALE), label, "viridis"),
         "Uncertainty",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.evaluation.agreement import SCAN_STATES
@@ -38,6 +38,12 @@ class ScanMaps:
         Shells of the source.
     method
         Key of the method that harmonized the scan.
+    s0
+        Mean b0 over its median in the brain.
+    tissue
+        Values of `Tissue` in this scan; None if they are not known.
+    target_tissue
+        Those of the target's scan in the voxels of `target_mask`; None if they are not known.
     """
 
     layout: SliceLayout
@@ -49,6 +55,9 @@ class ScanMaps:
     method: str
     regions: tuple[Region, ...]
     novelty: Float[np.ndarray, "x y z"]
+    s0: Float[np.ndarray, "x y z"]
+    tissue: Int[np.ndarray, "x y z"] | None
+    target_tissue: Int[np.ndarray, " w"] | None
     uncertainty: Float[np.ndarray, "x y z"] | None
 
     @property

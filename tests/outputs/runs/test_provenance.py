@@ -60,6 +60,7 @@ def test_command_start_and_versions_are_read_back(root: Path) -> None:
         command="app in out",
         start_time="2026-01-01T00:00:00+00:00",
         software=package_versions(),
+        end_time=END.isoformat(timespec="seconds"),
     )
 
 

@@ -4,16 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 
 from bids_shresnet.config import InputSettings, ScannerSettings
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
-from bids_shresnet.io.images.nifti import read_volume
 from bids_shresnet.io.storage import read_json, write_json
-from bids_shresnet.outputs.layout import TENSOR_PARAMETERS, ScanOutputs
+from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.report.page import MINUS
 from bids_shresnet.report.pictures.draw import PictureJob, write_pictures
@@ -67,25 +65,36 @@ def test_a_scan_agrees_with_itself(self_job: PictureJob) -> None:
         assert row["correlation"] == pytest.approx(1, abs=1e-2)
 
 
-def test_means_of_regions_are_those_of_the_maps(self_job: PictureJob) -> None:
-    outputs = self_job.outputs
-    before = {p: read_volume(outputs.tensor_map(p, "input"))[0] for p in TENSOR_PARAMETERS}
-    after = {p: read_volume(outputs.tensor_map(p, "harmonized"))[0] for p in TENSOR_PARAMETERS}
-    mean_fa = (before["fa"] + after["fa"]) / 2
-    mean_md = (before["md"] + after["md"]) / 2
-    has_signal = read_volume(outputs.novelty)[0] > 0
-    mask = (mean_fa > 0.3) & (mean_md > 0) & (mean_md < 1.2e-3) & has_signal
-    means = record(self_job)["Regions"]["Means"]
-    region = next(row for row in means if row["Region"] == "FA > 0.3")
-    assert region["Voxels"] == mask.sum()
-    assert region["FA"]["before"] == pytest.approx(before["fa"][mask].mean(), rel=1e-4)
-    assert region["MD"]["after"] == pytest.approx(np.log(2) / 1000, rel=0.05)
+def test_a_scan_lies_on_itself(self_job: PictureJob) -> None:
+    registration = record(self_job)["Target"]["Registration"]
+    assert registration["RotationDegrees"] == pytest.approx(0, abs=0.5)
+    assert registration["ShiftMillimetres"] == pytest.approx(0, abs=0.5)
+    assert registration["MeasuredShare"] == pytest.approx(1, abs=0.02)
+    assert registration["WhiteMatterDice"] == pytest.approx(1, abs=0.02)
+
+
+def test_regions_are_the_targets_tissues_if_they_are_known_else_the_scans_own(
+    outputs: ScanOutputs, self_job: PictureJob
+) -> None:
+    assert "those of the target's scan" in record(self_job)["Regions"]["From"]
+    alone = PictureJob(outputs, target=None)
+    write_pictures(alone)
+    assert "those of this scan" in record(alone)["Regions"]["From"]
+
+
+def test_the_acquisition_of_both_scans_is_recorded(scan: Scan, self_job: PictureJob) -> None:
+    self_job.record_path.unlink(missing_ok=True)
+    write_pictures(self_job)
+    rows = {row["Property"]: row for row in record(self_job)["Acquisition"]}
+    assert int(rows["Volumes"]["Scan"]) == len(scan.bvals)
+    assert rows["Matrix"]["Scan"] == rows["Matrix"]["Target"]
 
 
 def test_pictures_of_the_target_exist_only_if_it_was_measured(
     outputs: ScanOutputs, self_job: PictureJob
 ) -> None:
     panels = {panel.title: panel for panel in read_gallery(self_job.record_path).panels}
+    assert set(panels["Brain mask, tissues and registration"].pictures) == {"before", "target"}
     for title in ("Mean diffusivity", "One DWI volume"):
         assert set(panels[title].pictures) == {"before", "after", "target"}
     assert write_pictures(PictureJob(outputs, target=None))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from jaxtyping import Float
@@ -51,6 +53,21 @@ def test_the_power_of_an_order_does_not_depend_on_the_direction_of_the_fibre() -
     assert power.shape == (3, 6)
     assert power[0] == pytest.approx(power[2], rel=0.1)  # gradients are not perfectly uniform
     assert (np.diff(power[:, :3], axis=1) < 0).all()
+
+
+def test_the_power_of_noise_is_that_of_drawn_noise() -> None:
+    dwi = fibre_dwi()
+    data = np.repeat(dwi.data, 2000, axis=0)
+    many = replace(dwi, data=data)
+    deviation = 0.02
+    rng = np.random.default_rng(0)
+    noisy = data.copy()
+    noisy[..., 1:] += rng.normal(0, deviation * S0, data[..., 1:].shape)
+    mask = np.ones(many.shape, dtype=bool)
+    variance = np.full(mask.sum(), deviation**2, np.float32)
+    drawn = view_dwi(replace(many, data=noisy), mask, SHELLS, SUPERIOR).power
+    expected = view_dwi(many, mask, SHELLS, SUPERIOR, variance).power
+    assert drawn.mean(axis=0) == pytest.approx(expected.mean(axis=0), rel=0.05)
 
 
 def test_the_volume_is_the_nearest_one_of_the_middle_shell() -> None:
