@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bids_shresnet.evaluation.cross_validation import CrossValidation
@@ -10,6 +11,7 @@ from bids_shresnet.evaluation.group_tables import write_group_tables
 from bids_shresnet.io.storage import write_bytes, write_text
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.history import (
+    NovelFraction,
     Role,
     ScanRow,
     read_failed_scans,
@@ -48,15 +50,29 @@ def write_group_report(
 def _read_dataset_report(root: Path, cross_validations: Sequence[CrossValidation]) -> DatasetReport:
     """Read everything that is not about one pair."""
     scans = read_last_scans(root) or _travelling_scans(cross_validations)
+    novel_fractions = read_novel_fractions(root)
     return DatasetReport(
-        scans=scans,
+        scans=mark_harmonized(scans, novel_fractions),
         figures=(draw_pairing(scans),) if scans else (),
-        novel_fractions=read_novel_fractions(root),
+        novel_fractions=novel_fractions,
         findings=read_last_findings(root),
         failures=read_failed_scans(root),
         subject_pages=frozenset(path.name for path in root.glob("*.html")),
         methods_text=read_methods_text(root),
     )
+
+
+def mark_harmonized(
+    scans: Sequence[ScanRow], harmonized: Sequence[NovelFraction]
+) -> tuple[ScanRow, ...]:
+    """Give a role to scans that `group` had no use for and `participant` has harmonized."""
+    names = {item.scan.partition("_desc-")[0] for item in harmonized}
+    rows = []
+    for row in scans:
+        if not row.roles and row.name.partition("_dwi.")[0].partition("_desc-")[0] in names:
+            row = replace(row, roles=("to harmonize",), reason="harmonized by participant")
+        rows.append(row)
+    return tuple(rows)
 
 
 def _travelling_scans(cross_validations: Sequence[CrossValidation]) -> tuple[ScanRow, ...]:

@@ -16,6 +16,8 @@ from bids_shresnet.report.methods_text import (
 FIELD_PATTERN = re.compile(r"(\w+) = \{((?:[^{}]|\{[^{}]*\})*)\}")
 BRACKETS_PATTERN = re.compile(r"\[([^\]]*@[^\]]*)\]")
 IDENTIFIERS = {"doi": "doi", "eprint": "arXiv"}
+BOLD_PATTERN = re.compile(r"\*\*(.+?)\*\*")
+BOLD = r"<strong>\1</strong>"
 MANY_AUTHORS = 3  # from which a citation names the first one only
 
 Entry = Mapping[str, str]
@@ -51,7 +53,9 @@ def _render_paragraph(part: str, entries: Mapping[str, Entry]) -> str:
         return f"<h3>{escape(content.lstrip('# '))}</h3>"
     bracketed = BRACKETS_PATTERN.sub(r"(\1)", content)
     cited = CITATION_PATTERN.sub(lambda match: _cite(match, entries), bracketed)
-    return f"<p>{escape(cited)}</p>"
+    if cited.startswith("> "):
+        return f'<p class="quiet">{escape(cited[2:])}</p>'
+    return f"<p>{BOLD_PATTERN.sub(BOLD, escape(cited))}</p>"
 
 
 def _cite(match: re.Match[str], entries: Mapping[str, Entry]) -> str:
@@ -73,7 +77,7 @@ def _describe(entry: Entry) -> str:
     source = f"{place} {entry.get('year', '')}".strip()
     identifiers = [f"{name}:{entry[key]}" for key, name in IDENTIFIERS.items() if key in entry]
     parts = [authors, entry["title"], source, *identifiers]
-    return ". ".join(part for part in parts if part)
+    return ". ".join(part.rstrip(".") for part in parts if part)
 
 
 def _read_entries(bibtex: str) -> dict[str, Entry]:

@@ -16,6 +16,7 @@ from bids_shresnet.io.templates import template_environment
 from bids_shresnet.report.style import method_label
 
 MINUS = "\N{MINUS SIGN}"
+MAX_WRITTEN_FRACTION = 10.0  # larger ones are written as a bound
 MIN_WRITTEN_P = 1e-4  # smaller ones are written as a bound
 
 
@@ -43,8 +44,16 @@ def render_page(template: str, **context: Any) -> str:
 
 
 def format_percent(value: float) -> str:
-    """Write a fraction as a percentage with a sign and one decimal; NaN as n/a."""
-    return NOT_AVAILABLE if isnan(value) else f"{100 * value:+z.1f} %".replace("-", MINUS)
+    """Write a fraction as a percentage with a sign and one decimal; NaN as n/a.
+
+    Fractions beyond `MAX_WRITTEN_FRACTION`, which compare with almost nothing, become a bound.
+    """
+    if isnan(value):
+        return NOT_AVAILABLE
+    if abs(value) > MAX_WRITTEN_FRACTION:
+        sign, bound = ("+", "> ") if value > 0 else (MINUS, "< ")
+        return f"{bound}{sign}{100 * MAX_WRITTEN_FRACTION:.0f} %"
+    return f"{100 * value:+z.1f} %".replace("-", MINUS)
 
 
 def format_number(value: float) -> str:

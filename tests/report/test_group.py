@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from bids_shresnet.evaluation.cross_validation import (
 from bids_shresnet.evaluation.results import HeldOutResult
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.json_records import to_json
-from bids_shresnet.report.group import write_group_report
+from bids_shresnet.outputs.runs.history import NovelFraction, ScanRow
+from bids_shresnet.report.group import mark_harmonized, write_group_report
 from bids_shresnet.report.pair_report import build_pair_report
 from tests.models import change_card
 from tests.report.cross_validations import cross_validation
@@ -114,6 +116,18 @@ def test_the_page_links_the_reports_on_subjects_and_shows_the_methods_text(
     assert set(re.findall(r'href="(sub-[^"]*)"', page)) == {"sub-01.html"}
     assert "# Methods as written" in page
     assert "No record of a" in page  # no run is in logs/
+
+
+@pytest.mark.parametrize("name", ["sub-09_ses-ge_dwi", "sub-09_ses-ge_desc-preproc_dwi"])
+def test_a_scan_that_is_harmonized_is_not_excluded(name: str) -> None:
+    excluded = ScanRow(
+        file=f"sub-09/{name}.nii.gz", subject="09", session="", scanner="GE", shells="", reason="no"
+    )
+    other = replace(excluded, file="sub-08/sub-08_ses-ge_dwi.nii.gz")
+    harmonized = [NovelFraction("sub-09_ses-ge_desc-harmonized_dwi", "09", "model", 0.1)]
+    first, second = mark_harmonized([excluded, other], harmonized)
+    assert first.role_text == "to harmonize"
+    assert second.role_text == "excluded"
 
 
 def test_a_report_is_written_again_from_the_models_folder_alone(tmp_path: Path) -> None:

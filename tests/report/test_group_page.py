@@ -396,6 +396,7 @@ def test_numbers_are_written_for_readers() -> None:
     nan = float("nan")
     minus = "\N{MINUS SIGN}"
     assert format_percent(-0.0001) == "+0.0 %"
+    assert (format_percent(41.0), format_percent(-7752.5)) == ("> +1000 %", f"< {minus}1000 %")
     assert (format_percent(0.1234), format_percent(-0.5), format_percent(nan)) == (
         "+12.3 %",
         f"{minus}50.0 %",

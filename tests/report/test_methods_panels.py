@@ -16,6 +16,12 @@ def test_headings_paragraphs_and_citations_are_rendered() -> None:
     assert "<p>Second.</p>" in html
 
 
+def test_bold_words_and_quotes_are_rendered() -> None:
+    html = make_methods_panels("> Paste it.\n\n**GE to <i>Prisma.** It was").html
+    assert '<p class="quiet">Paste it.</p>' in html
+    assert "<p><strong>GE to &lt;i&gt;Prisma.</strong> It was</p>" in html
+
+
 def test_every_reference_of_the_library_can_be_cited() -> None:
     library = resources.files("bids_shresnet") / "report/templates/references.bib"
     keys = re.findall(r"^@\w+\{(\w+),", library.read_text(), re.MULTILINE)

@@ -40,6 +40,7 @@ from bids_shresnet.settings import DEFAULT_METHOD, NO_HARMONIZATION
 SIGNIFICANCE_LEVEL = 0.05
 SIGNIFICANCE_STARS = ((0.001, "***"), (0.01, "**"), (SIGNIFICANCE_LEVEL, "*"))
 NOT_SIGNIFICANT = "n.s."
+TOO_FEW_SUBJECTS = "n/a"
 MAX_LINEAR_ERROR_RATIO = 8.0  # largest error over smallest; beyond it the axis is logarithmic
 DEFAULT_BETTER_MARK = "▼"
 STARS_HEIGHT = 1.02  # in parts of the panel's height
@@ -142,12 +143,17 @@ def _mark_significance(
         for comparison in comparisons:
             pair = (comparison.method, comparison.baseline)
             if pair == (method, NO_HARMONIZATION):
-                _write_above_box(
-                    axes, position, STARS_HEIGHT, significance_stars(comparison.p_holm)
-                )
+                _write_above_box(axes, position, STARS_HEIGHT, _significance_label(comparison))
             is_significant = comparison.is_better and comparison.p_holm < SIGNIFICANCE_LEVEL
             if pair == (DEFAULT_METHOD, method) and is_significant:
                 _write_above_box(axes, position, DEFAULT_BETTER_HEIGHT, DEFAULT_BETTER_MARK)
+
+
+def _significance_label(comparison: Comparison) -> str:
+    """Stars, or that so few subjects cannot give any."""
+    if comparison.p_floor > SIGNIFICANCE_LEVEL:
+        return TOO_FEW_SUBJECTS
+    return significance_stars(comparison.p_holm)
 
 
 def _adjust_p_values(comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
@@ -172,7 +178,8 @@ def _error_caption(quantity: str, n: int) -> str:
         f"Error (NMSE) of {quantity} on {n} held-out subjects. A grey line is one subject. A box "
         "is the middle half of the subjects, its whiskers reach up to 1.5 times the height of the "
         "box. Above the boxes: one-sided Wilcoxon signed-rank test of an error below that of no "
-        "harmonization, * p < .05, ** p < .01, *** p < .001, n.s. not significantly lower; "
+        "harmonization, * p < .05, ** p < .01, *** p < .001, n.s. not significantly lower, n/a too "
+        "few subjects for any p < .05; "
         f"{DEFAULT_BETTER_MARK} the default method has a lower error than this one, p < .05. All p "
         "are adjusted (Holm) for the tissues and quantities in which the same two methods are "
         "compared. If errors differ much, the axis is logarithmic."

@@ -112,6 +112,13 @@ def test_p_is_adjusted_for_the_endpoints_in_which_two_methods_are_compared() -> 
     assert texts.count("n.s.") == 2
 
 
+def test_so_few_subjects_that_no_p_is_small_have_no_stars() -> None:
+    rows = [row for row in held_out_results() if row.subject < "4"]
+    texts = svg_texts(draw_errors(rows, default_comparison(rows), "FA"))
+    assert texts.count("n/a") == 2  # one per tissue
+    assert "n.s." not in texts
+
+
 def default_comparison(rows: list[HeldOutResult]) -> tuple[Comparison, ...]:
     return compare_methods(rows, "shresnet", [NO_HARMONIZATION])
 
