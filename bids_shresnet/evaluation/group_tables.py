@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,21 +33,36 @@ def write_group_tables(root: Path, cross_validations: Sequence[CrossValidation])
 
     The description of the errors also holds the validation and the folds of each pair.
     """
-    errors: list[Row] = []
-    comparisons: list[Row] = []
-    biases: list[Row] = []
-    regions: list[Row] = []
-    for item in cross_validations:
-        pair = {"pair": item.model.name}
-        errors += [pair | asdict(row) for row in item.rows]
-        comparisons += [pair | _split_intervals(asdict(row)) for row in item.comparisons]
-        biases += [pair | _split_intervals(asdict(row)) for row in item.biases]
-        regions += [pair | row for row in region_rows(item)]
     pairs = [_pair_record(item) for item in cross_validations]
+    errors = _collect(cross_validations, _error_rows)
     _write_table(root, ERRORS_NAME, errors, ERROR_COLUMNS, {"Pairs": pairs})
+    comparisons = _collect(cross_validations, _comparison_rows)
     _write_table(root, COMPARISONS_NAME, comparisons, COMPARISON_COLUMNS)
-    _write_table(root, BIAS_NAME, biases, BIAS_COLUMNS)
-    _write_table(root, REGIONS_NAME, regions, REGION_COLUMNS)
+    _write_table(root, BIAS_NAME, _collect(cross_validations, _bias_rows), BIAS_COLUMNS)
+    _write_table(root, REGIONS_NAME, _collect(cross_validations, region_rows), REGION_COLUMNS)
+
+
+def _collect(
+    cross_validations: Sequence[CrossValidation],
+    make_rows: Callable[[CrossValidation], Iterable[Row]],
+) -> list[Row]:
+    """Make the rows of all pairs, with the name of the pair."""
+    rows: list[Row] = []
+    for item in cross_validations:
+        rows += [{"pair": item.model.name, **row} for row in make_rows(item)]
+    return rows
+
+
+def _error_rows(cross_validation: CrossValidation) -> Iterator[Row]:
+    return (asdict(row) for row in cross_validation.rows)
+
+
+def _comparison_rows(cross_validation: CrossValidation) -> Iterator[Row]:
+    return (_split_intervals(asdict(row)) for row in cross_validation.comparisons)
+
+
+def _bias_rows(cross_validation: CrossValidation) -> Iterator[Row]:
+    return (_split_intervals(asdict(row)) for row in cross_validation.biases)
 
 
 def region_rows(cross_validation: CrossValidation) -> Iterator[dict[str, object]]:

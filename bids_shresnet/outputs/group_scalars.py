@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.errors import BadInput
-from bids_shresnet.io.storage import hold_lock, read_json, read_tsv, write_json, write_tsv
+from bids_shresnet.io.storage import (
+    NOT_AVAILABLE,
+    hold_lock,
+    read_json,
+    read_tsv,
+    write_json,
+    write_tsv,
+)
 from bids_shresnet.outputs.group_qc import DENOISED_SUFFIX, TARGET_ROLE
 from bids_shresnet.outputs.layout import INPUT_DESC
 
@@ -81,22 +88,30 @@ def _make_region_rows(
     record: Mapping[str, Any], cells: Mapping[str, str]
 ) -> Iterator[dict[str, object]]:
     """Make the rows of one region and map, one per stage that they belong to."""
-    weighted = cells["masked_weighted_mean"]
     for stage in _stages(record["Maps"], record["Role"]):
-        yield {
-            "stage": stage,
-            "batch": record["Scanner"],
-            "participant_id": f"sub-{record['Subject']}",
-            "session_id": f"ses-{record['Session']}" if record["Session"] else None,
-            "file": record["File"],
-            "target": record["TargetScanner"] if stage != BEFORE else None,
-            "seg": record["Segmentation"],
-            "region": cells["region"],
-            "measure": cells["variable_name"],
-            "value": cells["masked_mean"] if weighted == "n/a" else weighted,
-            "sd": cells["masked_stdev"],
-            "voxels": cells["voxels"],
-        }
+        target = None if stage == BEFORE else record["TargetScanner"]
+        yield {"stage": stage, **_scan_cells(record), "target": target, **_region_cells(cells)}
+
+
+def _scan_cells(record: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "batch": record["Scanner"],
+        "participant_id": f"sub-{record['Subject']}",
+        "session_id": f"ses-{record['Session']}" if record["Session"] else None,
+        "file": record["File"],
+        "seg": record["Segmentation"],
+    }
+
+
+def _region_cells(cells: Mapping[str, str]) -> dict[str, object]:
+    weighted = cells["masked_weighted_mean"]
+    return {
+        "region": cells["region"],
+        "measure": cells["variable_name"],
+        "value": cells["masked_mean"] if weighted == NOT_AVAILABLE else weighted,
+        "sd": cells["masked_stdev"],
+        "voxels": cells["voxels"],
+    }
 
 
 def _stages(desc: str, role: str) -> tuple[str, ...]:

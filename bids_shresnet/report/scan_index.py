@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,21 +91,22 @@ def make_index_rows(
     results: dict[str, list[str]] = {}
     for rating in ratings:
         results.setdefault(rating["participant_id"], []).append(rating["rating"])
-    rows = []
-    for row, outliers in zip(table, _find_table_outliers(table), strict=True):
-        subject = row["participant_id"]
-        rows.append(
-            IndexRow(
-                file=row["file"],
-                subject=subject.removeprefix("sub-"),
-                scanner=row["scanner"],
-                role=row["role"],
-                values={name: factor * _number(row[name]) for name, (_, factor) in COLUMNS.items()},
-                outliers=frozenset(outliers),
-                ratings=tuple(results.get(subject, ())),
-            )
-        )
-    return rows
+    marked = zip(table, _find_table_outliers(table), strict=True)
+    return [_make_row(row, outliers, results) for row, outliers in marked]
+
+
+def _make_row(
+    row: Mapping[str, str], outliers: Collection[str], ratings: Mapping[str, Sequence[str]]
+) -> IndexRow:
+    return IndexRow(
+        file=row["file"],
+        subject=row["participant_id"].removeprefix("sub-"),
+        scanner=row["scanner"],
+        role=row["role"],
+        values={name: factor * _number(row[name]) for name, (_, factor) in COLUMNS.items()},
+        outliers=frozenset(outliers),
+        ratings=tuple(ratings.get(row["participant_id"], ())),
+    )
 
 
 def find_outliers(values: Sequence[float]) -> list[bool]:

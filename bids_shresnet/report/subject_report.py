@@ -126,22 +126,23 @@ class ScanReport:
     @property
     def tissue_means(self) -> list[TissueMean]:
         """Means of FA, then of MD, over the tissues of the scan; empty if these are not known."""
-        rows = []
-        for quantity, tissue in product(MAP_QUANTITIES, TISSUES):
-            column = f"{tissue}_{quantity}".lower()
-            cells = [row.get(column, NOT_AVAILABLE) for row in self.qc[:2]]
-            if len(cells) == len(SCAN_STATES) and NOT_AVAILABLE not in cells:
-                means = [DISPLAY_FACTORS[quantity] * float(cell) for cell in cells]
-                rows.append(
-                    TissueMean(
-                        tissue=TISSUE_NAMES[tissue],
-                        quantity=quantity,
-                        before=means[0],
-                        after=means[1],
-                        error=self._find_error(f"{tissue} {quantity}"),
-                    )
-                )
-        return rows
+        endpoints = product(MAP_QUANTITIES, TISSUES)
+        rows = [self._tissue_mean(quantity, tissue) for quantity, tissue in endpoints]
+        return [row for row in rows if row]
+
+    def _tissue_mean(self, quantity: str, tissue: str) -> TissueMean | None:
+        column = f"{tissue}_{quantity}".lower()
+        cells = [row.get(column, NOT_AVAILABLE) for row in self.qc[:2]]
+        if len(cells) < len(SCAN_STATES) or NOT_AVAILABLE in cells:
+            return None
+        means = [DISPLAY_FACTORS[quantity] * float(cell) for cell in cells]
+        return TissueMean(
+            tissue=TISSUE_NAMES[tissue],
+            quantity=quantity,
+            before=means[0],
+            after=means[1],
+            error=self._find_error(f"{tissue} {quantity}"),
+        )
 
     def _find_error(self, endpoint: str) -> HeldOutError | None:
         errors = (error for error in self.held_out_errors if error.endpoint == endpoint)
