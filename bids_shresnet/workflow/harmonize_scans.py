@@ -98,14 +98,27 @@ def harmonize_scans(
     target_jobs, unfit_targets = make_target_jobs(
         plan.selection.target_scans, models, root=this_run.root, device=config.resource.device
     )
-    scan_jobs = [*_make_scan_jobs(jobs, plan, models), *map(ScanJob, target_jobs)]
+    # the pictures of a harmonized scan show the tissues of the target's scan
+    phases = [[*map(ScanJob, target_jobs)], _make_scan_jobs(jobs, plan, models)]
     excluded = (*_excluded_scans(plan), *unfit, *unfit_targets)
-    if not scan_jobs:
+    if not any(phases):
         reasons = [f"\n  {scan.image.name}: {scan.reason}" for scan in excluded]
         raise NothingSelected("".join(["no scan fits a model:", *reasons]))
     results = [ScanResult(status_row(scan, "excluded", scan.reason)) for scan in excluded]
     record_status(this_run, [result.row for result in results])
-    return results + run_scan_jobs(scan_jobs, config, this_run, workers)
+    return results + run_phases(phases, config, this_run, workers)
+
+
+def run_phases(
+    phases: Sequence[Sequence[ScanJob]], config: Config, this_run: Run, workers: Workers
+) -> list[ScanResult]:
+    """Run the jobs of each phase once those of the phase before are done."""
+    results: list[ScanResult] = []
+    for scan_jobs in phases:
+        has_crashed = any(result.crash_report for result in results)
+        if scan_jobs and not (has_crashed and config.run.stop_on_first_crash):
+            results += run_scan_jobs(scan_jobs, config, this_run, workers)
+    return results
 
 
 def _excluded_scans(plan: Plan) -> list[ExcludedScan]:

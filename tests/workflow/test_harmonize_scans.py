@@ -17,6 +17,7 @@ from bids_shresnet.scans import Scan
 from bids_shresnet.workflow.harmonize_scans import (
     ScanJob,
     log_summary,
+    run_phases,
     run_scan_jobs,
 )
 from tests.configs import make_config
@@ -73,6 +74,23 @@ def test_on_request_no_scan_is_begun_after_a_failed_one(
     config = make_config(stop_on_first_crash=True)
     results = run_scan_jobs(jobs, config, this_run, ONE_PROCESS)
     assert [result.row.status for result in results] == ["done", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("should_stop", "subjects"), [(False, ["01", "02", "03"]), (True, ["01", "02"])]
+)
+def test_a_phase_begins_when_the_one_before_is_done_and_not_after_a_crash_that_stops(
+    should_stop: bool,
+    subjects: list[str],
+    jobs: list[ScanJob],
+    this_run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{MODULE}.write_harmonized_scan", fail_for_the_second)
+    monkeypatch.setattr(f"{MODULE}.write_pictures", lambda _: False)
+    config = make_config(stop_on_first_crash=should_stop)
+    results = run_phases([jobs[:2], [], jobs[2:]], config, this_run, ONE_PROCESS)
+    assert [result.row.subject for result in results] == subjects
 
 
 def test_images_and_pictures_of_a_scan_are_written_under_its_lock(
