@@ -9,21 +9,29 @@ from bids_shresnet.version import __version__
 
 if TYPE_CHECKING:
     from bids_shresnet.api import (
+        BadInput,
         HarmonizedImage,
         HarmonizeOptions,
+        InputMissing,
         Model,
+        UsageError,
         harmonize,
         harmonize_arrays,
+        harmonize_files,
         load_model,
     )
 
 __all__ = [
+    "BadInput",
     "HarmonizeOptions",
     "HarmonizedImage",
+    "InputMissing",
     "Model",
+    "UsageError",
     "__version__",
     "harmonize",
     "harmonize_arrays",
+    "harmonize_files",
     "load_model",
 ]
 

@@ -9,6 +9,9 @@ Arrays are in the voxel order of the image they come from, b-vectors in FSL's co
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.diffusion.representation import represent_dwi
-from bids_shresnet.errors import UsageError
+from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_image import (
     HarmonizedImage,
@@ -31,15 +34,25 @@ from bids_shresnet.inputs.load_scan import (
     describe_image,
     load_scan,
 )
+from bids_shresnet.inputs.scanner_labels import model_and_serial
 from bids_shresnet.io.images.voxel_order import VoxelOrder
+from bids_shresnet.io.storage import NOT_AVAILABLE, read_json
+from bids_shresnet.network.devices import select_device
+from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.model.folder import Model, read_model
+from bids_shresnet.outputs.sidecars import package_versions
+from bids_shresnet.runtime.progress import progress_bar
 
 __all__ = [
+    "BadInput",
     "HarmonizeOptions",
     "HarmonizedImage",
+    "InputMissing",
     "Model",
+    "UsageError",
     "harmonize",
     "harmonize_arrays",
+    "harmonize_files",
     "load_model",
 ]
 
@@ -100,6 +113,10 @@ def harmonize(
         If the scan lacks a shell of the model.
     """
     path = Path(image)
+    if not path.is_file():
+        msg = f"{path} does not exist"
+        raise InputMissing(msg)
+    _warn_if_other_scanner(path, model)
     scan = describe_image(
         path,
         bval=Path(bval) if bval else None,
@@ -107,8 +124,74 @@ def harmonize(
         mask=None if mask is None else Path(mask),
     )
     return _harmonize_scan(
-        model, load_scan(scan), subject=subject, options=options, reference=nib.load(path)
+        model,
+        load_scan(scan),
+        subject=subject,
+        options=options,
+        reference=nib.load(path),
+        source_name=path.name,
     )
+
+
+def harmonize_files(
+    model: Model,
+    images: Sequence[PathLike],
+    folder: PathLike,
+    *,
+    options: HarmonizeOptions = DEFAULT_OPTIONS,
+) -> list[Path]:
+    """Harmonize several DWI of people who did not travel, and save them, with a progress bar.
+
+    A file that exists already is not made again. The app runs several scans at a time.
+
+    Parameters
+    ----------
+    images
+        DWI as for `harmonize`, with tables and sidecars beside them and different names.
+    folder
+        Where the files are written; their names begin with those of the images, without `_dwi`.
+
+    Returns
+    -------
+    The harmonized DWI, in the order of the images.
+
+    Raises
+    ------
+    UsageError
+        If two images have the same name.
+    """
+    stems = {Path(image): _output_stem(Path(image)) for image in images}
+    if len(set(stems.values())) < len(images):
+        msg = "two images have the same name: harmonize them into different folders"
+        raise UsageError(msg)
+    outputs = []
+    with progress_bar(len(stems), "harmonize", "scan") as progress:
+        for image, stem in stems.items():
+            output = Path(folder) / f"{stem}_dwi.nii.gz"
+            if not output.with_name(f"{stem}_dwi.json").exists():  # it is written last
+                harmonize(model, image, options=options).save(folder, stem)
+            outputs.append(output)
+            progress.update()
+    return outputs
+
+
+def _output_stem(image: Path) -> str:
+    return f"{image.name.partition('.nii')[0].removesuffix('_dwi')}_harmonized"
+
+
+def _warn_if_other_scanner(image: Path, model: Model) -> None:
+    """Warn if the sidecar beside an image names another scanner than the model's source."""
+    sidecar = image.with_name(f"{image.name.partition('.nii')[0]}.json")
+    if not sidecar.is_file():
+        return
+    name, serial = model_and_serial(read_json(sidecar))
+    source = model.card.source_scanner
+    if serial and source.device_serial_number not in ("", serial):
+        warnings.warn(
+            f"{image.name} is from {name} {serial}, and the model was trained on "
+            f"{source.manufacturers_model_name} {source.device_serial_number}",
+            stacklevel=3,
+        )
 
 
 def harmonize_arrays(
@@ -169,6 +252,7 @@ def _harmonize_scan(
     subject: str | None,
     options: HarmonizeOptions,
     reference: Any,
+    source_name: str = "",
 ) -> HarmonizedImage:
     """Apply a model to a scan in memory, for both public functions."""
     subjects = model.card.subjects
@@ -179,8 +263,27 @@ def _harmonize_scan(
         )
         raise UsageError(msg)
     check_options(options, model)
+    options = replace(options, device=select_device(options.device))
     representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
-    harmonized = apply_model(
-        scan, representation, model=model, fit=model.fit_for(subject), options=options
-    )
-    return HarmonizedImage(harmonized, reference)
+    fit = model.fit_for(subject)
+    harmonized = apply_model(scan, representation, model=model, fit=fit, options=options)
+    record = {
+        "Description": f"DWI as the scanner {model.target} would have measured it.",
+        "Source": source_name or "arrays",
+        "Model": model.name,
+        "ModelSHA256": model.digest,
+        "Method": harmonized.method,
+        "Network": fit.weights.file,
+        "HeldOutSubject": subject or NOT_AVAILABLE,
+        "SourceScanner": to_json(model.card.source_scanner),
+        "TargetScanner": to_json(model.card.target_scanner),
+        "BValues": dict(zip(_source_bvalues(model), model.target_bvalues, strict=True)),
+        "Options": to_json(options),
+        "NovelFraction": round(harmonized.novel_fraction, 6),
+        "Versions": package_versions(),
+    }
+    return HarmonizedImage(harmonized, reference, scan, record)
+
+
+def _source_bvalues(model: Model) -> list[str]:
+    return [f"{shell.bvalue:g}" for shell in model.source_shells]

@@ -20,6 +20,7 @@ AppliedMethod = Literal[
 # The others are only compared with: they know nothing of the target's signal, or predict none.
 Method = Literal[AppliedMethod, "b_value_only", "denoised", "map_regression"]
 NoiseChoice = Literal["none", "target"]  # noise that is drawn into a harmonized DWI
+OutputType = Literal["input", "int16", "float32"]  # numbers of a harmonized DWI on disk
 APPLIED_METHODS: tuple[AppliedMethod, ...] = get_args(AppliedMethod)
 METHODS: tuple[Method, ...] = get_args(Method)
 METHOD_NAMES: Mapping[str, str] = {  # for readers, in the order of tables

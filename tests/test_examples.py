@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -34,6 +35,21 @@ def test_the_phantom_example_harmonizes_the_subject_that_did_not_travel(example_
 def test_the_phantom_example_ends_with_scores(example_run: Path) -> None:
     scores = re.findall(SCORE, (example_run / "stdout").read_text(), re.MULTILINE)
     assert scores == list(product(TISSUES, QUANTITIES))
+
+
+def test_the_notebook_runs_from_top_to_bottom(
+    example_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "demo").symlink_to(example_run)
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "examples/harmonize.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells)
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec("".join(cell["source"]), names)
+    assert (tmp_path / "harmonized/sub-05_dwi.json").exists()
+    assert (tmp_path / "harmonized/sub-05_ses-ge_harmonized_dwi.nii.gz").exists()
 
 
 def test_the_nifti_example_harmonizes_as_the_app_does(example_run: Path, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     for pair in pairs:
         write_map_pair(job.outputs, pair, scan.dwi.affine)
     write_scan_qc(job.outputs, pairs, scan, representation, _qc_record(record))
-    write_image(job.outputs.dwi(), harmonized.dwi, scan=job.scan)
+    output_type = job.options.output_type
+    write_image(job.outputs.dwi(), harmonized.dwi, scan=job.scan, output_type=output_type)
     sidecar = dwi_sidecar(job.outputs, model, record).to_json(job.outputs.dwi())
     stamp = stamp_files(_list_outputs(job.outputs, harmonized), job.outputs.root)
     write_json(job.outputs.dwi(".json"), {**sidecar, **stamp})

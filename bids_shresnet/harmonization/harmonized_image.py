@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
+from bids_shresnet.harmonization.plot_maps import plot_maps
+from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.io.gradients.fsl import (
     normalize_directions,
     round_gradient_table,
@@ -20,14 +25,15 @@ from bids_shresnet.io.gradients.fsl import (
 from bids_shresnet.io.gradients.gradient_axes import from_fsl, to_fsl
 from bids_shresnet.io.images.nifti_writing import make_image_like
 from bids_shresnet.io.images.voxel_order import VoxelOrder
-from bids_shresnet.io.storage import atomic_path
+from bids_shresnet.io.storage import atomic_path, write_json
 from bids_shresnet.scans import Dwi
+from bids_shresnet.settings import OutputType
 
 PathLike = str | os.PathLike[str]
 BVECS_PLACEHOLDER = Path("the b-vectors given")  # what an error names if there is no file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HarmonizedImage:
     """A harmonized scan on the grid and in the voxel order of the image that was given.
 
@@ -37,10 +43,22 @@ class HarmonizedImage:
         The harmonized scan in the convention of `bids_shresnet.scans`.
     reference
         The image that was given, as nibabel loads it.
+    source
+        The scan as measured.
+    record
+        How it was harmonized, as `save` writes it: model and its digest, networks, scanners.
     """
 
     scan: HarmonizedScan
     reference: Any
+    source: LoadedScan
+    record: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Return one line for notebooks."""
+        shape = " x ".join(map(str, self.reference.shape))
+        novel = f"{100 * self.scan.novel_fraction:.1f} % out of distribution"
+        return f"<HarmonizedImage {shape}, {self.record['Model']}, {novel}>"
 
     @property
     def dwi(self) -> Float[np.ndarray, "i j k n"]:
@@ -122,6 +140,29 @@ class HarmonizedImage:
         maps = self.scan.denoised_maps
         return None if maps is None else self._order.from_canonical(maps.md)
 
+    @property
+    def input_fa(self) -> Float[np.ndarray, "i j k"]:
+        """Fractional anisotropy of the scan as measured, fitted like `fa`."""
+        return self._order.from_canonical(self._input_maps.fa)
+
+    @property
+    def input_md(self) -> Float[np.ndarray, "i j k"]:
+        """Mean diffusivity of the scan as measured in mm2/s, fitted like `md`."""
+        return self._order.from_canonical(self._input_maps.md)
+
+    @cached_property
+    def _input_maps(self) -> TensorMaps:
+        return fit_tensor_maps(self.source.dwi, self.source.mask)
+
+    def plot(self, slice_index: int | None = None) -> Any:
+        """Draw an axial slice of FA and MD before and after, and the difference.
+
+        `slice_index` counts from the feet. Returns a matplotlib figure, which notebooks show.
+        """
+        before = {"FA": self._input_maps.fa, "MD": self._input_maps.md}
+        after = {"FA": self.scan.maps.fa, "MD": self.scan.maps.md}
+        return plot_maps(before, after, slice_index)
+
     def to_nifti(self, values: Shaped[np.ndarray, "i j k *n"] | None = None) -> Any:
         """Return the harmonized DWI, or other values on its grid such as `fa`, as a nibabel image.
 
@@ -130,13 +171,16 @@ class HarmonizedImage:
         """
         return make_image_like(self.reference, self.dwi if values is None else values)
 
-    def save(self, folder: PathLike, name: str = "harmonized") -> tuple[Path, ...]:
+    def save(
+        self, folder: PathLike, name: str = "harmonized", *, output_type: OutputType = "input"
+    ) -> tuple[Path, ...]:
         """Write the DWI with its tables and every map, and return their paths.
 
-        They are `<name>_dwi` (.nii.gz, .bval, .bvec) and `<name>_mask`, `_fa`, `_md`, `_novelty`
-        (.nii.gz), `_fa_denoised` and `_md_denoised` if the method removes noise, and
-        `_uncertainty`, `_fa_uncertainty` and `_md_uncertainty` if it knows its error. The folder is
-        made if it does not exist; files of these names are replaced.
+        They are `<name>_dwi` (.nii.gz, .bval, .bvec, and .json with how it was made) and
+        `<name>_mask`, `_fa`, `_md`, `_novelty` (.nii.gz), `_fa_denoised` and `_md_denoised` if the
+        method removes noise, and `_uncertainty`, `_fa_uncertainty` and `_md_uncertainty` if it
+        knows its error. The folder is made if it does not exist; files of these names are
+        replaced. The DWI has numbers of `output_type`, as with `--output-dtype`; maps are float32.
         """
         stem = Path(folder) / name
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -147,9 +191,12 @@ class HarmonizedImage:
         for suffix, values in self._arrays().items():
             path = stem.with_name(f"{stem.name}_{suffix}.nii.gz")
             with atomic_path(path) as temporary:
-                nib.save(self.to_nifti(values), temporary)
+                kind = output_type if suffix == "dwi" else "float32"
+                nib.save(make_image_like(self.reference, values, kind), temporary)
             images.append(path)
-        return (bval, bvec, *images)
+        sidecar = stem.with_name(f"{stem.name}_dwi.json")
+        write_json(sidecar, self.record)
+        return (bval, bvec, *images, sidecar)
 
     def _arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Return the arrays of all images by the suffix of their file."""

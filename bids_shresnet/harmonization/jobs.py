@@ -101,5 +101,6 @@ def digest_inputs(job: HarmonizeJob, model: Model) -> str:
             options.noise,
             options.should_abstain,
             options.should_predict_missing,
+            options.output_type,
         ]
     )

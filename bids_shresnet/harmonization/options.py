@@ -8,7 +8,7 @@ from typing import Literal
 from bids_shresnet.errors import UsageError
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.outputs.model.folder import Model
-from bids_shresnet.settings import APPLIED_METHODS, Method, NoiseChoice
+from bids_shresnet.settings import APPLIED_METHODS, Method, NoiseChoice, OutputType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class HarmonizeOptions:
         Leave voxels unchanged where the tissue is unlike the training data.
     should_predict_missing
         Add the shells that the target has and the source lacks.
+    output_type
+        Numbers of the DWI on disk; "input" are integers if the scan has them.
     """
 
     method: Method | None = None
@@ -37,6 +39,7 @@ class HarmonizeOptions:
     noise: NoiseChoice = "none"
     should_abstain: bool = False
     should_predict_missing: bool = False
+    output_type: OutputType = "input"
 
 
 def applicable_method(model: Model, requested: Method | None) -> Method:

@@ -30,6 +30,7 @@ PARAMETER_UNITS: Mapping[TensorParameter, Mapping[str, str]] = {
     "fa": {},
     "md": {"Units": "mm^2/s"},
 }
+DISPLAY_MAXIMA: Mapping[TensorParameter, float] = {"fa": 1.0, "md": 3e-3}  # free water, mm2/s
 INPUT_TITLE = "of the input scan, with the same fit as those of the harmonized scan"
 COMPARABLE_TITLE = (
     "of the harmonized scan as the target scanner's own maps would show it, with the target's "
@@ -130,7 +131,7 @@ def write_map_pair(outputs: ScanOutputs, pair: MapPair, affine: Float[np.ndarray
     for parameter in TENSOR_PARAMETERS:
         write_output(
             outputs.tensor_map(parameter, pair.desc),
-            Volume(values[parameter], affine),
+            Volume(values[parameter], affine, DISPLAY_MAXIMA[parameter]),
             scan=outputs.scan,
             sidecar=_map_sidecar(outputs, pair, parameter),
         )

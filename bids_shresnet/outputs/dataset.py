@@ -82,6 +82,8 @@ HOW_TO_ACKNOWLEDGE = (
     "Please cite Koppers et al., Spherical Harmonic Residual Network for Diffusion Signal "
     "Harmonization, Computational Diffusion MRI 2018, arXiv:1808.01595."
 )
+REFERENCES = ["https://arxiv.org/abs/1808.01595", CODE_URL]
+RIGHTS = {"License": str, "Authors": list}  # of the data, with their types
 
 
 def prepare_root(
@@ -138,7 +140,7 @@ def _dataset_description(
     root: Path, datasets: Mapping[str, Path], pipelines: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the content of dataset_description.json."""
-    app = {"Name": "shresnet", "Version": __version__, "CodeURL": CODE_URL, **_container()}
+    app = {"Name": "bids_shresnet", "Version": __version__, "CodeURL": CODE_URL, **_container()}
     links = {name: _dataset_link(root, path) for name, path in datasets.items()}
     return {
         "Name": "shresnet: diffusion MRI harmonized across scanners",
@@ -148,7 +150,26 @@ def _dataset_description(
         "SourceDatasets": [_source_dataset(path, links[name]) for name, path in datasets.items()],
         "DatasetLinks": links,
         "HowToAcknowledge": HOW_TO_ACKNOWLEDGE,
+        "ReferencesAndLinks": REFERENCES,
+        **_rights(datasets),
     }
+
+
+def _rights(datasets: Mapping[str, Path]) -> dict[str, Any]:
+    """Return License and Authors of the first input that states them, which hold for results."""
+    rights: dict[str, Any] = {}
+    for path in datasets.values():
+        if (path / DESCRIPTION_FILE_NAME).exists():
+            stated = read_description(path)
+            found = {
+                key: stated[key] for key, kind in RIGHTS.items() if _is_filled(stated, key, kind)
+            }
+            rights = {**found, **rights}
+    return rights
+
+
+def _is_filled(record: Mapping[str, Any], key: str, kind: type) -> bool:
+    return isinstance(record.get(key), kind) and bool(record[key])
 
 
 def _container() -> dict[str, dict[str, str]]:

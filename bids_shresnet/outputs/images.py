@@ -13,14 +13,19 @@ from bids_shresnet.io.storage import write_json
 from bids_shresnet.outputs.layout import sidecar_path
 from bids_shresnet.outputs.sidecars import Sidecar
 from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.settings import OutputType
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A map or a mask, (x, y, z), and its affine: voxel indices to RAS+ mm."""
+    """A map or a mask, (x, y, z), and its affine: voxel indices to RAS+ mm.
+
+    Viewers show values from 0 to `display_max`, unless it is 0.
+    """
 
     values: Shaped[np.ndarray, "x y z"]
     affine: Float[np.ndarray, "4 4"]
+    display_max: float = 0.0
 
 
 def write_output(image: Path, content: Dwi | Volume, *, scan: Scan, sidecar: Sidecar) -> None:
@@ -37,10 +42,12 @@ def write_output(image: Path, content: Dwi | Volume, *, scan: Scan, sidecar: Sid
     write_json(sidecar_path(image), sidecar.to_json(image))
 
 
-def write_image(image: Path, content: Dwi | Volume, *, scan: Scan) -> None:
+def write_image(
+    image: Path, content: Dwi | Volume, *, scan: Scan, output_type: OutputType = "float32"
+) -> None:
     """Write an image in the voxel order of a scan, without its sidecar.
 
-    A DWI gets its gradient tables in the scan's own convention.
+    A DWI gets its gradient tables in the scan's own convention. Maps are float32 at all times.
 
     Raises
     ------
@@ -55,9 +62,16 @@ def write_image(image: Path, content: Dwi | Volume, *, scan: Scan) -> None:
             scan.image,
             bvec_axes=scan.bvec_axes,
             has_b_table=scan.b_table is not None,
+            output_type=output_type,
         )
     else:
-        write_volume(image, content.values, content.affine, scan.image)
+        write_volume(
+            image,
+            content.values,
+            content.affine,
+            scan.image,
+            display_max=content.display_max,
+        )
 
 
 def _check_finite(image: Path, values: Shaped[np.ndarray, "x y z *n"]) -> None:

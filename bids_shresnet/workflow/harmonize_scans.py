@@ -137,6 +137,7 @@ def make_harmonize_options(config: Config) -> HarmonizeOptions:
         noise=config.harmonization.noise,
         should_abstain=config.harmonization.abstain,
         should_predict_missing=config.model.predict_missing_shells,
+        output_type=config.output.output_dtype,
     )
 
 

@@ -50,6 +50,21 @@ def folder_content(folder: Path) -> dict[Path, tuple[int, bytes]]:
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
+def test_license_and_authors_are_those_of_the_data(tmp_path: Path) -> None:
+    rights = {"License": "CC0", "Authors": ["Jane Doe"]}
+    write_json(tmp_path / "data/dataset_description.json", {"Name": "a", **rights})
+    write_json(tmp_path / "prep/dataset_description.json", {"License": "PD", "Authors": 3})
+    root = tmp_path / "out"
+    prepare_root(root, {"raw": tmp_path / "data", "prep": tmp_path / "prep"})
+    description = read_json(root / "dataset_description.json")
+    assert {key: description[key] for key in rights} == rights
+    assert any("1808.01595" in link for link in description["ReferencesAndLinks"])
+    prepare_root(root, {"prep": tmp_path / "prep"})
+    description = read_json(root / "dataset_description.json")
+    assert description["License"] == "PD"
+    assert "Authors" not in description
+
+
 def test_a_prepared_root_is_not_changed_again(tmp_path: Path) -> None:
     root = tmp_path / "derivatives" / "shresnet"
     prepare_root(root, {"raw": tmp_path})
@@ -111,7 +126,7 @@ def test_the_pipelines_of_the_input_follow_the_app(tmp_path: Path) -> None:
     datasets = {"raw": tmp_path / "raw", "qsiprep": qsiprep}
     prepare_root(tmp_path / "out", datasets, read_pipelines(qsiprep))
     app, *others = read_pipelines(tmp_path / "out")
-    assert (app["Name"], app["Version"]) == ("shresnet", __version__)
+    assert (app["Name"], app["Version"]) == ("bids_shresnet", __version__)
     assert others == chain
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -52,7 +53,7 @@ class EndpointError:
     bias: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained model on disk.
 
@@ -69,6 +70,15 @@ class Model:
     folder: Path
     card: ModelCard
     digest: str
+
+    def __repr__(self) -> str:
+        """Return one line for notebooks."""
+        bvalues = zip(self.source_shells, self.target_bvalues, strict=True)
+        shells = ", ".join(f"b {shell.bvalue:.0f} -> {target:.0f}" for shell, target in bvalues)
+        validation = self.card.validation
+        count = validation.subjects if validation else 0
+        state = f"cross-validated on {count} subjects" if validation else "not cross-validated"
+        return f"<Model {self.name}, {shells}, {len(self.card.folds)} folds, {state}>"
 
     @property
     def card_file(self) -> Path:
@@ -124,6 +134,25 @@ class Model:
     def splits(self) -> tuple[Split, ...]:
         """Subjects of every fold."""
         return tuple(fold.split for fold in self.card.folds)
+
+    def heldout(self) -> Any:
+        """Read the errors of all methods on every held-out subject, a pandas DataFrame.
+
+        Columns are those of heldout.tsv; labels of subjects are text, such as "01".
+
+        Raises
+        ------
+        InputMissing
+            If the model was never cross-validated.
+        """
+        import pandas as pd  # half a second that no run needs
+
+        table = self.folder / HELD_OUT_TSV
+        if not table.exists():
+            msg = f"{table} does not exist: the model was not cross-validated. Run `group`."
+            raise InputMissing(msg)
+        with raise_if_unreadable(table, "no table of errors", MODEL_REMEDY):
+            return pd.read_csv(table, sep="\t", dtype={"subject": str}, na_values=["n/a"])
 
     def held_out_errors(self, subject: str) -> dict[str, dict[str, EndpointError]]:
         """Errors that the cross-validation measured on a travelling subject.

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.io.images.nifti import read_dwi, read_volume
-from bids_shresnet.io.images.nifti_writing import write_dwi, write_volume
+from bids_shresnet.io.images.nifti_writing import make_image_like, write_dwi, write_volume
 from bids_shresnet.scans import Dwi
+from bids_shresnet.settings import OutputType
+from bids_shresnet.version import __version__
 from tests.io.grids import grids
 from tests.io.nifti_files import (
     BVALS,
@@ -151,3 +153,71 @@ def test_data_of_another_grid_cannot_be_written(like: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="not on the grid"):
         write_volume(tmp_path / "out.nii.gz", data, affine @ diagonal(1, 1, 1.01), like)
     assert not (tmp_path / "out.nii.gz").exists()
+
+
+def image_of(
+    data: Shaped[np.ndarray, "i j k *n"], slope: float = 1.0, inter: float = 0.0
+) -> nib.Nifti1Image:
+    """Image with these stored values, as it is loaded from a file."""
+    image = nib.Nifti1Image(data, np.eye(4))
+    image.header.set_slope_inter(slope, inter)
+    return nib.Nifti1Image.from_bytes(image.to_bytes())
+
+
+@given(
+    seed=st.integers(0, 99),
+    largest=st.sampled_from([3, 900, 5000, 16384, 32767]),
+    slope=st.sampled_from([1.0, 0.125, 20.077600479125977, 303.155517578125]),
+    data_type=st.sampled_from([np.int16, np.uint16]),
+)
+@settings(max_examples=60, deadline=None)
+def test_values_of_the_input_stay_exact_and_others_are_off_by_half_a_step_at_most(
+    seed: int, largest: int, slope: float, data_type: type[np.generic]
+) -> None:
+    rng = np.random.default_rng(seed)
+    stored = rng.integers(0, largest + 1, (2, 3, 4, 2)).astype(data_type)
+    stored[0, 0, 0, 0] = largest
+    template = image_of(stored, slope)
+    measured = template.get_fdata(dtype=np.float32)
+    predicted = measured * rng.random(stored.shape, np.float32)
+    data = np.concatenate([measured, predicted], axis=-1)
+    image = make_image_like(template, data, "input")
+    written = nib.Nifti1Image.from_bytes(image.to_bytes())
+    assert written.get_data_dtype() == np.int16
+    read = written.get_fdata(dtype=np.float32)
+    np.testing.assert_array_equal(read[..., :2], measured)
+    assert np.abs(read - data).max() <= 2.0**-15 * data.max() * (1 + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("template", "output_type", "expected"),
+    [
+        (image_of(np.ones((2, 2, 2, 1), np.float32)), "input", np.float32),
+        (image_of(np.ones((2, 2, 2, 1), np.int32)), "input", np.float32),
+        (image_of(np.ones((2, 2, 2, 1), np.int16), 2.0, 7.0), "input", np.float32),
+        (image_of(np.ones((2, 2, 2, 1), np.int16)), "float32", np.float32),
+        (image_of(np.ones((2, 2, 2, 1), np.float32)), "int16", np.int16),
+    ],
+)
+def test_only_short_integers_without_offset_are_written_as_such_unless_asked_for(
+    template: nib.Nifti1Image, output_type: OutputType, expected: type
+) -> None:
+    data = np.linspace(-3.0, 5.0, 8, dtype=np.float32).reshape(2, 2, 2, 1)
+    image = make_image_like(template, data, output_type)
+    written = nib.Nifti1Image.from_bytes(image.to_bytes())
+    assert written.get_data_dtype() == expected
+    np.testing.assert_allclose(written.get_fdata(), data, atol=2.0**-15 * 5)
+
+
+def test_an_image_of_zeros_is_written_as_zeros() -> None:
+    zeros = np.zeros((2, 2, 2, 1), np.float32)
+    image = make_image_like(image_of(np.ones(zeros.shape, np.int16)), zeros, "input")
+    np.testing.assert_array_equal(image.get_fdata(), zeros)
+
+
+def test_viewers_are_told_the_range_and_what_wrote_the_image(like: Path, tmp_path: Path) -> None:
+    canonical, affine = read_volume(like)
+    write_volume(tmp_path / "fa.nii.gz", canonical[..., 0], affine, like, display_max=1.0)
+    header = load(tmp_path / "fa.nii.gz").header
+    assert (header["cal_min"], header["cal_max"]) == (0.0, 1.0)
+    assert header["descrip"].item().decode() == f"bids_shresnet {__version__}"
