@@ -156,6 +156,14 @@ def test_a_command_prints_what_the_page_shows(
         assert capsys.readouterr().out.rstrip() == output.rstrip()
 
 
+def test_measured_numbers_are_the_same_on_every_page() -> None:
+    measurements = json.loads((ROOT / "docs/measurements.json").read_text(encoding="utf-8"))
+    for name, measurement in measurements.items():
+        for page in measurement["pages"]:
+            text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+            assert measurement["text"] in text, f"{name}: {page}"
+
+
 # --- the reference -------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
@@ -66,7 +67,7 @@ def test_the_nifti_example_harmonizes_as_the_app_does(example_run: Path, tmp_pat
     )
 
 
-@pytest.mark.parametrize("name", ["one_nifti.py", "site_effect.py"])
+@pytest.mark.parametrize("name", ["one_nifti.py", "site_effect.py", "neuroharmonize.py"])
 def test_the_python_examples_have_at_most_ten_lines(name: str) -> None:
     code = (ROOT / "examples" / name).read_text().split('"""')[2]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
@@ -100,9 +101,26 @@ def test_the_mixed_model_finds_the_difference_of_the_scanners_in_the_table(tmp_p
     assert found["after"][1] > 0.05
 
 
+def test_combat_after_us_removes_the_difference_of_means_that_is_left(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for batch, subject, region in product("AB", range(20), ("WM", "GM", "CST")):
+        value = rng.normal(0.45, 0.01) + (0.02 if batch == "A" else 0.0)
+        rows.append(scalar_row("after", batch, subject, value) | {"region": region})
+    write_tsv(tmp_path / "group_scalars.tsv", rows, list(GROUP_COLUMNS))
+    out = tmp_path / "out.tsv"
+    script = str(ROOT / "examples/neuroharmonize.py")
+    subprocess.run([sys.executable, script, tmp_path / "group_scalars.tsv", out], check=True)
+    means = pd.read_csv(out, sep="\t", index_col=["file", "batch"]).groupby("batch").mean()
+    assert means.shape == (2, 3)
+    assert (means.loc["A"] - means.loc["B"]).abs().max() < 0.005
+
+
 def scalar_row(stage: str, batch: str, subject: int, value: float) -> dict[str, Any]:
     known = {"stage": stage, "batch": batch, "participant_id": f"sub-{subject:02d}"}
-    return {**known, "seg": "tissue", "region": "WM", "measure": "fa", "value": value}
+    file = f"sub-{subject:02d}_ses-{batch}_dwi.nii.gz"
+    measured = {"seg": "tissue", "region": "WM", "measure": "fa", "value": value}
+    return {**known, "file": file, **measured}
 
 
 def in_stage(row: dict[str, Any], stage: str) -> bool:

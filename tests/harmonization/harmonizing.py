@@ -33,7 +33,8 @@ def make_job(scan: Scan, model: Model, root: Path, **options: Any) -> HarmonizeJ
 
 
 def write_job(scan: Scan, model: Model, root: Path, **options: Any) -> HarmonizeJob:
-    job = make_job(scan, model, root, **options)
+    """Harmonize a scan, without rounding to integers."""
+    job = make_job(scan, model, root, **{"output_type": "float32", **options})
     assert write_harmonized_scan(job)
     return job
 

@@ -20,6 +20,7 @@ from tests.harmonization.harmonizing import (
     read_image,
     write_job,
 )
+from tests.images import load_image
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,18 @@ def test_maps_of_several_targets_do_not_overwrite_each_other(
         "uncertaintyToPrisma_dwimap.nii.gz",
         "uncertaintyToSkyra_dwimap.nii.gz",
     }
+
+
+def test_integers_are_the_same_signal_but_for_rounding(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    exact = read_image(write_job(scans["04"], model, tmp_path / "a").outputs.dwi())
+    job = write_job(scans["04"], model, tmp_path / "b", output_type="input")
+    image = load_image(job.outputs.dwi())
+    rounded = image.get_fdata()
+    assert image.get_data_dtype() == np.int16
+    np.testing.assert_array_equal(rounded[..., is_b0(job.scan)], exact[..., is_b0(job.scan)])
+    assert 0 < np.abs(rounded - exact).max() <= 2.0**-15 * exact.max() * (1 + 1e-3)
 
 
 @pytest.mark.parametrize("is_novel", [False, True])

@@ -48,6 +48,7 @@ OTHER_OPTIONS = {
     "noise": "target",
     "should_abstain": True,
     "should_predict_missing": True,
+    "output_type": "float32",
 }
 
 
