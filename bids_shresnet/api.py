@@ -27,6 +27,7 @@ from bids_shresnet.harmonization.harmonized_image import (
     PathLike,
     dwi_from_arrays,
 )
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.options import HarmonizeOptions, check_options
 from bids_shresnet.inputs.load_scan import (
     LoadedScan,
@@ -164,15 +165,12 @@ def harmonize_files(
     if len(set(stems.values())) < len(images):
         msg = "two images have the same name: harmonize them into different folders"
         raise UsageError(msg)
-    outputs = []
     with progress_bar(len(stems), "harmonize", "scan") as progress:
         for image, stem in stems.items():
-            output = Path(folder) / f"{stem}_dwi.nii.gz"
-            if not output.with_name(f"{stem}_dwi.json").exists():  # it is written last
+            if not (Path(folder) / f"{stem}_dwi.json").exists():  # it is written last
                 harmonize(model, image, options=options).save(folder, stem)
-            outputs.append(output)
             progress.update()
-    return outputs
+    return [Path(folder) / f"{stem}_dwi.nii.gz" for stem in stems.values()]
 
 
 def _output_stem(image: Path) -> str:
@@ -255,6 +253,22 @@ def _harmonize_scan(
     source_name: str = "",
 ) -> HarmonizedImage:
     """Apply a model to a scan in memory, for both public functions."""
+    _check_subject(model, subject)
+    check_options(options, model)
+    options = replace(options, device=select_device(options.device))
+    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    fit = model.fit_for(subject)
+    harmonized = apply_model(scan, representation, model=model, fit=fit, options=options)
+    record = {
+        "Source": source_name or "arrays",
+        "HeldOutSubject": subject or NOT_AVAILABLE,
+        **_describe_result(harmonized, model, fit.weights.file),
+        "Options": to_json(options),
+    }
+    return HarmonizedImage(harmonized, reference, scan, record)
+
+
+def _check_subject(model: Model, subject: str | None) -> None:
     subjects = model.card.subjects
     if subject is not None and subject not in subjects:
         msg = (
@@ -262,28 +276,20 @@ def _harmonize_scan(
             f"({', '.join(subjects)}). Leave the subject out."
         )
         raise UsageError(msg)
-    check_options(options, model)
-    options = replace(options, device=select_device(options.device))
-    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
-    fit = model.fit_for(subject)
-    harmonized = apply_model(scan, representation, model=model, fit=fit, options=options)
-    record = {
+
+
+def _describe_result(harmonized: HarmonizedScan, model: Model, network: str) -> dict[str, Any]:
+    """Return what the record of a harmonized image says of the model and the result."""
+    bvalues = zip(model.source_shells, model.target_bvalues, strict=True)
+    return {
         "Description": f"DWI as the scanner {model.target} would have measured it.",
-        "Source": source_name or "arrays",
         "Model": model.name,
         "ModelSHA256": model.digest,
         "Method": harmonized.method,
-        "Network": fit.weights.file,
-        "HeldOutSubject": subject or NOT_AVAILABLE,
+        "Network": network,
         "SourceScanner": to_json(model.card.source_scanner),
         "TargetScanner": to_json(model.card.target_scanner),
-        "BValues": dict(zip(_source_bvalues(model), model.target_bvalues, strict=True)),
-        "Options": to_json(options),
+        "BValues": {f"{shell.bvalue:g}": target for shell, target in bvalues},
         "NovelFraction": round(harmonized.novel_fraction, 6),
         "Versions": package_versions(),
     }
-    return HarmonizedImage(harmonized, reference, scan, record)
-
-
-def _source_bvalues(model: Model) -> list[str]:
-    return [f"{shell.bvalue:g}" for shell in model.source_shells]

@@ -209,7 +209,7 @@ def test_maps_of_the_input_are_those_of_the_app_and_a_plot_shows_both(
     figure = harmonized.plot()
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert len(titles) == 6
-    assert titles[:3] == ["FA, input", "FA, harmonized", "difference"]
+    assert titles[:3] == ["FA, input", "FA, harmonized", "FA, difference"]
     shown = [axis.images[0].get_array() for axis in figure.axes if axis.get_title()]
     np.testing.assert_allclose(shown[2], shown[1] - shown[0], atol=1e-6)
 

@@ -28,19 +28,26 @@ def describe_environment() -> str:
 
     versions = [f"{name} {number}" for name, number in package_versions().items()]
     gpus = len(list(GPU_FOLDER.glob("*"))) if GPU_FOLDER.is_dir() else 0
-    variables = [f"{name}={os.environ[name]}" for name in REPORTED_VARIABLES if name in os.environ]
-    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_NAME")
     lines = {
         "system": f"{platform.platform()}, {platform.machine()}",
         "processor": f"{_read_cpu_model()}, {os.cpu_count()} cores",
         "granted": f"{available_cores()} cores, {available_memory() / GB:.1f} GB of memory",
         "GPUs": f"{gpus} with an NVIDIA driver",
-        "container": Path(image).name if image else "none, or Docker",
-        "variables": " ".join(variables) or "none",
+        **_describe_surroundings(),
         "versions": ", ".join(versions),
     }
     described = [f"{name}: {text}\n" for name, text in lines.items()]
     return "".join([f"bids_shresnet {__version__}\n", *described])
+
+
+def _describe_surroundings() -> dict[str, str]:
+    """Return the container and the variables that set resources."""
+    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_NAME")
+    variables = [f"{name}={os.environ[name]}" for name in REPORTED_VARIABLES if name in os.environ]
+    return {
+        "container": Path(image).name if image else "none, or Docker",
+        "variables": " ".join(variables) or "none",
+    }
 
 
 def _read_cpu_model() -> str:

@@ -187,6 +187,12 @@ class HarmonizedImage:
         bval = stem.with_name(f"{stem.name}_dwi.bval")
         bvec = stem.with_name(f"{stem.name}_dwi.bvec")
         write_fsl_table(bval, bvec, self.bvals, self.bvecs)
+        images = self._write_images(stem, output_type)
+        sidecar = stem.with_name(f"{stem.name}_dwi.json")
+        write_json(sidecar, self.record)
+        return (bval, bvec, *images, sidecar)
+
+    def _write_images(self, stem: Path, output_type: OutputType) -> list[Path]:
         images = []
         for suffix, values in self._arrays().items():
             path = stem.with_name(f"{stem.name}_{suffix}.nii.gz")
@@ -194,9 +200,7 @@ class HarmonizedImage:
                 kind = output_type if suffix == "dwi" else "float32"
                 nib.save(make_image_like(self.reference, values, kind), temporary)
             images.append(path)
-        sidecar = stem.with_name(f"{stem.name}_dwi.json")
-        write_json(sidecar, self.record)
-        return (bval, bvec, *images, sidecar)
+        return images
 
     def _arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Return the arrays of all images by the suffix of their file."""

@@ -52,16 +52,12 @@ def _draw_row(
     after: Float[np.ndarray, "x y"],
 ) -> None:
     unit, factor, largest, largest_change = SCALES[name]
-    panels = {
-        f"{name}, input": (before, {"cmap": "gray", "vmin": 0, "vmax": largest}),
-        f"{name}, harmonized": (after, {"cmap": "gray", "vmin": 0, "vmax": largest}),
-        "difference": (
-            after - before,
-            {"cmap": "RdBu_r", "vmin": -largest_change, "vmax": largest_change},
-        ),
-    }
-    for axis, (title, (values, scale)) in zip(row, panels.items(), strict=True):
+    grey = {"cmap": "gray", "vmin": 0, "vmax": largest}
+    change = {"cmap": "RdBu_r", "vmin": -largest_change, "vmax": largest_change}
+    panels = [("input", before, grey), ("harmonized", after, grey)]
+    panels.append(("difference", after - before, change))
+    for axis, (title, values, scale) in zip(row, panels, strict=True):
         shown = axis.imshow(factor * values.T, origin="lower", **scale)
-        axis.set_title(f"{title}{unit}")
+        axis.set_title(f"{name}, {title}{unit}")
         axis.set_axis_off()
         figure.colorbar(shown, ax=axis, shrink=0.7)

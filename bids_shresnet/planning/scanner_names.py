@@ -18,6 +18,10 @@ from bids_shresnet.planning.scanner_choice import find_scanner
 from bids_shresnet.scans import Scan, Scanner
 
 IDENTIFYING_KEYS = ("DeviceSerialNumber", "StationName")  # of a machine, in sidecars
+LETTERS_OF_ANOTHER_RUN = (
+    "--anonymize-scanners with --models: letters of another run may mean other machines; give "
+    "every scanner the name that it has in the model with --alias"
+)
 
 
 def rename_scanners(
@@ -45,11 +49,7 @@ def rename_scanners(
     if settings.anonymize_scanners:
         unnamed = sorted(label for label in scanners if label not in names)
         if unnamed and not is_training:
-            msg = (
-                "--anonymize-scanners with --models: letters of another run may mean other "
-                "machines; give every scanner the name that it has in the model with --alias"
-            )
-            raise UsageError(msg)
+            raise UsageError(LETTERS_OF_ANOTHER_RUN)
         names |= _name_by_letters([scanners[label] for label in unnamed])
     if not names:
         return list(scans)
