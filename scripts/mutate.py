@@ -22,6 +22,7 @@ import time
 import tomllib
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -170,16 +171,17 @@ def run_tests_in_fork(root: Path, tests: Sequence[str], log: Path) -> NoReturn:
 
 
 def wait_for(child: int, timeout: float) -> int | None:
-    """Wait for a child; kill it and what it started after too long, and return None."""
+    """Wait for a child and kill what it started; after too long kill it, too, and return None."""
     end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
+    ended = status = 0
+    while not ended and time.monotonic() < end:
         time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+        ended, status = os.waitpid(child, os.WNOHANG)
+    with suppress(ProcessLookupError):  # nothing is left of what the tests started
+        os.killpg(child, signal.SIGKILL)
+    if not ended:
+        os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def load_libraries(names: Sequence[str]) -> None:
