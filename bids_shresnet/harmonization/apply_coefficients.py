@@ -12,6 +12,7 @@ from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, remove_rician_mean
 from bids_shresnet.diffusion.representation import Representation, append_shells, synthesize_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.surroundings import find_supported_voxels
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
 from bids_shresnet.harmonization.error_model import ErrorModel
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan, NoiseModel
@@ -84,12 +85,15 @@ def apply_coefficients(
     scan, representation
         The scan and its representation.
     predicted
-        Coefficients of the same shells. Voxels outside its mask stay as measured.
+        Coefficients of the same shells. Voxels outside its mask stay as measured, and so do those
+        without signal in or around them.
 
     Returns
     -------
     Without the novelty of the scan.
     """
+    supported = predicted.mask & find_supported_voxels(representation.image)
+    predicted = replace(predicted, mask=supported)
     dwi = synthesize_dwi(
         scan.dwi, representation, predicted, application.bvalues, application.directions
     )

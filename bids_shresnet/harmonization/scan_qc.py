@@ -26,6 +26,7 @@ from bids_shresnet.outputs.stamps import stamp_files
 from bids_shresnet.scans import Scan, Tissue
 
 MAX_PLAUSIBLE_MD = 3.2e-3  # mm2/s; free water at body temperature has 3.0e-3
+MAX_BRAIN_ML = 1600.0  # of a computed mask; a large brain with its CSF
 DIGITS = 6
 TISSUES = (Tissue.WM, Tissue.GM)
 QC_COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -60,6 +61,7 @@ def write_scan_qc(
     `record` holds the role of the scan and what else is known of it. The description is the stamp
     of the files in `stamped`, if there are any.
     """
+    _warn_of_large_mask(outputs.scan, scan)
     tissue = _own_tissue(outputs.scan, scan, representation)
     _write_tissue(outputs, scan, tissue)
     rows = []
@@ -82,6 +84,18 @@ def write_scan_qc(
         files = [*stamped, *outputs.tissue_files, outputs.qc_table()]
         description |= stamp_files(files, outputs.root)
     write_json(outputs.qc_table(".json"), description)
+
+
+def _warn_of_large_mask(scan: Scan, loaded: LoadedScan) -> None:
+    """Warn if a computed mask is larger than a brain."""
+    volume = int(loaded.mask.sum()) * _voxel_ml(loaded.dwi.affine)
+    if scan.mask is None and volume > MAX_BRAIN_ML:
+        logger.warning(
+            "%s: the computed brain mask holds %.0f ml, more than a brain: eyes or sinuses may be "
+            "in it; give a mask with -d (desc-brain_mask)",
+            scan.image.name,
+            volume,
+        )
 
 
 def _own_tissue(
@@ -114,7 +128,7 @@ def _map_values(
     maps: TensorMaps, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
 ) -> dict[str, float]:
     """Volume of the mask, and means and medians inside it."""
-    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
+    voxel_ml = _voxel_ml(affine)
     fa = maps.fa[mask]
     md = maps.md[mask]
     return {
@@ -147,6 +161,10 @@ def _noise_level(scan: LoadedScan, representation: Representation) -> dict[str, 
     variance = estimate_noise_variance(scan.dwi, representation, scan.s0)
     level = float(np.sqrt(np.median(variance)))
     return {"NoiseLevel": _round(level)} if np.isfinite(level) else {}
+
+
+def _voxel_ml(affine: Float[np.ndarray, "4 4"]) -> float:
+    return abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
 
 
 def _round(value: float | np.floating) -> float:

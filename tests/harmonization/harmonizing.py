@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
@@ -51,10 +52,24 @@ def harmonization_record(job: HarmonizeJob) -> dict[str, Any]:
     return dict(read_json(job.outputs.dwi(".json"))["Harmonization"])
 
 
+def find_supported(job: HarmonizeJob) -> np.ndarray:
+    """Voxels of a harmonized scan that a model can be applied to."""
+    return find_supported_voxels(job.scan, read_image(job.outputs.mask) > 0)
+
+
+def find_supported_voxels(scan: Scan, mask: np.ndarray) -> np.ndarray:
+    """Voxels of the mask that have an S0, as have at least 8 of the 27 voxels about them."""
+    s0 = read_image(scan.image)[..., is_b0(scan)].mean(-1)
+    measured = mask & (s0 > 0.1 * np.median(s0[mask]))
+    padded = np.pad(measured, 1).astype(int)
+    count = sliding_window_view(padded, (3, 3, 3)).sum(axis=(3, 4, 5))
+    return np.asarray(measured & (count >= 8))
+
+
 def harmonized_attenuation(job: HarmonizeJob) -> np.ndarray:
-    """S/S0 of the scan's own weighted volumes inside the mask, where S0 was measured."""
+    """S/S0 of the scan's own weighted volumes inside the mask, where a model can be applied."""
     b0s = is_b0(job.scan)
     s0 = read_image(job.scan.image)[..., b0s].mean(-1)
-    measured = (read_image(job.outputs.mask) > 0) & (s0 > 0)
+    measured = find_supported(job)
     harmonized = read_image(job.outputs.dwi())[measured]
     return np.asarray(harmonized[:, ~b0s] / s0[measured][:, None])

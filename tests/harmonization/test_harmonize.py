@@ -13,6 +13,7 @@ from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import Uncertainty, UncertaintyFactors, Validation
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import (
+    find_supported,
     harmonization_record,
     harmonized_attenuation,
     is_b0,
@@ -40,6 +41,16 @@ def test_signal_outside_the_mask_is_as_measured(
     outside = read_image(job.outputs.mask) == 0
     measured = read_image(job.scan.image)[outside]
     np.testing.assert_array_equal(read_image(job.outputs.dwi())[outside], measured)
+
+
+def test_voxels_without_signal_around_them_stay_as_measured(
+    scans: dict[str, Scan], model: Model, tmp_path: Path
+) -> None:
+    job = write_job(scans["04"], model, tmp_path / "out")
+    rim = (read_image(job.outputs.mask) > 0) & ~find_supported(job)
+    assert rim.any()
+    measured = read_image(job.scan.image)[rim]
+    np.testing.assert_allclose(read_image(job.outputs.dwi())[rim], measured, rtol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5])
@@ -114,7 +125,7 @@ def test_novel_voxels_are_marked_and_stay_as_measured_when_abstaining(
     model = make_model(tmp_path / "model", scans["01"], usual=0.01 if is_novel else 100.0)
     job = write_job(scans[subject], model, tmp_path / "out", should_abstain=True)
     novelty = read_image(job.outputs.novelty)
-    judged = novelty > 0
+    judged = (novelty > 0) & find_supported(job)
     difference = read_image(job.outputs.dwi()) - read_image(job.scan.image)
     is_changed = (difference[..., ~is_b0(job.scan)] != 0).any(axis=3)
     assert judged.sum() > 100
@@ -167,7 +178,7 @@ def test_missing_shells_come_last_and_change_no_other_volume(
 
     mask = read_image(job.outputs.mask) > 0
     s0 = dwi[..., bvals < 50].mean(-1)
-    measured = mask & (s0 > 0)
+    measured = find_supported(job)
     attenuation = dwi[measured][:, volume_count:] / s0[measured][:, None]
     np.testing.assert_allclose(attenuation, 0.25, rtol=2e-3)
     np.testing.assert_array_equal(dwi[~mask][:, volume_count:], 0)
