@@ -206,6 +206,25 @@ class UnharmonizedData:
 
 
 @dataclass(frozen=True)
+class RegistrationQuality:
+    """How well the two scans of a travelling subject correspond after registration.
+
+    Attributes
+    ----------
+    overlap
+        Share of the target's tissue that lies in the source's brain.
+    signal_correlation
+        Correlation of both signals over voxels, each averaged over directions.
+    orientation_correlation
+        Correlation of what remains in white matter: of the dependence on direction.
+    """
+
+    overlap: float
+    signal_correlation: float
+    orientation_correlation: float
+
+
+@dataclass(frozen=True)
 class TravellingSubject:
     """The data of a travelling subject: the source scan, and training data from both scans.
 
@@ -220,6 +239,8 @@ class TravellingSubject:
     regions
         Labels of the target's parcellation at the matched voxels, 0 outside of all regions; None
         without a parcellation.
+    quality
+        Quality of the registration; None where it was not measured.
     """
 
     source: ShImage
@@ -229,3 +250,4 @@ class TravellingSubject:
     source_halves: tuple[MatchedVoxels, ...] = ()
     target_halves: tuple[MatchedVoxels, ...] = ()
     regions: Integer[np.ndarray, " v"] | None = None
+    quality: RegistrationQuality | None = None

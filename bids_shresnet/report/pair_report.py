@@ -21,6 +21,7 @@ from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
 from bids_shresnet.report.figures.uncertainty import draw_coverage
 from bids_shresnet.report.group_content import PairReport
+from bids_shresnet.report.registration_notes import registration_notes
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.settings import NO_HARMONIZATION
 
@@ -62,6 +63,7 @@ def build_pair_report(
             "training": [draw_training_curves(curves)] if curves else [],
         },
         notes={
+            "inputs": registration_notes(model.folder),
             "before-after": _agreement_notes(cross_validation),
             "uncertainty": [_uncertainty_note(cross_validation)],
             "training": [] if curves else [NO_CURVES_NOTE],

@@ -34,6 +34,7 @@ from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedDa
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.match_halves import match_halves
+from bids_shresnet.training.registration_quality import measure_quality
 from bids_shresnet.training.training_mask import training_mask
 
 
@@ -71,11 +72,14 @@ class VoxelMatch:
         Position of each selected voxel in the source scan, RAS+ mm, in the order of `np.argwhere`.
     rotation
         Rotation from the target's to the source's head pose.
+    overlap
+        Share of the target's tissue that lies in the source's brain.
     """
 
     selected: Bool[np.ndarray, "x y z"]
     points: Float[np.ndarray, "p 3"]
     rotation: Float[np.ndarray, "3 3"]
+    overlap: float
 
 
 def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> TravellingSubject:
@@ -107,6 +111,7 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         target_halves=match_halves(
             target.loaded, target.representation, tissue, shells.target_halves
         ),
+        quality=measure_quality(matched, match.overlap),
     )
 
 
@@ -125,7 +130,9 @@ def match_voxels(
     )
     is_inside = _is_in_brain(correspondence.points, source.loaded)
     selected[selected] = is_inside
-    return VoxelMatch(selected, correspondence.points[is_inside], correspondence.rotation)
+    points = correspondence.points[is_inside]
+    overlap = float(is_inside.mean()) if is_inside.size else 0.0
+    return VoxelMatch(selected, points, correspondence.rotation, overlap)
 
 
 def _collect_matched_voxels(

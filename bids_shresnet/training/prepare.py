@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,13 @@ def prepare_subject(job: PrepareJob) -> bool:
         if is_prepared(job):
             return False
         remove_leftovers(job.folder)
+        subject = match_scans(job.source, job.target, job.shells)
         record = {
             "inputs": job.digest,
             "source": str(job.source.image),
             "target": str(job.target.image),
+            "quality": asdict(subject.quality) if subject.quality else {},
         }
-        subject = match_scans(job.source, job.target, job.shells)
         write_travelling_subject(job.folder, subject, record)
     return True
 

@@ -66,7 +66,8 @@ def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> Travelling
         unharmonized=UnharmonizedData(**unharmonized),
         regions=regions,
         missing_shells=replace(matched, **missing) if missing else None,
-        **halves,
+        source_halves=halves["source_halves"],
+        target_halves=halves["target_halves"],
     )
 
 

@@ -27,9 +27,12 @@ from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.training.write_model import settings_difference, write_sweep
 from bids_shresnet.workflow.pair_work import PairWork
 from bids_shresnet.workflow.train_pair import (
+    drop_bad_heads,
     fit_folds,
     fit_model,
+    prepare_repeats,
     prepare_subjects,
+    prepare_travelling_subjects,
     require_fitted_folds,
     require_prepared_subjects,
 )
@@ -68,10 +71,11 @@ def check_stage(pair_works: Sequence[PairWork], config: Config) -> None:
         check_travelling_labels(pair_works, config.input.participant_label)
     for pair_work in pair_works:
         if stage in ("train", "evaluate") and not pair_work.is_complete:
-            check_folds(pair_work, config.run.fold)
-            require_prepared_subjects(pair_work)
+            remaining = drop_bad_heads(pair_work)
+            check_folds(remaining, config.run.fold)
+            require_prepared_subjects(remaining)
             if stage == "evaluate":
-                require_fitted_folds(pair_work)
+                require_fitted_folds(remaining)
 
 
 def check_travelling_labels(pair_works: Sequence[PairWork], labels: Sequence[str]) -> None:
@@ -97,9 +101,10 @@ def run_prepare_stage(
 ) -> None:
     """Prepare the travelling subjects with these labels, or all."""
     for pair_work in pair_works:
-        pair_jobs = (*pair_work.subject_jobs, *pair_work.repeat_scan_jobs)
+        remaining = drop_bad_heads(pair_work)  # those that an earlier run found
+        pair_jobs = (*remaining.subject_jobs, *remaining.repeat_scan_jobs)
         selected = [job for job in pair_jobs if not labels or job.source.subject in labels]
-        prepare_subjects(selected, pair_work, workers)
+        prepare_subjects(selected, remaining, workers)
 
 
 def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: Workers) -> None:
@@ -107,7 +112,7 @@ def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: W
     if pair_work.is_complete:
         load_existing_model(pair_work)
         return
-    jobs = pair_work.fold_jobs_to_run
+    jobs = drop_bad_heads(pair_work).fold_jobs_to_run
     selected = [job for job in jobs if not fold_numbers or job.number in fold_numbers]
     fit_folds(selected, pair_work, workers)
 
@@ -139,11 +144,10 @@ def build_model(pair_work: PairWork, workers: Workers) -> Model:
         if model is not None and pair_work.is_complete:
             return model
         begin_work(pair_work)
-        prepare_subjects(pair_work.subject_jobs, pair_work, workers)
+        pair_work = prepare_travelling_subjects(pair_work, workers)
         model = model or fit_model(pair_work, workers)
         if pair_work.should_validate:
-            prepare_subjects(pair_work.repeat_scan_jobs, pair_work, workers)
-            model = cross_validate(pair_work, model, workers)
+            model = cross_validate(prepare_repeats(pair_work, workers), model, workers)
         if pair_work.config.output.work_dir is None:
             remove_work_folder(pair_work.work_folder)
     return model

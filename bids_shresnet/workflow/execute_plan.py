@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from bids_shresnet.config import Config
+from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv
 from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
 from bids_shresnet.outputs.group_scalars import write_group_scalars
-from bids_shresnet.outputs.model.folder import Model
-from bids_shresnet.outputs.runs.run_log import Run, finish_run
+from bids_shresnet.outputs.model.folder import REGISTRATION_TSV, Model, models_folder
+from bids_shresnet.outputs.runs.run_log import Run, ScanStatus, finish_run, record_status
+from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.report.methods_text import write_methods_text
 from bids_shresnet.runtime.resources import MB, peak_memory
@@ -20,6 +23,7 @@ from bids_shresnet.workflow.harmonize_scans import (
     ScanResult,
     harmonize_scans,
     log_summary,
+    status_row,
 )
 from bids_shresnet.workflow.write_reports import report_models, report_subjects
 
@@ -33,6 +37,7 @@ def execute_plan(
     results: list[ScanResult] = []
     try:
         models = models or build_models(plan.pairs, config, this_run.root, workers)
+        record_status(this_run, excluded_head_rows(plan.pairs, this_run.root))
         if models:  # there are none yet after the stages prepare and train
             results = use_models(plan, models, config, this_run, workers)
     finally:
@@ -41,6 +46,21 @@ def execute_plan(
     harmonized = [result.row for result in results if result.row.role != TARGET_ROLE]
     report_subjects(this_run, harmonized)
     return results
+
+
+def excluded_head_rows(pairs: Sequence[Pair], root: Path) -> list[ScanStatus]:
+    """Describe the travelling subjects that models were trained without, two scans for each."""
+    rows = []
+    for pair in pairs:
+        table = models_folder(root) / pair.name / REGISTRATION_TSV
+        registrations = read_tsv(table) if table.exists() else []
+        reasons = {row["subject"]: row["excluded"] for row in registrations}
+        for scans in pair.travelling_scans:
+            reason = reasons.get(scans[0].subject, NOT_AVAILABLE)
+            if reason != NOT_AVAILABLE:
+                text = f"not trained on for {pair.name}: {reason}"
+                rows += [status_row(scan, "excluded", text) for scan in scans]
+    return rows
 
 
 def use_models(

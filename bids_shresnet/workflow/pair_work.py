@@ -13,6 +13,7 @@ from bids_shresnet.planning.memory import memory_for_fitting, memory_for_scans
 from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import Method
+from bids_shresnet.training.exclusions import failure_reason
 from bids_shresnet.training.fold_jobs import (
     all_subjects_job,
     baseline_jobs,
@@ -179,9 +180,9 @@ class PairWork:
 
     @property
     def unprepared_jobs(self) -> tuple[PrepareJob, ...]:
-        """Jobs of subjects that are not prepared, or were prepared from other scans."""
+        """Jobs of subjects that were not tried, or were prepared from other scans."""
         jobs = (*self.subject_jobs, *self.repeat_scan_jobs)
-        return tuple(job for job in jobs if not is_prepared(job))
+        return tuple(job for job in jobs if not is_prepared(job) and not failure_reason(job))
 
     @property
     def unfitted_jobs(self) -> tuple[FoldJob, ...]:

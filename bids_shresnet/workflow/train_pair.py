@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bids_shresnet.errors import InputMissing
-from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.errors import BadInput, Finding, InputMissing
+from bids_shresnet.io.storage import write_tsv
+from bids_shresnet.outputs.model.folder import REGISTRATION_TSV, Model
 from bids_shresnet.planning.memory import memory_for_scans
+from bids_shresnet.planning.scan_choice import MIN_TRAVELLING
 from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.training.exclusions import (
+    failure_reason,
+    find_bad_heads,
+    quality_rows,
+    try_to_prepare_subject,
+)
 from bids_shresnet.training.folds import FoldJob
-from bids_shresnet.training.prepare import PrepareJob, prepare_subject
+from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.train_fold import train_fold
 from bids_shresnet.training.write_model import write_model
 from bids_shresnet.workflow.pair_work import PairWork
@@ -22,14 +31,71 @@ def prepare_subjects(jobs: Sequence[PrepareJob], pair_work: PairWork, workers: W
     """Register the two scans of each subject and sample its training data."""
     scans = [scan for job in jobs for scan in (job.source, job.target)]
     memory = memory_for_scans(scans, is_spooled=pair_work.config.resource.low_mem)
-    for count, (job, _) in enumerate(workers.run(prepare_subject, jobs, memory), 1):
+    for count, (job, _) in enumerate(workers.run(try_to_prepare_subject, jobs, memory), 1):
+        reason = failure_reason(job)
         logger.info(
-            "%s: sub-%s is prepared (%d of %d)",
+            "%s: sub-%s %s (%d of %d)",
             pair_work.pair.name,
             job.source.subject,
+            f"cannot be prepared: {reason}" if reason else "is prepared",
             count,
             len(jobs),
         )
+
+
+def prepare_travelling_subjects(pair_work: PairWork, workers: Workers) -> PairWork:
+    """Prepare the travelling subjects; return the work without those that cannot be trained on.
+
+    The quality of all registrations is written into the model folder.
+
+    Raises
+    ------
+    BadInput
+        If too few subjects remain.
+    """
+    prepare_subjects(pair_work.subject_jobs, pair_work, workers)
+    rows = quality_rows(pair_work.subject_jobs)
+    write_tsv(pair_work.model_folder / REGISTRATION_TSV, rows)
+    remaining = drop_bad_heads(pair_work)
+    if remaining.shells != pair_work.shells:  # the first subject had slightly other b-values
+        prepare_subjects(remaining.subject_jobs, remaining, workers)
+    return remaining
+
+
+def prepare_repeats(pair_work: PairWork, workers: Workers) -> PairWork:
+    """Prepare repeated scans on the target; return the work without those that failed."""
+    jobs = pair_work.repeat_scan_jobs
+    prepare_subjects(jobs, pair_work, workers)
+    failed = {job.source.image for job in jobs if failure_reason(job)}
+    if not failed:
+        return pair_work
+    repeats = tuple(scans for scans in pair_work.pair.repeats if scans[0].image not in failed)
+    return replace(pair_work, pair=replace(pair_work.pair, repeats=repeats))
+
+
+def drop_bad_heads(pair_work: PairWork) -> PairWork:
+    """Return the work without subjects that failed or whose scans do not correspond.
+
+    Raises
+    ------
+    BadInput
+        If too few subjects remain, with the reason for each.
+    """
+    reasons = find_bad_heads(pair_work.subject_jobs)
+    if not reasons:
+        return pair_work
+    remaining = [
+        scans for scans in pair_work.pair.travelling_scans if scans[0].subject not in reasons
+    ]
+    for subject, reason in reasons.items():
+        logger.warning("%s: sub-%s is not trained on: %s", pair_work.pair.name, subject, reason)
+    if len(remaining) < MIN_TRAVELLING:
+        name = pair_work.pair.name
+        remedy = f"{MIN_TRAVELLING} travelling subjects are needed, and {len(remaining)} remain."
+        raise BadInput([Finding.error(f"{name}, sub-{s}", r, remedy) for s, r in reasons.items()])
+    repeats = [scans for scans in pair_work.pair.repeats if scans[0].subject not in reasons]
+    pair = replace(pair_work.pair, travelling_scans=tuple(remaining), repeats=tuple(repeats))
+    return replace(pair_work, pair=pair)
 
 
 def fit_model(pair_work: PairWork, workers: Workers) -> Model:

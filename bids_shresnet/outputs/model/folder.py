@@ -34,6 +34,7 @@ from bids_shresnet.scans import Shell
 MODELS_FOLDER = "models"  # of the output dataset
 CARD_FILE = "model.json"
 TRAINING_TSV = "training.tsv"
+REGISTRATION_TSV = "registration.tsv"
 HELD_OUT_TSV = "heldout.tsv"  # this and the following are written by `group`
 ORIENTATION_TSV = "orientation.tsv"
 RESBLOCKS_TSV = "resblocks.tsv"
