@@ -203,7 +203,7 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
     """
     from bids.layout import BIDSLayout
 
-    if not (folder / DATABASE_FILE_NAME).exists():
+    if not has_database(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as unfinished:
             _index(root, _ignored_paths(()), Path(unfinished))
@@ -214,6 +214,11 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
         msg = f"{files}; name another folder"
         raise UsageError(msg)
     return layout
+
+
+def has_database(folder: Path) -> bool:
+    """Return whether a folder holds a pybids database."""
+    return (folder / DATABASE_FILE_NAME).exists()
 
 
 def _check_is_readable(root: Path) -> None:
@@ -235,7 +240,7 @@ def _check_is_dataset(root: Path) -> None:
         raise InputMissing(msg)
     if not (root / "dataset_description.json").exists():
         names = sorted(path.name for path in root.iterdir())
-        listed = join_some(names, MAX_LISTED_NAMES) or "nothing"
-        problem = f"{root} is no BIDS dataset: it has no dataset_description.json, but {listed}"
+        listed = f"only {join_some(names, MAX_LISTED_NAMES)}" if names else "nothing at all"
+        problem = f"{root} is no BIDS dataset: instead of dataset_description.json it has {listed}"
         msg = f"{problem}. Give the folder that has one."
         raise InputMissing(msg)

@@ -115,6 +115,8 @@ def _read_gradient_file(
     if path is None:
         value = f"no {extension} belongs to it; {describe_search(file)}"
         remedy = f"Put {file.image.name.split('.')[0]}{extension} beside it."
+        if file.pipeline or "desc" in file.entities:
+            remedy += " Without its derivative (-d), the raw scan is used."
         raise BadInput([Finding.error(file.image, value, remedy)])
     try:
         return read_number_table(path)

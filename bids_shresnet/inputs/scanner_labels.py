@@ -47,6 +47,22 @@ def sidecar_model(metadata: Mapping[str, Any]) -> str:
 
 
 def model_and_serial(metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """Return model and serial number in one spelling; empty where the sidecar lacks them."""
-    serial = normalize_serial(metadata.get("DeviceSerialNumber"))
+    """Return model and serial number in one spelling; empty where the sidecar lacks them.
+
+    A number without digits but 0 counts if its letters name the institution: a hospital's own.
+    """
+    number = metadata.get("DeviceSerialNumber")
+    serial = normalize_serial(number)
+    if not serial and _names_institution(str(number or ""), metadata):
+        serial = str(number).strip()
     return normalize_model(sidecar_model(metadata)), serial
+
+
+def _names_institution(serial: str, metadata: Mapping[str, Any]) -> bool:
+    """Return whether the letters of a serial number are the institution's name or initials."""
+    padded = re.fullmatch("0+([A-Za-z]+)", serial)  # as GE writes the code of a site
+    letters = padded[1].casefold() if padded else ""
+    institution = str(metadata.get("InstitutionName") or "").casefold()
+    words = re.findall("[a-z]+", institution)
+    initials = "".join(word[0] for word in words)
+    return len(letters) > 1 and (letters in words or letters == initials)

@@ -53,6 +53,8 @@ class ScannerNaming:
         Sidecar keys. Scans of one scanner with different values belong to different scanners.
     acquisition_times
         Times of scans and sessions, which the same tables hold.
+    suggested_pattern
+        A --scanner-from that fits the file names; empty if none does.
     """
 
     map_scanners: Mapping[str, set[str]] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class ScannerNaming:
     statements: tuple[ScannerStatement, ...] = ()
     split_by: tuple[str, ...] = ()
     acquisition_times: AcquisitionTimes = field(default_factory=dict)
+    suggested_pattern: str = ""
 
 
 def read_scanner_naming(
@@ -126,7 +129,7 @@ def _identify_machine(file: DwiFile, naming: ScannerNaming) -> Scanner | Finding
     return (
         _scanner_from_sidecar(file.metadata)
         or _scanner_from_file_name(file, naming.pattern)
-        or _unknown_scanner_finding(file)
+        or _unknown_scanner_finding(file, naming.suggested_pattern)
     )
 
 
@@ -151,37 +154,39 @@ def _scanner_from_file_name(file: DwiFile, pattern: re.Pattern[str] | None) -> S
     return Scanner(label, named_by="regex") if label else None
 
 
-def _unknown_scanner_finding(file: DwiFile) -> Finding:
+def _unknown_scanner_finding(file: DwiFile, suggested_pattern: str) -> Finding:
     """Name the missing fields and the flags by which the user can name the scanner."""
-    entity = next((key for key in ("session", "acquisition") if key in file.entities), "subject")
-    prefix = {"session": "ses", "acquisition": "acq", "subject": "sub"}[entity]
     remedy = (
-        "Name the scanner with --scanner-map scanners.tsv (columns scan and scanner), with "
-        "--scanner-column (a column of scans.tsv, sessions.tsv or participants.tsv) or with "
-        f"--scanner-from '{prefix}-(?P<scanner>[0-9A-Za-z]+)'."
+        "Name the scanner with --scanner-map scanners.tsv (columns scan and scanner), or with "
+        "--scanner-column (a column of scans.tsv, sessions.tsv or participants.tsv)"
     )
-    reasons = ", ".join(_missing_identity(file.metadata))
-    return Finding.error(file.image, f"unknown scanner: {reasons}", remedy)
+    if suggested_pattern:
+        remedy += f"; if a part of the session does, with --scanner-from '{suggested_pattern}'"
+    else:
+        remedy += ", or with --scanner-from, if a part of the file names does"
+    reasons = ", ".join(_missing_identity(file))
+    return Finding.error(file.image, f"unknown scanner: {reasons}", f"{remedy}.")
 
 
-def _missing_identity(metadata: Mapping[str, Any]) -> list[str]:
+def _missing_identity(file: DwiFile) -> list[str]:
     """Say what a sidecar lacks to identify a scanner."""
+    metadata = file.metadata
     if not metadata:
-        return ["it has no sidecar"]
+        return ["its sidecar cannot be read" if file.findings else "it has no sidecar"]
     reasons = []
     missing = [] if sidecar_model(metadata) else ["ManufacturersModelName"]
     serial = metadata.get("DeviceSerialNumber")
     if serial in (None, ""):
         missing.append("DeviceSerialNumber")
     elif not normalize_serial(serial):
-        reasons.append(f"its DeviceSerialNumber is anonymized ({serial})")
+        reasons.append(f"its DeviceSerialNumber seems anonymized ({serial}), without digits but 0")
     if missing:
         reasons.append(f"its sidecars lack {' and '.join(missing)}")
     return reasons
 
 
 def _matching_scanners(file: DwiFile, scanners_by_name: Mapping[str, set[str]]) -> set[str]:
-    """Scanners of the most specific entries for a scan, or for a raw image it was made from."""
+    """Return scanners of the closest entries for a scan, or for a raw image it was made from."""
     matches: dict[int, set[str]] = {0: set()}
     for image in (file.image, *file.raw_images):
         image_parts = _name_parts(image.name)
@@ -190,6 +195,18 @@ def _matching_scanners(file: DwiFile, scanners_by_name: Mapping[str, set[str]]) 
             if _is_entry_for(parts, image_parts):
                 matches.setdefault(len(parts), set()).update(scanners)
     return set(matches[max(matches)])
+
+
+def find_unmatched_entries(naming: ScannerNaming, files: Iterable[DwiFile]) -> list[str]:
+    """Return the entries of --scanner-map that are for no DWI."""
+    images = [image for file in files for image in (file.image, *file.raw_images)]
+    image_parts = [_name_parts(image.name) for image in images]
+    unmatched = []
+    for name in naming.map_scanners:
+        parts = _name_parts(name)
+        if not any(_is_entry_for(parts, candidate) for candidate in image_parts):
+            unmatched.append(name)
+    return unmatched
 
 
 def _is_entry_for(parts: list[str], image_parts: list[str]) -> bool:

@@ -51,6 +51,24 @@ def test_two_machines_with_one_serial_number_stay_two() -> None:
     assert len(labels) == 2
 
 
+@pytest.mark.parametrize(
+    ("serial", "institution", "is_known"),
+    [
+        ("000000000000CAMH", "CAMH", True),
+        ("000000000000ZHH", "Zucker Hillside Hospital", True),
+        ("000000000000GEHC", "GE Healthcare", False),
+        ("0000000000orange", "Hospital", False),
+        ("Anonymized", "Anonymized", False),
+    ],
+)
+def test_a_number_of_zeros_and_letters_counts_if_it_is_the_hospitals_own(
+    serial: str, institution: str, *, is_known: bool
+) -> None:
+    fields = {"DeviceSerialNumber": serial, "InstitutionName": institution}
+    scanner = identify_scanner(make_file(ManufacturersModelName="MR750", **fields), NO_NAMING)
+    assert isinstance(scanner, Scanner) == is_known
+
+
 @pytest.mark.slow
 @given(st.lists(st.text(max_size=8), min_size=2, max_size=4))
 def test_institution_station_and_software_do_not_name_the_scanner(texts: list[str]) -> None:

@@ -43,7 +43,7 @@ def test_errors_of_the_validator_alone_end_with_its_exit_code(
     assert finding.value.startswith("NOT_INCLUDED: ")
     assert dry_run(bids) == 0
     assert dry_run(bids, "--validate-bids") == 16
-    assert f"error: {odd_file}: NOT_INCLUDED" in capsys.readouterr().err
+    assert f"error: {odd_file}: NOT_INCLUDED" in capsys.readouterr().out
     assert not (bids.parent / "out").exists()
 
 
@@ -54,7 +54,7 @@ def test_errors_of_the_app_are_listed_with_those_of_the_validator(
     (bids / "odd.txt").touch()
     (bids / "sub-01/ses-ge/dwi/sub-01_ses-ge_dwi.bval").write_text("0 1000\n")
     assert dry_run(bids, "--validate-bids") == 65
-    messages = capsys.readouterr().err
+    messages = capsys.readouterr().out
     assert "b-values in" in messages
     assert "odd.txt" in messages
 

@@ -41,7 +41,7 @@ class Case:
     exit_code, messages
         The expected exit code, and texts in the output.
     flags
-        Further flags.
+        Further flags; {root} is the dataset.
     derivative
         A derivative dataset to pass with `-d`.
     damage

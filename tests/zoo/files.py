@@ -97,13 +97,13 @@ FILE_CASES = (
         name="no serial number",
         tree=make_heads(sidecar=NO_SERIAL),
         exit_code=BAD_INPUT,
-        messages=("lack DeviceSerialNumber", "--scanner-from"),
+        messages=("lack DeviceSerialNumber", "--scanner-from 'ses-(?P<scanner>[0-9A-Za-z]+)'"),
     ),
     Case(
         name="an anonymized serial number",
         tree=make_heads(sidecar=GE | {SERIAL_KEY: "0000000000orange"}),
         exit_code=BAD_INPUT,
-        messages=("anonymized (0000000000orange)",),
+        messages=("seems anonymized (0000000000orange)",),
     ),
     Case(
         name="a serial number as a number",
@@ -135,7 +135,7 @@ FILE_CASES = (
         name="an empty dataset",
         tree={},
         exit_code=BAD_INPUT,
-        messages=("no usable scan",),
+        messages=("it has no DWI",),
     ),
 )
 

@@ -74,6 +74,12 @@ HEADER_CASES = (
         messages=("warning", "pixdim of 1 x 1 x 1 mm, where the affine has voxels of 2 x 2 x 2 mm"),
     ),
     Case(
+        name="a slab of two slices",
+        tree=heads_with(".nii.gz", make_image(shape=(32, 32, 2, 7))),
+        exit_code=OK,
+        messages=("warning", "a slab of 2 slices (a grid of 32 x 32 x 2 voxels)"),
+    ),
+    Case(
         name="voxels in metres",
         tree=heads_with(
             ".nii.gz",

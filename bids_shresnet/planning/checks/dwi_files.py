@@ -21,8 +21,9 @@ REPETITION_ENTITIES = ("subject", "session", "run")
 def name_exclusion_reason(file: DwiFile) -> str:
     """Return why a file is not harmonized, from its name and folder."""
     if file.suffix != "dwi":
-        kind = "a map that the scanner or converter computed"
-        return f"{kind} ({file.suffix}), not a measured series"
+        is_derived = "model" in file.entities or "desc" in file.entities
+        maker = "a pipeline" if is_derived else "the scanner or converter"
+        return f"a map that {maker} computed ({file.suffix}), not a measured series"
     if "subject" not in file.entities:
         return "its name has no subject (sub-)"
     if unknown := _unknown_name_parts(file):

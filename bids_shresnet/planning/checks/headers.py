@@ -15,6 +15,8 @@ from bids_shresnet.io.images.nifti_header import HeaderOrientation, read_header_
 FORM_TOLERANCE_MM = 0.1  # sforms and qforms of one image differ by less through rounding
 VOXEL_SIZE_RTOL = 0.01  # relative difference of voxel sizes that is rounding
 PLAUSIBLE_VOXEL_MM = (0.3, 12.0)  # voxels of a head; beyond it the unit is not mm
+MIN_SLICES = 8  # of a scan that shows enough of a head to be registered
+MIN_HEAD_VOXELS = 32  # along the longest edge of the grid of a head
 EMPTY_BVECS = np.zeros((0, 3))
 
 
@@ -32,6 +34,7 @@ def check_header(
     """
     orientation = read_header_orientation(image)
     return [
+        *_check_slab(image, shape),
         *_check_affine(image, affine),
         *_check_sform_qform(image, orientation, shape),
         *_check_pixdim(image, orientation, affine),
@@ -49,6 +52,16 @@ def grid_mismatch(path: Path, shape: tuple[int, ...], expected: tuple[int, ...])
     if path.parent.name == "dwi":
         return Finding.warning(path, value, remedy)
     return Finding.note(path, value, remedy)
+
+
+def _check_slab(image: Path, shape: tuple[int, ...]) -> list[Finding]:
+    """Find slabs of few slices, which cannot be registered with another scan."""
+    smallest, _, largest = sorted(shape[:3])
+    if smallest >= MIN_SLICES or largest < MIN_HEAD_VOXELS:
+        return []
+    value = f"a slab of {smallest} slices (a grid of {_format_shape(shape)} voxels)"
+    remedy = "It is too thin to be registered: it is hardly fit for training. Leave it out."
+    return [Finding.warning(image, value, remedy)]
 
 
 def _check_affine(image: Path, affine: Float[np.ndarray, "4 4"]) -> list[Finding]:

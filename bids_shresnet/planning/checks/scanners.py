@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from bids_shresnet.errors import Finding, join_some
 from bids_shresnet.inputs.scanner_labels import model_and_serial
@@ -13,7 +14,12 @@ from bids_shresnet.inputs.sidecars import count_values, format_sidecar_value
 from bids_shresnet.scans import Scan
 
 # Fields that should have one value per scanner
-CONSTANT_KEYS = ("InstitutionName", "SoftwareVersions", "EchoTime")
+INSTITUTION = "InstitutionName"
+ECHO_TIME = "EchoTime"
+CONSTANT_KEYS = (INSTITUTION, "SoftwareVersions", ECHO_TIME)
+ECHO_TIME_TOLERANCE = 0.05  # relative; as of scans and their model
+# Entities that differ among scans of one protocol
+REPETITION_ENTITIES = ("subject", "session", "run", "direction")
 MAX_LISTED_VALUES = 5  # values, or rows of tables, named in a warning
 
 Conflicts = Mapping[str, tuple[Finding, ...]]  # by scanner label
@@ -55,14 +61,15 @@ def _check_serial_numbers(label: str, scans: Sequence[Scan]) -> list[Finding]:
 def _check_constant_keys(
     label: str, scans: Sequence[Scan], split_by: Sequence[str]
 ) -> list[Finding]:
-    """Find fields that differ among the scans of a scanner.
+    """Find fields that differ among the scans of a scanner and, for most, of one protocol.
 
     It is an error if --split-by asks to tell them apart and their values become one label.
     """
     findings = []
     for key in dict.fromkeys((*CONSTANT_KEYS, *split_by)):
         counts = count_values((scan.metadata for scan in scans), key)
-        if len(counts) < 2:
+        is_constant = key not in split_by and not _differs_within_protocol(scans, key)
+        if len(counts) < 2 or is_constant:
             continue
         values = [f"{value} ({count})" for value, count in counts.items()]
         listed = join_some(values, MAX_LISTED_VALUES, separator="; ")
@@ -71,9 +78,35 @@ def _check_constant_keys(
             remedy = "These values become one label; name the scanners with --scanner-map."
             findings.append(Finding.error(f"scanner {label}", value, remedy))
         else:
-            remedy = f"It is taken as one scanner; --split-by {key} makes several of it."
+            remedy = "It is taken as one scanner."
+            if key != INSTITUTION:  # one machine often has several spellings of it
+                remedy += f" If it was changed, --split-by {key} makes several of it."
             findings.append(Finding.warning(f"scanner {label}", value, remedy))
     return findings
+
+
+def _differs_within_protocol(scans: Iterable[Scan], key: str) -> bool:
+    """Return whether a field differs among scans of the same protocol.
+
+    Echo times of one protocol are set by its b-values and gradients, to a fraction of a
+    millisecond.
+    """
+    protocols: dict[tuple[object, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for scan in scans:
+        entities = {k: v for k, v in scan.entities.items() if k not in REPETITION_ENTITIES}
+        protocols[scan.direction_count, *sorted(entities.items())].append(scan.metadata)
+    has_changed = _has_other_echo_time if key == ECHO_TIME else _has_other_value
+    return any(has_changed(sidecars, key) for sidecars in protocols.values())
+
+
+def _has_other_value(sidecars: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return len(count_values(sidecars, key)) > 1
+
+
+def _has_other_echo_time(sidecars: Sequence[Mapping[str, Any]], key: str) -> bool:
+    values = (sidecar.get(key) for sidecar in sidecars)
+    times = [float(value) for value in values if isinstance(value, int | float)]
+    return bool(times) and max(times) - min(times) > ECHO_TIME_TOLERANCE * max(times)
 
 
 def _find_shared_serials(by_label: ScansByLabel) -> list[tuple[list[str], Finding]]:

@@ -73,7 +73,17 @@ def test_a_change_inside_one_scanner_is_a_warning_and_leaves_it_one(
     (finding,) = inventory.conflicts[PRISMA_LABEL]
     assert (finding.severity, finding.value.split()[0]) == ("warning", key)
     assert finding.value.count("(") == 2
-    assert f"--split-by {key}" in finding.remedy
+    assert (f"--split-by {key}" in finding.remedy) == (key != "InstitutionName")
+
+
+def test_echo_times_of_other_protocols_or_of_rounding_are_no_conflict(tmp_path: Path) -> None:
+    tree = {
+        f"sub-0{number}/dwi/sub-0{number}_acq-{protocol}_dwi": Series(
+            sidecar=PRISMA | {"EchoTime": time}
+        )
+        for number, protocol, time in ((1, "a", 0.09), (2, "a", 0.0901), (3, "b", 0.06))
+    }
+    assert find_inventory(write_tree(tmp_path / "data", tree)).conflicts == {}
 
 
 def test_split_by_makes_a_scanner_of_each_value(tmp_path: Path) -> None:
