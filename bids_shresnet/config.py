@@ -100,6 +100,10 @@ class InputSettings:
             name, separator, path = entry.partition("=")
             folder = Path(path if separator else entry)
             name = name if separator else folder.name
+            same = [known for known, other in paths.items() if other.resolve() == folder.resolve()]
+            if same:
+                msg = f"--derivatives: {folder} is given twice, as {same[0]} and as {name}"
+                raise UsageError(msg)
             if name in paths:
                 msg = (
                     f"--derivatives: two datasets are named {name}, {paths[name]} and {folder}; "
@@ -143,7 +147,7 @@ class RunSettings:
     fold: tuple[int, ...] = ()
     """--stage train: only the folds with these numbers, from 1; 0 is the fit to all subjects."""
     dry_run: bool = False
-    """Check everything and print scanners, scans, pairs and findings; write nothing."""
+    """Check everything and print scanners, scans, pairs and findings (-v: all); write nothing."""
     json: bool = False
     """With --dry-run: print one JSON document."""
     reports_only: bool = False

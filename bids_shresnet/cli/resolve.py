@@ -24,6 +24,8 @@ PAIR_PATTERN = re.compile("[^:]+:[^:]+")
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 MEMORY_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
 BYTES_PER_UNIT = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+MIN_MEMORY_MB = 256  # less is a number of GB without its unit
+LONG_DASHES = ("\N{EN DASH}", "\N{EM DASH}")
 DEBUG_VERBOSITY = 2
 
 
@@ -69,10 +71,10 @@ def _clean_labels(labels: Iterable[str], prefix: str) -> tuple[str, ...]:
     bare = tuple(dict.fromkeys(label.removeprefix(prefix) for label in labels))
     invalid = [label for label in bare if not LABEL_PATTERN.fullmatch(label)]
     if invalid:
-        msg = (
-            f"not BIDS labels: {' '.join(invalid)}. They are letters and digits; "
-            f"is it a flag with a long dash?"
-        )
+        advice = "separate several by spaces; ranges and * are not expanded"
+        if any(label.startswith(LONG_DASHES) for label in invalid):
+            advice = "is it a flag with a long dash?"
+        msg = f"not BIDS labels: {' '.join(invalid)}. They are letters and digits; {advice}"
         raise UsageError(msg)
     return bare
 
@@ -112,9 +114,12 @@ def _compare_applied_method(settings: ModelSettings) -> ModelSettings:
 def _check_folders(config: Config) -> None:
     """Refuse to write into the dataset."""
     dataset = config.input.bids_dir.resolve()
-    if config.output.output_dir.resolve() == dataset:
+    output = config.output.output_dir.resolve()
+    if output.is_relative_to(dataset) and not output.is_relative_to(dataset / "derivatives"):
+        place = "the dataset itself" if output == dataset else "inside the dataset"
         msg = (
-            f"the output folder {config.output.output_dir} is the dataset itself; name another one"
+            f"the output folder {config.output.output_dir} is {place}, which is only read; name "
+            f"another one, or {config.input.bids_dir}/derivatives"
         )
         raise UsageError(msg)
     for flag, folder in (
@@ -227,5 +232,8 @@ def memory_limit(settings: ResourceSettings) -> int | None:
             f"--mem {settings.mem}: give one amount, in MB or with a unit (K, M, G or T), "
             f"or --mem-gb"
         )
+        raise UsageError(msg)
+    if not amount[2] and float(amount[1]) < MIN_MEMORY_MB:
+        msg = f"--mem {settings.mem} is in MB, which is too little; write {settings.mem}G for GB"
         raise UsageError(msg)
     return int(float(amount[1]) * BYTES_PER_UNIT[amount[2].upper() or "M"])

@@ -19,6 +19,8 @@ def unwritable_reason(path: Path) -> str:
     existing = nearest_existing_path(path)
     if not existing.is_dir():
         return f"{existing} is no folder"
+    if existing.resolve().is_relative_to("/proc") or existing.resolve().is_relative_to("/sys"):
+        return f"{existing} belongs to the system, not to a disk"
     if not os.access(existing, os.W_OK | os.X_OK):
         return f"no right to write in {existing}"
     return ""

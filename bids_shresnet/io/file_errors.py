@@ -12,6 +12,7 @@ from bids_shresnet.errors import BadInput, Finding, InputMissing, ShresnetError
 
 MAX_REASON_LENGTH = 200  # characters of an error of a library
 MODEL_REMEDY = "Copy the model folder again, or delete it and train again."
+NOT_FETCHED = "a link to content that is not here"
 COPY_AGAIN = "Copy or convert it again; an annexed file is fetched with `datalad get`."
 
 
@@ -84,8 +85,8 @@ def raise_bad_input(path: Path, value: str, remedy: str) -> NoReturn:
 def unreadable_finding(path: Path, value: str, remedy: str = COPY_AGAIN) -> Finding:
     """Describe a file that cannot be read; `value` is used if it is neither a link nor empty."""
     if _is_dangling(path):
-        value = "a link to content that is not here"
-        remedy = f"Fetch it with `datalad get {path}`."
+        value = NOT_FETCHED
+        remedy = "Fetch it with `datalad get` or `git annex get`."
     elif path.exists() and not path.stat().st_size:
         value = "the file is empty"
         remedy = "Copy or convert it again."

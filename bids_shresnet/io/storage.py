@@ -139,7 +139,7 @@ def read_json(path: Path) -> Any:
         If it is no regular file or holds no JSON.
     """
     with raise_if_unreadable(path, "not valid JSON", "Correct it, copy it again or remove it."):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # Windows writes a mark first
 
 
 def write_tsv(

@@ -56,6 +56,8 @@ def test_the_output_is_never_the_dataset_itself(
     Path("link").symlink_to("data")
     with pytest.raises(UsageError, match="is the dataset itself"):
         make_config(Path("data"), Path(output), "group")
+    with pytest.raises(UsageError, match="is inside the dataset, which is only read"):
+        make_config(Path("data"), Path("link/out"), "group")
     allowed = Path("data/derivatives")
     assert make_config(Path("data"), allowed).output.output_dir == allowed
 
@@ -150,3 +152,22 @@ def test_retraining_is_for_all_models_of_the_output_at_once() -> None:
         with pytest.raises(UsageError, match="--retrain"):
             make_config(retrain=True, **flags)
     assert make_config(retrain=True).model.retrain
+
+
+@pytest.mark.parametrize(
+    ("label", "advice"),
+    [
+        ("01,02", "separate several by spaces"),
+        ("*", "are not expanded"),
+        ("\N{EM DASH}dry", "long dash"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_advice(label: str, advice: str) -> None:
+    with pytest.raises(UsageError, match=advice):
+        make_config(participant_label=(label,))
+
+
+def test_an_amount_of_memory_without_its_unit_is_refused() -> None:
+    with pytest.raises(UsageError, match="write 8G"):
+        make_config(mem="8")
+    assert make_config(mem="8000").resource.mem == "8000"
