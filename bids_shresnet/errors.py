@@ -14,7 +14,8 @@ Interrupted            75   a signal has stopped the run; the same command conti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
@@ -65,6 +66,66 @@ class Finding:
         return f"{self.severity}: {self.file}: {self.value}. {self.remedy}"
 
 
+@dataclass(frozen=True)
+class FindingGroup:
+    """Findings that say the same about several files.
+
+    Attributes
+    ----------
+    value, remedy
+        Those of the first finding; the numbers of the others may differ.
+    files
+        All files, each once.
+    """
+
+    severity: Severity
+    value: str
+    remedy: str
+    files: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """The file, or the number of files and an example."""
+        if len(self.files) == 1:
+            return self.files[0]
+        return f"{len(self.files)} files, such as {self.files[0]}"
+
+    def __str__(self) -> str:
+        """Format all on one line."""
+        return f"{self.severity}: {self.subject}: {self.value}. {self.remedy}"
+
+
+def group_findings(
+    findings: Iterable[Finding], *, ignores_numbers: bool = True
+) -> tuple[FindingGroup, ...]:
+    """Group findings that say the same, errors first.
+
+    Parameters
+    ----------
+    ignores_numbers
+        Whether texts about files are the same if they differ in numbers and paths only.
+    """
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        texts = (finding.value, finding.remedy)
+        if ignores_numbers and "/" in finding.file:
+            texts = (_mask_numbers(finding.value), _mask_numbers(finding.remedy))
+        groups.setdefault((finding.severity, *texts), []).append(finding)
+    merged = [_make_group(group) for group in groups.values()]
+    return tuple(sorted(merged, key=lambda group: SEVERITIES.index(group.severity)))
+
+
+def _make_group(findings: Sequence[Finding]) -> FindingGroup:
+    first = findings[0]
+    files = tuple(dict.fromkeys(finding.file for finding in findings))
+    return FindingGroup(first.severity, first.value, first.remedy, files)
+
+
+def _mask_numbers(text: str) -> str:
+    """Replace words with a digit or a path."""
+    return re.sub(r"\S*[\d/]\S*", "#", text)
+
+
 def join_some(texts: Sequence[str], limit: int, separator: str = ", ") -> str:
     """Join the first texts, and count the rest: "a, b and 3 more"."""
     more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
@@ -80,6 +141,7 @@ class ShresnetError(Exception):
     """An error whose message is meant for the user; nothing else is printed with it."""
 
     exit_code: ClassVar[int] = 1
+    is_printed: bool = False  # whether the output of a dry run says the same
 
 
 class UsageError(ShresnetError):
@@ -134,13 +196,13 @@ class Interrupted(SystemExit):
 
 
 class BadInput(ShresnetError):
-    """The data cannot be used; all errors are listed at once."""
+    """The data cannot be used; all errors are listed at once, those of many files on one line."""
 
     exit_code = 65
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
-        super().__init__("\n".join(str(finding) for finding in self.findings))
+        super().__init__("\n".join(map(str, group_findings(self.findings))))
 
 
 class InvalidDataset(BadInput):

@@ -29,6 +29,7 @@ ON_HARMONY = {
 # Scanners of the first ten subjects only, and of the last ten only
 PHASE_A = {"MR75000000000269MRS04", "TrioTim35031"}
 PHASE_B = {"SIGNAPremier00000000269MRS04", "SIGNAPremier00000070328MRS06"}
+THP_SCANS = 319
 THP_SITES = ["CCF", "DART", "IOWA", "JHU", "MGH", "UCI", "UMN", "UW"]
 THP_SITE_PATTERN = "ses-THP([0-9]{4}|BALL)(?P<scanner>[A-Z]+)[0-9]"
 
@@ -113,8 +114,9 @@ def test_thp_stops_with_the_missing_field_and_the_flag(
     run = dry_run(studies / "thp", capsys)
     assert run.exit_code == BAD_INPUT
     assert run.document["scanners"] == run.document["pairs"] == []
-    assert "its sidecars lack DeviceSerialNumber" in run.messages
-    assert "--scanner-from" in run.messages
+    (finding,) = [item for item in run.document["findings"] if "unknown scanner" in item["value"]]
+    assert "its sidecars lack DeviceSerialNumber" in finding["value"]
+    assert len(finding["files"]) == THP_SCANS
 
 
 def test_thp_has_eight_sites_and_no_phantom_if_told_so(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -13,8 +15,11 @@ from tests.models import constant_model
 from tests.zoo.case import (
     BAD_INPUT,
     GE_DWI,
+    INPUT_MISSING,
+    NO_OUTPUT,
     NOTHING_SELECTED,
     OK,
+    USAGE,
     Case,
     make_heads,
     make_image,
@@ -22,14 +27,19 @@ from tests.zoo.case import (
 from tests.zoo.files import COMMAND_LINE_CASES, FILE_CASES
 from tests.zoo.gradient_tables import GRADIENT_CASES, SHELL_CASES
 from tests.zoo.images import HEADER_CASES, MASK_CASES, SIGNAL_CASES, signal_with
-from tests.zoo.studies import SHELL_CHOICE_CASES
+from tests.zoo.studies import SHELL_CHOICE_CASES, make_study
+from tests.zoo.unused import ENCODING_CASES, PATTERN_CASES, UNUSED_CASES
 
 pytestmark = pytest.mark.slow
 
+MAX_SECONDS = 15.0  # of the processor, for a study of 2,000 scans
 CASES = (
     *GRADIENT_CASES,
     *SHELL_CASES,
     *SHELL_CHOICE_CASES,
+    *UNUSED_CASES,
+    *ENCODING_CASES,
+    *PATTERN_CASES,
     *FILE_CASES,
     *HEADER_CASES,
     *SIGNAL_CASES,
@@ -41,7 +51,7 @@ CASES = (
 def dry_run(case: Case, folder: Path) -> int:
     """Write the dataset, and return the exit code of a dry run."""
     root = write_tree(folder / "data", case.tree)
-    flags = list(case.flags)
+    flags = [flag.replace("{root}", str(root)) for flag in case.flags]
     if case.derivative is not None:
         flags += ["-d", f"masks={write_tree(folder / 'masks', case.derivative)}"]
     if case.damage:
@@ -75,7 +85,9 @@ def test_errors_of_tables_files_and_values_are_listed_at_once(
     }
     case = Case(name="several errors", tree=tree, exit_code=BAD_INPUT, messages=())
     assert dry_run(case, tmp_path) == BAD_INPUT
-    errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    output = capsys.readouterr()
+    assert "error: " not in output.err
+    errors = [line for line in output.out.splitlines() if "error: " in line]
     for message in ("7 b-vectors for 2 b-values", "file is empty", "hold no signal"):
         assert sum(message in line for line in errors) == 1
 
@@ -99,7 +111,8 @@ def test_a_dry_run_refuses_the_scans_that_a_model_would_not_take(
     command = [str(root), str(tmp_path / "out"), "participant", "--nprocs", "1"]
     flags = ["--models", str(tmp_path / "model"), "--dry-run"]
     assert main([*command, *flags]) == NOTHING_SELECTED
-    assert "to harmonize" not in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.endswith("to harmonize") for line in lines)
     assert main([*command, *flags[:-1]]) == NOTHING_SELECTED
     assert "no shell at b = 1000 s/mm2" in capsys.readouterr().err
 
@@ -114,3 +127,80 @@ def test_a_dry_run_ends_as_the_run_does_where_a_validated_model_is_required(
     assert main([*command, *model_flags]) == OK
     assert main([*command, *model_flags, "--require-validation"]) == BAD_INPUT
     assert "never cross-validated" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of 2,000 scans, of which 700 are links to content that was not fetched."""
+    return write_tree(tmp_path_factory.mktemp("study") / "data", make_study(1000, 350))
+
+
+def test_a_large_study_fits_on_a_terminal_and_takes_seconds(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(study), str(tmp_path / "out"), "participant", "--dry-run", "--nprocs", "1"]
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    assert main(command) == BAD_INPUT
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    output = capsys.readouterr()
+    lines = (output.out + output.err).splitlines()
+    assert len(lines) < 60
+    (error,) = [line for line in lines if line.startswith("error: ")]
+    assert "700 files, such as" in error
+    assert "datalad get" in error
+    assert "sub-0999" not in output.err
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < MAX_SECONDS
+
+
+def test_every_file_of_a_large_study_is_in_its_tables(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(study), str(tmp_path / "out"), "group", "--dry-run", "--nprocs", "1"]
+    missing = {str(path) for path in study.rglob("*.nii.gz") if path.is_symlink()}
+    assert main([*command, "--json"]) == BAD_INPUT
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["scans"]) == 2000
+    (error,) = [group for group in document["findings"] if group["severity"] == "error"]
+    assert set(error["files"]) == missing
+    assert main([*command, "-v"]) == BAD_INPUT
+    assert missing <= {line.strip() for line in capsys.readouterr().out.splitlines()}
+
+
+def test_content_that_no_step_reads_is_not_demanded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the group level, a further scan of the target is not read."""
+    tree = make_heads() | {"sub-09/ses-siemens/dwi/sub-09_ses-siemens_dwi": Series(sidecar=PRISMA)}
+    tree["sub-09/ses-siemens/dwi/sub-09_ses-siemens_dwi.nii.gz"] = None
+    root = write_tree(tmp_path / "data", tree)
+    flags = ["--target", "Prisma", "--dry-run", "--nprocs", "1"]
+    assert main([str(root), str(tmp_path / "out"), "group", *flags]) == OK
+    assert "Nothing reads it" in capsys.readouterr().out
+    assert main([str(root), str(tmp_path / "out"), "participant", *flags]) == BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("flags", "exit_code"),
+    [
+        (("--target", "Trio"), INPUT_MISSING),
+        (("--device", "abacus"), USAGE),
+        (("--participant-label", "09"), NOTHING_SELECTED),
+        (("--work-dir", "{root}/../file"), NO_OUTPUT),
+        ((), OK),
+    ],
+)
+def test_a_program_gets_one_document_whatever_is_wrong(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    exit_code: int,
+) -> None:
+    tree = make_heads() | {"sub-09/ses-ge/dwi/sub-09_ses-ge_dwi": Series({0: 1, 3000: 6}, GE)}
+    root = write_tree(tmp_path / "data", tree)
+    (tmp_path / "file").write_text("")
+    command = [str(root), str(tmp_path / "out"), "participant", "--dry-run", "--json"]
+    words = [flag.format(root=root) for flag in flags]
+    assert main([*command, "--nprocs", "1", "--target", "Prisma", *words]) == exit_code
+    document = json.loads(capsys.readouterr().out)
+    severities = [finding["severity"] for finding in document["findings"]]
+    assert ("error" in severities) == (exit_code != OK)

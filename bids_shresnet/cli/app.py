@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             with interrupt_on_signals():
                 exit_code = run_command_line(list(sys.argv[1:] if argv is None else argv))
                 sys.stdout.flush()
-        except (ShresnetError, Interrupted) as error:
+        except ShresnetError as error:
+            report_error(error, sys.argv[1:] if argv is None else argv)
+            return error.exit_code
+        except Interrupted as error:
             sys.stderr.write(f"{PROGRAM}: {error}\n")
             return error.exit_code
         except OSError as error:
@@ -44,6 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{PROGRAM}: reading or writing failed: {error}\n")
             return IO_ERROR_EXIT_CODE
     return exit_code
+
+
+def report_error(error: ShresnetError, arguments: Sequence[str]) -> None:
+    """Print an error, unless a dry run has printed it; a program gets its document in any case."""
+    if error.is_printed:
+        sys.stderr.write(f"{PROGRAM}: there are errors; see the findings\n")
+        return
+    if "--json" in arguments and "--dry-run" in arguments:
+        from bids_shresnet.planning.dry_run import render_error
+
+        sys.stdout.write(render_error(error))
+    sys.stderr.write(f"{PROGRAM}: {error}\n")
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ from bids_shresnet.errors import ShresnetError, UsageError
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.outputs.layout import has_output, output_root
 from bids_shresnet.outputs.model.folder import find_models
-from bids_shresnet.planning.plan import Plan, stop_at_errors
+from bids_shresnet.planning.plan import Plan, log_findings, stop_at_errors
 from bids_shresnet.planning.selection import stop_at_empty_selection
 from bids_shresnet.runtime.logs import log_to_screen
 from bids_shresnet.workflow.make_plan import inspect_dataset
@@ -118,6 +118,7 @@ def plan_jobs(config: Config) -> Plan:
     """Find the scans to harmonize and the pairs to train."""
     models = find_models(config.model.models) if config.model.models else ()
     plan = inspect_dataset(config, models, output_root(config.output.output_dir))
+    log_findings(plan.findings)
     stop_at_errors(plan.findings)
     stop_at_empty_selection(plan.inventory, plan.selection, config.input.bids_dir)
     return plan

@@ -105,7 +105,8 @@ def find_tracts(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> Tracts:
     """
     middle = _central_voxels(mask, dwi.affine)
     tensor = fit_dwi_tensor(dwi, middle)
-    box = ndimage.find_objects(middle.astype(np.uint8))[0]
+    boxes = ndimage.find_objects(middle.astype(np.uint8))
+    box = boxes[0] if boxes else (slice(0),) * 3  # a hollow mask has no middle
     return Tracts(
         directions=unmask(tensor.direction, middle)[box],
         mask=unmask(tensor.fa > MIN_TRACT_FA, middle)[box],

@@ -213,6 +213,12 @@ def has_output(scan: Scan, root: Path) -> bool:
     return any(folder.glob(f"{scan.name}_desc-{HARMONIZED_DESC}*_dwi.json"))
 
 
+def has_maps(scan: Scan, root: Path) -> bool:
+    """Return whether a scan of a target has maps of its own, up to date or not."""
+    folder = root.joinpath(*scan.image.parent.parts[len(scan.dataset.parts) :])
+    return any(folder.glob(f"{scan.name}_desc-*_qc.json"))
+
+
 def find_harmonized_sidecars(root: Path, subject: str = "*") -> list[Path]:
     """Find the sidecars of all harmonized scans, or of those of one subject, in order."""
     pattern = f"sub-{subject}/**/dwi/*_desc-{HARMONIZED_DESC}*_dwi.json"

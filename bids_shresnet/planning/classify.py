@@ -29,6 +29,7 @@ from bids_shresnet.planning.checks.gradients import (
     gradient_exclusion_reason,
 )
 from bids_shresnet.planning.checks.headers import check_header
+from bids_shresnet.planning.checks.unused_inputs import check_folder
 from bids_shresnet.scans import Scan, Scanner
 
 
@@ -72,7 +73,8 @@ class FileClassifier:
         scanner = identify_scanner(file, self.naming)
         if isinstance(scanner, Finding) and not self.is_identity_required:
             return _exclude(file, scanner.value, file.findings)
-        findings = [*file.findings, *check_sidecar(file), *check_gradients(file, bvals, bvecs)]
+        findings = [*file.findings, *check_folder(file), *check_sidecar(file)]
+        findings += check_gradients(file, bvals, bvecs)
         if isinstance(scanner, Finding):
             findings.append(scanner)
             return _classify_by_header(file, self._make_scan(file, None, bvals), bvecs, findings)
@@ -131,8 +133,10 @@ def _classify_by_header(
         shape, affine = read_grid(file.image)
         axes, disagreements = find_bvec_axes(file, bvecs, affine)
     except BadInput as error:
+        if scan.scanner is None:  # its content is needed once its scanner is known
+            return _exclude_broken(file, findings)
         findings = [*findings, *error.findings]
-        if scan.scanner and len(_errors(findings)) == 1:
+        if len(_errors(findings)) == 1:
             return Classification(scan, tuple(findings))
         return _exclude_broken(file, findings)
     matcher = ImageMatcher(file, shape, affine)

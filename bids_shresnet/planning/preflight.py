@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bids_shresnet.config import ModelSettings
-from bids_shresnet.errors import Finding
-from bids_shresnet.outputs.layout import has_output
+from bids_shresnet.errors import Finding, pluralize
+from bids_shresnet.outputs.layout import has_maps, has_output
 from bids_shresnet.outputs.model.folder import has_model, models_folder
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.checks.folders import check_free_space
@@ -20,6 +20,8 @@ from bids_shresnet.planning.checks.shells import check_shells
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
 
+UNREAD_VALUE = "none was read, because the content of some is not here"
+UNREAD_REMEDY = "Their values and b-vectors are checked once all are fetched."
 MAX_SEQUENTIAL_SCANS = 4  # scans that are read in the time that starting a process takes
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,8 @@ class PendingWork:
 
     Attributes
     ----------
-    pairs, scans
-        Pairs to train, and scans to harmonize.
+    pairs, scans, target_scans
+        Pairs to train, scans to harmonize, and scans of their targets to make maps of.
     output, work_dir
         Folders that are written to.
     protocols
@@ -44,12 +46,19 @@ class PendingWork:
     output: Path
     work_dir: Path
     protocols: tuple[Protocol, ...] = ()
+    target_scans: tuple[Scan, ...] = ()
+
+    @property
+    def used_scans(self) -> tuple[Scan, ...]:
+        """All scans that a step will read."""
+        return (*_travelling_scans(self.pairs), *self.scans, *self.target_scans)
 
     def drop_unreadable(self, broken: AbstractSet[str]) -> PendingWork:
         """Return the work without broken images, which are reported already."""
         pairs = tuple(pair for pair in self.pairs if broken.isdisjoint(_image_paths(pair)))
         scans = tuple(scan for scan in self.scans if str(scan.image) not in broken)
-        return replace(self, pairs=pairs, scans=scans)
+        targets = tuple(scan for scan in self.target_scans if str(scan.image) not in broken)
+        return replace(self, pairs=pairs, scans=scans, target_scans=targets)
 
 
 def skip_finished(pending: PendingWork) -> PendingWork:
@@ -60,7 +69,8 @@ def skip_finished(pending: PendingWork) -> PendingWork:
     models = models_folder(pending.output)
     pairs = tuple(pair for pair in pending.pairs if not has_model(models / pair.name))
     scans = tuple(scan for scan in pending.scans if not has_output(scan, pending.output))
-    return replace(pending, pairs=pairs, scans=scans)
+    targets = (scan for scan in pending.target_scans if not has_maps(scan, pending.output))
+    return replace(pending, pairs=pairs, scans=scans, target_scans=tuple(targets))
 
 
 def run_preflight(
@@ -69,6 +79,8 @@ def run_preflight(
     workers: Workers,
     subjects: Collection[str] = (),
     broken: AbstractSet[str] = frozenset(),
+    *,
+    should_read: bool = True,
 ) -> list[Finding]:
     """Check shells, disk space and protocols, and read every scan that will be used.
 
@@ -84,6 +96,9 @@ def run_preflight(
         Labels of the subjects whose images are read; all by default.
     broken
         Paths of images that are reported already, and not read.
+    should_read
+        Whether images are read: not before the content of all is here, so that it takes seconds to
+        learn what to fetch.
     """
     findings = []
     for pair in pending.pairs:
@@ -93,28 +108,26 @@ def run_preflight(
     findings += check_free_space(pending.pairs, pending.scans, pending.output, pending.work_dir)
     jobs = image_check_jobs(pending, subjects)
     findings += check_protocols([job.scan for job in jobs], pending.protocols)
+    if not should_read:
+        return [*findings, Finding.note("the images", UNREAD_VALUE, UNREAD_REMEDY)]
     return findings + _check_images(jobs, workers)
 
 
 def image_check_jobs(
     pending: PendingWork, subjects: Collection[str] = ()
 ) -> tuple[ImageCheckJob, ...]:
-    """Return a job for each scan that is used, of all or of some subjects.
-
-    The b-vectors are checked for one scan per scanner, that with most directions.
-    """
-    scans = {scan.image: scan for scan in (*_travelling_scans(pending.pairs), *pending.scans)}
+    """Return a job for each scan that is used, of all or of some subjects."""
+    scans = {scan.image: scan for scan in pending.used_scans}
     if subjects:
         scans = {image: scan for image, scan in scans.items() if scan.subject in subjects}
-    checked = _scans_with_most_directions(scans.values())
-    return tuple(ImageCheckJob(scan, should_check_bvecs=scan in checked) for scan in scans.values())
+    return tuple(map(ImageCheckJob, scans.values()))
 
 
 def _check_images(jobs: Sequence[ImageCheckJob], workers: Workers) -> list[Finding]:
     """Check images in processes; the findings come in the order of the jobs."""
     if not jobs:
         return []
-    logger.info("%d scans are read through before any work", len(jobs))
+    logger.info("reading %d %s before any work", len(jobs), pluralize("scan", len(jobs)))
     if len(jobs) <= MAX_SEQUENTIAL_SCANS:
         workers = replace(workers, processes=1)
     results = {job.scan.image: findings for job, findings in workers.run(check_image, jobs)}
@@ -122,19 +135,14 @@ def _check_images(jobs: Sequence[ImageCheckJob], workers: Workers) -> list[Findi
 
 
 def _travelling_scans(pairs: Iterable[Pair]) -> list[Scan]:
-    """Return the scans that pairs train on."""
-    scan_pairs = (scan_pair for pair in pairs for scan_pair in pair.travelling_scans)
-    return [scan for scan_pair in scan_pairs for scan in scan_pair]
+    """Return the scans that pairs train on, and repeats that they are validated with."""
+    scans: list[Scan] = []
+    for pair in pairs:
+        for scan_pair in (*pair.travelling_scans, *pair.repeats):
+            scans += scan_pair
+    return scans
 
 
 def _image_paths(pair: Pair) -> set[str]:
     """Return the paths of the images that a pair trains on."""
     return {str(scan.image) for scan in _travelling_scans([pair])}
-
-
-def _scans_with_most_directions(scans: Iterable[Scan]) -> list[Scan]:
-    """Return the scan with most directions of each scanner, then the first by name."""
-    best: dict[str, Scan] = {}
-    for scan in sorted(scans, key=lambda scan: (-scan.direction_count, scan.name)):
-        best.setdefault(scan.scanner_label, scan)
-    return list(best.values())

@@ -51,9 +51,10 @@ def run_in_folders(config: Config, root: Path, invocation: Invocation, workers: 
         return rewrite_reports(config, root, invocation)
     config = resolve_device(config)
     models = find_models(config.model.models) if config.model.models else ()
-    plan = make_plan(config, models, root, workers)
+    plan = make_plan(
+        config, models, root, workers, lambda plan: check_start(plan, models, config, root)
+    )
     if config.run.dry_run:
-        check_start(plan, models, config, root)
         return 0
     this_run = begin_run(config, root, invocation)
     record_plan(plan, this_run)
@@ -65,7 +66,7 @@ def run_in_folders(config: Config, root: Path, invocation: Invocation, workers: 
 
 
 def check_start(plan: Plan, models: Sequence[Model], config: Config, root: Path) -> None:
-    """Make the checks of a run that need more than the dataset, as the end of a dry run.
+    """Make the checks of a run that need more than the dataset.
 
     Raises
     ------

@@ -66,6 +66,9 @@ def test_the_document_describes_every_dwi(tmp_path: Path) -> None:
     assert roles["sub-01_ses-siemens"] == ["travelling target"]
     assert roles["sub-04_ses-ge"] == ["to harmonize"]
     assert roles["sub-04_ses-ge_dir-PA"] == []
+    shells = {scan_name(scan["file"]): scan["shells"] for scan in document["scans"]}
+    assert shells["sub-01_ses-ge"] == [{"directions": 6, "bvalue": 1000}]
+    assert shells["sub-04_ses-ge_dir-PA"] == []
     assert document["pairs"][0]["travelling"] == ["01", "02", "03"]
     ge = document["scanners"][1]
     assert (ge["label"], ge["scans"], ge["subjects"]) == (GE_LABEL, 4, 4)

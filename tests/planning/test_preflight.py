@@ -28,13 +28,14 @@ def make_work(root: Path) -> PendingWork:
     return PendingWork(pairs, scans, output=output, work_dir=output)
 
 
-def test_every_scan_is_read_once_and_b_vectors_are_checked_where_directions_are_most(
-    tmp_path: Path,
-) -> None:
+def test_every_scan_that_is_used_is_read_once(tmp_path: Path) -> None:
     jobs = image_check_jobs(make_work(tmp_path / "data"))
     assert len({job.scan.image for job in jobs}) == len(jobs) == 7
-    checked = {job.scan.name for job in jobs if job.should_check_bvecs}
-    assert checked == {"sub-03_ses-ge_acq-more", "sub-01_ses-siemens"}
+    work = make_work(tmp_path / "other")
+    targets = tuple(target for _, target in work.pairs[0].travelling_scans)
+    assert len(image_check_jobs(PendingWork((), (), tmp_path, tmp_path))) == 0
+    only_targets = PendingWork((), (), tmp_path, tmp_path, target_scans=targets)
+    assert [job.scan for job in image_check_jobs(only_targets)] == list(targets)
 
 
 def test_scans_that_an_earlier_run_has_used_are_not_read_again(tmp_path: Path) -> None:

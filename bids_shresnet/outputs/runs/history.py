@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from bids_shresnet.errors import Finding, Severity
+from bids_shresnet.errors import Finding, Severity, group_findings
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_tsv
 from bids_shresnet.outputs.layout import find_harmonized_sidecars
 from bids_shresnet.outputs.runs.past_runs import SCANS_TSV, find_run_folders, read_run_table
@@ -90,10 +90,14 @@ def read_last_scans(root: Path) -> tuple[ScanRow, ...]:
 
 
 def read_last_findings(root: Path) -> tuple[Finding, ...]:
-    """Read the errors and warnings of the last `group` run."""
+    """Read the errors and warnings of the last `group` run, one for all files of the same."""
     rows = _read_rows(_find_last_group_run(root), FINDINGS_TSV)
-    findings = [_finding(row) for row in rows]
-    return tuple(finding for finding in findings if finding.severity != "note")
+    groups = group_findings(map(_finding, rows))
+    return tuple(
+        Finding(group.severity, group.subject, group.value, group.remedy)
+        for group in groups
+        if group.severity != "note"
+    )
 
 
 def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:

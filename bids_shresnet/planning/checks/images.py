@@ -22,6 +22,7 @@ from bids_shresnet.io.images.nifti import read_dwi, read_on_grid
 from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.scans import Dwi, Scan
 
+MIN_HEAD_VOXELS = 200  # with fewer, fibres are too short to tell one reading from another
 MAX_NEGATIVE_SHARE = 0.001  # of the values in a head; interpolation leaves fewer
 MAX_NOT_FINITE_SHARE = 0.5  # of the values in a head; with more, a scan cannot be used
 MAX_HOLE_SHARE = 0.001  # of the voxels of a mask
@@ -30,17 +31,9 @@ MAX_DETACHED_SHARE = 0.01  # of the voxels of a mask
 
 @dataclass(frozen=True)
 class ImageCheckJob:
-    """A scan to check.
-
-    Attributes
-    ----------
-    should_check_bvecs
-        Whether to compare its b-vectors with its image, which takes a second. One scan per scanner
-        is enough.
-    """
+    """A scan to check."""
 
     scan: Scan
-    should_check_bvecs: bool
 
 
 def check_image(job: ImageCheckJob) -> list[Finding]:
@@ -57,7 +50,7 @@ def check_image(job: ImageCheckJob) -> list[Finding]:
         return [Finding.error(scan.image, str(error), "Copy or fetch it.")]
     findings = [] if scan.mask is None or mask is None else _check_mask(scan.mask, mask)
     findings += _check_signal(scan.image, check_signal(dwi, mask))
-    if job.should_check_bvecs and not any(finding.severity == "error" for finding in findings):
+    if not any(finding.severity == "error" for finding in findings):
         findings += _check_bvec_axes(scan, dwi, mask)
     return findings
 
@@ -123,9 +116,12 @@ def _check_bvec_axes(scan: Scan, dwi: Dwi, mask: Bool[np.ndarray, "x y z"] | Non
 
     The axes named are those of the .bvec.
     """
-    _, affine = read_grid(scan.image)
     # a brain mask would take longer to compute, and exclude little near its middle
-    tracts = find_tracts(dwi, head_mask(mean_b0(dwi)) if mask is None else mask)
+    voxels = head_mask(mean_b0(dwi)) if mask is None else mask
+    if voxels.sum() < MIN_HEAD_VOXELS:
+        return []
+    _, affine = read_grid(scan.image)
+    tracts = find_tracts(dwi, voxels)
     shape = tracts.directions.shape
     directions = to_fsl(tracts.directions.reshape(-1, 3).astype(float), affine).reshape(shape)
     grid_axes = to_fsl(dwi.affine[:3, :3].T, affine).T
