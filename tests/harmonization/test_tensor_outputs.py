@@ -142,7 +142,6 @@ def test_noise_of_the_target_is_in_the_comparable_maps_and_their_sidecars(
     write_harmonized_scan(job)
     mask = brain_mask(job.outputs)
     supported = find_supported_voxels(scan, mask)
-    assert (mask & ~supported).sum() < 0.1 * mask.sum()
     assert map_values(job.outputs, "fa", "harmonizedDenoised")[supported].mean() < 0.02
     assert map_values(job.outputs, "fa", "harmonized")[mask].mean() > 0.05
     comparable = read_json(sidecar_path(job.outputs.tensor_map("fa", "harmonized")))
