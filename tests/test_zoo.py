@@ -32,7 +32,7 @@ from tests.zoo.unused import ENCODING_CASES, PATTERN_CASES, UNUSED_CASES
 
 pytestmark = pytest.mark.slow
 
-MAX_SECONDS = 15.0  # of the processor, for a study of 2,000 scans
+MAX_SECONDS = 30.0  # of a busy processor for 2,000 scans; an idle one takes a third
 CASES = (
     *GRADIENT_CASES,
     *SHELL_CASES,

@@ -63,7 +63,7 @@ def test_the_uncertainty_is_the_learned_one_times_the_factor_of_the_validation(
     )
     model = make_model(tmp_path / "model", scans["01"], error=0.02, validation=validation)
     job = write_job(scans["04"], model, tmp_path / "out")
-    mask = read_image(job.outputs.mask) > 0
+    mask = find_supported(job)
     uncertainty = read_image(job.outputs.uncertainty)
     np.testing.assert_allclose(uncertainty[mask], 0.02 * factor, rtol=1e-3)
     np.testing.assert_array_equal(uncertainty[~mask], 0)
