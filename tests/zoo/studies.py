@@ -63,13 +63,13 @@ SHELL_CHOICE_CASES = (
 
 
 def make_study(subject_count: int, missing_count: int) -> Tree:
-    """Subjects on two scanners; the content of the first images was not fetched."""
+    """Subjects on two scanners; the images of the first of them were not fetched."""
     tree: Tree = {}
     for number in range(subject_count):
         for session, sidecar in (("ge", GE), ("siemens", PRISMA)):
             subject = f"sub-{number:04d}"
             name = f"{subject}/ses-{session}/dwi/{subject}_ses-{session}_dwi"
             tree[name] = Series(ONE_SHELL, sidecar)
-            if len(tree) <= 2 * missing_count and number < missing_count:
+            if number < missing_count:
                 tree[f"{name}.nii.gz"] = None
     return tree
