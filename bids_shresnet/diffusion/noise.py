@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.harmonics import basis, sh_coefficient_count
-from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.harmonics import basis, order_indices, sh_coefficient_count
+from bids_shresnet.diffusion.representation import Representation, unregularized_coefficients
+from bids_shresnet.diffusion.rish import noise_power, rish
 from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
 from bids_shresnet.scans import Dwi, Shell
 
+ANISOTROPY_SIGMA_VOXELS = 1.0  # about the width of the cortex
 SMOOTHING_SIGMA_VOXELS = 2.5  # noise changes slowly in space (coil sensitivities, parallel imaging)
 RELIABLE_S0_SHARE = 0.3  # of the median S0; where S0 is lower, S/S0 says nothing about the noise
 # Directions that a fit must have beyond its coefficients; else a lower order is fitted.
@@ -48,6 +50,25 @@ def estimate_noise_variance(
     variance = average_locally(volume, is_reliable, SMOOTHING_SIGMA_VOXELS)[mask]
     floor = max(min_reliable_s0, float(np.finfo(np.float32).tiny))
     return np.asarray(variance / np.square(np.maximum(s0_values, floor)))
+
+
+def estimate_true_anisotropy_share(
+    dwi: Dwi, representation: Representation, s0: Float[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "x y z"]:
+    """Estimate the share of the power of order 2 around a voxel that is not noise, 0 to 1.
+
+    It is that of the first shell, and 1 where the noise is not known.
+    """
+    mask = representation.image.mask
+    variance = np.nan_to_num(estimate_noise_variance(dwi, representation, s0))
+    orders = order_indices(representation.image.shells)[:2]
+    matrix = basis(representation.directions[0], representation.image.shells[0].sh_order)
+    noise = noise_power(np.linalg.pinv(matrix).T, orders)[1] * variance
+    power = rish(unregularized_coefficients(representation), orders)[:, 1]
+    powers = [unmask(values, mask) for values in (power - noise, power)]
+    averages = [average_locally(values, mask, ANISOTROPY_SIGMA_VOXELS) for values in powers]
+    tiny = np.finfo(np.float64).tiny
+    return np.asarray(np.clip(averages[0] / np.maximum(averages[1], tiny), 0, 1))
 
 
 def _sum_squared_b0_residuals(

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
+from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
 from bids_shresnet.diffusion.tensors import fit_tensor_matrices, select_tensor_volumes
 from bids_shresnet.scans import Dwi
 
+AVERAGING_SIGMA_VOXELS = 0.8  # of denoised tensors; half of the width of the cortex
 MAX_FA = 0.99  # of a changed tensor: FA is below 1 as long as all diffusivities are positive
 
 
@@ -43,12 +45,22 @@ class TensorChange:
         return TensorChange(*blurred)
 
 
-def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) -> Dwi:
+def change_dwi(
+    dwi: Dwi,
+    mask: Bool[np.ndarray, "x y z"],
+    change: TensorChange,
+    tensors: Float[np.ndarray, "v 3 3"] | None = None,
+) -> Dwi:
     """Change FA and MD of a scan in a mask.
 
-    The signal S in direction g becomes S exp(-b g'(D' - D)g), where D is the voxel's own tensor,
-    from the volumes that FA and MD rest on, and D' the changed one. All that the tensor does not
-    describe (noise, crossings, S0) stays.
+    The signal S in direction g becomes S exp(-b g'(D' - D)g), where D is the voxel's tensor and D'
+    the changed one. All that the tensor does not describe (noise, crossings, S0) stays.
+
+    Parameters
+    ----------
+    tensors
+        D in the voxels of the mask; by default that of the voxel's own signal, in the volumes that
+        FA and MD rest on.
 
     Returns
     -------
@@ -58,14 +70,50 @@ def change_dwi(dwi: Dwi, mask: Bool[np.ndarray, "x y z"], change: TensorChange) 
     if not changed.any():
         return dwi
     bvals = np.where(dwi.is_b0, 0, dwi.bvals)
-    signal = dwi.data[changed]
-    fitted = select_tensor_volumes(dwi.bvals, dwi.bvecs)
-    tensors = fit_tensor_matrices(signal[:, fitted], bvals[fitted], dwi.bvecs[fitted])
-    new_tensors = change_tensors(tensors, change.fa_factor[changed], change.md_factor[changed])
-    diffusivities = np.einsum("ni,vij,nj->vn", dwi.bvecs, new_tensors - tensors, dwi.bvecs)
+    old = fit_scan_tensors(dwi, changed) if tensors is None else tensors[changed[mask]]
+    new = change_tensors(old, change.fa_factor[changed], change.md_factor[changed])
+    diffusivities = np.einsum("ni,vij,nj->vn", dwi.bvecs, new - old, dwi.bvecs)
     data = dwi.data.copy()
-    data[changed] = signal * np.exp(-bvals * diffusivities)
+    data[changed] = dwi.data[changed] * np.exp(-bvals * diffusivities)
     return replace(dwi, data=data)
+
+
+def fit_scan_tensors(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "v 3 3"]:
+    """Fit the tensors of a mask, mm2/s, to the volumes that FA and MD rest on."""
+    bvals = np.where(dwi.is_b0, 0, dwi.bvals)
+    fitted = select_tensor_volumes(dwi.bvals, dwi.bvecs)
+    return fit_tensor_matrices(dwi.data[mask][:, fitted], bvals[fitted], dwi.bvecs[fitted])
+
+
+def denoise_tensors(
+    tensors: Float[np.ndarray, "v 3 3"],
+    mask: Bool[np.ndarray, "x y z"],
+    true_share: Float[np.ndarray, "x y z"],
+) -> Float[np.ndarray, "v 3 3"]:
+    """Average the anisotropic part of tensors that is mostly noise, and give all its true power.
+
+    `true_share` is the share of the power that is not noise. Where it is 1, tensors stay; where it
+    is half or less, they are averaged around a voxel. The mean power around a voxel becomes that of
+    the tensors times this share. The isotropic part stays.
+    """
+    isotropic = np.trace(tensors, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3)
+    own = (tensors - isotropic).reshape(-1, 9)
+    own_weight = np.maximum(2 * true_share[mask] - 1, 0)[:, None]
+    mixed = own_weight * own + (1 - own_weight) * _average_columns(own, mask)
+    powers = [np.square(part).sum(axis=1, keepdims=True) for part in (own, mixed)]
+    own_power, mixed_power = _average_columns(np.concatenate(powers, axis=1), mask).T
+    tiny = np.finfo(np.float64).tiny
+    scale = np.sqrt(true_share[mask] * own_power / np.maximum(mixed_power, tiny))
+    return np.asarray(isotropic + (scale[:, None] * mixed).reshape(-1, 3, 3))
+
+
+def _average_columns(
+    values: Float[np.ndarray, "v n"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "v n"]:
+    """Average each column around the voxels of a mask."""
+    volumes = [unmask(column, mask) for column in values.T]
+    averages = [average_locally(part, mask, AVERAGING_SIGMA_VOXELS)[mask] for part in volumes]
+    return np.stack(averages, axis=1)
 
 
 def change_tensors(

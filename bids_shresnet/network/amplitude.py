@@ -30,6 +30,9 @@ LOG_SPREAD_RANGE = (0.02, 0.6)  # standard deviation of the log amplitude, given
 MAX_AMPLITUDE_GAIN = 5.0
 POPULATION_SIZE = 8  # amplitudes that represent those of all voxels
 QUADRATURE_NODES = 5  # for the integral over the spread
+PATCH_SIZE = 27
+MEANS = 2  # of a patch: all voxels, and the nearest ones
+TISSUE_HIDDEN = 16
 OUTPUTS_PER_GROUP = 3  # median amplitude, spread, log-odds of a matching label
 
 
@@ -56,7 +59,7 @@ class AmplitudeHead(nn.Module):
     scale: Tensor  # standard deviation of the features
     unit: Tensor  # root mean square amplitude
     population: Tensor  # quantiles of the amplitudes of all voxels
-    stretch: Tensor  # a and b of exp(a) amplitude^b
+    gain: Tensor  # logarithms of the factors on amplitudes in grey and in white matter
     nodes: Tensor  # of the integral over the spread
     log_shares: Tensor  # logarithms of their weights, which add up to 1
 
@@ -77,11 +80,17 @@ class AmplitudeHead(nn.Module):
             *(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
             nn.Linear(hidden, OUTPUTS_PER_GROUP * count),
         )
+        self.level_columns = level_columns(self.input_groups, self.output_groups)
+        self.tissue_layers = nn.Sequential(
+            nn.Linear(len(self.level_columns), TISSUE_HIDDEN),
+            nn.ReLU(),
+            nn.Linear(TISSUE_HIDDEN, 1),
+        )
         self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
         self.register_buffer("unit", torch.ones(count))
         self.register_buffer("population", torch.ones(count, POPULATION_SIZE))
-        self.register_buffer("stretch", torch.tensor([[0.0, 1.0]] * count))
+        self.register_buffer("gain", torch.zeros(count, 2))
         nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
         shares = torch.from_numpy(weights).float()
         self.register_buffer("nodes", torch.from_numpy(nodes).float(), persistent=False)
@@ -106,6 +115,22 @@ class AmplitudeHead(nn.Module):
         median, spread, _ = self.distribution(features)
         return median * (spread.square() / 2).exp()
 
+    def grey_share(self, features: Float[Tensor, "v f"]) -> Float[Tensor, "v 1"]:
+        """Probability of grey and not white matter, by all features but anisotropy."""
+        levels = ((features - self.centre) / self.scale)[:, self.level_columns]
+        return torch.sigmoid(self.tissue_layers(levels))
+
+    def tissue_gain(self, features: Float[Tensor, "v f"]) -> Float[Tensor, "v k"]:
+        """Factor that gives the amplitudes of each tissue the target's mean.
+
+        A patch does not tell with certainty which tissue it shows, so that predicted amplitudes
+        differ less between tissues than true ones. The factor depends on the tissue and not on the
+        amplitude, so that changes of anisotropy pass as they are.
+        """
+        share = self.grey_share(features)
+        grey, white = self.gain.unbind(1)
+        return (share * grey + (1 - share) * white).exp()
+
     def forward(
         self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]
     ) -> Float[Tensor, "v c"]:
@@ -113,9 +138,8 @@ class AmplitudeHead(nn.Module):
 
         Large amplitudes also receive a part of the scan's own direction.
         """
-        means = self.mean_amplitudes(self.features(patches, predicted))
-        a, b = self.stretch.unbind(1)
-        amplitudes = a.exp() * means**b
+        features = self.features(patches, predicted)
+        amplitudes = self.mean_amplitudes(features) * self.tissue_gain(features)
         out = predicted.clone()
         for column, index in enumerate(self.calibrated_groups):
             group = self.output_groups[index]
@@ -187,9 +211,21 @@ def length_features(
     return torch.cat([patches[..., -1], *lengths], dim=1)
 
 
+def level_columns(inputs: Sequence[slice], outputs: Sequence[slice]) -> list[int]:
+    """Columns of the head's features that do not depend on anisotropy: S0 and order 0."""
+    columns = list(range(PATCH_SIZE))
+    start = PATCH_SIZE
+    for width in (PATCH_SIZE, MEANS):
+        for group in inputs:
+            if group.stop - group.start == 1:
+                columns += range(start, start + width)
+            start += width
+    return columns + [start + k for k, group in enumerate(outputs) if group.stop - group.start == 1]
+
+
 def count_length_features(groups: Sequence[slice]) -> int:
     """Number of `length_features`."""
-    return 27 + 29 * len(groups)
+    return PATCH_SIZE + (PATCH_SIZE + MEANS) * len(groups)
 
 
 def log_density(

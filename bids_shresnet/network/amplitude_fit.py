@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float, Integer
 from scipy.optimize import least_squares
 from scipy.special import gamma, hyp1f1
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
 
 from bids_shresnet.network.amplitude import (
     ORDER_2_COEFFICIENTS,
@@ -22,7 +24,7 @@ from bids_shresnet.network.minimize import minimize_loss
 from bids_shresnet.scans import Tissue
 
 AMPLITUDE_GRID = np.geomspace(0.005, 0.7, 40)  # S/S0; range of the amplitudes of order 2
-STRETCH_SLOPE_RANGE = (0.2, 5.0)  # beyond it a prediction carries no information and is only scaled
+MAX_LOG_GAIN = 1.5
 MAX_DECONVOLVED_VOXELS = 50_000  # enough for a distribution
 MIN_TISSUE_VOXELS = 100  # for the mean of a tissue
 DECONVOLUTION_ITERATIONS = 60
@@ -64,12 +66,20 @@ def fit_amplitude_head(
     quantiles = [_grid_quantiles(part, POPULATION_SIZE) for part in distributions]
     head.population = torch.from_numpy(np.stack(quantiles)).float().to(device)
     loss = _train_head(head, features, lengths, seed)
-    with torch.inference_mode():
-        chunks = [head.mean_amplitudes(chunk) for chunk in features.split(CHUNK_SIZE)]
-    means = torch.cat(chunks).double().cpu().numpy()
-    stretches = [fit_stretch(means[:, k], lengths, tissue, k) for k in columns]
-    head.stretch = torch.tensor(stretches, device=device)
+    _train_tissue(head, features, tissue, seed)
+    means = _apply_in_chunks(head.mean_amplitudes, features)
+    shares = _apply_in_chunks(head.grey_share, features)[:, 0]
+    gains = [fit_gain(means[:, k], shares, lengths, tissue, k) for k in columns]
+    head.gain = torch.tensor(gains, device=device)
     return loss
+
+
+def _apply_in_chunks(
+    function: Callable[[Tensor], Tensor], features: Float[Tensor, "v f"]
+) -> Float[np.ndarray, "v n"]:
+    with torch.inference_mode():
+        parts = [function(chunk) for chunk in features.split(CHUNK_SIZE)]
+    return np.asarray(torch.cat(parts).double().cpu().numpy())
 
 
 def deconvolve_amplitudes(lengths: Lengths, column: int) -> Float[np.ndarray, " g"]:
@@ -89,42 +99,40 @@ def deconvolve_amplitudes(lengths: Lengths, column: int) -> Float[np.ndarray, " 
     return share.double().cpu().numpy()
 
 
-def fit_stretch(
+def fit_gain(
     predicted: Float[np.ndarray, " v"],
+    grey_share: Float[np.ndarray, " v"],
     lengths: Lengths,
     tissue: Integer[np.ndarray, " v"],
     column: int,
 ) -> tuple[float, float]:
-    """Find a and b so that exp(a) amplitude^b has the target's mean in grey and in white matter.
+    """Find the logarithms of two gains that give grey and white matter the target's mean lengths.
 
-    A patch does not tell with certainty which tissue it shows, so that predicted amplitudes differ
-    less between tissues than true ones. Without this, grey matter keeps too much anisotropy and
-    white matter too little. The means are those of measured lengths, noise included, because FA is
-    compared as measured: noise lengthens short vectors more than long ones, so that equal means of
-    amplitudes would not give equal means of FA. Where a tissue is missing, b is 1, and the mean of
-    all voxels is matched.
+    The means are those of measured lengths, noise included, because FA is compared as measured:
+    noise lengthens short vectors more than long ones, so that equal means of amplitudes would not
+    give equal means of FA. Where a tissue is missing, one gain matches the mean of all voxels.
     """
     masks = [tissue == label for label in (Tissue.GM, Tissue.WM)]
     if min(mask.sum() for mask in masks) < MIN_TISSUE_VOXELS:
-        every = _StretchTarget.measure(predicted, lengths, np.ones(len(tissue), bool), column)
-        solution = least_squares(lambda x: [every.error(x[0], 1.0)], [0.0])
-        return float(solution.x[0]), 1.0
-    targets = [_StretchTarget.measure(predicted, lengths, mask, column) for mask in masks]
-    low, high = STRETCH_SLOPE_RANGE
-    solution = least_squares(
-        lambda x: [target.error(*x) for target in targets],
-        [0.0, 1.0],
-        bounds=([-np.inf, low], [np.inf, high]),
-    )
-    a, b = solution.x
-    return float(a), float(b)
+        masks = [np.ones(len(tissue), bool)]
+    targets = [_GainTarget.measure(predicted, grey_share, lengths, mask, column) for mask in masks]
+
+    def errors(logarithms: Float[np.ndarray, " n"]) -> list[float]:
+        """Relative errors of the mean lengths; one logarithm serves both tissues."""
+        grey, white = np.broadcast_to(logarithms, 2)
+        return [target.error(grey, white) for target in targets]
+
+    solution = least_squares(errors, np.zeros(len(targets)), bounds=(-MAX_LOG_GAIN, MAX_LOG_GAIN))
+    grey, white = np.broadcast_to(solution.x, 2)
+    return float(grey), float(white)
 
 
 @dataclass(frozen=True)
-class _StretchTarget:
+class _GainTarget:
     """Predicted amplitudes of a tissue, the noise of its labels, and their mean length."""
 
     predicted: Float[np.ndarray, " v"]
+    grey_share: Float[np.ndarray, " v"]
     noise_variance: Float[np.ndarray, " v"]
     mean_length: float
 
@@ -132,21 +140,23 @@ class _StretchTarget:
     def measure(
         cls,
         predicted: Float[np.ndarray, " v"],
+        grey_share: Float[np.ndarray, " v"],
         lengths: Lengths,
         mask: Bool[np.ndarray, " v"],
         column: int,
-    ) -> _StretchTarget:
+    ) -> _GainTarget:
         """Take evenly spaced voxels of a mask."""
         rows = np.flatnonzero(mask)
         rows = rows[:: max(1, len(rows) // MAX_DECONVOLVED_VOXELS)]
         squared = lengths.squared[rows, column].double().cpu().numpy()
         noise = lengths.noise_variance[rows, column].double().cpu().numpy()
-        return cls(predicted[rows], noise, float(np.sqrt(squared).mean()))
+        return cls(predicted[rows], grey_share[rows], noise, float(np.sqrt(squared).mean()))
 
-    def error(self, a: float, b: float) -> float:
-        """Logarithm of the mean length of stretched amplitudes over the measured one."""
-        amplitudes = np.exp(a) * self.predicted**b
-        return float(np.log(mean_length(amplitudes, self.noise_variance).mean() / self.mean_length))
+    def error(self, grey: float, white: float) -> float:
+        """Logarithm of the mean length of amplitudes with gains over the measured one."""
+        gain = np.exp(self.grey_share * grey + (1 - self.grey_share) * white)
+        mean = mean_length(gain * self.predicted, self.noise_variance).mean()
+        return float(np.log(mean / self.mean_length))
 
 
 def mean_length(
@@ -173,6 +183,27 @@ def _subsample(lengths: Lengths) -> Lengths:
     """Take evenly spaced voxels."""
     step = max(1, len(lengths.noise_variance) // MAX_DECONVOLVED_VOXELS)
     return Lengths(lengths.squared[::step], lengths.noise_variance[::step])
+
+
+def _train_tissue(
+    head: AmplitudeHead,
+    features: Float[Tensor, "v f"],
+    tissue: Integer[np.ndarray, " v"],
+    seed: int,
+) -> None:
+    """Tell grey from white matter by logistic regression, both with half of the weight."""
+    masks = [torch.from_numpy(tissue == label) for label in (Tissue.GM, Tissue.WM)]
+    counts = [max(int(mask.sum()), 1) for mask in masks]
+    rows = torch.nonzero(masks[0] | masks[1])[:, 0].to(features.device)
+    if not len(rows):
+        return
+    is_grey = masks[0].to(features.device)[rows].float()[:, None]
+    weights = len(rows) / 2 * (is_grey / counts[0] + (1 - is_grey) / counts[1])
+
+    def batch_loss(features: Tensor, is_grey: Tensor, weights: Tensor) -> Tensor:
+        return binary_cross_entropy(head.grey_share(features), is_grey, weights)
+
+    minimize_loss(head, batch_loss, (features[rows], is_grey, weights), seed=seed)
 
 
 def _train_head(

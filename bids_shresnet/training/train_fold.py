@@ -59,8 +59,9 @@ def _fit_fold(job: FoldJob) -> FitResult[Harmonizer]:
 def log_epoch(job: FoldJob, epoch: Epoch) -> None:
     """Log an epoch with the share of the fold's work that it ends, for the time left."""
     fraction = epoch.epoch / job.training.max_epochs
-    text = "%s fold %d, epoch %d: training loss %.5f, validation loss %s"
-    values = (job.method, job.number, epoch.epoch, epoch.training_loss, epoch.validation_loss)
+    text = "%s fold %d, epoch %d: %s loss %.5f"
+    kind = "training" if epoch.validation_loss is None else "validation"
+    values = (job.method, job.number, epoch.epoch, kind, epoch.loss)
     logger.debug(text, *values, extra={"fraction": fraction})
 
 

@@ -6,10 +6,13 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis
-from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.noise import (
+    estimate_noise_variance,
+    estimate_true_anisotropy_share,
+)
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.scans import Dwi, Shell
-from tests.diffusion.heads import sphere
+from tests.diffusion.heads import make_dwi, sphere
 
 GRID = (14, 15, 13)
 MASK = np.zeros(GRID, dtype=bool)
@@ -100,3 +103,21 @@ def test_a_voxel_without_signal_has_finite_noise_and_changes_no_other() -> None:
     assert np.isfinite(variance).all()
     others = s0[MASK] > 0
     np.testing.assert_allclose(np.sqrt(variance[others]) * s0[MASK][others], SIGMA, rtol=0.1)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.03])
+def test_the_true_share_of_anisotropy_is_that_of_the_power_without_noise(sigma: float) -> None:
+    """An isotropic half has noise only, an anisotropic half mostly its own power."""
+    grid = (16, 12, 12)
+    rng = np.random.default_rng(0)
+    directions = sphere(30)
+    relative = np.full((*grid, len(directions)), 0.45)
+    relative[8:] = np.exp(-np.square(directions) @ np.array([1.3, 0.5, 0.5]))
+    relative = relative + sigma * rng.standard_normal(relative.shape)
+    dwi = make_dwi(relative, np.full(len(directions), 1000.0), directions)
+    mask = np.ones(grid, bool)
+    representation = represent_dwi(dwi, mask, (Shell(1000.0, 4),))
+    share = estimate_true_anisotropy_share(dwi, representation, mean_b0(dwi))
+    assert share[11:].min() > 0.85
+    if sigma:
+        assert share[:5].mean() < 0.3

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi, change_tensors
+from bids_shresnet.diffusion.tensor_changes import (
+    TensorChange,
+    change_dwi,
+    change_tensors,
+    denoise_tensors,
+)
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.scans import Dwi
 from tests.diffusion.heads import make_dwi, sphere, turn
@@ -137,3 +142,42 @@ def test_the_strength_is_one_where_a_change_is_largest_and_zero_without_one() ->
     change = TensorChange(np.array([[[1.0, 0.9, 0.81]]]), np.array([[[1.0, 1.0, 1.05]]]))
     np.testing.assert_allclose(change.strength, [[[0, 0.5, 1]]])
     assert not TensorChange(np.ones((1, 1, 1)), np.ones((1, 1, 1))).strength.any()
+
+
+def test_denoised_tensors_have_the_power_that_is_not_noise_and_less_noise() -> None:
+    grid = (12, 12, 12)
+    mask = np.ones(grid, bool)
+    truth = np.diag([1.3e-3, 0.5e-3, 0.5e-3])
+    rng = np.random.default_rng(0)
+    noise = 2e-4 * rng.standard_normal((mask.sum(), 3, 3))
+    noise = (noise + noise.transpose(0, 2, 1)) / 2
+    tensors = truth + noise
+
+    def deviatoric(values: np.ndarray) -> np.ndarray:
+        means = np.trace(values, axis1=-2, axis2=-1)[..., None, None] / 3
+        return np.asarray(values - means * np.eye(3))
+
+    true_power = np.square(deviatoric(truth)).sum()
+    power = np.square(deviatoric(tensors)).sum(axis=(1, 2)).mean()
+    denoised = denoise_tensors(tensors, mask, np.full(grid, true_power / power))
+    found = np.square(deviatoric(denoised)).sum(axis=(1, 2)).mean()
+    assert found == pytest.approx(true_power, rel=0.05)
+    errors = [
+        np.square(deviatoric(item) - deviatoric(truth)).mean() for item in (tensors, denoised)
+    ]
+    assert errors[1] < 0.3 * errors[0]
+    np.testing.assert_allclose(
+        np.trace(denoised, axis1=1, axis2=2), np.trace(tensors, axis1=1, axis2=2)
+    )
+
+
+def test_a_change_of_given_tensors_leaves_the_noise_of_the_signal() -> None:
+    """Without a change of MD, an isotropic tensor leaves the signal as it is."""
+    directions = sphere(20)
+    rng = np.random.default_rng(0)
+    relative = 0.5 + 0.03 * rng.standard_normal((4, 4, 4, 20))
+    dwi = make_dwi(relative, np.full(20, 1000.0), directions)
+    mask = np.ones((4, 4, 4), bool)
+    change = TensorChange(np.full(mask.shape, 0.5), np.ones(mask.shape))
+    isotropic = np.broadcast_to(0.7e-3 * np.eye(3), (mask.sum(), 3, 3))
+    np.testing.assert_allclose(change_dwi(dwi, mask, change, isotropic).data, dwi.data, rtol=1e-5)

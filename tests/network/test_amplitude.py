@@ -133,23 +133,42 @@ def test_a_shell_that_the_source_lacks_has_no_direction_of_its_own() -> None:
     torch.testing.assert_close(normalize(calibrated[:, 1:6]), normalize(predicted[:, 1:6]))
 
 
-def test_amplitudes_are_the_stretched_means_up_to_the_largest_gain() -> None:
+def test_amplitudes_are_the_means_with_the_gain_of_their_tissue_up_to_the_largest() -> None:
     head = make_head()
     patches, predicted = random_patches()
     predicted[:10, ORDER_2_GROUPS[0]] *= 1e-3  # far below the calibrated amplitude
-    head.stretch = torch.tensor([[0.3, 1.2], [-0.2, 0.7]])
+    head.gain = torch.tensor([[-0.3, 0.2], [0.1, -0.2]])
     with torch.no_grad():
         calibrated = head(patches, predicted)
-        means = head.mean_amplitudes(head.features(patches, predicted))
+        features = head.features(patches, predicted)
+        means = head.mean_amplitudes(features)
+        share = head.grey_share(features)[:, 0]
     for column, group in enumerate(ORDER_2_GROUPS):
-        a, b = head.stretch[column]
-        stretched = torch.exp(a) * means[:, column] ** b
+        grey, white = head.gain[column]
+        amplitudes = means[:, column] * (share * grey + (1 - share) * white).exp()
         limit = MAX_AMPLITUDE_GAIN * predicted[:, group].norm(dim=1)
-        expected = torch.minimum(stretched, limit)
+        expected = torch.minimum(amplitudes, limit)
         torch.testing.assert_close(calibrated[:, group].norm(dim=1), expected)
     first = ORDER_2_GROUPS[0]
     gains = calibrated[:10, first].norm(dim=1) / predicted[:10, first].norm(dim=1)
     assert gains.max().item() == pytest.approx(MAX_AMPLITUDE_GAIN)
+
+
+def test_a_change_of_anisotropy_does_not_change_the_gain() -> None:
+    head = make_head()
+    head.gain = torch.tensor([[-0.3, 0.2], [0.1, -0.2]])
+    patches, predicted = random_patches()
+    weak_patches = patches.clone()
+    weak = predicted.clone()
+    for group in head.output_groups:
+        if group.stop - group.start > 1:
+            weak_patches[..., group] *= 0.9
+            weak[:, group] *= 0.9
+    with torch.no_grad():
+        gain = head.tissue_gain(head.features(patches, predicted))
+        torch.testing.assert_close(head.tissue_gain(head.features(weak_patches, weak)), gain)
+        brighter = patches + 0.1
+        assert not torch.equal(head.tissue_gain(head.features(brighter, predicted)), gain)
 
 
 def test_the_mean_amplitude_is_that_of_the_log_normal_distribution() -> None:

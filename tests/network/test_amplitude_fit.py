@@ -13,7 +13,7 @@ from bids_shresnet.network.amplitude_fit import (
     AMPLITUDE_GRID,
     deconvolve_amplitudes,
     fit_amplitude_head,
-    fit_stretch,
+    fit_gain,
     mean_length,
 )
 from bids_shresnet.scans import Tissue
@@ -51,27 +51,33 @@ def two_tissues() -> tuple[Float[np.ndarray, " v"], Integer[np.ndarray, " v"]]:
     return centre * np.exp(rng.normal(0, 0.25, len(tissue))), tissue
 
 
-@pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (0.2, 1.3), (-0.1, 0.8)])
-def test_the_inverse_of_a_stretch_is_found(a: float, b: float) -> None:
+def grey_shares(tissue: Integer[np.ndarray, " v"], seed: int = 7) -> Float[np.ndarray, " v"]:
+    """Probability of grey matter from a source that is right in most voxels."""
+    rng = np.random.default_rng(seed)
+    logit = (
+        3 * rng.standard_normal(len(tissue)) + 2 * (tissue == Tissue.GM) - 2 * (tissue == Tissue.WM)
+    )
+    return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+@pytest.mark.parametrize(("grey", "white"), [(0.0, 0.0), (-0.3, 0.1), (0.2, -0.2)])
+def test_the_inverse_of_two_gains_is_found(grey: float, white: float) -> None:
     truth, tissue = two_tissues()
-    predicted = (truth / np.exp(a)) ** (1 / b)
+    share = grey_shares(tissue)
+    predicted = truth / np.exp(share * grey + (1 - share) * white)
     lengths = measured_lengths(truth, 0.02)
-    assert fit_stretch(predicted, lengths, tissue, 0) == pytest.approx((a, b), abs=0.02)
+    found = fit_gain(predicted, share, lengths, tissue, 0)
+    assert found == pytest.approx((grey, white), abs=0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kept", ["weak predictions", "strong predictions", "one voxel in three"])
-def test_the_stretch_does_not_depend_on_how_many_voxels_of_which_kind_there_are(kept: str) -> None:
+def test_gains_do_not_depend_on_how_many_voxels_of_which_kind_there_are(kept: str) -> None:
     """Voxels are left out by what is predicted for them, which depends on the source alone."""
     truth, tissue = two_tissues()
     rng = np.random.default_rng(6)
-    level = np.exp(rng.normal(np.log(truth), 0.15))
-    # Given a level, this is the mean of the log-normal amplitudes of its tissue.
-    shrunk = {Tissue.GM: 0.06, Tissue.WM: 0.22, 0: 0.09}
-    centre = np.array([shrunk[int(label)] for label in tissue])
-    weight = 0.25**2 / (0.25**2 + 0.15**2)
-    log_mean = weight * np.log(level) + (1 - weight) * np.log(centre)
-    predicted = np.exp(log_mean + weight * 0.15**2 / 2)
+    share = grey_shares(tissue)
+    predicted = truth / np.exp(-0.2 * share + 0.1 * (1 - share))
     middle = np.median(predicted)
     is_kept = {
         "weak predictions": (predicted < middle) | (rng.random(len(truth)) < 0.3),
@@ -81,17 +87,18 @@ def test_the_stretch_does_not_depend_on_how_many_voxels_of_which_kind_there_are(
     lengths = measured_lengths(truth, 0.02)
     rows = np.flatnonzero(is_kept)
     some = Lengths(lengths.squared[rows], lengths.noise_variance[rows])
-    _, slope = fit_stretch(predicted, lengths, tissue, 0)
-    _, thinned_slope = fit_stretch(predicted[rows], some, tissue[rows], 0)
-    assert thinned_slope == pytest.approx(slope, abs=0.03)
+    gains = fit_gain(predicted, share, lengths, tissue, 0)
+    thinned = fit_gain(predicted[rows], share[rows], some, tissue[rows], 0)
+    assert thinned == pytest.approx(gains, abs=0.03)
 
 
 @pytest.mark.parametrize("label", [0, Tissue.GM, Tissue.WM])
 def test_without_one_of_the_tissues_the_mean_of_all_is_matched(label: int) -> None:
     truth, _ = two_tissues()
     lengths = measured_lengths(truth, 0.02)
-    a, b = fit_stretch(truth / 1.2, lengths, np.full(len(truth), label), 0)
-    assert (np.exp(a), b) == (pytest.approx(1.2, rel=0.02), 1.0)
+    tissue = np.full(len(truth), label)
+    grey, white = fit_gain(truth / 1.2, np.full(len(truth), 0.5), lengths, tissue, 0)
+    assert grey == white == pytest.approx(np.log(1.2), abs=0.02)
 
 
 def simulated(
@@ -137,7 +144,7 @@ def test_a_fitted_head_gives_shrunk_predictions_the_amplitude_behind_the_noise(
 ) -> None:
     """The mean is right, although all predictions are half as long and all labels too long.
 
-    The stretch matches the means of two tissues: the mean of all voxels must not drift from it.
+    The gains match the means of two tissues: the mean of all voxels must not drift from it.
     """
     lengths, truth = calibrated(sigma)
     assert lengths.mean() == pytest.approx(truth.mean(), rel=0.04)

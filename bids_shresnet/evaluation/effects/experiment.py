@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Protocol, runtime_checkable
 
@@ -18,9 +19,17 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from bids_shresnet.diffusion.measurement_noise import draw_measurement
-from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.noise import (
+    estimate_noise_variance,
+    estimate_true_anisotropy_share,
+)
 from bids_shresnet.diffusion.representation import Representation
-from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
+from bids_shresnet.diffusion.tensor_changes import (
+    TensorChange,
+    change_dwi,
+    denoise_tensors,
+    fit_scan_tensors,
+)
 from bids_shresnet.evaluation.effects.known_effects import KnownEffect, ScanAnatomy
 from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.quantities import tissue_masks
@@ -141,9 +150,16 @@ class EffectExperiment:
         return PlacedEffect(
             effect=effect,
             change=change,
-            dwi=change_dwi(self.scan.dwi, self.scan.mask, change),
+            dwi=change_dwi(self.scan.dwi, self.scan.mask, change, self._true_tensors),
             regions={name: self._draw_voxels(mask) for name, mask in regions.items()},
         )
+
+    @cached_property
+    def _true_tensors(self) -> Float[np.ndarray, "v 3 3"]:
+        """Tensors of the mask without most of their noise, which an effect does not change."""
+        scan = self.scan
+        share = estimate_true_anisotropy_share(scan.dwi, self.representation, scan.s0)
+        return denoise_tensors(fit_scan_tensors(scan.dwi, scan.mask), scan.mask, share)
 
     def add_noise(self) -> LoadedScan:
         """Add the noise that the scan already has once more; none where it is not known."""

@@ -218,7 +218,7 @@ def calibrate_amplitudes(
     loss = fit_amplitude_head(
         head, samples.features, samples.lengths, samples.tissue, seed=task.seed
     )
-    return head.eval(), {"calibration": {"loss": loss, "stretch": head.stretch.tolist()}}
+    return head.eval(), {"calibration": {"loss": loss, "gain": head.gain.tolist()}}
 
 
 def learn_error(network: SHResNet, head: AmplitudeHead, task: FitTask) -> ErrorHead | None:

@@ -146,10 +146,10 @@ def test_without_an_estimate_of_the_noise_nothing_is_calibrated_and_the_notes_sa
 
 
 @pytest.mark.slow
-def test_a_calibration_is_noted_with_its_stretch(ours: FitResult[ShresnetHarmonizer]) -> None:
+def test_a_calibration_is_noted_with_its_gains(ours: FitResult[ShresnetHarmonizer]) -> None:
     assert ours.notes is not None
     assert ours.harmonizer.head is not None
-    assert ours.notes["calibration"]["stretch"] == ours.harmonizer.head.stretch.tolist()
+    assert ours.notes["calibration"]["gain"] == ours.harmonizer.head.gain.tolist()
 
 
 @pytest.mark.slow
