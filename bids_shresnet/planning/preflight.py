@@ -21,7 +21,7 @@ from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
 
 UNREAD_VALUE = "none was read, because the content of some is not here"
-UNREAD_REMEDY = "Their values and b-vectors are checked once all are fetched."
+UNREAD_REMEDY = "Values, protocols and b-vectors are checked once all are fetched."
 MAX_SEQUENTIAL_SCANS = 4  # scans that are read in the time that starting a process takes
 
 logger = logging.getLogger(__name__)
@@ -106,10 +106,10 @@ def run_preflight(
         findings += check_shells(pair, settings.sh_order, predict_missing=predict_missing)
     pending = pending.drop_unreadable(broken)
     findings += check_free_space(pending.pairs, pending.scans, pending.output, pending.work_dir)
-    jobs = image_check_jobs(pending, subjects)
-    findings += check_protocols([job.scan for job in jobs], pending.protocols)
     if not should_read:
         return [*findings, Finding.note("the images", UNREAD_VALUE, UNREAD_REMEDY)]
+    jobs = image_check_jobs(pending, subjects)
+    findings += check_protocols([job.scan for job in jobs], pending.protocols)
     return findings + _check_images(jobs, workers)
 
 
