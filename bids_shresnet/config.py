@@ -48,10 +48,6 @@ class Aliases:
     names: tuple[str, ...]
 
 
-def _aliases(*names: str) -> Aliases:
-    return Aliases(names)
-
-
 @dataclass(frozen=True)
 class InputSettings:
     """The dataset, and which of its data to use and to harmonize."""
@@ -60,15 +56,15 @@ class InputSettings:
     """Root of the BIDS dataset; it is only read."""
     participant_label: Annotated[
         tuple[str, ...],
-        _aliases("--participant-labels", "--subject-label"),
+        Aliases(("--participant-labels", "--subject-label")),
     ] = ()
     """Subjects to harmonize, with or without `sub-`; all by default. Training still uses every
     travelling subject. With --stage prepare, the subjects to prepare."""
     exclude_participant_label: tuple[str, ...] = ()
     """Subjects to exclude from both training and harmonization (e.g. a phantom)."""
-    session_label: Annotated[tuple[str, ...], _aliases("--session-id")] = ()
+    session_label: Annotated[tuple[str, ...], Aliases(("--session-id",))] = ()
     """Sessions to harmonize, with or without `ses-`; all by default."""
-    derivatives: Annotated[tuple[str, ...], _aliases("-d", "--datasets")] = ()
+    derivatives: Annotated[tuple[str, ...], Aliases(("-d", "--datasets"))] = ()
     """NAME=PATH of derivatives of the same data. The app uses their brain masks and tissue
     segmentations on a scan's grid, and their preprocessed DWI (desc-preproc_dwi) instead of raw
     ones."""
@@ -79,7 +75,7 @@ class InputSettings:
     """Folder of a pybids database of BIDS_DIR, as other apps make it; files are looked up there
     and not on the disk. It is created if it does not exist, and never updated: delete it when
     files were added or removed."""
-    skip_bids_validation: Annotated[bool, _aliases("--skip-bids-validator")] = False
+    skip_bids_validation: Annotated[bool, Aliases(("--skip-bids-validator",))] = False
     """Accepted for programs that pass it; the app checks what it uses itself."""
     validate_bids: bool = False
     """Also run the official validator, bids-validator-deno, on all of BIDS_DIR, and stop at its
@@ -120,7 +116,7 @@ class OutputSettings:
 
     output_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT_DIR")]
     """Folder for the results; they are written to `derivatives/shresnet` in it."""
-    work_dir: Annotated[Path | None, _aliases("-w")] = None
+    work_dir: Annotated[Path | None, Aliases(("-w",))] = None
     """Folder for intermediate files; by default a hidden one in the output, which is removed once
     the models are complete."""
     output_dtype: OutputType = "input"
@@ -153,11 +149,11 @@ class RunSettings:
     reports_only: bool = False
     """Write group.html with its tables and figures, and the page of each subject, again from the
     output alone."""
-    boilerplate_only: Annotated[bool, _aliases("--boilerplate")] = False
+    boilerplate_only: Annotated[bool, Aliases(("--boilerplate",))] = False
     """Write only the methods text, logs/CITATION.md and .bib, from the models in the output."""
     stop_on_first_crash: bool = False
     """Start no other scan once one has failed."""
-    verbose: Annotated[tyro.conf.UseCounterAction[int], _aliases("-v")] = 0
+    verbose: Annotated[tyro.conf.UseCounterAction[int], Aliases(("-v",))] = 0
     """Log more; twice for debugging."""
     debug: bool = False
     """Short for -vv."""
@@ -198,7 +194,7 @@ class ScannerSettings:
 class ModelSettings:
     """Which models are trained, validated and used."""
 
-    models: Annotated[Path | None, _aliases("--model-dir")] = None
+    models: Annotated[Path | None, Aliases(("--model-dir",))] = None
     """Trained models to use instead of training: `models/` of another run, or one `from-.._to-..`
     of it."""
     retrain: bool = False
@@ -224,7 +220,7 @@ class ModelSettings:
     """Add the shells that the target has and the source lacks: predicted from those it has, never
     measured. They are separate volumes at the end of the harmonized DWI, marked in its sidecar; FA
     and MD do not use them."""
-    sh_order: Annotated[int | None, _aliases("--lmax")] = None
+    sh_order: Annotated[int | None, Aliases(("--lmax",))] = None
     """Order of the spherical harmonics (2, 4, 6 or 8); by default 4, or 2 if a shell has fewer than
     15 directions."""
 
@@ -249,12 +245,12 @@ class HarmonizationSettings:
 class ResourceSettings:
     """Processors, memory and random numbers."""
 
-    nprocs: Annotated[int | None, _aliases("--nthreads", "--n-procs", "--n-cpus")] = None
+    nprocs: Annotated[int | None, Aliases(("--nthreads", "--n-procs", "--n-cpus"))] = None
     """Number of parallel processes; by default one per core that this job may use, as far as memory
     allows."""
     omp_nthreads: int | None = None
     """Threads per process; by default the cores left over by `nprocs`."""
-    mem: Annotated[str | None, _aliases("--mem-mb")] = None
+    mem: Annotated[str | None, Aliases(("--mem-mb",))] = None
     """Memory to use, in MB or with a unit: 8000, 8G. It limits how many scans are processed in
     parallel; by default what this job may use."""
     mem_gb: float | None = None

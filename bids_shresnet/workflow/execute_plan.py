@@ -1,4 +1,4 @@
-"""Carry a plan out: build models, harmonize scans, write reports."""
+"""Carry a plan out: check or build models, harmonize scans, write reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_shresnet.config import Config
+from bids_shresnet.config import Config, ModelSettings
+from bids_shresnet.errors import BadInput, Finding
+from bids_shresnet.evaluation.validation import unvalidated_reasons
+from bids_shresnet.harmonization.check_networks import check_networks
+from bids_shresnet.harmonization.options import applicable_method
 from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv
 from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
 from bids_shresnet.outputs.group_scalars import write_group_scalars
@@ -18,7 +22,6 @@ from bids_shresnet.report.methods_text import write_methods_text
 from bids_shresnet.runtime.resources import MB, peak_memory
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.workflow.build_models import build_models
-from bids_shresnet.workflow.check_models import check_models
 from bids_shresnet.workflow.harmonize_scans import (
     ScanResult,
     harmonize_scans,
@@ -79,3 +82,34 @@ def use_models(
         report_models(models, root, this_run.command)
     log_summary([result.row for result in results], models, root)
     return results
+
+
+def check_models(models: Sequence[Model], settings: ModelSettings) -> None:
+    """Check that models are validated, if that is required, and that their networks predict.
+
+    Raises
+    ------
+    BadInput
+        If a model cannot be used.
+    """
+    check_validation(models, settings)
+    for model in models:
+        check_networks(model)
+
+
+def check_validation(models: Sequence[Model], settings: ModelSettings) -> None:
+    """Warn about models that are not validated, or refuse them with --require-validation.
+
+    Raises
+    ------
+    BadInput
+        If a model is refused.
+    """
+    findings: list[Finding] = []
+    for model in models:
+        method = applicable_method(model, settings.method)
+        findings += unvalidated_reasons(model, method)
+    if findings and settings.require_validation:
+        raise BadInput(findings)
+    for finding in findings:
+        logger.warning("%s: %s. %s", finding.file, finding.value, finding.remedy)

@@ -74,7 +74,7 @@ def check_start(plan: Plan, models: Sequence[Model], config: Config, root: Path)
         As the run would.
     """
     if models and config.run.analysis_level == "participant":
-        from bids_shresnet.workflow.check_models import check_models
+        from bids_shresnet.workflow.execute_plan import check_models
 
         check_models(models, config.model)
     if config.run.stage != "all":

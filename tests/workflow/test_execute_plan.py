@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import BadInput
 from bids_shresnet.methods.networks.shresnet import ShresnetHarmonizer
 from bids_shresnet.network.shresnet import Architecture, SHResNet
@@ -35,3 +37,13 @@ def test_networks_that_do_not_fit_their_model_are_refused_before_a_scan_is_read(
     config = make_config(output_dir=Path(this_run.root))
     with pytest.raises(BadInput, match=r"fold-02\.safetensors"):
         execute_plan.use_models(NO_PLAN, [changed], config, this_run, Workers(1, 1))
+
+
+def test_a_model_that_is_not_validated_is_named_or_on_request_refused(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        execute_plan.check_validation([model], ModelSettings())
+    assert f"{model.name}: it was never cross-validated" in caplog.text
+    with pytest.raises(BadInput, match="never cross-validated"):
+        execute_plan.check_validation([model], ModelSettings(require_validation=True))
