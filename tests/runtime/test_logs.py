@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import io
 import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bids_shresnet.runtime import logs
-from bids_shresnet.runtime.logs import forward_worker_logs, log_to_screen
+from bids_shresnet.runtime.logs import (
+    GuardedStream,
+    forward_worker_logs,
+    guard_stderr,
+    log_to_screen,
+)
 from bids_shresnet.runtime.workers import Workers
 
 LOGGER = logging.getLogger("bids_shresnet.training.anything")
@@ -62,3 +71,50 @@ def test_a_worker_killed_in_the_middle_of_a_message_does_not_keep_its_parent_wai
         killed = time.monotonic()
     assert worker.exitcode == -signal.SIGKILL
     assert time.monotonic() - killed < 2
+
+
+MESSAGES = """
+import logging, sys, warnings
+from bids_shresnet.runtime.logs import log_to_screen
+from bids_shresnet.runtime.progress import progress_bar
+from bids_shresnet.runtime.logs import guard_stderr
+
+with guard_stderr(), log_to_screen(0):
+    with progress_bar(3, "work", "job") as progress:
+        for _ in range(3):
+            logging.getLogger("bids_shresnet").info("a message")
+            warnings.warn("a warning")
+            progress.update()
+    open(sys.argv[1], "w").write("done")
+"""
+
+
+@pytest.mark.parametrize("screen", ["pipe", "/dev/full"])
+def test_a_run_goes_on_without_a_screen(screen: str, tmp_path: Path) -> None:
+    """Nobody reads the pipe any more; the disk of the other file is full."""
+    if screen == "pipe":
+        reading, writing = os.pipe()
+        os.close(reading)
+    else:
+        writing = os.open(screen, os.O_WRONLY)
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", MESSAGES, str(out)]
+    ended = subprocess.run(command, stderr=writing, check=False, timeout=60)
+    os.close(writing)
+    assert ended.returncode == 0
+    assert out.read_text() == "done"
+
+
+def test_a_working_screen_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    with guard_stderr():
+        sys.stderr.write("one\n")
+    sys.stderr.write("two\n")
+    assert capsys.readouterr().err == "one\ntwo\n"
+
+
+def test_a_closed_stream_is_silent() -> None:
+    stream = io.StringIO()
+    stream.close()
+    guarded = GuardedStream(stream)
+    assert guarded.write("text") == 4
+    guarded.flush()
