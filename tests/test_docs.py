@@ -63,6 +63,7 @@ NOT_IN_THE_EXAMPLE = {  # outputs of other inputs or flags
     "logs/<run>/crash_<scan>.txt",
     "<scan>_desc-harmonized_dwi.b",
     "missing-NN.safetensors",
+    "missing-all.safetensors",
     "resblocks.tsv",
     "missing_shells.tsv",
     "regional.tsv",

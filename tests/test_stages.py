@@ -66,7 +66,7 @@ def prepared(prepared_output: Path, tmp_path: Path) -> Path:
 def test_stages_give_the_bits_of_one_run_in_any_order_of_folds(
     phantom: Path, single_run: Path, prepared: Path
 ) -> None:
-    for fold in ("3", "1", "2"):
+    for fold in ("3", "0", "1", "2"):
         assert group(phantom / "bids", prepared, "--stage", "train", "--fold", fold) == 0
     assert "model.json" not in models(prepared)
     assert (output_root(prepared) / ".work").exists()
@@ -84,9 +84,9 @@ def test_unfitted_folds_are_named_with_the_flags_that_train_them(
     assert group(phantom / "bids", prepared, "--stage", "train", "--fold", "2") == 0
     assert group(phantom / "bids", prepared, "--stage", "evaluate") == 66
     message = capsys.readouterr().err
-    first = "fold 1 (model, denoiser of the target, patch_linear, golkov)"
+    first = "fold 0 (model); fold 1 (model, denoiser of the target, patch_linear, golkov)"
     assert f"not trained: {first}; fold 3 (model, patch_linear, golkov)" in message
-    assert f"--stage train --pair {PAIR} --fold 1 3" in message
+    assert f"--stage train --pair {PAIR} --fold 0 1 3" in message
     assert "model.json" not in models(prepared)
 
 

@@ -44,8 +44,8 @@ class CoverageRow(HeldOutRow):
 
     tissue: str
     quantity: str
-    within_68: tuple[float, ...]
-    within_95: tuple[float, ...]
+    within_68: Sequence[float]
+    within_95: Sequence[float]
     rank_correlation: float
 
 

@@ -27,8 +27,8 @@ from tests.cli.phantom_runs import (
 )
 
 FOLD_FILES = (
-    *(f"fold-0{number}.safetensors" for number in (1, 2, 3)),
-    *(f"novelty-0{number}.safetensors" for number in (1, 2, 3)),
+    *(f"fold-{label}.safetensors" for label in ("01", "02", "03", "all")),
+    *(f"novelty-{label}.safetensors" for label in ("01", "02", "03", "all")),
     "target_denoiser.safetensors",
 )
 
@@ -39,7 +39,8 @@ def test_a_group_leaves_models_tables_and_a_report_with_figures_and_nothing_else
     files = {name for name in digests(validated_group) if "/." not in name}
     files = {name for name in files if not name.startswith(("logs/", "prov/", "models/."))}
     figures = {name for name in files if name.startswith("figures/")}
-    tables = ("training.tsv", "heldout.tsv", "orientation.tsv", "resblocks.tsv", "rish.tsv")
+    names = ("registration", "training", "heldout", "orientation", "resblocks", "rish")
+    tables = tuple(f"{name}.tsv" for name in names)
     agreement = ("agreement.tsv", "agreement.safetensors", "effects.tsv")
     others = ("target_denoiser.safetensors", "model.json")
     model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, *others)}

@@ -107,6 +107,7 @@ def test_the_root_has_the_model_the_pages_and_the_records(harmonized: Harmonized
     files = (harmonized.root / "models" / MODEL).iterdir()
     assert {path.name for path in files if path.suffix != ".lock"} == {
         *("model.json", "training.tsv", "target_denoiser.safetensors"),
+        "registration.tsv",
         *(f"fold-{label}.safetensors" for label in ("01", "02", "03", "all")),
         *(f"novelty-{label}.safetensors" for label in ("01", "02", "03", "all")),
     }

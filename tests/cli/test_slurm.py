@@ -63,7 +63,7 @@ def app_arguments(script: Path, folder: Path, **variables: str) -> list[str]:
     ("stage", "units"),
     [
         ("prepare", [("01",), ("02",), ("03",)]),
-        ("train", [(1,), (2,), (3,)]),
+        ("train", [(0,), (1,), (2,), (3,)]),
         ("evaluate", [()]),
         ("participant", [("01",), ("02",), ("03",), ("04",)]),
     ],
@@ -180,7 +180,7 @@ def test_rerun_submits_what_is_missing_and_nothing_else(
         if "sbatch" in line
     }
     assert "--array=0,1,2 " in arrays["prepare"]
-    assert "--array=0,1,2 " in arrays["train"]
+    assert "--array=0,1,2,3 " in arrays["train"]
     assert "--array" not in arrays["evaluate"]
     assert "--array=1,2 " in arrays["participant"]
 
@@ -207,7 +207,7 @@ def test_a_container_sees_the_folders_that_the_settings_name_and_no_others(
     writable = {f"{path}:{path}" for path in (tmp_path / "out", tmp_path / "work")}
     assert binds == read_only | writable
     config = parse(arguments[arguments.index(str(tmp_path / "a b.sif")) + 1 :])
-    assert (config.run.stage, config.run.fold) == ("train", (1,))
+    assert (config.run.stage, config.run.fold) == ("train", (0,))
     assert config.scanner.pair == ("GE:Prisma",)
     assert not Path(arguments[arguments.index("--workdir") + 1]).exists()  # removed with the job
 

@@ -99,7 +99,7 @@ def test_entities_are_those_of_the_file_name_and_not_of_folders_above(tmp_path: 
 
 def test_a_folder_that_is_no_dataset_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "ds001").mkdir()
-    with pytest.raises(InputMissing, match=r"dataset_description\.json, but ds001"):
+    with pytest.raises(InputMissing, match=r"dataset_description\.json it has only ds001"):
         BidsDataset.from_folder(tmp_path)
     with pytest.raises(InputMissing, match=str(tmp_path)):
         BidsDataset.from_folder(tmp_path / "no" / "where")

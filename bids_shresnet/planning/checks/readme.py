@@ -16,6 +16,7 @@ from bids_shresnet.inputs.scanner_statements import VENDOR, find_vendors
 from bids_shresnet.scans import Scan
 
 README_NAMES = ("README", "README.md", "README.txt", "README.rst")
+SESSION_LABEL = re.compile(r"\bses-\w+")  # ses-ge names a session, not a vendor
 MIN_STEM_LENGTH = 3  # letters of a session label that name a site
 
 
@@ -51,7 +52,7 @@ def _read_statements(path: Path, stems: Iterable[str]) -> Mapping[str, set[str]]
     stated: dict[str, set[str]] = defaultdict(set)
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         words = {word.casefold() for word in re.findall("[A-Za-z]+", line)}
-        vendors = find_vendors(line)
+        vendors = find_vendors(SESSION_LABEL.sub("", line))
         sites = words.intersection(stems)
         if len(vendors) == len(sites) == 1:
             stated[sites.pop()] |= vendors
