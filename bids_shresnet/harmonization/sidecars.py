@@ -39,7 +39,8 @@ COMPUTED_MASK_METHOD = (
     "median_otsu (DIPY) on the mean b0, its largest piece without holes, widened by one voxel"
 )
 COMPUTED_TISSUE_METHOD = (
-    "hidden Markov random field (DIPY) on the diffusion contrast of the first shell"
+    "CSF by its loss of signal in the first shell; of the rest, white matter is the half with most "
+    "and grey matter the third with least anisotropy around a voxel"
 )
 
 

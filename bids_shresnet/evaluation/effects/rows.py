@@ -32,7 +32,7 @@ class EffectRow(EndpointRow):
     voxels
         Number of voxels.
     put_in
-        Relative change of the mean of the scan's own map.
+        Relative change of the mean of the harmonized map if the effect is put into it.
     found
         Relative change of the mean of the harmonized map.
     beyond_noise

@@ -81,7 +81,7 @@ class EffectRecovery:
     n
         Number of subjects.
     put_in
-        Relative change that was put in, mean over subjects.
+        Relative change of the maps if it is put into the harmonized scan, mean over subjects.
     recovered
         Change found over change put in, mean over subjects; 1 is all of it.
     interval
