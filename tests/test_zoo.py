@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 from pathlib import Path
 
@@ -32,7 +31,6 @@ from tests.zoo.unused import ENCODING_CASES, PATTERN_CASES, UNUSED_CASES
 
 pytestmark = pytest.mark.slow
 
-MAX_SECONDS = 30.0  # of a busy processor for 2,000 scans; an idle one takes a third
 CASES = (
     *GRADIENT_CASES,
     *SHELL_CASES,
@@ -135,13 +133,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("study") / "data", make_study(1000, 350))
 
 
-def test_a_large_study_fits_on_a_terminal_and_takes_seconds(
+def test_a_large_study_fits_on_a_terminal(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [str(study), str(tmp_path / "out"), "participant", "--dry-run", "--nprocs", "1"]
-    before = resource.getrusage(resource.RUSAGE_SELF)
     assert main(command) == BAD_INPUT
-    after = resource.getrusage(resource.RUSAGE_SELF)
     output = capsys.readouterr()
     lines = (output.out + output.err).splitlines()
     assert len(lines) < 60
@@ -149,7 +145,6 @@ def test_a_large_study_fits_on_a_terminal_and_takes_seconds(
     assert "700 files, such as" in error
     assert "datalad get" in error
     assert "sub-0999" not in output.err
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < MAX_SECONDS
 
 
 def test_every_file_of_a_large_study_is_in_its_tables(
