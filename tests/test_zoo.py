@@ -129,8 +129,8 @@ def test_a_dry_run_ends_as_the_run_does_where_a_validated_model_is_required(
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of 2,000 scans, of which 700 are links to content that was not fetched."""
-    return write_tree(tmp_path_factory.mktemp("study") / "data", make_study(1000, 350))
+    """A study of 400 scans, of which 140 are links to content that was not fetched."""
+    return write_tree(tmp_path_factory.mktemp("study") / "data", make_study(200, 70))
 
 
 def test_a_large_study_fits_on_a_terminal(
@@ -142,9 +142,9 @@ def test_a_large_study_fits_on_a_terminal(
     lines = (output.out + output.err).splitlines()
     assert len(lines) < 60
     (error,) = [line for line in lines if line.startswith("error: ")]
-    assert "700 files, such as" in error
+    assert "140 files, such as" in error
     assert "datalad get" in error
-    assert "sub-0999" not in output.err
+    assert "sub-0199" not in output.err
 
 
 def test_every_file_of_a_large_study_is_in_its_tables(
@@ -154,7 +154,7 @@ def test_every_file_of_a_large_study_is_in_its_tables(
     missing = {str(path) for path in study.rglob("*.nii.gz") if path.is_symlink()}
     assert main([*command, "--json"]) == BAD_INPUT
     document = json.loads(capsys.readouterr().out)
-    assert len(document["scans"]) == 2000
+    assert len(document["scans"]) == 400
     (error,) = [group for group in document["findings"] if group["severity"] == "error"]
     assert set(error["files"]) == missing
     assert main([*command, "-v"]) == BAD_INPUT
