@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
-from bids_shresnet.diffusion.tensors import fit_tensor_matrices, select_tensor_volumes
+from bids_shresnet.diffusion.tensors import fit_tensor_matrices, select_signal
 from bids_shresnet.scans import Dwi
 
 AVERAGING_SIGMA_VOXELS = 0.8  # of denoised tensors; half of the width of the cortex
@@ -80,9 +80,7 @@ def change_dwi(
 
 def fit_scan_tensors(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "v 3 3"]:
     """Fit the tensors of a mask, mm2/s, to the volumes that FA and MD rest on."""
-    bvals = np.where(dwi.is_b0, 0, dwi.bvals)
-    fitted = select_tensor_volumes(dwi.bvals, dwi.bvecs)
-    return fit_tensor_matrices(dwi.data[mask][:, fitted], bvals[fitted], dwi.bvecs[fitted])
+    return fit_tensor_matrices(*select_signal(dwi, mask))
 
 
 def denoise_tensors(
@@ -96,7 +94,7 @@ def denoise_tensors(
     is half or less, they are averaged around a voxel. The mean power around a voxel becomes that of
     the tensors times this share. The isotropic part stays.
     """
-    isotropic = np.trace(tensors, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3)
+    isotropic = _isotropic_part(tensors)
     own = (tensors - isotropic).reshape(-1, 9)
     own_weight = np.maximum(2 * true_share[mask] - 1, 0)[:, None]
     mixed = own_weight * own + (1 - own_weight) * _average_columns(own, mask)
@@ -105,6 +103,10 @@ def denoise_tensors(
     tiny = np.finfo(np.float64).tiny
     scale = np.sqrt(true_share[mask] * own_power / np.maximum(mixed_power, tiny))
     return np.asarray(isotropic + (scale[:, None] * mixed).reshape(-1, 3, 3))
+
+
+def _isotropic_part(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, "v 3 3"]:
+    return np.asarray(np.trace(tensors, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3))
 
 
 def _average_columns(
@@ -126,7 +128,7 @@ def change_tensors(
     MD is the isotropic part. With a deviatoric part of norm a, FA^2 is 3/2 a^2 / (a^2 + 3 MD^2),
     which is solved for a. FA does not rise above `MAX_FA`, and that of a sphere stays 0.
     """
-    isotropic = np.trace(tensors, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3)
+    isotropic = _isotropic_part(tensors)
     deviatoric = tensors - isotropic
     squared_norm = np.square(deviatoric).sum(axis=(1, 2))
     squared_mean = np.square(isotropic).sum(axis=(1, 2))

@@ -66,7 +66,7 @@ def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
 
     The volumes are those of `select_tensor_volumes`.
     """
-    fa, md = fit_fa_and_md(*_select_signal(dwi, mask, np.arange(len(dwi.bvals))))
+    fa, md = fit_fa_and_md(*select_signal(dwi, mask))
     return TensorMaps(fa=unmask(fa, mask), md=unmask(md, mask))
 
 
@@ -77,14 +77,17 @@ def fit_dwi_tensor(
 
     `volumes` are the volumes to select from; by default all.
     """
-    candidates = np.arange(len(dwi.bvals)) if volumes is None else volumes
-    return fit_tensor(*_select_signal(dwi, mask, candidates))
+    return fit_tensor(*select_signal(dwi, mask, volumes))
 
 
-def _select_signal(
-    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], candidates: Int[np.ndarray, " k"]
+def select_signal(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], volumes: Int[np.ndarray, " k"] | None = None
 ) -> tuple[Float[np.ndarray, "v n"], Float[np.ndarray, " n"], Float[np.ndarray, "n 3"]]:
-    """Signal of a mask in those of some volumes that a tensor rests on, b-values and b-vectors."""
+    """Signal of a mask in the volumes that a tensor rests on, their b-values and b-vectors.
+
+    `volumes` are the volumes to select from; by default all.
+    """
+    candidates = np.arange(len(dwi.bvals)) if volumes is None else volumes
     selected = candidates[select_tensor_volumes(dwi.bvals[candidates], dwi.bvecs[candidates])]
     bvals = np.where(dwi.is_b0, 0, dwi.bvals)
     return dwi.data[mask][:, selected], bvals[selected], dwi.bvecs[selected]

@@ -20,6 +20,7 @@ from bids_shresnet.harmonization.error_model import ErrorModel, UncertaintyMaps
 from bids_shresnet.scans import Dwi
 from bids_shresnet.settings import Method
 
+FaAndMd = tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"]]
 NOISE_DRAWS = 4  # of the target's noise, over which FA and MD are averaged
 
 
@@ -108,7 +109,9 @@ class HarmonizedScan:
         The target's maps have its noise, which raises FA. They are therefore means over draws of
         that noise; for methods that keep the scan's noise they are of the signal as it is.
         """
-        return self.fit_maps(self.mask)
+        if self.noise_model is None:
+            return self.fit_denoised_maps(self.mask)
+        return _average_fits(self._noisy_fits, self.mask)
 
     @cached_property
     def denoised_maps(self) -> TensorMaps | None:
@@ -125,19 +128,23 @@ class HarmonizedScan:
             return None
         return self.error_model.fit_maps(self.measured_signal, self.mask)
 
+    @cached_property
+    def _noisy_fits(self) -> list[FaAndMd]:
+        """FA and MD of all draws of the noise, which means and deviations share."""
+        assert self.noise_model is not None, f"{self.method} keeps the noise of the scan"
+        return _fit_draws(self.measured_signal, self.mask, self.noise_model)
+
     def fit_noise_deviations(self) -> TensorMaps:
         """Standard deviations of FA and MD by the target's noise alone."""
-        assert self.noise_model is not None, f"{self.method} keeps the noise of the scan"
-        fits = _fit_draws(self.measured_signal, self.mask, self.noise_model)
-        fa, md = np.std(fits, axis=0, ddof=1)
+        fa, md = np.std(self._noisy_fits, axis=0, ddof=1)
         return TensorMaps(fa=unmask(fa, self.mask), md=unmask(md, self.mask))
 
     def fit_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
         """Fit `maps` in some voxels only; the draws differ from those of all voxels."""
         if self.noise_model is None:
             return self.fit_denoised_maps(voxels)
-        fa, md = np.mean(_fit_draws(self.measured_signal, voxels, self.noise_model), axis=0)
-        return TensorMaps(fa=unmask(fa, voxels), md=unmask(md, voxels))
+        fits = _fit_draws(self.measured_signal, voxels, self.noise_model)
+        return _average_fits(fits, voxels)
 
     def fit_denoised_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
         """Fit the signal as it is in some voxels only."""
@@ -153,9 +160,15 @@ class HarmonizedScan:
         )
 
 
+def _average_fits(fits: list[FaAndMd], voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
+    """Average FA and MD over fits of some voxels."""
+    fa, md = np.mean(fits, axis=0)
+    return TensorMaps(fa=unmask(fa, voxels), md=unmask(md, voxels))
+
+
 def _fit_draws(
     dwi: Dwi, voxels: Bool[np.ndarray, "x y z"], noise_model: NoiseModel
-) -> list[tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"]]]:
+) -> list[FaAndMd]:
     """Fit FA and MD of several draws of the target's noise."""
     selected = select_tensor_volumes(dwi.bvals, dwi.bvecs)
     is_weighted = ~dwi.is_b0[selected]

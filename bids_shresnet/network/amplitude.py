@@ -75,7 +75,7 @@ class AmplitudeHead(nn.Module):
             index for index, count in enumerate(outputs) if count == ORDER_2_COEFFICIENTS
         ]
         count = len(self.calibrated_groups)
-        features = count_length_features(self.input_groups) + len(self.output_groups)
+        features = count_head_features(self.input_groups, self.output_groups)
         self.layers = nn.Sequential(
             *(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
             nn.Linear(hidden, OUTPUTS_PER_GROUP * count),
@@ -100,8 +100,7 @@ class AmplitudeHead(nn.Module):
         self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]
     ) -> Float[Tensor, "v f"]:
         """Contrast of S0, and lengths of all orders of the patch, its means and the prediction."""
-        lengths = [predicted[:, group].norm(dim=1, keepdim=True) for group in self.output_groups]
-        return torch.cat([length_features(patches, self.input_groups), *lengths], dim=1)
+        return head_features(patches, predicted, self.input_groups, self.output_groups)
 
     def distribution(self, features: Float[Tensor, "v f"]) -> tuple[Tensor, Tensor, Tensor]:
         """Median amplitude, spread of its logarithm, and log-odds of a matching label; (v, k)."""
@@ -194,6 +193,25 @@ class AmplitudeHead(nn.Module):
         squared = lengths.squared[..., None]
         density = log_density(squared, lengths.noise_variance[..., None], self.population)
         return torch.logsumexp(density, -1) - log(POPULATION_SIZE)
+
+
+def head_features(
+    patches: Float[Tensor, "v 27 n"],
+    predicted: Float[Tensor, "v c"],
+    inputs: Sequence[slice],
+    outputs: Sequence[slice],
+) -> Float[Tensor, "v f"]:
+    """Features of a patch, and lengths of all orders of its prediction.
+
+    `inputs` and `outputs` are the places of the coefficients of every order and shell.
+    """
+    lengths = [predicted[:, group].norm(dim=1, keepdim=True) for group in outputs]
+    return torch.cat([length_features(patches, inputs), *lengths], dim=1)
+
+
+def count_head_features(inputs: Sequence[slice], outputs: Sequence[slice]) -> int:
+    """Number of `head_features`."""
+    return count_length_features(inputs) + len(outputs)
 
 
 def length_features(

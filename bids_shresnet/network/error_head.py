@@ -19,8 +19,8 @@ from torch.nn.functional import softplus
 
 from bids_shresnet.network.amplitude import (
     coefficient_groups,
-    count_length_features,
-    length_features,
+    count_head_features,
+    head_features,
 )
 from bids_shresnet.network.minimize import minimize_loss
 
@@ -46,7 +46,7 @@ class ErrorHead(nn.Module):
         self.output_groups = coefficient_groups(outputs)
         self.input_groups = coefficient_groups(input_counts or outputs)
         shells = sum(count == 1 for count in outputs)  # each begins with its order 0
-        features = count_length_features(self.input_groups) + len(self.output_groups)
+        features = count_head_features(self.input_groups, self.output_groups)
         self.layers = nn.Sequential(
             nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, shells)
         )
@@ -58,8 +58,7 @@ class ErrorHead(nn.Module):
         self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]
     ) -> Float[Tensor, "v f"]:
         """Contrast of S0, and lengths of all orders of the patch, its means and the prediction."""
-        lengths = [predicted[:, group].norm(dim=1, keepdim=True) for group in self.output_groups]
-        return torch.cat([length_features(patches, self.input_groups), *lengths], dim=1)
+        return head_features(patches, predicted, self.input_groups, self.output_groups)
 
     def variance(self, features: Float[Tensor, "v f"]) -> Float[Tensor, "v s"]:
         """Variance of one value of S/S0 of each shell."""

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.network.patches import CENTRE_INDEX
 from bids_shresnet.pairs import MatchedVoxels, RegistrationQuality
 from bids_shresnet.scans import Tissue
 
 MAX_VOXELS = 20_000  # that are compared; more take longer and change nothing
-CENTRE = 13  # of 27 neighbours
 # A subject is left out if a correlation is below the median of all by more than this, and by more
 # than so many robust standard deviations
 MIN_CORRELATION_DROP = 0.06
@@ -40,7 +40,7 @@ def measure_quality(matched: MatchedVoxels, overlap: float) -> RegistrationQuali
         Share of the target's voxels that lie in the source's brain.
     """
     step = max(1, len(matched.signal) // MAX_VOXELS)
-    coefficients = matched.patches[::step, CENTRE, : matched.sh_matrix.shape[1]]
+    coefficients = matched.patches[::step, CENTRE_INDEX, : matched.sh_matrix.shape[1]]
     source = np.asarray(coefficients @ matched.sh_matrix.T, np.float64)
     target = np.asarray(matched.signal[::step], np.float64)
     is_white = np.asarray(matched.tissue[::step]) == Tissue.WM
