@@ -70,7 +70,7 @@ def constant_error_head(deviation: float) -> ErrorHead:
     for parameter in head.parameters():
         torch.nn.init.zeros_(parameter)
     without_unit = float(np.log(2) + MIN_VARIANCE_SHARE)  # softplus(0) = log 2
-    head.unit.fill_(deviation**2 / without_unit)
+    head.unit.fill_(deviation**2 * 4 * np.pi / 6 / without_unit)  # six equal coefficients
     return head.eval()
 
 

@@ -143,7 +143,7 @@ def _predict(
     if spec.is_map_method:
         return _predict_maps(job, method, subject)
     combat_values: Mapping[str, Float[np.ndarray, " p"]] = {}
-    variance: Float[np.ndarray, "v s"] | None = None
+    variance: Float[np.ndarray, "v k"] | None = None
     if method == "linear_rish":  # one registration to its template serves ComBat as well
         template_methods = load_template_methods(read_arrays(file), {})
         coefficients, combat_values = template_methods.predict_with_combat(subject)
@@ -160,8 +160,8 @@ def _predict(
     resampled = quantities_from_coefficients(
         _look_up(predicted.coefficients, subject), subject.matched
     )
-    signal_variance = None if variance is None else unmask(variance, subject.source.mask)
-    harmonized = _harmonize(job, method, scan, predicted, signal_variance)
+    coefficient_variance = None if variance is None else unmask(variance, subject.source.mask)
+    harmonized = _harmonize(job, method, scan, predicted, coefficient_variance)
     fa, md = look_up_maps(harmonized.maps, subject).T
     quantities = Quantities(resampled.signal, TensorValues(fa, md, resampled.tensor.direction))
     return MethodPrediction(
@@ -177,7 +177,7 @@ def _harmonize(
     method: Method,
     scan: RepresentedScan,
     predicted: ShImage,
-    signal_variance: Float[np.ndarray, "x y z s"] | None,
+    coefficient_variance: Float[np.ndarray, "x y z k"] | None,
 ) -> HarmonizedScan:
     """Make the scan that a user gets."""
     if METHOD_SPECS[method].is_measured:  # nothing is predicted: all voxels stay as measured
@@ -186,7 +186,7 @@ def _harmonize(
         method=method,
         bvalues=job.target_bvalues,
         noise=job.noise,
-        signal_variance=signal_variance,
+        coefficient_variance=coefficient_variance,
     )
     return apply_coefficients(scan.loaded, scan.representation, predicted, application)
 
@@ -202,7 +202,7 @@ def _look_up_deviations(
     if error_model is None or harmonized.noise_model is None or harmonized.uncertainty is None:
         return {}
     matched = subject.matched
-    signal = np.sqrt(np.maximum(_look_up(error_model.variance, subject), 0))
+    signal = np.sqrt(np.maximum(_look_up(error_model.signal_variance, subject), 0))
     shell_index = np.unique(matched.bvals, return_inverse=True)[1]
     signal_noise = np.broadcast_to(np.sqrt(matched.noise_variance)[:, None], matched.signal.shape)
     deviations = {"signal": PredictedDeviation(signal[:, shell_index], signal_noise)}

@@ -54,8 +54,9 @@ class Application:
         Noise of the target's measurements; None if it is not known.
     noise_choice
         Whether a draw of it is put into the DWI.
-    signal_variance
-        Variance of S/S0 about the prediction for every shell; None if it is not known.
+    coefficient_variance
+        Variance of a coefficient of every order and shell about the prediction; None if it is not
+        known.
     factors
         Factors on the standard deviations that come from it.
     missing
@@ -69,7 +70,7 @@ class Application:
     directions: Tables | None = None
     noise: MeasurementNoise | None = None
     noise_choice: NoiseChoice = "none"
-    signal_variance: Float[np.ndarray, "x y z s"] | None = None
+    coefficient_variance: Float[np.ndarray, "x y z k"] | None = None
     factors: UncertaintyFactors = NO_FACTORS
     missing: MissingShells | None = None
     seed: int | None = None
@@ -127,14 +128,14 @@ def _make_error_model(
     scan: LoadedScan, predicted: ShImage, application: Application
 ) -> ErrorModel | None:
     """Error of the predicted signal; None if it is not known."""
-    if application.signal_variance is None:
+    if application.coefficient_variance is None:
         return None
     shells = [
         Shell(bvalue, shell.sh_order)
         for bvalue, shell in zip(application.bvalues, predicted.shells, strict=True)
     ]
     return ErrorModel(
-        variance=np.where(predicted.mask[..., None], application.signal_variance, 0),
+        variance=np.where(predicted.mask[..., None], application.coefficient_variance, 0),
         s0=scan.s0,
         shells=shells,
         factors=application.factors,

@@ -47,7 +47,7 @@ def apply_model(
             directions=model.target_directions if options.output_directions == "target" else None,
             noise=fit.measurement_noise,
             noise_choice=options.noise,
-            signal_variance=prediction.signal_variance,
+            coefficient_variance=prediction.coefficient_variance,
             factors=uncertainty_factors(model),
             missing=_predict_missing(model, fit, representation, options),
         ),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
-from bids_shresnet.diffusion.harmonics import basis
+from bids_shresnet.diffusion.harmonics import basis, l_values
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_fa_and_md, select_tensor_volumes
 from bids_shresnet.outputs.model.validation import UncertaintyFactors
@@ -36,7 +36,7 @@ class ErrorModel:
     Attributes
     ----------
     variance
-        Variance of one value of S/S0 for every shell; 0 where nothing was predicted.
+        Variance of a coefficient of S/S0 for every order and shell; 0 where nothing was predicted.
     s0
         Mean b0 in the scan's units.
     shells
@@ -47,11 +47,31 @@ class ErrorModel:
         Seed of all draws.
     """
 
-    variance: Float[np.ndarray, "x y z s"]
+    variance: Float[np.ndarray, "x y z k"]
     s0: Float[np.ndarray, "x y z"]
     shells: Sequence[Shell]
     factors: UncertaintyFactors
     seed: int
+
+    @property
+    def signal_variance(self) -> Float[np.ndarray, "x y z s"]:
+        """Variance of one value of S/S0 for every shell, which is the same in all directions.
+
+        The squares of the 2 l + 1 basis functions of order l add up to (2 l + 1) / 4 pi.
+        """
+        parts: list[Float[np.ndarray, "x y z"]] = []
+        for shell, groups in self._groups():
+            weights = (2 * np.unique(l_values(shell.sh_order)) + 1) / (4 * np.pi)
+            parts.append(self.variance[..., groups] @ weights)
+        return np.stack(parts, axis=-1)
+
+    def _groups(self) -> Iterator[tuple[Shell, slice]]:
+        """Each shell and the places of its orders."""
+        start = 0
+        for shell in self.shells:
+            stop = start + shell.sh_order // 2 + 1
+            yield shell, slice(start, stop)
+            start = stop
 
     def draw(
         self,
@@ -64,18 +84,16 @@ class ErrorModel:
         """Draw what the target may measure in some voxels, without noise.
 
         `signal` is that of the volumes of `dwi`.
-
-        Coefficients of equal variance give every direction the same variance, because the squares
-        of n basis functions add up to n / 4 pi.
         """
         rng = np.random.default_rng([self.seed, ERROR_STREAM + number])
         s0 = self.s0[voxels][:, None]
         drawn = np.array(signal, dtype=np.float64)
-        for index, shell in enumerate(self.shells):
+        deviation = np.sqrt(self.variance[voxels])
+        for shell, groups in self._groups():
             is_in_shell = np.isclose(dwi.bvals, shell.bvalue, rtol=BVALUE_TOLERANCE)
-            count = shell.coefficient_count
-            deviation = np.sqrt(self.variance[voxels][:, index, None] * 4 * np.pi / count)
-            coefficients = deviation * rng.standard_normal((len(s0), count))
+            degrees = l_values(shell.sh_order)
+            coefficients = rng.standard_normal((len(s0), len(degrees)))
+            coefficients *= deviation[:, groups][:, degrees // 2]
             matrix = basis(dwi.bvecs[is_in_shell], shell.sh_order)
             drawn[:, is_in_shell] += s0 * (coefficients @ matrix.T)
         return np.asarray(np.maximum(drawn, np.minimum(signal, MIN_RELATIVE_SIGNAL * s0)))
@@ -91,7 +109,7 @@ class ErrorModel:
             drawn = self.draw(signal, used, voxels, number=number)
             fits.append(fit_fa_and_md(drawn, bvals, used.bvecs))
         fa, md = np.std(fits, axis=0, ddof=1)
-        deviation = np.sqrt(self.variance.mean(axis=-1))
+        deviation = np.sqrt(self.signal_variance.mean(axis=-1))
         return UncertaintyMaps(
             signal=(self.factors.signal * deviation).astype(np.float32),
             fa=unmask((self.factors.fa * fa).astype(np.float32), voxels),

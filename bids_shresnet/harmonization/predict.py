@@ -28,15 +28,16 @@ class Prediction:
 
     Attributes
     ----------
-    signal_variance
-        Variance of S/S0 about the prediction for every shell; None if it was not learned.
+    coefficient_variance
+        Variance of a coefficient of every order and shell about the prediction; None if it was not
+        learned.
     novelty
         Distance of the input from the training data, in units of the distance that 2 % of
         healthy brain exceed; 0 where it cannot be judged.
     """
 
     sh_image: ShImage
-    signal_variance: Float[np.ndarray, "x y z s"] | None
+    coefficient_variance: Float[np.ndarray, "x y z k"] | None
     novelty: Float[np.ndarray, "x y z"]
 
 
@@ -57,15 +58,15 @@ def predict(
     novelty = detector.compute_distances(image) / detector.threshold
     return Prediction(
         sh_image=replace(image, coefficients=unmask(coefficients, image.mask)),
-        signal_variance=None if variance is None else unmask(variance, image.mask),
+        coefficient_variance=None if variance is None else unmask(variance, image.mask),
         novelty=novelty.astype(np.float32),
     )
 
 
 def predict_with_error(
     harmonizer: Harmonizer, image: ShImage
-) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v s"] | None]:
-    """Predict coefficients, and the variance of S/S0 about them if the method knows it."""
+) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v k"] | None]:
+    """Predict coefficients, and the variance of those about them if the method knows it."""
     if isinstance(harmonizer, ErrorPredictor):
         coefficients, variance = harmonizer.predict_with_error(image)
         return coefficients.astype(np.float32), variance

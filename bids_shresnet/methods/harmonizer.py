@@ -40,8 +40,8 @@ class ErrorPredictor(Protocol):
 
     def predict_with_error(
         self, image: ShImage
-    ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v s"] | None]:
-        """Predict coefficients, and the variance of S/S0 about them for every shell.
+    ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v k"] | None]:
+        """Predict coefficients, and the variance of those of every order and shell about them.
 
         The variance is None if it was not learned for the way in which the method is applied.
         """

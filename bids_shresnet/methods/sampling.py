@@ -89,9 +89,15 @@ def target_lengths(
     matched: MatchedVoxels,
     rows: Integer[np.ndarray, " v"],
     groups: Sequence[Integer[np.ndarray, " _"]],
+    predicted: Float[np.ndarray, "v c"] | None = None,
 ) -> tuple[Float[np.ndarray, "v k"], Float[np.ndarray, "v k"]]:
-    """Squared length of the target's coefficients in each group, and noise variance of each one."""
+    """Squared length of the target's coefficients in each group, and noise variance of each one.
+
+    With a prediction, it is the squared length of what the target differs from it.
+    """
     coefficients = fit_target_coefficients(matched, rows)
+    if predicted is not None:
+        coefficients = coefficients - predicted
     matrix = matched.sh_matrix.astype(np.float64)
     covariance = np.linalg.pinv(matrix.T @ matrix)
     squared = np.stack([np.square(coefficients[:, group]).sum(axis=1) for group in groups], axis=1)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,8 +24,9 @@ def tensor_dwi(diffusivities: tuple[float, float, float]) -> Dwi:
 
 
 def error_model(deviation: float, factors: UncertaintyFactors | None = None) -> ErrorModel:
+    """Equal variance of all coefficients, which gives S/S0 this standard deviation."""
     return ErrorModel(
-        variance=np.full((*GRID, 1), deviation**2, np.float32),
+        variance=np.full((*GRID, 3), deviation**2 * 4 * np.pi / 15, np.float32),
         s0=np.full(GRID, S0),
         shells=[Shell(1000.0, 4)],
         factors=factors or UncertaintyFactors(),
@@ -59,6 +62,18 @@ def test_the_uncertainty_of_md_is_that_of_the_mean_signal() -> None:
     assert ERROR_DRAWS >= 8
     assert np.sqrt(np.square(maps.md).mean()) == pytest.approx(expected, rel=0.1)
     np.testing.assert_allclose(maps.signal, deviation, rtol=1e-5)
+
+
+def test_an_error_of_order_0_moves_md_and_one_of_order_2_moves_fa() -> None:
+    dwi = tensor_dwi((0.9e-3, 0.6e-3, 0.6e-3))
+    only_order_0 = replace(error_model(0.01), variance=np.full((*GRID, 3), [1e-4, 0, 0]))
+    only_order_2 = replace(error_model(0.01), variance=np.full((*GRID, 3), [0, 1e-4, 0]))
+    first = only_order_0.fit_maps(dwi, MASK)
+    second = only_order_2.fit_maps(dwi, MASK)
+    assert first.md.mean() > 3 * second.md.mean()
+    assert second.fa.mean() > 3 * first.fa.mean()
+    np.testing.assert_allclose(first.signal, np.sqrt(1e-4 / (4 * np.pi)), rtol=1e-5)
+    np.testing.assert_allclose(second.signal, np.sqrt(5e-4 / (4 * np.pi)), rtol=1e-5)
 
 
 def test_factors_scale_each_map_alone() -> None:

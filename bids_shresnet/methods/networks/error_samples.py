@@ -11,7 +11,12 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from bids_shresnet.methods.harmonizer import FitTask
-from bids_shresnet.methods.sampling import cut_voxel_patches, draw_rows, select_near_voxels
+from bids_shresnet.methods.sampling import (
+    cut_voxel_patches,
+    draw_rows,
+    select_near_voxels,
+    target_lengths,
+)
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.error_head import ErrorHead
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
@@ -23,11 +28,21 @@ CANDIDATE_VOXELS = 400_000  # of which about a tenth lie near a voxel's centre
 
 @dataclass(frozen=True)
 class ErrorSamples:
-    """Features, squared errors by shell, and noise variance of training voxels."""
+    """Features, and squared errors of training voxels.
+
+    Attributes
+    ----------
+    features
+        Features of the error head.
+    squared_error
+        Mean squared difference of the coefficients of every order and shell.
+    noise_variance
+        Part of it that is the target's noise.
+    """
 
     features: Float[Tensor, "v f"]
-    squared_error: Float[Tensor, "v s"]
-    noise_variance: Float[Tensor, "v 1"]
+    squared_error: Float[Tensor, "v k"]
+    noise_variance: Float[Tensor, "v k"]
 
 
 def read_error_samples(
@@ -50,20 +65,9 @@ def read_error_samples(
             with torch.inference_mode():
                 predicted = head(on_device, network(rows_to_patches(on_device)))
                 features = error_head.features(on_device, predicted)
-            parts.append(_compare(subject.matched, chunk.numpy(), features, predicted))
+            errors = _square_errors(subject.matched, chunk.numpy(), predicted, error_head)
+            parts.append(ErrorSamples(features, *errors))
     return _join(parts)
-
-
-def _compare(
-    matched: MatchedVoxels,
-    rows: Integer[np.ndarray, " v"],
-    features: Float[Tensor, "v f"],
-    predicted: Float[Tensor, "v c"],
-) -> ErrorSamples:
-    """Compare predictions with the measurement."""
-    squared = _square_errors(matched, rows, predicted.cpu().numpy()).to(features.device)
-    noise = torch.from_numpy(matched.noise_variance[rows, None]).float().to(features.device)
-    return ErrorSamples(features, squared, noise)
 
 
 def _join(parts: Sequence[ErrorSamples]) -> ErrorSamples:
@@ -76,15 +80,16 @@ def _join(parts: Sequence[ErrorSamples]) -> ErrorSamples:
 
 
 def _square_errors(
-    matched: MatchedVoxels, rows: Integer[np.ndarray, " v"], predicted: Float[np.ndarray, "v c"]
-) -> Float[Tensor, "v s"]:
-    """Mean squared difference of measurement and prediction over the directions of each shell."""
-    signal = matched.signal[rows].astype(np.float32)
-    squared = np.square(predicted @ matched.sh_matrix.T - signal)
-    shells = [squared[:, matched.bvals == bvalue].mean(axis=1) for bvalue in _shells(matched)]
-    return torch.from_numpy(np.stack(shells, axis=1)).float()
-
-
-def _shells(matched: MatchedVoxels) -> Float[np.ndarray, " s"]:
-    """b-values of the shells, in ascending order."""
-    return np.unique(matched.bvals)
+    matched: MatchedVoxels,
+    rows: Integer[np.ndarray, " v"],
+    predicted: Float[Tensor, "v c"],
+    error_head: ErrorHead,
+) -> tuple[Float[Tensor, "v k"], Float[Tensor, "v k"]]:
+    """Mean squared difference of measurement and prediction for each order, and its noise."""
+    groups = [np.r_[group] for group in error_head.output_groups]
+    squared, noise = target_lengths(matched, rows, groups, predicted.cpu().numpy())
+    squared /= [len(group) for group in groups]
+    return (
+        torch.from_numpy(squared).float().to(predicted.device),
+        torch.from_numpy(noise).float().to(predicted.device),
+    )

@@ -69,8 +69,8 @@ class ShresnetHarmonizer:
 
     def predict_with_error(
         self, image: ShImage
-    ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v s"] | None]:
-        """Predict coefficients, and the variance of S/S0 about them for every shell."""
+    ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v k"] | None]:
+        """Predict coefficients, and the variance of those of every order and shell about them."""
         if self.error_head is None or self.is_projected or not self.is_calibrated:
             return self.predict(image), None
         both = self._apply(self._predict_patches_with_error, image)
@@ -94,7 +94,7 @@ class ShresnetHarmonizer:
         return calibrated
 
     def _predict_patches_with_error(self, patches: Float[Tensor, "b n 3 3 3"]) -> Tensor:
-        """Predict coefficients and, after them, the variance of every shell."""
+        """Predict coefficients and, after them, the variance of every order and shell."""
         assert self.error_head is not None
         predicted = self._predict_patches(patches)
         return torch.cat([predicted, self.error_head(patches_to_rows(patches), predicted)], dim=1)

@@ -24,17 +24,26 @@ def read(subject: TravellingSubject) -> ErrorSamples:
     )
 
 
-def test_the_error_is_the_mean_over_directions_of_the_squared_difference() -> None:
+def test_an_equal_shift_of_all_directions_changes_the_error_of_order_0_alone() -> None:
     subject = travelling(head(1), sigma=0.02)
     plain = read(subject)
     shift = 0.1
     moved = replace(subject.matched, signal=subject.matched.signal + np.float16(shift))
     shifted = read(replace(subject, matched=moved))
-    rms = np.sqrt(plain.squared_error[:, 0].numpy())
-    change = np.sqrt(shifted.squared_error[:, 0].numpy())
-    assert (change <= rms + shift + 1e-2).all()
-    assert (change >= np.abs(rms - shift) - 1e-2).all()
-    np.testing.assert_allclose(plain.noise_variance, 0.02**2, rtol=1e-3)
+    coefficient = shift * np.sqrt(4 * np.pi)  # Y_00 = 1 / sqrt(4 pi)
+    before, after = (np.sqrt(part.squared_error.numpy()) for part in (plain, shifted))
+    assert (after[:, 0] <= before[:, 0] + coefficient + 1e-2).all()
+    assert (after[:, 0] >= np.abs(before[:, 0] - coefficient) - 1e-2).all()
+    np.testing.assert_allclose(after[:, 1], before[:, 1], atol=2e-3)
+
+
+def test_the_noise_of_a_coefficient_is_that_of_least_squares() -> None:
+    subject = travelling(head(1), sigma=0.02)
+    matrix = subject.matched.sh_matrix.astype(np.float64)
+    covariance = 0.02**2 * np.linalg.inv(matrix.T @ matrix)
+    expected = [covariance[0, 0], np.trace(covariance[1:, 1:]) / 5]
+    noise = read(subject).noise_variance.numpy()
+    np.testing.assert_allclose(noise, np.broadcast_to(expected, noise.shape), rtol=1e-3)
 
 
 def test_points_between_voxels_and_voxels_without_known_noise_are_left_out() -> None:
