@@ -8,7 +8,7 @@ measured it. Voxels beside an effect should not change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -54,11 +54,16 @@ class Harmonize(Protocol):
     """Harmonizes the voxels of a mask."""
 
     def __call__(
-        self, scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
-    ) -> Mapping[str, Maps]:
+        self,
+        scan: LoadedScan,
+        voxels: Mask,
+        *,
+        seed: int,
+        changes: Sequence[TensorChange | None] = (None,),
+    ) -> list[Mapping[str, Maps]]:
         """Return the maps of each kind in the voxels, in the order of `np.argwhere`.
 
-        A change is put into the harmonized signal.
+        There is one result for each change that is put into the harmonized signal; None is none.
         """
 
 
@@ -125,11 +130,12 @@ class EffectExperiment:
         voxels = np.any([mask for item in placed for mask in item.regions.values()], axis=0)
         if not voxels.any():
             return
-        before = self.harmonize(self.scan, voxels, seed=self.seed)
-        noisy = self.harmonize(self.add_noise(), voxels, seed=self.seed + 1)
-        for item in placed:
-            after = self.harmonize(replace(self.scan, dwi=item.dwi), voxels, seed=self.seed)
-            wanted = self.harmonize(self.scan, voxels, seed=self.seed, change=item.change)
+        changes = [None, *(item.change for item in placed)]
+        before, *changed = self.harmonize(self.scan, voxels, seed=self.seed, changes=changes)
+        [noisy] = self.harmonize(self.add_noise(), voxels, seed=self.seed + 1)
+        for item, wanted in zip(placed, changed, strict=True):
+            changed_scan = replace(self.scan, dwi=item.dwi)
+            [after] = self.harmonize(changed_scan, voxels, seed=self.seed)
             for maps in before:
                 put_in = MapChange(before[maps], wanted[maps], noisy[maps])
                 found = MapChange(before[maps], after[maps], noisy[maps])

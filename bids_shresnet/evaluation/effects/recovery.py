@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
+from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
@@ -54,11 +55,11 @@ class VoxelHarmonizer:
         voxels: Bool[np.ndarray, "x y z"],
         *,
         seed: int,
-        change: TensorChange | None = None,
-    ) -> Mapping[str, Float[np.ndarray, "v 2"]]:
+        changes: Sequence[TensorChange | None] = (None,),
+    ) -> list[Mapping[str, Float[np.ndarray, "v 2"]]]:
         """Return comparable FA and MD, and denoised ones of methods that denoise.
 
-        A change is put into the harmonized signal.
+        There is one result for each change that is put into the harmonized signal; None is none.
         """
         representation = represent_dwi(scan.dwi, scan.mask, self.shells)
         harmonized = apply_coefficients(
@@ -67,13 +68,7 @@ class VoxelHarmonizer:
             self.predict(representation.image, voxels),
             replace(self.application, seed=seed),
         )
-        if change is not None:
-            changed = change_dwi(harmonized.signal, voxels, change)
-            harmonized = replace(harmonized, dwi=changed, signal=changed)
-        maps = {COMPARABLE: _select(harmonized.fit_maps(voxels), voxels)}
-        if harmonized.is_denoised:
-            maps[DENOISED] = _select(harmonized.fit_denoised_maps(voxels), voxels)
-        return maps
+        return [_fit_maps(_change_signal(harmonized, voxels, change), voxels) for change in changes]
 
     def predict(self, image: ShImage, voxels: Bool[np.ndarray, "x y z"]) -> ShImage:
         """Predict the coefficients of some voxels.
@@ -85,6 +80,24 @@ class VoxelHarmonizer:
         asked = image if needs_brain else replace(image, mask=voxels)
         coefficients = self.harmonizer.predict(asked).astype(np.float32)
         return replace(image, mask=voxels, coefficients=unmask(coefficients, asked.mask))
+
+
+def _change_signal(
+    harmonized: HarmonizedScan, voxels: Bool[np.ndarray, "x y z"], change: TensorChange | None
+) -> HarmonizedScan:
+    if change is None:
+        return harmonized
+    changed = change_dwi(harmonized.signal, voxels, change)
+    return replace(harmonized, dwi=changed, signal=changed)
+
+
+def _fit_maps(
+    harmonized: HarmonizedScan, voxels: Bool[np.ndarray, "x y z"]
+) -> Mapping[str, Float[np.ndarray, "v 2"]]:
+    maps = {COMPARABLE: _select(harmonized.fit_maps(voxels), voxels)}
+    if harmonized.is_denoised:
+        maps[DENOISED] = _select(harmonized.fit_denoised_maps(voxels), voxels)
+    return maps
 
 
 def _select(maps: TensorMaps, voxels: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "v 2"]:

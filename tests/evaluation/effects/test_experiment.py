@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +26,21 @@ ASKED_CHANGES = {
 }
 
 
+def for_all_changes(
+    harmonize: Callable[[LoadedScan, Mask, TensorChange | None], MapValues],
+) -> Harmonize:
+    def harmonize_all(
+        scan: LoadedScan,
+        voxels: Mask,
+        *,
+        seed: int,
+        changes: Sequence[TensorChange | None] = (None,),
+    ) -> list[MapValues]:
+        return [harmonize(scan, voxels, change) for change in changes]
+
+    return harmonize_all
+
+
 def put_in(scan: LoadedScan, change: TensorChange | None) -> LoadedScan:
     """What the target measures if the effect is in it."""
     if change is None:
@@ -33,38 +48,33 @@ def put_in(scan: LoadedScan, change: TensorChange | None) -> LoadedScan:
     return replace(scan, dwi=change_dwi(scan.dwi, scan.mask, change))
 
 
-def keep_scan(
-    scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
-) -> MapValues:
+@for_all_changes
+def keep_scan(scan: LoadedScan, voxels: Mask, change: TensorChange | None) -> MapValues:
     """A target scanner that measures the same."""
     return {"comparable": own_maps(put_in(scan, change), voxels)}
 
 
-def scale_maps(
-    scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
-) -> MapValues:
+@for_all_changes
+def scale_maps(scan: LoadedScan, voxels: Mask, change: TensorChange | None) -> MapValues:
     """A target scanner with another FA and MD."""
     return {"comparable": own_maps(put_in(scan, change), voxels) * [1.3, 0.9]}
 
 
-def ignore_scan(
-    scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
-) -> MapValues:
+@for_all_changes
+def ignore_scan(scan: LoadedScan, voxels: Mask, change: TensorChange | None) -> MapValues:
     """The same maps whatever the scan shows."""
     return {"comparable": own_maps(put_in(head_scan(), change), voxels)}
 
 
-def keep_half(
-    scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
-) -> MapValues:
+@for_all_changes
+def keep_half(scan: LoadedScan, voxels: Mask, change: TensorChange | None) -> MapValues:
     """Half of what the scan shows, half of what heads usually show."""
     usual = own_maps(put_in(head_scan(sigma=0.02), change), voxels)
     return {"comparable": (own_maps(put_in(scan, change), voxels) + usual) / 2}
 
 
-def blur_scan(
-    scan: LoadedScan, voxels: Mask, *, seed: int, change: TensorChange | None = None
-) -> MapValues:
+@for_all_changes
+def blur_scan(scan: LoadedScan, voxels: Mask, change: TensorChange | None) -> MapValues:
     """Maps that are means over a voxel and its neighbours."""
     maps = unmask(own_maps(scan, scan.mask), scan.mask)
     blurred = ndimage.uniform_filter(maps, (3, 3, 3, 1))
