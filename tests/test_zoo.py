@@ -179,6 +179,8 @@ def test_content_that_no_step_reads_is_not_demanded(
     [
         (("--target", "Trio"), INPUT_MISSING),
         (("--device", "abacus"), USAGE),
+        (("--nprocs", "all"), USAGE),
+        (("--method", "magic"), USAGE),
         (("--participant-label", "09"), NOTHING_SELECTED),
         (("--work-dir", "{root}/../file"), NO_OUTPUT),
         ((), OK),

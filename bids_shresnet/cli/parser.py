@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from io import StringIO
 from itertools import takewhile
@@ -20,6 +20,7 @@ from bids_shresnet.cli.config_file import (
     to_record,
 )
 from bids_shresnet.cli.help_texts import join_help_lines
+from bids_shresnet.cli.number_flags import check_numbers
 from bids_shresnet.cli.resolve import resolve_config
 from bids_shresnet.cli.spellings import canonicalize_flags
 from bids_shresnet.config import ANALYSIS_LEVELS, Config
@@ -29,6 +30,7 @@ PROGRAM = "bids-shresnet"
 COMPLETION_FLAG = "--print-completion"
 SHELLS = ("bash", "zsh", "tcsh")
 CONFIG_FILE_FLAGS = ("--config-file", "--config_file")
+FRAME = " \u2500\u2502\u256d\u256e\u256f\u2570"  # blanks and lines of a box
 
 
 def parse_levels(arguments: Sequence[str]) -> list[Config]:
@@ -69,12 +71,11 @@ def parse(arguments: Sequence[str]) -> Config:
     Raises
     ------
     UsageError
-        If the values contradict each other.
-    SystemExit
-        With code 64 after the parser has printed what is wrong.
+        If a value is none that its flag takes, or the values contradict each other.
     """
     flags, config_file = _split_config_file(arguments)
     words = canonicalize_flags(flags)
+    check_numbers(words)
     join_help_lines(Config)
     if config_file is None:
         return resolve_config(_parse_words(words))
@@ -87,18 +88,26 @@ def parse(arguments: Sequence[str]) -> Config:
 
 def _parse_words(words: Sequence[str], default: Any = tyro.MISSING_NONPROP) -> Config:
     """Parse flags in their canonical spelling; `default` has the settings of all others."""
+    message = StringIO()
     try:
-        config: Config = tyro.cli(
-            Config,
-            prog=PROGRAM,
-            args=words,
-            default=default,
-            add_help=False,
-            config=(tyro.conf.DisallowNone,),
-        )
-    except SystemExit as stop:  # argument parsers exit with 2, which is reserved for the shell
-        raise SystemExit(UsageError.exit_code if stop.code else 0) from None
+        with redirect_stderr(message):
+            config: Config = tyro.cli(
+                Config,
+                prog=PROGRAM,
+                args=words,
+                default=default,
+                add_help=False,
+                config=(tyro.conf.DisallowNone,),
+            )
+    except SystemExit:  # with 2, which is reserved for the shell
+        raise UsageError(_take_out_of_frame(message.getvalue())) from None
     return config
+
+
+def _take_out_of_frame(box: str) -> str:
+    """Return the sentences in the box that the parser draws, below its title."""
+    lines = [line.strip(FRAME) for line in box.splitlines()[1:]]
+    return " ".join(line for line in lines if line.strip("-"))
 
 
 def make_completion(arguments: Sequence[str]) -> str:
