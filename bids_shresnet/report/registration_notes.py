@@ -25,7 +25,8 @@ def registration_notes(folder: Path) -> list[str]:
     notes = [f"After registration (median, range): {'; '.join(ranges)}."] if ranges else []
     excluded = [row for row in rows if row not in trained]
     return notes + [
-        f"sub-{row['subject']} was not trained on: {row['excluded']}." for row in excluded
+        f"sub-{row['subject']} was not trained on: {row['excluded'].removesuffix('.')}."
+        for row in excluded
     ]
 
 

@@ -27,10 +27,12 @@ from bids_shresnet.diffusion.tensors import (
     fit_tensor_maps,
     select_tensor_volumes,
 )
+from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.inputs.segmentation import read_regions
 from bids_shresnet.inputs.tissue import classify_scan, mean_signal, segment_tissue
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
+from bids_shresnet.planning.checks.headers import SLAB_REMEDY, describe_slab
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.match_halves import match_halves
@@ -83,9 +85,17 @@ class VoxelMatch:
 
 
 def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> TravellingSubject:
-    """Collect both scanners' signal at the target's grey- and white-matter voxels."""
+    """Collect both scanners' signal at the target's grey- and white-matter voxels.
+
+    Raises
+    ------
+    BadInput
+        If one of the scans is a slab of few slices.
+    """
     source = RepresentedScan.load(source_scan, shells.source)
     target = RepresentedScan.load(target_scan, shells.target)
+    refuse_slab(source_scan, source.loaded.dwi.shape)
+    refuse_slab(target_scan, target.loaded.dwi.shape)
     tissue = segment_tissue(target_scan, target.loaded, target.representation)
     match = match_voxels(source, target, tissue)
     matched = _collect_matched_voxels(source, target, match, tissue, shells.source)
@@ -113,6 +123,19 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         ),
         quality=measure_quality(matched, match.overlap),
     )
+
+
+def refuse_slab(scan: Scan, shape: tuple[int, ...]) -> None:
+    """Refuse a scan of few slices, whose registration would fail, or succeed by chance.
+
+    Raises
+    ------
+    BadInput
+        If the scan is one.
+    """
+    slab = describe_slab(shape)
+    if slab:
+        raise BadInput([Finding.error(scan.image, slab, SLAB_REMEDY)])
 
 
 def match_voxels(

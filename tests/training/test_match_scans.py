@@ -14,13 +14,15 @@ from bids_shresnet.diffusion.representation import represent_dwi, unregularized_
 from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
+from bids_shresnet.errors import BadInput
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.network.patches import CENTRE_INDEX
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 from bids_shresnet.scans import Scan, Shell
-from bids_shresnet.training.match_scans import RepresentedScan, match_scans
+from bids_shresnet.training.match_scans import RepresentedScan, match_scans, refuse_slab
 from bids_shresnet.training.training_mask import training_mask
+from tests.factories import make_scan
 from tests.training.moved_head import ROTATION, SHELLS, move_points
 
 
@@ -207,3 +209,11 @@ def test_unharmonized_are_the_tensors_and_coefficients_of_both_scans(
     points = travelling_subject.matched.points
     expected = sample_inside(volume, loaded.mask, loaded.dwi.affine, points)
     np.testing.assert_allclose(unharmonized.source_coefficients, expected, atol=1e-3)
+
+
+def test_a_slab_of_few_slices_is_refused_and_a_small_grid_or_a_head_is_not() -> None:
+    scan = make_scan()
+    refuse_slab(scan, (64, 64, 40))
+    refuse_slab(scan, (6, 6, 3))
+    with pytest.raises(BadInput, match=r"a slab of 3 slices .* too thin to be registered"):
+        refuse_slab(scan, (64, 64, 3))

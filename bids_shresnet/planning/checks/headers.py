@@ -17,6 +17,7 @@ VOXEL_SIZE_RTOL = 0.01  # relative difference of voxel sizes that is rounding
 PLAUSIBLE_VOXEL_MM = (0.3, 12.0)  # voxels of a head; beyond it the unit is not mm
 MIN_SLICES = 8  # of a scan that shows enough of a head to be registered
 MIN_HEAD_VOXELS = 32  # along the longest edge of the grid of a head
+SLAB_REMEDY = "It is too thin to be registered, and is not trained on."
 EMPTY_BVECS = np.zeros((0, 3))
 
 
@@ -54,14 +55,18 @@ def grid_mismatch(path: Path, shape: tuple[int, ...], expected: tuple[int, ...])
     return Finding.note(path, value, remedy)
 
 
-def _check_slab(image: Path, shape: tuple[int, ...]) -> list[Finding]:
-    """Find slabs of few slices, which cannot be registered with another scan."""
+def describe_slab(shape: tuple[int, ...]) -> str:
+    """Describe a grid of so few slices that it cannot be registered; empty for any other."""
     smallest, _, largest = sorted(shape[:3])
     if smallest >= MIN_SLICES or largest < MIN_HEAD_VOXELS:
-        return []
-    value = f"a slab of {smallest} slices (a grid of {_format_shape(shape)} voxels)"
-    remedy = "It is too thin to be registered: it is hardly fit for training. Leave it out."
-    return [Finding.warning(image, value, remedy)]
+        return ""
+    return f"a slab of {smallest} slices (a grid of {_format_shape(shape)} voxels)"
+
+
+def _check_slab(image: Path, shape: tuple[int, ...]) -> list[Finding]:
+    """Warn about slabs: a model is applied to them, but none is trained on them."""
+    slab = describe_slab(shape)
+    return [Finding.warning(image, slab, SLAB_REMEDY)] if slab else []
 
 
 def _check_affine(image: Path, affine: Float[np.ndarray, "4 4"]) -> list[Finding]:
