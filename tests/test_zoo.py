@@ -201,3 +201,30 @@ def test_a_program_gets_one_document_whatever_is_wrong(
     document = json.loads(capsys.readouterr().out)
     severities = [finding["severity"] for finding in document["findings"]]
     assert ("error" in severities) == (exit_code != OK)
+
+
+def test_a_folder_that_is_no_dataset_gives_a_document_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A subject's folder, as users of other programs give it."""
+    folder = write_tree(tmp_path / "data", make_heads()) / "sub-01"
+    command = [str(folder), str(tmp_path / "out"), "participant", "--dry-run", "--json"]
+    assert main([*command, "--nprocs", "1"]) == INPUT_MISSING
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert "it has only ses-ge, ses-siemens" in finding["value"]
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_images_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_tree(tmp_path / "data", make_heads())
+    (tmp_path / "out").write_text("")
+    command = [str(root), str(tmp_path / "out"), "participant", "--dry-run", "--json"]
+    assert main([*command, "--nprocs", "1"]) == NO_OUTPUT
+    output = capsys.readouterr()
+    (error,) = json.loads(output.out)["findings"]
+    assert "out is no folder" in error["value"]
+    assert "before any work" not in output.err
+    (tmp_path / "out").unlink()
+    assert main([*command, "--nprocs", "1"]) == OK
+    assert "before any work" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.harmonization.scan_qc import write_scan_qc
@@ -82,3 +83,18 @@ def test_a_segmentation_that_cannot_be_right_leaves_out_the_means_with_a_warning
     assert row["wm_fa"] == row["gm_md"] == "n/a"
     assert float(row["fa_mean"]) > 0
     assert "no means of tissues" in caplog.text
+
+
+def test_a_computed_mask_that_is_larger_than_a_brain_is_warned_about(
+    scan: Scan, loaded: LoadedScan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not about one of a brain's volume, nor about one that the user gave."""
+    smaller = replace(loaded, mask=binary_erosion(loaded.mask, iterations=2))
+    voxel_ml = abs(np.linalg.det(loaded.dwi.affine[:3, :3])) / 1000
+    assert smaller.mask.sum() * voxel_ml < 1600 < loaded.mask.sum() * voxel_ml
+    computed = replace(scan, mask=None)
+    write_table(computed, smaller, tmp_path / "smaller")
+    write_table(replace(scan, mask=scan.image), loaded, tmp_path / "given")
+    assert "more than a brain" not in caplog.text
+    write_table(computed, loaded, tmp_path / "computed")
+    assert "more than a brain" in caplog.text

@@ -132,6 +132,12 @@ FILE_CASES = (
         messages=("no scanner shares 3 subjects",),
     ),
     Case(
+        name="one subject on both scanners",
+        tree={name: series for name, series in make_heads().items() if "sub-01" in name},
+        exit_code=BAD_INPUT,
+        messages=("Prisma66083: 1 subject, of them 1 with SIGNAEXCITE000000UOWMR1",),
+    ),
+    Case(
         name="an empty dataset",
         tree={},
         exit_code=BAD_INPUT,

@@ -90,6 +90,28 @@ UNUSED_CASES = (
         derivative={GE_DWI: Series(sidecar=GE)},
     ),
     Case(
+        name="a derivative without the gradient tables of some DWI",
+        tree=make_heads(),
+        exit_code=BAD_INPUT,
+        messages=(
+            "error: 2 files, such as",
+            "no .bval belongs to it",
+            "Without its derivative (-d), the raw scan is used",
+        ),
+        derivative={
+            f"sub-{subject}/ses-ge/dwi/sub-{subject}_ses-ge_desc-preproc_dwi": Series(
+                sidecar=GE, has_tables=subject == "01"
+            )
+            for subject in SUBJECTS
+        },
+    ),
+    Case(
+        name="a map that a pipeline computed",
+        tree=make_heads() | {"sub-01/ses-ge/dwi/sub-01_ses-ge_model-DTI_FA.nii.gz": "not read"},
+        exit_code=OK,
+        messages=("a map that a pipeline computed (FA)",),
+    ),
+    Case(
         name="the raw dataset as derivative",
         tree=make_heads(),
         exit_code=USAGE,
@@ -147,12 +169,15 @@ ENCODING_CASES = (
         )
         for encoding in ("utf-16", "latin-1")
     ),
-    Case(
-        name="participants.tsv in Latin-1",
-        tree=make_heads(),
-        exit_code=BAD_INPUT,
-        messages=("participants.tsv", "UTF-8"),
-        damage=write_text("participants.tsv", UMLAUT_TABLE, "latin-1"),
+    *(
+        Case(
+            name=f"participants.tsv in {encoding}",
+            tree=make_heads(),
+            exit_code=BAD_INPUT,
+            messages=("participants.tsv", "UTF-8"),
+            damage=write_text("participants.tsv", UMLAUT_TABLE, encoding),
+        )
+        for encoding in ("utf-16", "latin-1")
     ),
     Case(
         name="a sidecar of a Windows editor",
@@ -184,6 +209,22 @@ ENCODING_CASES = (
 )
 
 PATTERN_CASES = (
+    Case(
+        name="protocols are not suggested as scanners",
+        tree={
+            f"sub-{subject}/dwi/sub-{subject}_acq-{protocol}_dwi": Series()
+            for subject in SUBJECTS
+            for protocol in ("NODDI10DIR", "DTI")
+        },
+        exit_code=BAD_INPUT,
+        messages=("or with --scanner-from, if a part of the file names does.",),
+    ),
+    Case(
+        name="persons are not suggested as scanners",
+        tree={f"sub-{subject}/dwi/sub-{subject}_dwi": Series() for subject in SUBJECTS},
+        exit_code=BAD_INPUT,
+        messages=("or with --scanner-from, if a part of the file names does.",),
+    ),
     Case(
         name="sessions that name the visit are not suggested as scanners",
         tree={
