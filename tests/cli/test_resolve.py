@@ -159,6 +159,7 @@ def test_retraining_is_for_all_models_of_the_output_at_once() -> None:
     [
         ("01,02", "separate several by spaces"),
         ("*", "are not expanded"),
+        ("01-03", "ranges"),
         ("\N{EM DASH}dry", "long dash"),
     ],
 )
