@@ -65,6 +65,10 @@ class Arguments:
 
 def write_variants(bids: Path, out: Path) -> None:
     """Write the dataset with bad heads, and the one without these subjects."""
+    head_count = len(read_pair(bids).travelling_scans)
+    if head_count < MIN_HEADS:
+        msg = f"{bids} has {head_count} travelling subjects; {MIN_HEADS} are needed"
+        raise SystemExit(msg)
     shutil.copytree(bids, out / CLEAN / "bids")
     shutil.copytree(bids, out / DAMAGED / "bids")
     pair = read_pair(out / DAMAGED / "bids")
@@ -80,9 +84,6 @@ def read_pair(bids: Path) -> Pair:
     """Find the scanner pair of a dataset and its travelling subjects."""
     inventory = find_scans(InputSettings(bids), ScannerSettings(), is_identity_required=True)
     (pair,) = form_pairs(inventory, ScannerSettings()).pairs
-    if len(pair.travelling_scans) < MIN_HEADS:
-        msg = f"{bids} has {len(pair.travelling_scans)} travelling subjects, not {MIN_HEADS}"
-        raise SystemExit(msg)
     return pair
 
 
