@@ -23,6 +23,7 @@ from bids_shresnet.evaluation.group_means.paired_means import (
 )
 from bids_shresnet.evaluation.group_means.preservation import assess_preservation
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
+from bids_shresnet.evaluation.held_out_slices import HeldOutSlices, read_slices, write_slices
 from bids_shresnet.evaluation.histograms import Histograms, read_histograms, write_histograms
 from bids_shresnet.evaluation.results import REFERENCES, HeldOutResult, Orientation
 from bids_shresnet.evaluation.rish_power import RishPower
@@ -40,6 +41,7 @@ from bids_shresnet.outputs.model.folder import (
     ORIENTATION_TSV,
     REGIONAL_TSV,
     RISH_POWER_TSV,
+    SLICES_FILE,
     Model,
     write_card,
 )
@@ -70,6 +72,8 @@ class CrossValidation:
     agreements, powers, histograms
         Agreement of the scans before and after harmonization with the target's measurement; none
         in a model without stored histograms.
+    slices
+        Slices of FA and MD of the same scans.
     regional_means
         Means of regions; none without a parcellation of the target's scans.
     effects
@@ -85,6 +89,7 @@ class CrossValidation:
     agreements: tuple[Agreement, ...] = ()
     powers: tuple[RishPower, ...] = ()
     histograms: Histograms | None = None
+    slices: tuple[HeldOutSlices, ...] = ()
     regional_means: tuple[RegionalMean, ...] = ()
     effects: tuple[EffectRow, ...] = ()
 
@@ -156,6 +161,8 @@ def write_cross_validation(cross_validation: CrossValidation) -> Model:
         write_tsv(folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements])
         write_tsv(folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers])
         write_histograms(folder / HISTOGRAMS_FILE, cross_validation.histograms)
+    if cross_validation.slices:
+        write_slices(folder / SLICES_FILE, cross_validation.slices)
     card = replace(cross_validation.model.card, validation=summarize_validation(cross_validation))
     return write_card(folder, card)
 
@@ -200,6 +207,7 @@ def read_cross_validation(model: Model) -> CrossValidation:
         agreements=_read_rows(folder / AGREEMENT_TSV, Agreement),
         powers=_read_rows(folder / RISH_POWER_TSV, RishPower),
         histograms=read_histograms(histograms_file) if histograms_file.exists() else None,
+        slices=read_slices(folder / SLICES_FILE),
         effects=_read_rows(folder / EFFECTS_TSV, EffectRow),
         regional_means=_read_rows(folder / REGIONAL_TSV, RegionalMean),
     )

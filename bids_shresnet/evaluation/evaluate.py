@@ -12,6 +12,7 @@ from bids_shresnet.evaluation.coverage import CoverageRow
 from bids_shresnet.evaluation.effects.recovery import measure_effects
 from bids_shresnet.evaluation.effects.rows import EffectRow
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
+from bids_shresnet.evaluation.held_out_slices import HeldOutSlices, read_slices, write_slices
 from bids_shresnet.evaluation.histograms import (
     Histograms,
     concatenate_histograms,
@@ -43,7 +44,7 @@ class EvaluationResults:
     ----------
     rows, regions, orientations
         Those of all methods.
-    agreements, powers, histograms
+    agreements, powers, histograms, slices
         Those of no harmonization and of the applied method only.
     effects, coverages
         Those of the applied method only.
@@ -55,6 +56,7 @@ class EvaluationResults:
     agreements: tuple[Agreement, ...]
     powers: tuple[RishPower, ...]
     histograms: Histograms
+    slices: tuple[HeldOutSlices, ...] = ()
     effects: tuple[EffectRow, ...] = ()
     coverages: tuple[CoverageRow, ...] = ()
 
@@ -76,6 +78,7 @@ def evaluate_fold(job: EvaluateJob) -> bool:
         return False
     results = join_results([evaluate_subject(job, label) for label in job.split.test])
     write_histograms(job.histograms_file, results.histograms)
+    write_slices(job.slices_file, results.slices)
     tables = {name: list(map(asdict, getattr(results, name))) for name in RESULT_TABLES}
     write_json(job.file, {"inputs": job.digest, **tables})
     return True
@@ -102,6 +105,7 @@ def evaluate_subject(job: EvaluateJob, label: str) -> EvaluationResults:
         agreements=_flatten(evaluation.agreements(prediction) for prediction in applied),
         powers=tuple(evaluation.powers(applied)),
         histograms=evaluation.histograms(applied),
+        slices=(evaluation.slices(applied),),
         effects=tuple(measure_effects(job, label, evaluation.matched, scan)),
         coverages=_flatten(evaluation.coverages(prediction) for prediction in predictions),
     )
@@ -121,6 +125,7 @@ def join_results(results: Sequence[EvaluationResults]) -> EvaluationResults:
         agreements=_flatten(item.agreements for item in results),
         powers=_flatten(item.powers for item in results),
         histograms=concatenate_histograms([item.histograms for item in results]),
+        slices=_flatten(item.slices for item in results),
         effects=_flatten(item.effects for item in results),
         coverages=_flatten(item.coverages for item in results),
     )
@@ -131,7 +136,11 @@ def _read_fold(job: EvaluateJob) -> EvaluationResults:
     tables: dict[str, Any] = {}
     for name, row_type in RESULT_TABLES.items():
         tables[name] = tuple(row_type(**row) for row in record[name])
-    return EvaluationResults(**tables, histograms=read_histograms(job.histograms_file))
+    return EvaluationResults(
+        **tables,
+        histograms=read_histograms(job.histograms_file),
+        slices=read_slices(job.slices_file),
+    )
 
 
 def _flatten(parts: Iterable[Iterable[Row]]) -> tuple[Row, ...]:

@@ -89,6 +89,11 @@ class EvaluateJob:
         return self.file.with_suffix(".safetensors")
 
     @property
+    def slices_file(self) -> Path:
+        """File of the slices of FA and MD."""
+        return self.file.with_name(f"{self.file.stem}-slices.safetensors")
+
+    @property
     def digest(self) -> str:
         """Digest of everything that the results depend on."""
         fits = {method: hash_file(path) for method, path in self.fitted_files.items()}

@@ -15,6 +15,7 @@ from bids_shresnet.evaluation.agreement import Agreement, agreement_rows
 from bids_shresnet.evaluation.combat_means import combat_means
 from bids_shresnet.evaluation.coverage import CoverageRow, coverage_rows
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean, regional_means
+from bids_shresnet.evaluation.held_out_slices import HeldOutSlices, cut_slices
 from bids_shresnet.evaluation.histograms import Histograms, joint_histograms
 from bids_shresnet.evaluation.jobs import EvaluateJob
 from bids_shresnet.evaluation.predictions import MethodPrediction, open_held_out_subject
@@ -160,6 +161,13 @@ class SubjectEvaluation:
             for prediction in predictions
         ]
         return Histograms(np.stack(counts)[None], (self.label,))
+
+    def slices(self, predictions: Sequence[MethodPrediction]) -> HeldOutSlices:
+        """Return slices of FA and MD of the predictions and, last, of the measurement."""
+        tensors = [require_signal(prediction).tensor for prediction in predictions]
+        states = [[tensor.fa, tensor.md] for tensor in (*tensors, self.measured.tensor)]
+        maps = np.moveaxis(np.array(states, dtype=np.float32), 2, 0)
+        return cut_slices(self.label, self.subject.source, self.matched.points, maps)
 
     def _oriented_voxels(self) -> Bool[np.ndarray, " v"]:
         is_white = self.matched.tissue == Tissue.WM

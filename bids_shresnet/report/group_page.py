@@ -26,7 +26,7 @@ from bids_shresnet.report.verdict import (
 )
 
 GROUP_PAGE_TEMPLATE = "group.html.jinja"
-FIGURE_SECTIONS = ("inputs", "before-after", "metrics", "uncertainty", "training")
+FIGURE_SECTIONS = ("inputs", "head", "before-after", "metrics", "uncertainty", "training")
 MAX_EMBEDDED_BYTES = 8e6  # of figures, so that the page stays below 10 MB
 BASE64_FACTOR = 4 / 3  # bytes of an embedded PNG per byte of its file
 

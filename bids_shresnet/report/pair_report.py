@@ -9,7 +9,7 @@ import numpy as np
 from bids_shresnet.evaluation.comparison import compare_methods
 from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize_validation
 from bids_shresnet.evaluation.group_means.excess_error import summarize_excess
-from bids_shresnet.evaluation.results import QUANTITIES
+from bids_shresnet.evaluation.results import MAP_QUANTITIES, QUANTITIES
 from bids_shresnet.outputs.model.folder import RESBLOCKS_TSV, TRAINING_TSV, Model
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import group_agreement
@@ -21,6 +21,7 @@ from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
 from bids_shresnet.report.figures.uncertainty import draw_coverage
 from bids_shresnet.report.group_content import PairReport
+from bids_shresnet.report.pictures.held_out_head import choose_typical_subject, draw_held_out_head
 from bids_shresnet.report.registration_notes import registration_notes
 from bids_shresnet.report.style import Drawing
 from bids_shresnet.settings import NO_HARMONIZATION
@@ -54,6 +55,7 @@ def build_pair_report(
         answers={baseline: item.answer for baseline, item in validation.better_than.items()},
         figures={
             "inputs": [draw_splits(model.splits)],
+            "head": _head_figures(cross_validation),
             "before-after": _agreement_figures(cross_validation),
             "metrics": [
                 *_metric_figures(cross_validation, subject_pages),
@@ -79,6 +81,13 @@ def build_pair_report(
         recoveries=cross_validation.recoveries,
         method=cross_validation.method,
     )
+
+
+def _head_figures(cross_validation: CrossValidation) -> list[Drawing]:
+    """FA and MD of one held-out subject."""
+    subject = choose_typical_subject(cross_validation.rows, cross_validation.method)
+    heads = [item for item in cross_validation.slices if item.subject == subject]
+    return [draw_held_out_head(head, quantity) for head in heads for quantity in MAP_QUANTITIES]
 
 
 def _agreement_figures(cross_validation: CrossValidation) -> list[Drawing]:

@@ -224,6 +224,7 @@ def cross_validate(pair_work: PairWork, model: Model, workers: Workers) -> Model
             agreements=results.agreements,
             powers=results.powers,
             histograms=results.histograms,
+            slices=results.slices,
             effects=results.effects,
         )
     )

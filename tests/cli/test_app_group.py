@@ -41,7 +41,7 @@ def test_a_group_leaves_models_tables_and_a_report_with_figures_and_nothing_else
     figures = {name for name in files if name.startswith("figures/")}
     names = ("registration", "training", "heldout", "orientation", "resblocks", "rish")
     tables = tuple(f"{name}.tsv" for name in names)
-    agreement = ("agreement.tsv", "agreement.safetensors", "effects.tsv")
+    agreement = ("agreement.tsv", "agreement.safetensors", "slices.safetensors", "effects.tsv")
     others = ("target_denoiser.safetensors", "model.json")
     model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, *others)}
     dataset = {"dataset_description.json", "descriptions.tsv", "descriptions.json"}

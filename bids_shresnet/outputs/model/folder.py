@@ -43,6 +43,7 @@ RISH_POWER_TSV = "rish.tsv"
 EFFECTS_TSV = "effects.tsv"
 REGIONAL_TSV = "regional.tsv"
 HISTOGRAMS_FILE = "agreement.safetensors"
+SLICES_FILE = "slices.safetensors"
 MISSING_SHELLS_TSV = "missing_shells.tsv"
 
 
