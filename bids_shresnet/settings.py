@@ -30,7 +30,7 @@ METHOD_NAMES: Mapping[str, str] = {  # for readers, in the order of tables
     "order_gain": "gain per SH order",
     "linear_rish": "linear RISH",
     "map_regression": "regression of FA and MD",
-    "patch_linear": "linear on patches",
+    "patch_linear": "linear patch regression",
     "golkov": "q-space network (Golkov)",
     "cdmri2017": "CDMRI 2017 network",
     "shresnet_uncalibrated": "SHResNet, not calibrated",

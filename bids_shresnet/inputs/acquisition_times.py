@@ -16,7 +16,7 @@ AcquisitionTimes = Mapping[str, datetime]  # by the name of a row
 
 
 def read_acquisition_times(rows: Iterable[tuple[str, Row]]) -> AcquisitionTimes:
-    """Read the times in the tables; what is no time of ISO 8601 is left out."""
+    """Read the times in the tables; what is no time of ISO 8601 is ignored."""
     times = {name: _parse_time(row.get(TIME_COLUMN)) for name, row in rows}
     return {name: time for name, time in times.items() if time}
 

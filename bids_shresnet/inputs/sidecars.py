@@ -21,7 +21,7 @@ def merge_sidecars(paths: Iterable[Path]) -> tuple[dict[str, Any], tuple[Finding
     """Merge the fields of sidecars, the later ones first, and collect what cannot be read.
 
     A link to content that was not fetched is a warning, broken content an error. A field whose
-    value no sidecar of an output could hold, such as NaN, is left out with a warning.
+    value no sidecar of an output could hold, such as NaN, is skipped with a warning.
     """
     fields: dict[str, Any] = {}
     findings = []

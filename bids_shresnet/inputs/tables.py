@@ -43,7 +43,7 @@ def read_dataset_rows(root: Path) -> tuple[list[tuple[str, Row]], list[Finding]]
 def read_column(table: Path, key: str, column: str) -> dict[str, set[str]]:
     """Read the cells of a column, by the value of the key column.
 
-    Empty and missing cells are left out. Without the table or the columns, the result is empty.
+    Empty and missing cells are skipped. Without the table or the columns, the result is empty.
 
     Raises
     ------

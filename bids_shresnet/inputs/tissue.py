@@ -94,7 +94,7 @@ def _tissue_medians(
     contrast: Float[np.ndarray, "x y z"],
     mask: Bool[np.ndarray, "x y z"],
 ) -> dict[Tissue, float]:
-    """Median contrast of each tissue in the mask; tissues without a voxel are left out."""
+    """Median contrast of each tissue in the mask; tissues without a voxel are omitted."""
     medians = {}
     for label in (Tissue.CSF, Tissue.GM, Tissue.WM):
         values = contrast[mask & (tissue == label)]

@@ -159,7 +159,7 @@ def write_tsv(
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:
-    """Read all rows of a table, as text by column; cells beyond the last column are left out.
+    """Read all rows of a table, as text by column; cells beyond the last column are ignored.
 
     Raises
     ------

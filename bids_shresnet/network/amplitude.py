@@ -251,7 +251,7 @@ def log_density(
 ) -> Float[Tensor, "..."]:
     """Log-density of the squared length of five coefficients with Gaussian noise.
 
-    Terms that depend on the length alone are left out. The arguments are broadcast against each
+    Terms that depend on the length alone are omitted. The arguments are broadcast against each
     other. Over a sphere in five dimensions exp(z cos) has the mean 3 (z cosh z - sinh z) / z^3: the
     noncentral chi-squared distribution of five degrees of freedom in closed form.
     """

@@ -104,13 +104,13 @@ def _error_column(tissue: str, quantity: str) -> str:
 
 
 def _make_rows(descriptions: Iterable[Path]) -> list[dict[str, object]]:
-    """Make the rows of all scans but those that are damaged, or written anew at this moment."""
+    """Make the rows of all scans but those that are damaged, or written again at this moment."""
     rows = []
     for description in descriptions:
         try:
             rows.append(_make_row(description))
         except FileNotFoundError:
-            logger.info("%s is being written anew", description.name)
+            logger.info("%s is being written again", description.name)
         except (BadInput, LookupError, StopIteration, AttributeError, TypeError):
             logger.warning("%s or its table is damaged: run its scan again", description)
     return rows

@@ -70,14 +70,14 @@ def write_group_scalars(root: Path) -> int:
 
 
 def _make_rows(descriptions: Iterable[Path]) -> Iterator[dict[str, object]]:
-    """Make the rows of all tables but those that are damaged, or written anew at this moment."""
+    """Make the rows of all tables but those that are damaged, or written again at this moment."""
     for description in descriptions:
         try:
             record = read_json(description)[REGIONS_KEY]
             table = read_tsv(description.with_suffix(".tsv"))
             rows = [row for cells in table for row in _make_region_rows(record, cells)]
         except FileNotFoundError:
-            logger.info("%s is being written anew", description.name)
+            logger.info("%s is being written again", description.name)
         except (BadInput, LookupError, AttributeError, TypeError):
             logger.warning("%s or its table is damaged: run its scan again", description)
         else:

@@ -22,7 +22,7 @@ STAMP_PATTERNS = (
     "sub-*/**/dwi/*_scalarstats.json",
     "sub-*/figures/*_desc-figures*_dwi.json",
 )
-REMEDY = "Run `participant` again, which makes it anew."
+REMEDY = "Run `participant` again, which writes it again."
 
 
 @dataclass(frozen=True)

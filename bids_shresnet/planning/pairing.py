@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs to train, and findings about the scanners and subjects that were left out."""
+    """Pairs to train, and findings about the scanners and subjects that were excluded."""
 
     pairs: tuple[Pair, ...]
     findings: tuple[Finding, ...] = ()

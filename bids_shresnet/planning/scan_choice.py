@@ -48,7 +48,7 @@ def make_pair(source: Scanner, target: Scanner, ranked: RankedScans) -> Pair:
 def choose_scan_pairs(candidates: Mapping[str, Sequence[ScanPair]]) -> dict[str, ScanPair]:
     """Choose the scans of each subject by `SCAN_RANKING`.
 
-    A subject without scans of the shells that the others share is left out.
+    A subject without scans of the shells that the others share is excluded.
 
     Parameters
     ----------

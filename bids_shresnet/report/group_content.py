@@ -23,7 +23,7 @@ from bids_shresnet.outputs.runs.history import NovelFraction, ScanRow
 from bids_shresnet.outputs.runs.run_log import ScanStatus
 from bids_shresnet.pairs import Split
 from bids_shresnet.report.figures.resblocks import SweepRow
-from bids_shresnet.report.style import TISSUE_NAMES, Drawing, sort_methods
+from bids_shresnet.report.style import Drawing, endpoint_title, sort_methods
 from bids_shresnet.settings import DEFAULT_METHOD, NO_HARMONIZATION
 
 ENDPOINTS = tuple(product(QUANTITIES, TISSUES))  # in the order of the page's tables
@@ -133,7 +133,7 @@ class PairReport:
                 endpoint = (comparison.quantity, comparison.tissue)
                 rows.append(
                     EffectRow(
-                        title=_endpoint_title(*endpoint),
+                        title=endpoint_title(*endpoint),
                         bias_before=self._find_bias(NO_HARMONIZATION, *endpoint),
                         bias_after=self._find_bias(self.method, *endpoint),
                         error_before=comparison.baseline_error,
@@ -173,7 +173,7 @@ class PairReport:
             before = self._select_agreements(NO_HARMONIZATION, quantity, tissue)
             after = self._select_agreements(self.method, quantity, tissue)
             if before and after:
-                table.append((_endpoint_title(quantity, tissue), [before, after]))
+                table.append((endpoint_title(quantity, tissue), [before, after]))
         return table
 
     @property
@@ -183,7 +183,7 @@ class PairReport:
         table = []
         for test in sorted(self.equivalences, key=lambda item: ENDPOINTS.index(_endpoint(item))):
             record = records.get((test.method, test.region, test.quantity))
-            table.append((_endpoint_title(test.quantity, test.region), test, record))
+            table.append((endpoint_title(test.quantity, test.region), test, record))
         return table
 
     @property
@@ -206,7 +206,7 @@ class PairReport:
                 item for item in self.method_comparisons if (item.quantity, item.tissue) == endpoint
             ]
             if comparisons:
-                tables.append((_endpoint_title(*endpoint), comparisons))
+                tables.append((endpoint_title(*endpoint), comparisons))
         return tables
 
     def _select_agreements(self, method: str, quantity: str, tissue: str) -> list[Agreement]:
@@ -249,7 +249,3 @@ class DatasetReport:
 
 def _endpoint(test: Equivalence) -> tuple[str, str]:
     return (test.quantity, test.region)
-
-
-def _endpoint_title(quantity: str, tissue: str) -> str:
-    return f"{quantity}, {TISSUE_NAMES[tissue].lower()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -33,7 +33,7 @@ class MethodsPanels:
 
 
 def make_methods_panels(text: str) -> MethodsPanels:
-    """Render a methods text of headings and paragraphs, which cites keys of `references.bib`."""
+    """Render headings, paragraphs and tables, which cite keys of `references.bib`."""
     bibtex = select_references(text)
     return MethodsPanels(markdown=text, bibtex=bibtex, html=_render(text, _read_entries(bibtex)))
 
@@ -47,7 +47,9 @@ def _render(text: str, entries: Mapping[str, Entry]) -> str:
 
 
 def _render_paragraph(part: str, entries: Mapping[str, Entry]) -> str:
-    """Render one heading or paragraph; everything in it is text and never markup."""
+    """Render one heading, paragraph or table; everything in it is text and never markup."""
+    if part.lstrip().startswith("|"):
+        return _render_table(part)
     content = " ".join(part.split())
     if content.startswith("#"):
         return f"<h3>{escape(content.lstrip('# '))}</h3>"
@@ -56,6 +58,24 @@ def _render_paragraph(part: str, entries: Mapping[str, Entry]) -> str:
     if cited.startswith("> "):
         return f'<p class="quiet">{escape(cited[2:])}</p>'
     return f"<p>{BOLD_PATTERN.sub(BOLD, escape(cited))}</p>"
+
+
+def _render_table(part: str) -> str:
+    """Render a table whose first row has the headings, and whose first column names the rows."""
+    heading, _, *rows = [_split_row(line) for line in part.strip().splitlines()]
+    titles = "".join(f'<th scope="col">{title}</th>' for title in heading)
+    body = "".join(
+        f'<tr><th scope="row">{title}</th>{_wrap_cells(cells)}</tr>' for title, *cells in rows
+    )
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _split_row(line: str) -> list[str]:
+    return [escape(cell.strip()) for cell in line.strip("| ").split("|")]
+
+
+def _wrap_cells(cells: Sequence[str]) -> str:
+    return "".join(f"<td>{cell}</td>" for cell in cells)
 
 
 def _cite(match: re.Match[str], entries: Mapping[str, Entry]) -> str:

@@ -19,6 +19,7 @@ from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.storage import read_json, write_text
 from bids_shresnet.io.templates import template_environment
 from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.report.style import tissue_name
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 from bids_shresnet.version import __version__
 
@@ -40,7 +41,13 @@ CITED_PACKAGES = (  # distribution, name for readers, key in references.bib
 
 @dataclass(frozen=True)
 class MeanErrors:
-    """NMSE to the target's measurement, averaged over the held-out subjects."""
+    """NMSE to the target's measurement, averaged over the held-out subjects.
+
+    Attributes
+    ----------
+    tissue
+        In words.
+    """
 
     tissue: str
     quantity: str
@@ -114,7 +121,7 @@ def _mean_errors(model: Model, method: Method) -> Iterator[MeanErrors]:
     for tissue, quantity in product(TISSUES, QUANTITIES):
         endpoint = f"{tissue} {quantity}"
         yield MeanErrors(
-            tissue=tissue,
+            tissue=tissue_name(tissue),
             quantity=quantity,
             input=mean(errors[NO_HARMONIZATION][endpoint].nmse for errors in subjects),
             harmonized=mean(errors[method][endpoint].nmse for errors in subjects),

@@ -13,7 +13,7 @@ from typing import Any
 
 from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.io.templates import template_environment
-from bids_shresnet.report.style import method_label
+from bids_shresnet.report.style import endpoint_title, method_label, tissue_name
 
 MINUS = "\N{MINUS SIGN}"
 MAX_WRITTEN_FRACTION = 10.0  # larger ones are written as a bound
@@ -33,6 +33,7 @@ def render_page(template: str, **context: Any) -> str:
     environment = template_environment("report/templates", is_html=True)
     environment.filters |= {
         "label": method_label,
+        "tissue": tissue_name,
         "percent": format_percent,
         "number": format_number,
         "signed": format_signed,
@@ -40,6 +41,7 @@ def render_page(template: str, **context: Any) -> str:
         "span": format_interval,
         "base64": _encode_base64,
     }
+    environment.globals["endpoint_title"] = endpoint_title
     return environment.get_template(template).render(missing=NOT_AVAILABLE, **context)
 
 

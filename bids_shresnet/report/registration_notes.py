@@ -1,4 +1,4 @@
-"""How well the scans of travelling subjects correspond, and who was left out, in sentences."""
+"""How well the scans of travelling subjects correspond, and who was excluded, in sentences."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ MAX_MODIFIED_Z_SCORE = 3.5
 MEDIAN_TO_SD = 0.6745  # median absolute deviation of a normal distribution, in its SD
 MIN_SCANS_FOR_OUTLIERS = 5  # of one scanner
 COLUMNS: Mapping[str, tuple[str, float]] = {  # title and factor of what can be an outlier
-    "wm_fa": ("FA, WM", 1),
-    "gm_fa": ("FA, GM", 1),
-    "wm_md": ("MD, WM (10⁻³ mm²/s)", 1000),
-    "gm_md": ("MD, GM (10⁻³ mm²/s)", 1000),
+    "wm_fa": ("FA, white matter", 1),
+    "gm_fa": ("FA, grey matter", 1),
+    "wm_md": ("MD, white matter (10⁻³ mm²/s)", 1000),
+    "gm_md": ("MD, grey matter (10⁻³ mm²/s)", 1000),
     "novel_fraction": ("Out of distribution (%)", 100),
     "noise_level": ("Noise (% of S0)", 100),
 }

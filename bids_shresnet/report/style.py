@@ -153,6 +153,16 @@ def sort_methods(methods: Iterable[str]) -> tuple[str, ...]:
     return (*known, *unknown)
 
 
+def tissue_name(region: str) -> str:
+    """Name of a tissue in running text; other regions keep theirs."""
+    return TISSUE_NAMES[region].lower() if region in TISSUE_NAMES else region
+
+
+def endpoint_title(quantity: str, tissue: str) -> str:
+    """Quantity and tissue in words, such as "FA, white matter"."""
+    return f"{quantity}, {tissue_name(tissue)}"
+
+
 def method_label(method: str) -> str:
     """Name of a method for readers."""
     return METHOD_LABELS.get(method, method)

@@ -206,7 +206,7 @@ def _prediction_warning(scan: ScanReport) -> str:
 
 def _error_warning(scan: ScanReport) -> str:
     larger = [
-        f"{error.endpoint} ({error.before:.3g} to {error.after:.3g})"
+        f"{error.title} ({error.before:.3g} to {error.after:.3g})"
         for error in scan.held_out_errors
         if error.after > error.before
     ]

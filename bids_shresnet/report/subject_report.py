@@ -12,7 +12,7 @@ from bids_shresnet.evaluation.results import MAP_QUANTITIES, TISSUES
 from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.outputs.runs.past_runs import RunRecord
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
-from bids_shresnet.report.style import DISPLAY_FACTORS, TISSUE_NAMES
+from bids_shresnet.report.style import DISPLAY_FACTORS, TISSUE_NAMES, endpoint_title
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
 
 NO_MAP_STATISTICS: Mapping[str, Any] = {
@@ -40,6 +40,12 @@ class HeldOutError:
     after: float
     bias_before: float
     bias_after: float
+
+    @property
+    def title(self) -> str:
+        """Quantity and tissue in words."""
+        tissue, quantity = self.endpoint.split()
+        return endpoint_title(quantity, tissue)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bids_shresnet.evaluation.validation import (
 )
 from bids_shresnet.report.group_content import PairReport
 from bids_shresnet.report.page import format_p_value
-from bids_shresnet.report.style import TISSUE_NAMES, method_label
+from bids_shresnet.report.style import method_label, tissue_name
 from bids_shresnet.settings import NO_HARMONIZATION
 
 
@@ -100,5 +100,5 @@ def _describe_comparison(comparison: Comparison) -> str:
     change = f"{abs(100 * comparison.decrease):.1f} % {direction} on average"
     improved = round(comparison.improved_share * comparison.n)
     share = f"lower in {improved} of {comparison.n} subjects"
-    endpoint = f"{comparison.quantity} in {TISSUE_NAMES[comparison.tissue].lower()}"
+    endpoint = f"{comparison.quantity} in {tissue_name(comparison.tissue)}"
     return f"{endpoint} (error {change}, {share}, p = {format_p_value(comparison.p)})"

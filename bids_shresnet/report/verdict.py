@@ -12,6 +12,7 @@ from bids_shresnet.io.storage import NOT_AVAILABLE
 from bids_shresnet.outputs.model.validation import Answer, Equivalence
 from bids_shresnet.report.group_content import PairReport
 from bids_shresnet.report.page import format_interval, format_percent, format_range
+from bids_shresnet.report.style import endpoint_title, tissue_name
 from bids_shresnet.settings import NO_HARMONIZATION
 
 ANSWER_LABELS = {
@@ -100,7 +101,7 @@ def _describe_change(comparison: Comparison) -> str:
     """Write the change of the error, with its interval."""
     low, high = comparison.interval
     change = format_percent(-comparison.decrease)
-    endpoint = f"{comparison.quantity}, {comparison.tissue}"
+    endpoint = endpoint_title(comparison.quantity, comparison.tissue)
     return f"{endpoint} {change} ({format_interval((-high, -low))})"
 
 
@@ -132,7 +133,7 @@ def _describe_biases(tests: Sequence[Equivalence], before: Sequence[Equivalence]
     for test in tests:
         interval = format_interval(test.interval) if test.interval else NOT_AVAILABLE
         start = inputs.get(test.region, NOT_AVAILABLE)
-        yield f"{test.region} {start} → {format_percent(test.bias)} ({interval})"
+        yield f"{tissue_name(test.region)} {start} → {format_percent(test.bias)} ({interval})"
 
 
 def _preservation_rows(pair: PairReport) -> Iterator[VerdictRow]:

@@ -72,7 +72,7 @@ def find_bad_heads(jobs: Sequence[PrepareJob]) -> dict[str, str]:
 
 
 def quality_rows(jobs: Sequence[PrepareJob]) -> list[dict[str, object]]:
-    """Describe the registration of each subject in a row, with why it is left out, if it is."""
+    """Describe the registration of each subject in a row, with the reason if it is excluded."""
     qualities = read_qualities(jobs)
     reasons = find_bad_heads(jobs)
     rows = []

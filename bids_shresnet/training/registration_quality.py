@@ -17,7 +17,7 @@ from bids_shresnet.pairs import MatchedVoxels, RegistrationQuality
 from bids_shresnet.scans import Tissue
 
 MAX_VOXELS = 20_000  # that are compared; more take longer and change nothing
-# A subject is left out if a correlation is below the median of all by more than this, and by more
+# A subject is excluded if a correlation is below the median of all by more than this, and by more
 # than so many robust standard deviations
 MIN_CORRELATION_DROP = 0.06
 MAX_DEVIATIONS = 5.0

@@ -61,7 +61,7 @@ def random_patches(count: int = 50) -> tuple[Float[Tensor, "v 27 n"], Float[Tens
 def test_density_is_the_noncentral_chi_squared_one_of_five_degrees_of_freedom(
     length: float, amplitudes: tuple[float, float], sigmas: tuple[float, float]
 ) -> None:
-    """Terms of the length alone are left out, so differences are compared."""
+    """Terms of the length alone are omitted, so differences are compared."""
     squared = torch.tensor(length**2, dtype=torch.float64)
     noise = np.square(sigmas)
     logpdf = stats.ncx2.logpdf(length**2 / noise, 5, np.square(amplitudes) / noise)

@@ -73,7 +73,7 @@ def test_the_inverse_of_two_gains_is_found(grey: float, white: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kept", ["weak predictions", "strong predictions", "one voxel in three"])
 def test_gains_do_not_depend_on_how_many_voxels_of_which_kind_there_are(kept: str) -> None:
-    """Voxels are left out by what is predicted for them, which depends on the source alone."""
+    """Voxels are excluded by what is predicted for them, which depends on the source alone."""
     truth, tissue = two_tissues()
     rng = np.random.default_rng(6)
     share = grey_shares(tissue)

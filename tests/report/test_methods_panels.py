@@ -22,6 +22,13 @@ def test_bold_words_and_quotes_are_rendered() -> None:
     assert "<p><strong>GE to &lt;i&gt;Prisma.</strong> It was</p>" in html
 
 
+def test_a_table_keeps_its_rows_and_columns() -> None:
+    html = make_methods_panels("| error | before |\n| --- | --- |\n| FA & MD | 0.1 |").html
+    assert '<th scope="col">before</th>' in html
+    assert '<tr><th scope="row">FA &amp; MD</th><td>0.1</td></tr>' in html
+    assert html.count("<tr>") == 2
+
+
 def test_every_reference_of_the_library_can_be_cited() -> None:
     library = resources.files("bids_shresnet") / "report/templates/references.bib"
     keys = re.findall(r"^@\w+\{(\w+),", library.read_text(), re.MULTILINE)

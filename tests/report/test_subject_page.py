@@ -186,7 +186,7 @@ def test_sections_come_in_order_and_every_link_leads_to_one() -> None:
     links = [str(attributes["href"]) for tag, attributes in page.elements if tag == "a"]
     assert len(ids) == len(set(ids))
     assert {link for link in links if link.startswith("#")} == {
-        f"#{name}" for name in (*SECTIONS, "main")
+        f"#{name}" for name in (*SECTIONS, "main", "top")
     }
     assert [link for link in links if not link.startswith("#")] == ["group.html"]
 
@@ -219,7 +219,7 @@ def test_the_group_report_is_linked_only_if_it_exists() -> None:
         ("summary", "lower than without harmonization in 1 of 2 comparisons"),
         ("summary", "flipped b-vectors. Look."),
         ("images", f"The same head on the target scanner: {TARGET_FILE}"),
-        ("metrics", "WM FA 0.0400 0.0100 +75.0 %"),
+        ("metrics", "FA, white matter 0.0400 0.0100 +75.0 %"),
         ("metrics", f"White matter before {MINUS}0.0800 {MINUS}10.0 % 0.100 0.500"),
         ("about", RUN.provenance.command),
         ("about", "f" * 64),
@@ -295,7 +295,7 @@ def test_the_statement_is_the_result_of_the_models_validation(
         ),
         ({"ClippedSignal": 0.05}, "5.0 % of S/S0 was outside"),
         ({"PredictedShells": [{"BValue": 2500.0}]}, "b = 2500 s/mm² are predictions"),
-        ({}, r"the error \(NMSE\) became larger in GM FA \(0.01 to 0.02\)"),
+        ({}, r"the error \(NMSE\) became larger in FA, grey matter \(0.01 to 0.02\)"),
     ],
 )
 def test_what_a_reader_must_know_is_a_warning(changes: dict[str, Any], pattern: str) -> None:

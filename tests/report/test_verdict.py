@@ -65,8 +65,8 @@ def test_effects_are_the_least_and_the_largest_change_of_the_error() -> None:
 def test_biases_lead_from_the_input_to_the_harmonized_scans() -> None:
     fa = rows_by_statement()["Site bias of FA within ±2 %"]
     assert fa.effects == (
-        "WM +4.0 % → +1.0 % (+1.0 to +1.0 %)",
-        "GM +4.0 % → +1.0 % (+1.0 to +1.0 %)",
+        "white matter +4.0 % → +1.0 % (+1.0 to +1.0 %)",
+        "grey matter +4.0 % → +1.0 % (+1.0 to +1.0 %)",
     )
 
 
@@ -104,5 +104,5 @@ def test_a_statement_about_several_holds_only_if_each_does(
 def test_the_page_shows_the_verdict_of_each_pair() -> None:
     text = " ".join(page(pair_report(6), pair_report(8, method_error=0.05)).text.split())
     assert text.count("Lower error than denoising only") == 2
-    assert "WM +4.0 % → +5.0 % (+5.0 to +5.0 %)" in text
+    assert "white matter +4.0 % → +5.0 % (+5.0 to +5.0 %)" in text
     assert "equivalence not shown" in text

@@ -99,7 +99,7 @@ def test_a_subject_is_prepared_again_if_its_segmentation_changes(
     other_labels = LabelImage(image, {2: Tissue.GM, 1: Tissue.WM})
     assert not is_prepared(replace(job, source=replace(segmented, segmentation=other_labels)))
     assert not is_prepared(replace(job, source=replace(segmented, segmentation=None)))
-    image.write_bytes(b"mended")
+    image.write_bytes(b"corrected")
     assert not is_prepared(replace(job))
 
 

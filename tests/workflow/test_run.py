@@ -38,7 +38,7 @@ def run_with(
     *,
     is_dry_run: bool = False,
 ) -> int:
-    """Run the app with scans that end so; the work itself is left out."""
+    """Run the app with scans that end so; the work itself is skipped."""
     results = [
         ScanResult(ScanStatus(str(number), "", "scan.nii.gz", status))
         for number, status in enumerate(statuses)

@@ -23,7 +23,7 @@ from bids_shresnet.outputs.model.validation import Preservation
 def assess_preservation(pairs: Iterable[PairedMeans]) -> tuple[Preservation, ...]:
     """Compare the means of subjects with those that the target measured, in each region.
 
-    Regions with too few subjects, or where all subjects have one mean, are left out.
+    Regions with too few subjects, or where all subjects have one mean, are skipped.
     """
     return tuple(_assess_region(item) for item in pairs if _is_assessable(item))
 

@@ -48,7 +48,7 @@ class ShresnetHarmonizer:
     head, error_head
         None if the amplitudes were not calibrated.
     is_calibrated
-        False to leave out the head.
+        False to omit the head.
     is_projected
         True to keep the orientations of the scan (Eq. 1 of the paper).
     """

@@ -107,7 +107,7 @@ def _draw_error_panel(
     _draw_subject_lines(axes, errors)
     columns = [list(method_errors.values()) for method_errors in errors]
     draw_boxes(axes, columns, [box_style(method) for method in methods])
-    axes.set_ylabel(f"NMSE of {endpoint[1]} (no unit)")
+    axes.set_ylabel(f"NMSE of {endpoint[1]}")
     labels = [method_label(method) for method in methods]
     axes.set_xticks(range(len(methods)), labels, rotation=45, ha="right")
     axes.set_xlim(-0.6, len(methods) - 0.4)
@@ -189,8 +189,8 @@ def _error_caption(quantity: str, n: int) -> str:
 def _bias_caption(n: int) -> str:
     return (
         "Site bias: the mean over a tissue divided by the mean that the target scanner measured, "
-        f"minus 1. Mean of {n} held-out subjects and 95 % bootstrap interval. Zero is no bias. It "
-        "says nothing about single voxels."
+        f"minus 1. Mean of {n} held-out subjects and 95 % bootstrap confidence interval. Zero is "
+        "no bias. It says nothing about single voxels."
     )
 
 

@@ -74,7 +74,7 @@ def draw_sweep(rows: Sequence[Mapping[str, int | float]]) -> Drawing:
             axes.plot([resblocks] * len(losses), losses, ".", color=FAINT, markersize=5, zorder=1)
         _draw_means(axes, table, best)
         axes.set_xlabel("number of ResBlocks")
-        axes.set_ylabel("validation MSE of S/S0, in units of 0.01")
+        axes.set_ylabel("validation MSE of S/S0 (10⁻²)")
         style_axes(axes, "y")
         alt = "Validation error against the number of ResBlocks"
         return render_figure(figure, "resblocks", _caption(table, best), alt)

@@ -18,12 +18,12 @@ from bids_shresnet.report.style import (
     FOLDER_UP,
     GREEN,
     ORANGE,
-    TISSUE_NAMES,
     WHITE,
     Drawing,
     figure_style,
     render_figure,
     style_axes,
+    tissue_name,
 )
 
 STAGE_COLOURS = {"before": WHITE, "after": ORANGE, "target": GREEN}
@@ -67,7 +67,7 @@ def draw_scan_values(values: Sequence[ScanValue], pages: Collection[str]) -> Dra
             selected = [item for item in values if (item.quantity, item.tissue) == endpoint]
             _draw_panel(axes, selected, columns, pages)
             unit = " (10⁻³ mm²/s)" if quantity == "MD" else ""
-            axes.set_title(f"{quantity}{unit}, {TISSUE_NAMES[tissue].lower()}", fontweight="bold")
+            axes.set_title(f"{quantity}{unit}, {tissue_name(tissue)}", fontweight="bold")
         alt = f"FA and MD of {count} scans by scanner, before and after harmonization"
         caption = CAPTION.format(count=count)
         return render_figure(figure, "scans", caption, alt, has_links=True)

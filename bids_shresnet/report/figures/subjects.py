@@ -17,9 +17,9 @@ from bids_shresnet.report.style import (
     FAINT,
     FOLDER_UP,
     ORANGE,
-    TISSUE_NAMES,
     WHITE,
     Drawing,
+    endpoint_title,
     figure_style,
     method_label,
     render_figure,
@@ -48,23 +48,20 @@ def draw_subject_errors(
         figure = Figure(figsize=(11, height), layout="constrained")
         panels = figure.subplots(len(TISSUES), len(QUANTITIES), sharey=True)
         for axes, endpoint in zip(panels.flat, product(TISSUES, QUANTITIES), strict=True):
+            tissue, quantity = endpoint
             before = subject_means(rows, Endpoint(NO_HARMONIZATION, *endpoint))
             after = subject_means(rows, Endpoint(method, *endpoint))
             _draw_lines(axes, subjects, before, after)
             _draw_points(axes, subjects, before, BEFORE_COLOUR, pages)
             _draw_points(axes, subjects, after, AFTER_COLOUR, pages)
             _style_panel(axes, subjects, max([*before.values(), *after.values()], default=1))
-            axes.set_title(_panel_title(*endpoint), fontweight="bold")
+            axes.set_title(endpoint_title(quantity, tissue), fontweight="bold")
         handles = _legend_handles(method)
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
         has_links = any(subject_page_name(subject) in pages for subject in subjects)
         caption = _caption(len(subjects), method, has_links=has_links)
         alt = f"Error before and after of {len(subjects)} held-out subjects"
         return render_figure(figure, "subjects", caption, alt, has_links=True)
-
-
-def _panel_title(tissue: str, quantity: str) -> str:
-    return f"{quantity}, {TISSUE_NAMES[tissue].lower()}"
 
 
 def _draw_lines(axes: Axes, subjects: Sequence[str], before: Errors, after: Errors) -> None:
@@ -92,7 +89,7 @@ def _style_panel(axes: Axes, subjects: Sequence[str], largest_error: float) -> N
     axes.set_yticks(range(len(subjects)), [f"sub-{subject}" for subject in subjects])
     axes.set_ylim(-0.6, len(subjects) - 0.4)
     axes.set_xlim(0, 1.08 * largest_error)
-    axes.set_xlabel("NMSE (no unit)")
+    axes.set_xlabel("NMSE")
     style_axes(axes, "x")
 
 

@@ -94,7 +94,7 @@ def draw_training_curves(curves: Sequence[TrainingCurve]) -> Drawing:
             _draw_curve(validation_axes, curve, curve.validation)
         _style_panel(training_axes, "Training", stage_changes)
         _style_panel(validation_axes, "Validation", stage_changes)
-        training_axes.set_ylabel("MSE of S/S0, in units of 0.01")
+        training_axes.set_ylabel("MSE of S/S0 (10⁻²)")
         alt = f"Training and validation error by epoch of {len(curves)} folds"
         return render_figure(figure, "training", _caption(curves), alt)
 

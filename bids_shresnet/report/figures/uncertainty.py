@@ -16,6 +16,7 @@ from bids_shresnet.report.style import (
     figure_style,
     render_figure,
     style_axes,
+    tissue_name,
 )
 
 NOMINAL_SHARES = (0.68, 0.95)
@@ -25,6 +26,7 @@ def draw_coverage(uncertainty: Uncertainty) -> Drawing:
     """Draw the share within both intervals for every tissue and quantity."""
     coverages = uncertainty.coverages
     places = np.arange(len(coverages))
+    labels = [f"{item.quantity}\n{tissue_name(item.tissue)}" for item in coverages]
     with figure_style():
         figure = Figure(figsize=(5.5, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -33,7 +35,7 @@ def draw_coverage(uncertainty: Uncertainty) -> Drawing:
         ):
             axes.axhline(100 * level, color=FAINT, linestyle="--", linewidth=1)
             axes.plot(places, values, "o", color=colour, label=f"{100 * level:.0f} % interval")
-        axes.set_xticks(places, [f"{item.tissue}\n{item.quantity}" for item in coverages])
+        axes.set_xticks(places, labels)
         axes.set(ylim=(0, 102))
         axes.set_ylabel("measurements within the interval (%)")
         axes.legend(loc="lower right")

@@ -30,7 +30,7 @@ METADATA_TITLES: Mapping[str, str] = {
 def acquisition_record(scan: Scan, target: Scan | None) -> list[dict[str, str]]:
     """Return a row per property with the values of the scan and of the target's scan.
 
-    Properties that neither scan states are left out.
+    Properties that neither scan states are omitted.
     """
     own = _describe_scan(scan)
     other = _describe_scan(target) if target else {}
