@@ -37,7 +37,7 @@ def noise_floor_errors(
     variances = noise_variances(evaluation.matched, signal, seed=evaluation.job.seed)
     for places, tissue, mask in evaluation.iter_places():
         for quantity, measured in evaluation.measured.to_dict().items():
-            truth = measured[mask]
+            reference = measured[mask]
             yield HeldOutResult(
                 subject=evaluation.label,
                 fold=evaluation.job.number,
@@ -45,10 +45,10 @@ def noise_floor_errors(
                 tissue=tissue,
                 quantity=quantity,
                 places=places,
-                nmse=float(variances[quantity][mask].mean() / np.square(truth).mean()),
+                nmse=float(variances[quantity][mask].mean() / np.square(reference).mean()),
                 bias=0.0,
-                mean=float(truth.mean()),
-                target_mean=float(truth.mean()),
+                mean=float(reference.mean()),
+                target_mean=float(reference.mean()),
             )
 
 

@@ -46,17 +46,17 @@ def quantities_from_coefficients(
     return Quantities(signal, fit_relative_tensor(signal, matched.bvals, matched.bvecs))
 
 
-def nmse(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
+def nmse(reference: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
     """Normalized mean squared error (Koppers et al. 2018, Eq. 2).
 
-    It is the sum of squared differences over the sum of the truth's squares.
+    It is the sum of squared differences over the sum of the reference's squares.
     """
-    return float(np.square(truth - value).sum() / np.square(truth).sum())
+    return float(np.square(reference - value).sum() / np.square(reference).sum())
 
 
-def relative_bias(truth: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
-    """Mean of the value relative to the truth's mean, minus 1."""
-    return float(value.mean() / truth.mean()) - 1
+def relative_bias(reference: Float[np.ndarray, "..."], value: Float[np.ndarray, "..."]) -> float:
+    """Mean of the value relative to the reference's mean, minus 1."""
+    return float(value.mean() / reference.mean()) - 1
 
 
 def mean_angle(first: Float[np.ndarray, "v 3"], second: Float[np.ndarray, "v 3"]) -> float:

@@ -30,6 +30,18 @@ PARAMETER_UNITS: Mapping[TensorParameter, Mapping[str, str]] = {
     "fa": {},
     "md": {"Units": "mm^2/s"},
 }
+# Of the record of a harmonization: the sidecar of the DWI, which `Sources` names, has all of it
+RECORD_KEYS = (
+    "Method",
+    "MethodName",
+    "Model",
+    "ModelSHA256",
+    "SourceScanner",
+    "TargetScanner",
+    "SubjectInTraining",
+    "Network",
+    "MeasurementNoise",
+)
 DISPLAY_MAXIMA: Mapping[TensorParameter, float] = {"fa": 1.0, "md": 3e-3}  # free water, mm2/s
 INPUT_TITLE = "of the input scan, with the same fit as those of the harmonized scan"
 COMPARABLE_TITLE = (
@@ -92,7 +104,7 @@ def harmonized_pairs(
 ) -> Iterator[MapPair]:
     """Yield the maps of the harmonized scan, those without noise and their uncertainty, if known.
 
-    `record` is the `Harmonization` of the sidecars.
+    `record` is the `Harmonization` of the DWI's sidecar, of which theirs repeat `RECORD_KEYS`.
     """
     after = [(outputs.desc, harmonized.maps, _comparable_title(harmonized))]
     if harmonized.denoised_maps is not None:
@@ -107,7 +119,7 @@ def harmonized_pairs(
             title=title,
             source=outputs.harmonized_scan,
             bvalues=fitted_bvalues(harmonized.measured_signal),
-            record={"Harmonization": record},
+            record={"Harmonization": {key: record[key] for key in RECORD_KEYS if key in record}},
         )
 
 

@@ -151,6 +151,9 @@ def test_noise_of_the_target_is_in_the_comparable_maps_and_their_sidecars(
     noise = comparable["Harmonization"]["MeasurementNoise"]
     assert (noise["Level"], noise["DrawsOfMaps"], noise["InDWI"]) == (NOISE.level, 4, False)
     assert noise["Seed"] == noise_seed(load_scan(scan))
+    record = read_json(job.outputs.dwi(".json"))["Harmonization"]
+    assert comparable["Harmonization"].items() <= record.items()
+    assert "Validation" in record.keys() - comparable["Harmonization"].keys()
 
 
 def test_several_targets_do_not_overwrite_each_other(scan: Scan, tmp_path: Path) -> None:
