@@ -93,14 +93,11 @@ def read_slices(file: Path) -> tuple[HeldOutSlices, ...]:
     if not file.exists():
         return ()
     arrays = read_arrays(file)
-    return tuple(
-        HeldOutSlices(
-            subject,
-            {plane: arrays[f"{subject}/{plane}"] for plane in SLICED_AXES},
-            (spacing[0], spacing[1], spacing[2]),
-        )
-        for subject, spacing in read_record(file).items()
-    )
+    slices = []
+    for subject, (x, y, z) in read_record(file).items():
+        planes = {plane: arrays[f"{subject}/{plane}"] for plane in SLICED_AXES}
+        slices.append(HeldOutSlices(subject, planes, (x, y, z)))
+    return tuple(slices)
 
 
 def _slice_positions(shape: tuple[int, ...], axis: int, index: int) -> Int[np.ndarray, "p 3"]:

@@ -140,7 +140,7 @@ class PairReport:
                         error_after=comparison.error,
                     )
                 )
-        return sorted(rows, key=lambda row: row.title)
+        return sorted(rows, key=lambda row: row.title.partition(",")[0])  # FA and MD come first
 
     def _find_bias(self, method: str, quantity: str, tissue: str) -> float:
         """Return the mean site bias; NaN if it is not known."""

@@ -62,11 +62,9 @@ def _render_paragraph(part: str, entries: Mapping[str, Entry]) -> str:
 
 def _render_table(part: str) -> str:
     """Render a table whose first row has the headings, and whose first column names the rows."""
-    heading, _, *rows = [_split_row(line) for line in part.strip().splitlines()]
-    titles = "".join(f'<th scope="col">{title}</th>' for title in heading)
-    body = "".join(
-        f'<tr><th scope="row">{title}</th>{_wrap_cells(cells)}</tr>' for title, *cells in rows
-    )
+    rows = [_split_row(line) for line in part.strip().splitlines()]
+    titles = "".join(f'<th scope="col">{title}</th>' for title in rows[0])
+    body = "".join(f"<tr>{_render_row(row)}</tr>" for row in rows[2:])
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -74,8 +72,9 @@ def _split_row(line: str) -> list[str]:
     return [escape(cell.strip()) for cell in line.strip("| ").split("|")]
 
 
-def _wrap_cells(cells: Sequence[str]) -> str:
-    return "".join(f"<td>{cell}</td>" for cell in cells)
+def _render_row(cells: Sequence[str]) -> str:
+    values = "".join(f"<td>{cell}</td>" for cell in cells[1:])
+    return f'<th scope="row">{cells[0]}</th>{values}'
 
 
 def _cite(match: re.Match[str], entries: Mapping[str, Entry]) -> str:

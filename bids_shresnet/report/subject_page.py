@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
+from bids_shresnet.evaluation.agreement import SCAN_STATES
 from bids_shresnet.evaluation.validation import CLAIM_BASELINES, answer_claim
 from bids_shresnet.io.storage import NOT_AVAILABLE
+from bids_shresnet.outputs.layout import INPUT_DESC
 from bids_shresnet.outputs.ratings import RATINGS
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.methods_panels import make_methods_panels
@@ -22,6 +24,7 @@ PANEL_SECTIONS = ("images", "metrics", "trust")
 ARTEFACTS = ("motion", "distortion", "noise", "brain mask", "registration", "lesion", "other")
 MAX_EMBEDDED_PNG_BYTES = 7_000_000  # a page is a third larger and shall stay below 10 MB
 WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1]
+BEFORE, AFTER = SCAN_STATES
 ANSWER_PREDICATES = {
     "yes": "is validated",
     "no": "is not validated",
@@ -53,10 +56,20 @@ def render_subject_report(report: SubjectReport) -> str:
         pairing_rows=list(pairing_rows(report)),
         failures=[row for row in report.run_rows if row["status"] == "failed"],
         validation_statement=validation_statement,
+        map_label=map_label,
         scan_warnings=scan_warnings,
         embedded_files=_files_to_embed(report.scans),
         expected_novel_fraction=EXPECTED_NOVEL_FRACTION,
     )
+
+
+def map_label(desc: str) -> str:
+    """Name maps by their `desc`: those before, after, after without noise, or the uncertainty."""
+    if desc == INPUT_DESC:
+        return BEFORE
+    if desc.endswith("Denoised"):
+        return f"{AFTER}, without noise"
+    return "uncertainty" if desc.startswith("uncertainty") else AFTER
 
 
 def validation_statement(scan: ScanReport) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from bids_shresnet.report.subject_page import (
     MAX_EMBEDDED_PNG_BYTES,
     SUBJECT_PAGE_TEMPLATE,
     PairingRow,
+    map_label,
     pairing_rows,
     render_subject_report,
     scan_warnings,
@@ -219,6 +220,7 @@ def test_the_group_report_is_linked_only_if_it_exists() -> None:
         ("summary", "lower than without harmonization in 1 of 2 comparisons"),
         ("summary", "flipped b-vectors. Look."),
         ("images", f"The same head on the target scanner: {TARGET_FILE}"),
+        ("metrics", "before 1500 0.250 0.200 0.900 0.800 3 after 1500 0.260"),
         ("metrics", "FA, white matter 0.0400 0.0100 +75.0 %"),
         ("metrics", f"White matter before {MINUS}0.0800 {MINUS}10.0 % 0.100 0.500"),
         ("about", RUN.provenance.command),
@@ -366,3 +368,17 @@ def test_names_are_text_and_never_markup() -> None:
 
 def test_the_template_is_part_of_the_package() -> None:
     assert (files("bids_shresnet") / "report/templates" / SUBJECT_PAGE_TEMPLATE).is_file()
+
+
+@pytest.mark.parametrize(
+    ("desc", "label"),
+    [
+        ("input", "before"),
+        ("harmonized", "after"),
+        ("harmonizedToB", "after"),
+        ("harmonizedToBDenoised", "after, without noise"),
+        ("uncertaintyToB", "uncertainty"),
+    ],
+)
+def test_maps_are_named_by_the_words_of_the_pictures(desc: str, label: str) -> None:
+    assert map_label(desc) == label

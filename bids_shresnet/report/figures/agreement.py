@@ -181,7 +181,7 @@ def _draw_histograms(plot: _HistogramPlot, name: str, caption: str, alt: str) ->
         figure.supxlabel(plot.x_label, fontsize="medium")
         figure.supylabel(plot.y_label, fontsize="medium")
         bar_axes = figure.add_axes((COLOUR_BAR_LEFT / WIDTH, 0.25, COLOUR_BAR_WIDTH / WIDTH, 0.5))
-        figure.colorbar(mesh, cax=bar_axes, label="voxels per bin (logarithmic)", format="%d")
+        figure.colorbar(mesh, cax=bar_axes, label="voxels per bin (logarithmic)")
         return render_figure(figure, name, caption, alt)
 
 

@@ -28,7 +28,7 @@ def draw_coverage(uncertainty: Uncertainty) -> Drawing:
     places = np.arange(len(coverages))
     labels = [f"{item.quantity}\n{tissue_name(item.tissue)}" for item in coverages]
     with figure_style():
-        figure = Figure(figsize=(5.5, 4.2), layout="constrained")
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
         for level, values, colour in zip(
             NOMINAL_SHARES, _shares(coverages), (ORANGE, DARK), strict=True
