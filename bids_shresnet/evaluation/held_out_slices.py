@@ -82,7 +82,7 @@ def cut_slices(
 
 def write_slices(file: Path, slices: Sequence[HeldOutSlices]) -> None:
     """Write the slices of several subjects into one file."""
-    arrays = {}
+    arrays: dict[str, Float[np.ndarray, "state quantity a b"]] = {}
     for item in slices:
         arrays |= {f"{item.subject}/{plane}": values for plane, values in item.planes.items()}
     write_bytes(file, serialize_arrays(arrays, {item.subject: item.spacing for item in slices}))

@@ -35,7 +35,7 @@ def test_each_voxel_of_a_slice_shows_the_matched_voxel_at_its_place() -> None:
         shape = np.delete(GRID, axis)
         assert values.shape == (*STATE_QUANTITY_SHAPE, *shape)
         first, second = np.delete([0, 1, 2], axis)
-        a, b = 2.0 * np.indices(shape)
+        a, b = 2.0 * np.indices(tuple(shape))
         inside = ~np.isnan(values[0, 0])
         assert inside.sum() > 20
         np.testing.assert_array_equal(values[first, 0][inside], a[inside])

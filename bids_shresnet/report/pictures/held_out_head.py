@@ -147,7 +147,8 @@ def _relative_height(
     slices: HeldOutSlices, plane: str, values: Float[np.ndarray, "state v u"]
 ) -> float:
     """Height of a slice over its width."""
-    return _aspect(slices, plane) * values.shape[1] / values.shape[2]
+    height, width = values.shape[1:]
+    return float(_aspect(slices, plane) * height / width)
 
 
 def _caption(slices: HeldOutSlices, quantity: str) -> str:
