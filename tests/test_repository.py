@@ -89,6 +89,8 @@ def test_files_for_github_are_valid_yaml(path: Path) -> None:
         "scripts/slurm-test",
         "scripts/compare_runs.py",
         "scripts/measure.py",
+        "scripts/readme_figure.py",
+        "scripts/report_pictures.py",
         "scripts/mutate.py",
         "scripts/release_notes.py",
         "examples/phantom.sh",

@@ -44,7 +44,7 @@ def execute_plan(
         if models:  # there are none yet after the stages prepare and train
             results = use_models(plan, models, config, this_run, workers)
     finally:
-        logger.info("memory: at most %d MB a process", peak_memory() / MB)
+        logger.info("memory: at most %d MB per process", peak_memory() / MB)
         finish_run(this_run)
     harmonized = [result.row for result in results if result.row.role != TARGET_ROLE]
     report_subjects(this_run, harmonized)

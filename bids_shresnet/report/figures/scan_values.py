@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,6 +28,8 @@ from bids_shresnet.report.style import (
 )
 
 STAGE_COLOURS = {"before": WHITE, "after": ORANGE, "target": GREEN}
+LABEL_CHARACTERS = 12  # of a scanner's label in one line
+MAX_UPRIGHT_LABELS = 6  # side by side in a panel
 JITTER = 0.18  # half the width of a column of points
 CAPTION = (
     "Mean over a tissue of the scans of {count} subjects and scanners, by scanner: as measured "
@@ -88,8 +91,9 @@ def _draw_panel(
     for position, (scanner, stage) in enumerate(columns):
         points = [item for item in values if (item.scanner, item.stage) == (scanner, stage)]
         _draw_column(axes, position, points, pages)
-    labels = [f"{scanner}\n{stage}" for scanner, stage in columns]
-    axes.set_xticks(range(len(columns)), labels, rotation=30, ha="right")
+    labels = [f"{stage}\n{fill(scanner, LABEL_CHARACTERS)}" for scanner, stage in columns]
+    rotation = 0 if len(columns) <= MAX_UPRIGHT_LABELS else 90
+    axes.set_xticks(range(len(columns)), labels, rotation=rotation)
     axes.set_xlim(-0.6, len(columns) - 0.4)
     style_axes(axes, "y")
 
