@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs/images"
-WINDOW = {"width": 1040, "height": 1600}
+WIDTH = 1040  # of the window, pixels
+HEIGHT = 1600
 COLOURS = 256  # of an image, which is then half as large
 HIDE_BAR = ".bar { position: static !important; }"
 
@@ -83,7 +84,7 @@ def main(output: Path, subject: str) -> None:
             executable_path=which("chromium") or which("chromium-browser"),
             args=["--no-sandbox", "--disable-gpu"],
         )
-        page = chromium.new_page(viewport=WINDOW, color_scheme="light")
+        page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         for shot in SHOTS:
             page.goto((output / f"{shot.page or subject}.html").resolve().as_uri())
             page.add_style_tag(content=HIDE_BAR)
