@@ -100,14 +100,20 @@ def _share_within(
     predicted: Float[np.ndarray, "v *d"],
     noise: Float[np.ndarray, "v *d"],
 ) -> list[tuple[float, ...]]:
-    """Share of errors within the interval of each level, for every factor."""
-    shares: list[list[float]] = [[] for _ in LEVELS]
-    for factor in FACTORS:
-        deviation = np.sqrt(np.square(factor * predicted) + np.square(noise))
-        for level, share in zip(LEVELS, shares, strict=True):
-            limit = norm.ppf((1 + level) / 2)
-            share.append(float((error <= limit * deviation).mean()))
-    return [tuple(share) for share in shares]
+    """Share of errors within the interval of each level, for every factor.
+
+    An error e is within z standard deviations if e^2 <= z^2 (factor^2 predicted^2 + noise^2).
+    """
+    variance = np.maximum(np.square(predicted), np.finfo(np.float32).tiny)
+    squared_factors = np.square(FACTORS)
+    shares: list[tuple[float, ...]] = []
+    for level in LEVELS:
+        limit = norm.ppf((1 + level) / 2)
+        needed = (np.square(error / limit) - np.square(noise)) / variance  # squared factor
+        rank = np.searchsorted(squared_factors, needed.ravel())
+        counts = np.bincount(rank, minlength=len(FACTORS) + 1)[:-1]
+        shares.append(tuple((np.cumsum(counts) / rank.size).tolist()))
+    return shares
 
 
 def _find_factor(rows: Sequence[CoverageRow]) -> float:
