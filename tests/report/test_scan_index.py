@@ -78,7 +78,7 @@ def test_the_page_lists_every_scan_links_its_page_and_collects_ratings(tmp_path:
     assert "sub-01.html" in links
     assert "sub-02.html" not in links
     assert "pass" in page.text
-    assert page.text.count(ODD) >= 2
+    assert ODD in page.text  # in the figure, long labels have several lines
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert (tmp_path / "group_ratings.tsv").exists()
 
