@@ -52,19 +52,32 @@ def estimate_noise_variance(
     return np.asarray(variance / np.square(np.maximum(s0_values, floor)))
 
 
-def estimate_true_anisotropy_share(
+def estimate_true_anisotropy_shares(
     dwi: Dwi, representation: Representation, s0: Float[np.ndarray, "x y z"]
-) -> Float[np.ndarray, "x y z"]:
+) -> list[Float[np.ndarray, "x y z"]]:
     """Estimate the share of the power of order 2 around a voxel that is not noise, 0 to 1.
 
-    It is that of the first shell, and 1 where the noise is not known.
+    There is one image for each shell; 1 where the noise is not known.
     """
     mask = representation.image.mask
     variance = np.nan_to_num(estimate_noise_variance(dwi, representation, s0))
-    orders = order_indices(representation.image.shells)[:2]
-    matrix = basis(representation.directions[0], representation.image.shells[0].sh_order)
-    noise = noise_power(np.linalg.pinv(matrix).T, orders)[1] * variance
-    power = rish(unregularized_coefficients(representation), orders)[:, 1]
+    coefficients = unregularized_coefficients(representation)
+    shares: list[Float[np.ndarray, "x y z"]] = []
+    start = 0
+    for table, shell in zip(representation.directions, representation.image.shells, strict=True):
+        own = coefficients[:, start : start + shell.coefficient_count]
+        start += shell.coefficient_count
+        orders = order_indices([shell])
+        inverse = np.linalg.pinv(basis(table, shell.sh_order)).T
+        noise = noise_power(inverse, orders)[1] * variance
+        shares.append(_smooth_share(rish(own, orders)[:, 1], noise, mask))
+    return shares
+
+
+def _smooth_share(
+    power: Float[np.ndarray, " v"], noise: Float[np.ndarray, " v"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "x y z"]:
+    """Share of the mean power around a voxel that is not noise."""
     powers = [unmask(values, mask) for values in (power - noise, power)]
     averages = [average_locally(values, mask, ANISOTROPY_SIGMA_VOXELS) for values in powers]
     tiny = np.finfo(np.float64).tiny

@@ -1,15 +1,22 @@
-"""Put a known change of FA and MD into a scan, through the tensor of each voxel."""
+"""Put a known change of FA and MD into a scan, through the tensors of each voxel."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import gaussian_filter
 
+from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
-from bids_shresnet.diffusion.tensors import fit_tensor_matrices, select_signal
+from bids_shresnet.diffusion.tensors import (
+    fit_tensor_matrices,
+    has_tensor_directions,
+    select_signal,
+    select_tensor_volumes,
+)
 from bids_shresnet.scans import Dwi
 
 AVERAGING_SIGMA_VOXELS = 0.8  # of denoised tensors; half of the width of the cortex
@@ -45,11 +52,20 @@ class TensorChange:
         return TensorChange(*blurred)
 
 
+@dataclass(frozen=True)
+class ApparentTensors:
+    """Tensors of the voxels of a mask, mm2/s, and the weighted volumes that they describe."""
+
+    bvalue: float
+    volumes: Int[np.ndarray, " k"]
+    tensors: Float[np.ndarray, "v 3 3"]
+
+
 def change_dwi(
     dwi: Dwi,
     mask: Bool[np.ndarray, "x y z"],
     change: TensorChange,
-    tensors: Float[np.ndarray, "v 3 3"] | None = None,
+    tensors: Sequence[ApparentTensors] | None = None,
 ) -> Dwi:
     """Change FA and MD of a scan in a mask.
 
@@ -59,8 +75,7 @@ def change_dwi(
     Parameters
     ----------
     tensors
-        D in the voxels of the mask; by default that of the voxel's own signal, in the volumes that
-        FA and MD rest on.
+        D in the voxels of the mask; by default what `fit_scan_tensors` finds in a voxel's signal.
 
     Returns
     -------
@@ -69,18 +84,39 @@ def change_dwi(
     changed = mask & change.is_changed
     if not changed.any():
         return dwi
-    bvals = np.where(dwi.is_b0, 0, dwi.bvals)
-    old = fit_scan_tensors(dwi, changed) if tensors is None else tensors[changed[mask]]
-    new = change_tensors(old, change.fa_factor[changed], change.md_factor[changed])
-    diffusivities = np.einsum("ni,vij,nj->vn", dwi.bvecs, new - old, dwi.bvecs)
+    apparent = fit_scan_tensors(dwi, mask) if tensors is None else tensors
+    signal = dwi.data[changed]
+    for item in apparent:
+        old = item.tensors[changed[mask]]
+        new = change_tensors(old, change.fa_factor[changed], change.md_factor[changed])
+        bvecs = dwi.bvecs[item.volumes]
+        diffusivities = np.einsum("ni,vij,nj->vn", bvecs, new - old, bvecs)
+        signal[:, item.volumes] *= np.exp(-dwi.bvals[item.volumes] * diffusivities)
     data = dwi.data.copy()
-    data[changed] = dwi.data[changed] * np.exp(-bvals * diffusivities)
+    data[changed] = signal
     return replace(dwi, data=data)
 
 
-def fit_scan_tensors(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "v 3 3"]:
-    """Fit the tensors of a mask, mm2/s, to the volumes that FA and MD rest on."""
-    return fit_tensor_matrices(*select_signal(dwi, mask))
+def fit_scan_tensors(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> tuple[ApparentTensors, ...]:
+    """Fit tensors to the volumes that FA and MD rest on, and to each other shell alone.
+
+    Diffusivities look smaller at a higher b (kurtosis). Changed by those of a low b, a high shell
+    would change by more than its share. A shell that is too small for a tensor has that of the
+    volumes that FA and MD rest on.
+    """
+    fitted = select_tensor_volumes(dwi.bvals, dwi.bvecs)
+    tensors = fit_tensor_matrices(*select_signal(dwi, mask))
+    without_weighting = np.flatnonzero(dwi.is_b0)
+    result: list[ApparentTensors] = []
+    for shell in find_shells(dwi.bvals):
+        own = tensors
+        is_other = not np.isin(shell.volumes, fitted).any()
+        if is_other and has_tensor_directions(shell, dwi.bvecs):
+            volumes = np.concatenate([without_weighting, shell.volumes])
+            bvals = np.where(dwi.is_b0, 0, dwi.bvals)[volumes]
+            own = fit_tensor_matrices(dwi.data[mask][:, volumes], bvals, dwi.bvecs[volumes])
+        result.append(ApparentTensors(shell.bvalue, shell.volumes, own))
+    return tuple(result)
 
 
 def denoise_tensors(

@@ -47,7 +47,7 @@ def select_tensor_volumes(
     compared by what they have in common, and without kurtosis.
     """
     low_shells = _low_shells(bvals)
-    if not any(_has_tensor_directions(shell, bvecs) for shell in low_shells):
+    if not any(has_tensor_directions(shell, bvecs) for shell in low_shells):
         return np.arange(len(bvals))
     without_weighting = np.flatnonzero(bvals < B0_THRESHOLD)
     return np.sort(np.concatenate([without_weighting, *(shell.volumes for shell in low_shells)]))
@@ -160,7 +160,8 @@ def _low_shells(bvals: Float[np.ndarray, " n"]) -> list[ShellVolumes]:
     return [shell for shell in find_shells(bvals) if shell.bvalue <= MAX_TENSOR_BVALUE]
 
 
-def _has_tensor_directions(shell: ShellVolumes, bvecs: Float[np.ndarray, "n 3"]) -> bool:
+def has_tensor_directions(shell: ShellVolumes, bvecs: Float[np.ndarray, "n 3"]) -> bool:
+    """Whether a shell has enough directions for a tensor."""
     return count_directions(bvecs[shell.volumes]) >= MIN_TENSOR_DIRECTIONS
 
 

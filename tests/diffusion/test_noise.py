@@ -8,7 +8,7 @@ from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.noise import (
     estimate_noise_variance,
-    estimate_true_anisotropy_share,
+    estimate_true_anisotropy_shares,
 )
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.scans import Dwi, Shell
@@ -117,7 +117,23 @@ def test_the_true_share_of_anisotropy_is_that_of_the_power_without_noise(sigma: 
     dwi = make_dwi(relative, np.full(len(directions), 1000.0), directions)
     mask = np.ones(grid, bool)
     representation = represent_dwi(dwi, mask, (Shell(1000.0, 4),))
-    share = estimate_true_anisotropy_share(dwi, representation, mean_b0(dwi))
+    [share] = estimate_true_anisotropy_shares(dwi, representation, mean_b0(dwi))
     assert share[11:].min() > 0.85
     if sigma:
         assert share[:5].mean() < 0.3
+
+
+def test_each_shell_has_its_own_share_of_true_anisotropy() -> None:
+    """The second shell shows no fibres, and all of its anisotropy is noise."""
+    grid = (12, 12, 12)
+    rng = np.random.default_rng(0)
+    directions = sphere(30)
+    fibres = np.exp(-np.square(directions) @ np.array([1.3, 0.5, 0.5]))
+    clean = np.concatenate([fibres, np.full(30, 0.2)])
+    relative = clean + 0.02 * rng.standard_normal((*grid, 60))
+    dwi = make_dwi(relative, np.repeat([1000.0, 2000.0], 30), np.tile(directions, (2, 1)))
+    shells = (Shell(1000.0, 4), Shell(2000.0, 4))
+    representation = represent_dwi(dwi, np.ones(grid, bool), shells)
+    low, high = estimate_true_anisotropy_shares(dwi, representation, mean_b0(dwi))
+    assert low.min() > 0.9
+    assert high.mean() < 0.2

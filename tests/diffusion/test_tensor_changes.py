@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_shresnet.diffusion.tensor_changes import (
+    ApparentTensors,
     TensorChange,
     change_dwi,
     change_tensors,
     denoise_tensors,
 )
-from bids_shresnet.diffusion.tensors import fit_tensor_maps
+from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
 from bids_shresnet.scans import Dwi
 from tests.diffusion.heads import make_dwi, sphere, turn
 
@@ -35,6 +36,14 @@ def scan(bvals: tuple[float, ...] = (1000.0,), *, sigma: float = 0.0) -> Dwi:
     noisy = relative + sigma * rng.standard_normal(relative.shape)
     all_bvals = np.repeat(bvals, len(DIRECTIONS))
     return make_dwi(noisy, all_bvals, np.tile(DIRECTIONS, (len(bvals), 1)))
+
+
+def fit_shells(dwi: Dwi, volumes: slice) -> TensorMaps:
+    """Fit b0 and some volumes. b = 3000 is called 1500, which a tensor takes, and doubles MD."""
+    chosen = np.r_[0, np.arange(len(dwi.bvals))[volumes]]
+    bvals = np.minimum(dwi.bvals[chosen], 1500.0)
+    part = Dwi(dwi.data[..., chosen], dwi.affine, bvals, dwi.bvecs[chosen])
+    return fit_tensor_maps(part, EVERYWHERE)
 
 
 def constant_change(fa: float, md: float) -> TensorChange:
@@ -180,4 +189,29 @@ def test_a_change_of_given_tensors_leaves_the_noise_of_the_signal() -> None:
     mask = np.ones((4, 4, 4), bool)
     change = TensorChange(np.full(mask.shape, 0.5), np.ones(mask.shape))
     isotropic = np.broadcast_to(0.7e-3 * np.eye(3), (mask.sum(), 3, 3))
-    np.testing.assert_allclose(change_dwi(dwi, mask, change, isotropic).data, dwi.data, rtol=1e-5)
+    apparent = [ApparentTensors(1000.0, np.flatnonzero(~dwi.is_b0), isotropic)]
+    np.testing.assert_allclose(change_dwi(dwi, mask, change, apparent).data, dwi.data, rtol=1e-5)
+
+
+def test_a_high_shell_changes_as_its_own_apparent_tensor() -> None:
+    """With kurtosis, diffusivities look smaller at a high b: here half as large."""
+    gaussian = scan((1000.0, 3000.0))
+    data = gaussian.data.copy()
+    data[..., 31:] = data[..., :1] * np.sqrt(data[..., 31:] / data[..., :1])
+    before = replace(gaussian, data=data)
+    after = change_dwi(before, EVERYWHERE, constant_change(0.9, 1.1))
+    low, high = (fit_shells(after, shell) for shell in (slice(1, 31), slice(31, 61)))
+    old_low, old_high = (fit_shells(before, shell) for shell in (slice(1, 31), slice(31, 61)))
+    np.testing.assert_allclose(old_high.md, 2 * old_low.md / 2, rtol=1e-3)
+    for old, new in ((old_low, low), (old_high, high)):
+        np.testing.assert_allclose(new.fa, 0.9 * old.fa, rtol=1e-3)
+        np.testing.assert_allclose(new.md, 1.1 * old.md, rtol=1e-3)
+
+
+def test_a_shell_too_small_for_a_tensor_changes_as_the_others_say() -> None:
+    plain = scan((1000.0, 2500.0))
+    few = np.r_[:31, 31:35]
+    before = Dwi(plain.data[..., few], plain.affine, plain.bvals[few], plain.bvecs[few])
+    after = change_dwi(before, EVERYWHERE, constant_change(0.9, 1.2))
+    expected = change_dwi(plain, EVERYWHERE, constant_change(0.9, 1.2)).data[..., few]
+    np.testing.assert_allclose(after.data, expected, rtol=1e-3)

@@ -21,10 +21,11 @@ from scipy import ndimage
 from bids_shresnet.diffusion.measurement_noise import draw_measurement
 from bids_shresnet.diffusion.noise import (
     estimate_noise_variance,
-    estimate_true_anisotropy_share,
+    estimate_true_anisotropy_shares,
 )
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.tensor_changes import (
+    ApparentTensors,
     TensorChange,
     change_dwi,
     denoise_tensors,
@@ -161,11 +162,17 @@ class EffectExperiment:
         )
 
     @cached_property
-    def _true_tensors(self) -> Float[np.ndarray, "v 3 3"]:
+    def _true_tensors(self) -> list[ApparentTensors]:
         """Tensors of the mask without most of their noise, which an effect does not change."""
         scan = self.scan
-        share = estimate_true_anisotropy_share(scan.dwi, self.representation, scan.s0)
-        return denoise_tensors(fit_scan_tensors(scan.dwi, scan.mask), scan.mask, share)
+        shares = estimate_true_anisotropy_shares(scan.dwi, self.representation, scan.s0)
+        bvalues = np.array([shell.bvalue for shell in self.representation.image.shells])
+        result: list[ApparentTensors] = []
+        for item in fit_scan_tensors(scan.dwi, scan.mask):
+            nearest = int(np.abs(bvalues - item.bvalue).argmin())
+            tensors = denoise_tensors(item.tensors, scan.mask, shares[nearest])
+            result.append(replace(item, tensors=tensors))
+        return result
 
     def add_noise(self) -> LoadedScan:
         """Add the noise that the scan already has once more; none where it is not known."""
