@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.arrays import read_array_record
@@ -37,9 +38,19 @@ def try_to_prepare_subject(job: PrepareJob) -> bool:
         raise
     except Exception as error:  # written down, so that the other subjects go on
         logger.debug("sub-%s cannot be prepared", job.source.subject, exc_info=True)
-        reason = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        write_json(job.folder / EXCLUSION_FILE, {"inputs": job.digest, "reason": reason})
+        record = {"inputs": job.digest, "reason": _describe_failure(error)}
+        write_json(job.folder / EXCLUSION_FILE, record)
         return True
+
+
+def _describe_failure(error: Exception) -> str:
+    """Say what failed, without the folders of the file: the text is shown on pages."""
+    if not isinstance(error, BadInput):
+        return f"{type(error).__name__}: {error}"
+    return " ".join(
+        f"{Path(finding.file).name}: {finding.value}. {finding.remedy}"
+        for finding in error.findings
+    )
 
 
 def failure_reason(job: PrepareJob) -> str:

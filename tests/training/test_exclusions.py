@@ -56,10 +56,10 @@ def test_a_subject_that_fails_has_a_reason_and_the_others_are_prepared(
 def test_a_failed_subject_is_tried_again_if_one_of_its_files_changes(
     prepare: tuple[PrepareJob, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finding = Finding.error("sub-01", "no signal", "Copy it again.")
+    finding = Finding.error("/data/sub-01_dwi.nii.gz", "no signal", "Copy it again.")
     monkeypatch.setattr(MATCH, fail_on("01", BadInput([finding])))
     try_to_prepare_subject(prepare[0])
-    assert failure_reason(prepare[0]) == str(finding)
+    assert failure_reason(prepare[0]) == "sub-01_dwi.nii.gz: no signal. Copy it again."
     bvec = prepare[0].source.bvec
     bvec.write_text(bvec.read_text() + "\n")
     job = replace(prepare[0])
