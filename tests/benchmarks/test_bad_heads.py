@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import filecmp
 import shutil
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -8,23 +10,26 @@ import numpy as np
 import pytest
 
 from benchmarks.bad_heads import (
+    CLEAN,
+    DAMAGED,
     SLICE_COUNT,
     cut_to_slab,
     find_unnamed,
+    find_violations,
     flip_image,
-    have_same_content,
     list_bad_heads,
     write_variants,
 )
-from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import write_tsv
 from tests.images import load_image
 from tests.inventories import write_heads
+from tests.models import constant_model
 
 LABELS = [f"{number:02d}" for number in range(1, 8)]
 SHAPE = (4, 5, 9, 2)
 AFFINE = np.array([[-2.0, 0, 0, 9], [0, 2, 0, 8], [0, 0, 3, 7], [0, 0, 0, 1]])
 Rows = list[dict[str, object]]
+is_same = partial(filecmp.cmp, shallow=False)
 
 
 @pytest.fixture
@@ -66,31 +71,34 @@ def test_three_heads_are_damaged_and_the_clean_dataset_lacks_them(tmp_path: Path
     assert bad_heads == ["01", "03", "05"]
     damaged = tmp_path / "out/damaged/bids"
     names = [path.relative_to(bids) for path in sorted(bids.rglob("*.*")) if path.is_file()]
-    changed = [name for name in names if not have_same_bytes(damaged / name, bids / name)]
+    changed = [name for name in names if not is_same(damaged / name, bids / name)]
     assert [name.parts[0] for name in changed] == ["sub-01", "sub-03", "sub-05"]
     assert load_image(damaged / changed[1]).shape[2] == SLICE_COUNT
     other = bids / str(changed[0]).replace("sub-01", "sub-07")
-    assert have_same_bytes(damaged / changed[0], other)
+    assert is_same(damaged / changed[0], other)
     clean = tmp_path / "out/clean/bids"
     for name in names:
         is_bad = name.parts[0].removeprefix("sub-") in bad_heads
         assert (clean / name).exists() != is_bad
-        assert have_same_bytes(bids / name, untouched / name)
+        assert is_same(bids / name, untouched / name)
 
 
-def have_same_bytes(first: Path, second: Path) -> bool:
-    return first.read_bytes() == second.read_bytes()
-
-
-def test_networks_are_compared_by_their_bits_and_not_by_their_records(tmp_path: Path) -> None:
-    weights = {"a": np.array([1.0, 2.0], np.float32)}
-    other = {"a": np.nextafter(weights["a"], 3)}
-    contents = {"first": (weights, 1), "second": (weights, 2), "third": (other, 1)}
-    for name, (arrays, record) in contents.items():
-        (tmp_path / f"{name}.safetensors").write_bytes(serialize_arrays(arrays, {"n": record}))
-    paths = [tmp_path / f"{name}.safetensors" for name in contents]
-    assert have_same_content(paths[0], paths[1])
-    assert not have_same_content(paths[0], paths[2])
+def test_files_of_the_models_that_differ_are_named_but_not_their_registrations(
+    tmp_path: Path,
+) -> None:
+    bids = write_heads(tmp_path / "bids", LABELS[:3])
+    damaged = tmp_path / DAMAGED / "results/derivatives/shresnet"
+    model = constant_model(damaged / "models/from-GE_to-Prisma", bids)
+    write_tsv(model.folder / "heldout.tsv", [{"nmse": 0.1}])
+    write_tsv(model.folder / "registration.tsv", [{"subject": "01", "excluded": ""}])
+    (damaged / "group.html").write_text("")
+    shutil.copytree(tmp_path / DAMAGED, tmp_path / CLEAN)
+    (model.folder / "registration.tsv").write_text("subject\texcluded\n02\tn/a\n")
+    assert list(find_violations(tmp_path)) == []
+    (model.folder / "training.tsv").write_text("")
+    write_tsv(model.folder / "heldout.tsv", [{"nmse": 0.2}])
+    violations = ["only one of the models has training.tsv", "the models differ in heldout.tsv"]
+    assert list(find_violations(tmp_path)) == violations
 
 
 @pytest.mark.parametrize(
