@@ -32,7 +32,8 @@ from bids_shresnet.evaluation.validation import (
     ValidationResult,
     validate_against_all,
 )
-from bids_shresnet.io.storage import read_tsv, write_tsv
+from bids_shresnet.io.storage import read_tsv
+from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.model.folder import (
     AGREEMENT_TSV,
     EFFECTS_TSV,
@@ -150,16 +151,24 @@ class CrossValidation:
 def write_cross_validation(cross_validation: CrossValidation) -> Model:
     """Write tables and the validation into the model's folder; the card comes last."""
     folder = cross_validation.model.folder
-    write_tsv(folder / HELD_OUT_TSV, [asdict(row) for row in cross_validation.rows])
-    write_tsv(folder / ORIENTATION_TSV, [asdict(row) for row in cross_validation.orientations])
+    write_described_table(folder / HELD_OUT_TSV, [asdict(row) for row in cross_validation.rows])
+    write_described_table(
+        folder / ORIENTATION_TSV, [asdict(row) for row in cross_validation.orientations]
+    )
     if cross_validation.regional_means:
         rows = [asdict(row) for row in cross_validation.regional_means]
-        write_tsv(folder / REGIONAL_TSV, rows)
+        write_described_table(folder / REGIONAL_TSV, rows)
     if cross_validation.effects:
-        write_tsv(folder / EFFECTS_TSV, [asdict(row) for row in cross_validation.effects])
+        write_described_table(
+            folder / EFFECTS_TSV, [asdict(row) for row in cross_validation.effects]
+        )
     if cross_validation.histograms is not None:
-        write_tsv(folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements])
-        write_tsv(folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers])
+        write_described_table(
+            folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements]
+        )
+        write_described_table(
+            folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers]
+        )
         write_histograms(folder / HISTOGRAMS_FILE, cross_validation.histograms)
     if cross_validation.slices:
         write_slices(folder / SLICES_FILE, cross_validation.slices)

@@ -17,9 +17,9 @@ from bids_shresnet.diffusion.spatial.interpolation import has_signal_around, sam
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.evaluation.quantities import nmse, tissue_masks
 from bids_shresnet.evaluation.results import HeldOutRow
-from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.methods.harmonizer import Harmonizer
 from bids_shresnet.methods.registry import load_harmonizer
+from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.model.folder import MISSING_SHELLS_TSV, Model
 from bids_shresnet.outputs.model.validation import MissingShellError
 from bids_shresnet.pairs import TravellingSubject
@@ -54,7 +54,7 @@ def write_missing_shells(
     model: Model, results: Sequence[MissingShellResult]
 ) -> tuple[MissingShellError, ...]:
     """Write all results into the model's folder and return their means over subjects."""
-    write_tsv(model.folder / MISSING_SHELLS_TSV, [asdict(result) for result in results])
+    write_described_table(model.folder / MISSING_SHELLS_TSV, [asdict(result) for result in results])
     groups = groupby(sorted(results, key=_endpoint), _endpoint)
     return tuple(_mean_error(list(group)) for _, group in groups)
 

@@ -14,9 +14,10 @@ from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.inputs.acquisition import read_acquisition
 from bids_shresnet.io.images.nifti import read_dwi
 from bids_shresnet.io.safetensors import read_record
-from bids_shresnet.io.storage import hash_file, write_tsv
+from bids_shresnet.io.storage import hash_file
 from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.network.training_loop import Epoch
+from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.model.card import (
     DenoiserRecord,
     FoldRecord,
@@ -107,7 +108,7 @@ def write_sweep(folder: Path, jobs: Sequence[FoldJob]) -> None:
         rows.append(
             {"resblocks": job.network.resblocks, "fold": job.number, "validation_loss": loss}
         )
-    write_tsv(folder / RESBLOCKS_TSV, rows)
+    write_described_table(folder / RESBLOCKS_TSV, rows)
 
 
 def settings_difference(model: Model, fit: FitSettings, settings: ModelSettings) -> str:
@@ -136,7 +137,7 @@ def _write_epochs(
         for job, record in zip(jobs, records, strict=True)
         for epoch in record["epochs"]
     ]
-    write_tsv(path, rows, ["fold", *(field.name for field in fields(Epoch))])
+    write_described_table(path, rows, ["fold", *(field.name for field in fields(Epoch))])
 
 
 def _fold_record(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bids_shresnet.errors import BadInput, Finding, InputMissing
-from bids_shresnet.io.storage import write_tsv
+from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.model.folder import REGISTRATION_TSV, Model
 from bids_shresnet.planning.memory import memory_for_scans
 from bids_shresnet.planning.scan_choice import MIN_TRAVELLING
@@ -55,7 +55,7 @@ def prepare_travelling_subjects(pair_work: PairWork, workers: Workers) -> PairWo
     """
     prepare_subjects(pair_work.subject_jobs, pair_work, workers)
     rows = quality_rows(pair_work.subject_jobs)
-    write_tsv(pair_work.model_folder / REGISTRATION_TSV, rows)
+    write_described_table(pair_work.model_folder / REGISTRATION_TSV, rows)
     remaining = drop_bad_heads(pair_work)
     if remaining.shells != pair_work.shells:  # the first subject had slightly other b-values
         prepare_subjects(remaining.subject_jobs, remaining, workers)

@@ -39,9 +39,10 @@ def test_a_group_leaves_models_tables_and_a_report_with_figures_and_nothing_else
     files = {name for name in digests(validated_group) if "/." not in name}
     files = {name for name in files if not name.startswith(("logs/", "prov/", "models/."))}
     figures = {name for name in files if name.startswith("figures/")}
-    names = ("registration", "training", "heldout", "orientation", "resblocks", "rish")
-    tables = tuple(f"{name}.tsv" for name in names)
-    agreement = ("agreement.tsv", "agreement.safetensors", "slices.safetensors", "effects.tsv")
+    results = ("heldout", "orientation", "resblocks", "rish", "agreement", "effects")
+    names = ("registration", "training", *results)
+    tables = {f"{name}{ending}" for name in names for ending in (".tsv", ".json")}
+    agreement = ("agreement.safetensors", "slices.safetensors")
     others = ("target_denoiser.safetensors", "model.json")
     model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, *others)}
     dataset = {"dataset_description.json", "descriptions.tsv", "descriptions.json"}

@@ -106,8 +106,8 @@ def test_the_root_has_the_model_the_pages_and_the_records(harmonized: Harmonized
     }
     files = (harmonized.root / "models" / MODEL).iterdir()
     assert {path.name for path in files if path.suffix != ".lock"} == {
-        *("model.json", "training.tsv", "target_denoiser.safetensors"),
-        "registration.tsv",
+        *("model.json", "target_denoiser.safetensors"),
+        *("training.tsv", "training.json", "registration.tsv", "registration.json"),
         *(f"fold-{label}.safetensors" for label in ("01", "02", "03", "all")),
         *(f"novelty-{label}.safetensors" for label in ("01", "02", "03", "all")),
     }

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from bids_shresnet.errors import Finding, Severity, group_findings
-from bids_shresnet.io.storage import NOT_AVAILABLE, read_json, write_tsv
+from bids_shresnet.io.storage import NOT_AVAILABLE, read_json
+from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.layout import find_harmonized_sidecars
 from bids_shresnet.outputs.runs.past_runs import SCANS_TSV, find_run_folders, read_run_table
 from bids_shresnet.outputs.runs.run_log import (
@@ -81,7 +82,7 @@ class NovelFraction:
 
 def write_scans(run: Run, rows: Sequence[ScanRow]) -> None:
     """Write every DWI of the dataset and its roles into scans.tsv of a run."""
-    write_tsv(run.folder / SCANS_TSV, [_scan_cells(row) for row in rows], SCAN_COLUMNS)
+    write_described_table(run.folder / SCANS_TSV, [_scan_cells(row) for row in rows], SCAN_COLUMNS)
 
 
 def read_last_scans(root: Path) -> tuple[ScanRow, ...]:

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from bids_shresnet.errors import Finding
-from bids_shresnet.io.storage import write_json, write_text, write_tsv
+from bids_shresnet.io.storage import write_json, write_text
+from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.runs.provenance import write_provenance
 from bids_shresnet.runtime.logs import APP_LOGGER, LONG_FORMAT
 
@@ -127,7 +128,9 @@ def start_run(root: Path, config: Mapping[str, Any], command: Sequence[str]) -> 
 def write_findings(run: Run, findings: Sequence[Finding]) -> None:
     """Write the findings about the dataset into findings.tsv of the run."""
     rows = [asdict(finding) for finding in findings]
-    write_tsv(run.folder / FINDINGS_TSV, rows, [field.name for field in fields(Finding)])
+    write_described_table(
+        run.folder / FINDINGS_TSV, rows, [field.name for field in fields(Finding)]
+    )
 
 
 def write_crash_report(run: Run, scan_name: str, traceback: str) -> None:
@@ -139,7 +142,7 @@ def record_status(run: Run, rows: Iterable[ScanStatus]) -> None:
     """Add scans that ended to status.tsv, which is then complete even if the run is killed."""
     run.rows.extend(rows)
     columns = [column.name for column in fields(ScanStatus)]
-    write_tsv(run.folder / STATUS_TSV, [asdict(row) for row in run.rows], columns)
+    write_described_table(run.folder / STATUS_TSV, [asdict(row) for row in run.rows], columns)
 
 
 def finish_run(run: Run, rows: Iterable[ScanStatus] = ()) -> None:
