@@ -49,7 +49,7 @@ SECTIONS = [
     "methods",
     "errors",
 ]
-PAGE_IDS = 4  # main, and three forms of the methods text
+PAGE_IDS = 5  # top, main, and three forms of the methods text
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LOADING = {
     "src",
@@ -334,7 +334,7 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     effect = "FA 5 % lower in a tract FA, white matter comparable"
     numbers = "\N{MINUS SIGN}5.0 % 93 % 88 to 97 % 1.3 %"
     assert f"{effect} {numbers}" in text
-    assert "GM denoised +2.5 % 102 % n/a n/a" in text
+    assert "grey matter denoised +2.5 % 102 % n/a n/a" in text
     assert "sub-09_dwi.nii.gz sub-09 n/a n/a excluded b0 images only" in text
     for words in ("it broke", "no b0", "# Methods of all this"):
         assert words in text
@@ -347,7 +347,7 @@ def test_subjects_are_links_only_where_their_report_is_there() -> None:
         for tag, a in page(pair_report()).elements
         if tag == "a" and not str(a["href"]).startswith("#")
     ]
-    assert links == ["sub-01.html", "sub-01.html"]  # its scan, and what is marked of it
+    assert links == ["sub-01.html"] * 3  # in the list, its scan, and what is marked of it
 
 
 @pytest.mark.slow
