@@ -20,7 +20,7 @@ from bids_shresnet.outputs.runs.run_log import (
     write_findings,
 )
 
-RUN_FILE_COUNT = 4 + 4  # settings, log, status and its description in logs/, and four records in prov/
+RUN_FILE_COUNT = 4 + 4  # settings, log, status and its description; four records in prov
 RUN_NAME = re.compile(r"\d{8}-\d{6}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HOMES = [
     ("/home/jane", "qsiprep=/home/jane/q", "qsiprep=~/q"),
