@@ -1,22 +1,23 @@
 """How often the target's measurements lie within the uncertainty of their prediction.
 
-Predicted standard deviations are multiplied by one factor per quantity, so that 68 % of the
-measurements of held-out subjects lie within one of them (a conformal calibration: Vovk et al.
+Predicted standard deviations are multiplied by one factor per tissue and quantity, so that 68 % of
+the measurements of held-out subjects lie within one of them (a conformal calibration: Vovk et al.
 2005). The coverage of a subject is reported with the factor of the other subjects.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import norm, spearmanr
 
 from bids_shresnet.evaluation.results import HeldOutRow
-from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, UncertaintyFactors
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty
 
 LEVELS = (0.68, 0.95)
 FACTORS = tuple(np.geomspace(0.1, 10, 81).tolist())
@@ -74,19 +75,16 @@ def coverage_rows(
 
 
 def calibrate_uncertainty(rows: Sequence[CoverageRow]) -> Uncertainty | None:
-    """Find the factor of every quantity, and the coverage of each subject by the others' factor.
+    """Find the factor of every tissue and quantity, and the coverage by the others' factor.
 
     None without rows of at least two subjects.
     """
     if len({row.subject for row in rows}) < 2:
         return None
-    ordered = sorted(rows, key=_by_quantity)
-    parts = {quantity: list(part) for quantity, part in groupby(ordered, key=_by_quantity)}
-    factors = {name.lower(): _find_factor(part) for name, part in parts.items()}
-    coverages = [
-        _summarize_tissue(part, tissue) for part in parts.values() for tissue in _tissues(part)
-    ]
-    return Uncertainty(factors=UncertaintyFactors(**factors), coverages=tuple(coverages))
+    parts: dict[tuple[str, str], list[CoverageRow]] = defaultdict(list)
+    for row in rows:
+        parts[row.quantity, row.tissue].append(row)
+    return Uncertainty(tuple(_summarize(part) for part in parts.values()))
 
 
 def _correlate(predicted: Float[np.ndarray, "v *d"], error: Float[np.ndarray, "v *d"]) -> float:
@@ -117,23 +115,23 @@ def _share_within(
 
 
 def _find_factor(rows: Sequence[CoverageRow]) -> float:
-    """Factor at which 68 % of the measurements are covered, in the mean of tissues and subjects."""
+    """Factor at which 68 % of the measurements are covered, in the mean of subjects."""
     mean = np.mean([row.within_68 for row in rows], axis=0)
     logarithm = np.interp(LEVELS[0], np.maximum.accumulate(mean), np.log(FACTORS))
     return float(np.exp(logarithm))
 
 
-def _summarize_tissue(rows: Sequence[CoverageRow], tissue: str) -> Coverage:
-    """Mean coverage of the subjects of a tissue, each with the factor of the other subjects."""
-    own = [row for row in rows if row.tissue == tissue]
-    within_68, within_95 = np.mean([_cross_validate(row, rows) for row in own], axis=0)
+def _summarize(rows: Sequence[CoverageRow]) -> Coverage:
+    """Mean coverage of the subjects, each with the factor of the other subjects."""
+    within_68, within_95 = np.mean([_cross_validate(row, rows) for row in rows], axis=0)
     return Coverage(
-        tissue=tissue,
+        tissue=rows[0].tissue,
         quantity=rows[0].quantity,
-        subjects=len(own),
+        subjects=len(rows),
+        factor=_find_factor(rows),
         within_68=float(within_68),
         within_95=float(within_95),
-        rank_correlation=float(np.mean([row.rank_correlation for row in own])),
+        rank_correlation=float(np.mean([row.rank_correlation for row in rows])),
     )
 
 
@@ -142,11 +140,3 @@ def _cross_validate(row: CoverageRow, rows: Sequence[CoverageRow]) -> list[float
     factor = _find_factor([other for other in rows if other.subject != row.subject])
     curves = (row.within_68, row.within_95)
     return [float(np.interp(np.log(factor), np.log(FACTORS), curve)) for curve in curves]
-
-
-def _tissues(rows: Sequence[CoverageRow]) -> list[str]:
-    return list(dict.fromkeys(row.tissue for row in rows))
-
-
-def _by_quantity(row: CoverageRow) -> str:
-    return row.quantity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,18 +14,17 @@ from bids_shresnet.diffusion.representation import Representation, append_shells
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.surroundings import find_supported_voxels
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
-from bids_shresnet.harmonization.error_model import ErrorModel
+from bids_shresnet.harmonization.error_model import ErrorModel, Factors
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan, NoiseModel
 from bids_shresnet.inputs.load_scan import LoadedScan
+from bids_shresnet.inputs.tissue import classify_scan
 from bids_shresnet.io.gradients.gradient_tables import round_gradients
 from bids_shresnet.io.storage import hash_record
 from bids_shresnet.methods.registry import METHOD_SPECS
-from bids_shresnet.outputs.model.validation import UncertaintyFactors
 from bids_shresnet.runtime import spool
 from bids_shresnet.scans import Dwi, Shell, ShImage
 from bids_shresnet.settings import Method, NoiseChoice
 
-NO_FACTORS = UncertaintyFactors()
 SEED_DIGITS = 8  # of a hexadecimal digest
 Tables = Sequence[Float[np.ndarray, "_ 3"]]
 
@@ -58,7 +57,7 @@ class Application:
         Variance of a coefficient of every order and shell about the prediction; None if it is not
         known.
     factors
-        Factors on the standard deviations that come from it.
+        Factors on the standard deviations that come from it, by tissue and quantity.
     missing
         Shells to append.
     seed
@@ -71,7 +70,7 @@ class Application:
     noise: MeasurementNoise | None = None
     noise_choice: NoiseChoice = "none"
     coefficient_variance: Float[np.ndarray, "x y z k"] | None = None
-    factors: UncertaintyFactors = NO_FACTORS
+    factors: Factors = field(default_factory=dict)
     missing: MissingShells | None = None
     seed: int | None = None
 
@@ -116,7 +115,7 @@ def apply_coefficients(
         method=application.method,
         measured_volume_count=measured_volume_count,
         noise_model=noise_model,
-        error_model=_make_error_model(scan, predicted, application),
+        error_model=_make_error_model(scan, representation, predicted, application),
         is_denoised=METHOD_SPECS[application.method].is_denoising,
         used_volume_count=sum(len(volumes) for volumes in representation.volumes),
         clipped_fraction=representation.clipped_share,
@@ -125,7 +124,7 @@ def apply_coefficients(
 
 
 def _make_error_model(
-    scan: LoadedScan, predicted: ShImage, application: Application
+    scan: LoadedScan, representation: Representation, predicted: ShImage, application: Application
 ) -> ErrorModel | None:
     """Error of the predicted signal; None if it is not known."""
     if application.coefficient_variance is None:
@@ -138,6 +137,7 @@ def _make_error_model(
         variance=np.where(predicted.mask[..., None], application.coefficient_variance, 0),
         s0=scan.s0,
         shells=shells,
+        tissue=classify_scan(scan, representation),
         factors=application.factors,
         seed=noise_seed(scan) if application.seed is None else application.seed,
     )

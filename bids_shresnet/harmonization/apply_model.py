@@ -6,18 +6,17 @@ from dataclasses import replace
 
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.harmonization.apply_coefficients import (
-    NO_FACTORS,
     Application,
     MissingShells,
     apply_coefficients,
 )
+from bids_shresnet.harmonization.error_model import Factors
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.options import HarmonizeOptions, applicable_method
 from bids_shresnet.harmonization.predict import predict, predict_missing_shells
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.outputs.model.card import FoldRecord
 from bids_shresnet.outputs.model.folder import Model
-from bids_shresnet.outputs.model.validation import UncertaintyFactors
 
 
 def apply_model(
@@ -55,11 +54,11 @@ def apply_model(
     return replace(harmonized, novelty=prediction.novelty)
 
 
-def uncertainty_factors(model: Model) -> UncertaintyFactors:
-    """Factors that a cross-validation found; 1 without one."""
+def uncertainty_factors(model: Model) -> Factors:
+    """Factors that a cross-validation found; none without one."""
     validation = model.card.validation
     if validation is None or validation.uncertainty is None:
-        return NO_FACTORS
+        return {}
     return validation.uncertainty.factors
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.harmonics import basis, l_values
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_fa_and_md, select_tensor_volumes
-from bids_shresnet.outputs.model.validation import UncertaintyFactors
-from bids_shresnet.scans import Dwi, Shell
+from bids_shresnet.scans import Dwi, Shell, Tissue
 
+Factors = Mapping[tuple[str, str], float]  # by tissue and quantity
 ERROR_DRAWS = 8  # of the error of a prediction, over which FA and MD vary
 ERROR_STREAM = 1000  # seeds of the draws lie beyond those of the noise
 BVALUE_TOLERANCE = 1e-3  # of rounded b-values
@@ -41,8 +41,11 @@ class ErrorModel:
         Mean b0 in the scan's units.
     shells
         Shells with the b-values of the harmonized scan.
+    tissue
+        Values of `Tissue` in white and grey matter; 0 elsewhere.
     factors
-        Factors on the standard deviations, from held-out subjects.
+        Factors on the standard deviations by tissue and quantity, from held-out subjects; 1 where
+        there is none. Between the tissues, it is the geometric mean of theirs.
     seed
         Seed of all draws.
     """
@@ -50,7 +53,8 @@ class ErrorModel:
     variance: Float[np.ndarray, "x y z k"]
     s0: Float[np.ndarray, "x y z"]
     shells: Sequence[Shell]
-    factors: UncertaintyFactors
+    tissue: Int[np.ndarray, "x y z"]
+    factors: Factors
     seed: int
 
     @property
@@ -111,7 +115,12 @@ class ErrorModel:
         fa, md = np.std(fits, axis=0, ddof=1)
         deviation = np.sqrt(self.signal_variance.mean(axis=-1))
         return UncertaintyMaps(
-            signal=(self.factors.signal * deviation).astype(np.float32),
-            fa=unmask((self.factors.fa * fa).astype(np.float32), voxels),
-            md=unmask((self.factors.md * md).astype(np.float32), voxels),
+            signal=(self._factor_image("signal") * deviation).astype(np.float32),
+            fa=self._factor_image("FA") * unmask(fa.astype(np.float32), voxels),
+            md=self._factor_image("MD") * unmask(md.astype(np.float32), voxels),
         )
+
+    def _factor_image(self, quantity: str) -> Float[np.ndarray, "x y z"]:
+        white, grey = (self.factors.get((name, quantity), 1.0) for name in ("WM", "GM"))
+        is_tissue = [self.tissue == Tissue.WM, self.tissue == Tissue.GM]
+        return np.select(is_tissue, [white, grey], np.sqrt(white * grey)).astype(np.float32)

@@ -159,9 +159,10 @@ def _uncertainty_note(cross_validation: CrossValidation) -> str:
     uncertainty = cross_validation.uncertainty
     if uncertainty is None:
         return NO_UNCERTAINTY_NOTE
-    factors = uncertainty.factors
+    factors = [
+        f"{item.factor:.2f} ({item.tissue} {item.quantity})" for item in uncertainty.coverages
+    ]
     return (
-        "Predicted standard deviations are multiplied by "
-        f"{factors.signal:.2f} (S/S0), {factors.fa:.2f} (FA) and {factors.md:.2f} (MD) in the "
-        "uncertainty maps, so that 68 % of the measurements of held-out subjects lie within one."
+        f"Predicted standard deviations are multiplied by {', '.join(factors)} in the uncertainty "
+        "maps, so that 68 % of the measurements of held-out subjects lie within one."
     )

@@ -35,8 +35,9 @@ def test_the_factor_is_the_size_of_the_errors_over_the_predicted_one(
     rows = [row for label in "123" for row in subject_rows(label, scale=scale, noise=noise)]
     uncertainty = calibrate_uncertainty(rows)
     assert uncertainty is not None
-    assert uncertainty.factors.fa == pytest.approx(scale, rel=0.2)
-    assert (uncertainty.factors.signal, uncertainty.factors.md) == (1, 1)
+    assert set(uncertainty.factors) == {("WM", "FA"), ("GM", "FA")}
+    for factor in uncertainty.factors.values():
+        assert factor == pytest.approx(scale, rel=0.2)
     for coverage in uncertainty.coverages:
         assert coverage.subjects == 3
         assert coverage.within_68 == pytest.approx(0.68, abs=0.03)

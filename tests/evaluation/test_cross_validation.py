@@ -19,7 +19,6 @@ from bids_shresnet.outputs.model.folder import read_model
 from bids_shresnet.outputs.model.validation import (
     Coverage,
     Uncertainty,
-    UncertaintyFactors,
     Validation,
 )
 from bids_shresnet.settings import Method
@@ -27,8 +26,7 @@ from tests.held_out import effects
 from tests.report.cross_validations import cross_validation, held_out_results, with_agreement
 
 CALIBRATION = Uncertainty(
-    UncertaintyFactors(signal=1.1, fa=1.2, md=1.3),
-    (Coverage("WM", "signal", 4, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
+    (Coverage("WM", "signal", 4, 1.1, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
 )
 
 

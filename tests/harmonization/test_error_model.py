@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bids_shresnet.harmonization.error_model import ERROR_DRAWS, ErrorModel
-from bids_shresnet.outputs.model.validation import UncertaintyFactors
-from bids_shresnet.scans import Dwi, Shell
+from bids_shresnet.harmonization.error_model import ERROR_DRAWS, ErrorModel, Factors
+from bids_shresnet.scans import Dwi, Shell, Tissue
 from tests.diffusion.heads import make_dwi, sphere
 
 GRID = (8, 8, 8)
 MASK = np.ones(GRID, bool)
+TISSUE = np.repeat([Tissue.WM, Tissue.GM, 0, 0], 2)[:, None, None] * np.ones(GRID, int)
 DIRECTIONS = sphere(30)
 S0 = 1000.0
 
@@ -23,13 +23,14 @@ def tensor_dwi(diffusivities: tuple[float, float, float]) -> Dwi:
     return make_dwi(relative.astype(np.float32), np.full(len(DIRECTIONS), 1000.0), DIRECTIONS)
 
 
-def error_model(deviation: float, factors: UncertaintyFactors | None = None) -> ErrorModel:
+def error_model(deviation: float, factors: Factors | None = None) -> ErrorModel:
     """Equal variance of all coefficients, which gives S/S0 this standard deviation."""
     return ErrorModel(
         variance=np.full((*GRID, 3), deviation**2 * 4 * np.pi / 15, np.float32),
         s0=np.full(GRID, S0),
         shells=[Shell(1000.0, 4)],
-        factors=factors or UncertaintyFactors(),
+        tissue=TISSUE,
+        factors=factors or {},
         seed=1,
     )
 
@@ -76,13 +77,17 @@ def test_an_error_of_order_0_moves_md_and_one_of_order_2_moves_fa() -> None:
     np.testing.assert_allclose(second.signal, np.sqrt(5e-4 / (4 * np.pi)), rtol=1e-5)
 
 
-def test_factors_scale_each_map_alone() -> None:
+def test_factors_scale_each_map_and_tissue_alone() -> None:
+    """Between the tissues, the factor is the geometric mean."""
     dwi = tensor_dwi((1.4e-3, 0.4e-3, 0.4e-3))
     plain = error_model(0.01).fit_maps(dwi, MASK)
-    scaled = error_model(0.01, UncertaintyFactors(signal=2.0, fa=3.0, md=4.0)).fit_maps(dwi, MASK)
-    np.testing.assert_allclose(scaled.signal, 2 * plain.signal, rtol=1e-5)
-    np.testing.assert_allclose(scaled.fa, 3 * plain.fa, rtol=1e-5)
-    np.testing.assert_allclose(scaled.md, 4 * plain.md, rtol=1e-5)
+    factors = {("WM", "signal"): 2.0, ("GM", "signal"): 8.0, ("WM", "FA"): 3.0, ("GM", "MD"): 4.0}
+    scaled = error_model(0.01, factors).fit_maps(dwi, MASK)
+    expected = {"signal": (2, 8, 4), "fa": (3, 1, np.sqrt(3)), "md": (1, 4, 2)}
+    for name, by_tissue in expected.items():
+        ratios = getattr(scaled, name) / getattr(plain, name)
+        for tissue, factor in zip((Tissue.WM, Tissue.GM, 0), by_tissue, strict=True):
+            np.testing.assert_allclose(ratios[tissue == TISSUE], factor, rtol=1e-5)
 
 
 def test_nothing_is_uncertain_where_nothing_was_predicted() -> None:

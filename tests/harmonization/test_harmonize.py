@@ -10,7 +10,7 @@ from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.outputs.model.folder import Model
-from bids_shresnet.outputs.model.validation import Uncertainty, UncertaintyFactors, Validation
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, Validation
 from bids_shresnet.scans import Scan
 from tests.harmonization.harmonizing import (
     find_supported,
@@ -57,9 +57,12 @@ def test_voxels_without_signal_around_them_stay_as_measured(
 def test_the_uncertainty_is_the_learned_one_times_the_factor_of_the_validation(
     factor: float, scans: dict[str, Scan], tmp_path: Path
 ) -> None:
-    factors = UncertaintyFactors(signal=factor, fa=factor, md=factor)
+    coverages = tuple(
+        Coverage(tissue, "signal", 3, factor, within_68=0.7, within_95=0.95, rank_correlation=0.5)
+        for tissue in ("WM", "GM")
+    )
     validation = Validation(
-        method="shresnet", subjects=3, better_than={}, uncertainty=Uncertainty(factors, ())
+        method="shresnet", subjects=3, better_than={}, uncertainty=Uncertainty(coverages)
     )
     model = make_model(tmp_path / "model", scans["01"], error=0.02, validation=validation)
     job = write_job(scans["04"], model, tmp_path / "out")

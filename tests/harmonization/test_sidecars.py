@@ -10,8 +10,8 @@ from bids_shresnet.outputs.model.card import MissingShellRecord
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import (
     BaselineAnswer,
+    Coverage,
     Uncertainty,
-    UncertaintyFactors,
     Validation,
 )
 from bids_shresnet.scans import Scan
@@ -22,6 +22,8 @@ from tests.harmonization.harmonizing import (
     write_job,
 )
 from tests.models import constant_model, directions
+
+COVERAGE = Coverage("WM", "FA", 3, 1.5, within_68=0.7, within_95=0.95, rank_correlation=0.1)
 
 
 def test_the_sidecar_names_the_network_and_whether_the_subject_was_trained_on(
@@ -42,7 +44,7 @@ def test_the_sidecar_repeats_the_method_and_its_validation(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
     answer = BaselineAnswer(answer="no", largest_p=0.5, smallest_possible_p=0.25)
-    calibration = Uncertainty(UncertaintyFactors(signal=1.5), ())
+    calibration = Uncertainty((COVERAGE,))
     validation = Validation(
         method="shresnet",
         subjects=3,

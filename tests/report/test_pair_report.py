@@ -7,13 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from bids_shresnet.io.storage import write_tsv
-from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, UncertaintyFactors
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty
 from bids_shresnet.report.pair_report import build_pair_report
 from tests.report.cross_validations import cross_validation, with_agreement
 
 CALIBRATION = Uncertainty(
-    UncertaintyFactors(signal=1.1, fa=1.2, md=1.3),
-    (Coverage("WM", "signal", 4, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
+    (Coverage("WM", "signal", 4, 1.1, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
 )
 
 
@@ -48,7 +47,7 @@ def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_pat
     assert "20.00 degrees in the input" in orientation_note
     assert "10.00 degrees after" in orientation_note
     (uncertainty_note,) = report.notes["uncertainty"]
-    assert "1.10 (S/S0), 1.20 (FA) and 1.30 (MD)" in uncertainty_note
+    assert "multiplied by 1.10 (WM signal) in" in uncertainty_note
     assert [drawing.name for drawing in report.figures["uncertainty"]] == ["uncertainty"]
 
 

@@ -21,15 +21,6 @@ class BaselineAnswer:
 
 
 @dataclass(frozen=True)
-class UncertaintyFactors:
-    """Factors on predicted standard deviations, so that 68 % of measurements lie within one."""
-
-    signal: float = 1.0
-    fa: float = 1.0
-    md: float = 1.0
-
-
-@dataclass(frozen=True)
 class Coverage:
     """Share of held-out measurements within the uncertainty of their prediction.
 
@@ -37,6 +28,9 @@ class Coverage:
     ----------
     subjects
         Number of held-out subjects; the factor of each comes from the others.
+    factor
+        Factor on predicted standard deviations, so that 68 % of the measurements of all held-out
+        subjects lie within one.
     within_68, within_95
         Shares within the intervals that 68 and 95 % should lie in, mean over subjects. The noise of
         the target's measurement is part of the intervals.
@@ -47,6 +41,7 @@ class Coverage:
     tissue: str
     quantity: str
     subjects: int
+    factor: float
     within_68: float
     within_95: float
     rank_correlation: float
@@ -56,8 +51,12 @@ class Coverage:
 class Uncertainty:
     """Calibration of the uncertainty maps on held-out subjects."""
 
-    factors: UncertaintyFactors
     coverages: tuple[Coverage, ...]
+
+    @property
+    def factors(self) -> dict[tuple[str, str], float]:
+        """Factor on the standard deviations of each tissue and quantity."""
+        return {(item.tissue, item.quantity): item.factor for item in self.coverages}
 
 
 @dataclass(frozen=True)
