@@ -121,6 +121,7 @@ class ErrorModel:
         )
 
     def _factor_image(self, quantity: str) -> Float[np.ndarray, "x y z"]:
-        white, grey = (self.factors.get((name, quantity), 1.0) for name in ("WM", "GM"))
+        white = self.factors.get(("WM", quantity), 1.0)
+        grey = self.factors.get(("GM", quantity), 1.0)
         is_tissue = [self.tissue == Tissue.WM, self.tissue == Tissue.GM]
         return np.select(is_tissue, [white, grey], np.sqrt(white * grey)).astype(np.float32)
