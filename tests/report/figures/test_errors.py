@@ -131,7 +131,7 @@ def test_stars_are_those_of_the_papers_figures(p: float, stars: str) -> None:
 
 
 def test_axes_have_units() -> None:
-    assert "NMSE of FA (no unit)" in svg_texts(error_drawing())
+    assert "NMSE of FA" in svg_texts(error_drawing())
     assert svg_texts(bias_drawing()).count("site bias (%)") == 3
 
 
