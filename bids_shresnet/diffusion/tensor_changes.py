@@ -84,9 +84,10 @@ def change_dwi(
     changed = mask & change.is_changed
     if not changed.any():
         return dwi
-    apparent = fit_scan_tensors(dwi, mask) if tensors is None else tensors
+    if tensors is None:
+        return change_dwi(dwi, changed, change, fit_scan_tensors(dwi, changed))
     signal = dwi.data[changed]
-    for item in apparent:
+    for item in tensors:
         old = item.tensors[changed[mask]]
         new = change_tensors(old, change.fa_factor[changed], change.md_factor[changed])
         bvecs = dwi.bvecs[item.volumes]
@@ -113,8 +114,7 @@ def fit_scan_tensors(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> tuple[Apparen
         is_other = not np.isin(shell.volumes, fitted).any()
         if is_other and has_tensor_directions(shell, dwi.bvecs):
             volumes = np.concatenate([without_weighting, shell.volumes])
-            bvals = np.where(dwi.is_b0, 0, dwi.bvals)[volumes]
-            own = fit_tensor_matrices(dwi.data[mask][:, volumes], bvals, dwi.bvecs[volumes])
+            own = fit_tensor_matrices(*select_signal(dwi, mask, volumes))
         result.append(ApparentTensors(shell.bvalue, shell.volumes, own))
     return tuple(result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -151,24 +152,15 @@ class CrossValidation:
 def write_cross_validation(cross_validation: CrossValidation) -> Model:
     """Write tables and the validation into the model's folder; the card comes last."""
     folder = cross_validation.model.folder
-    write_described_table(folder / HELD_OUT_TSV, [asdict(row) for row in cross_validation.rows])
-    write_described_table(
-        folder / ORIENTATION_TSV, [asdict(row) for row in cross_validation.orientations]
-    )
+    _write_rows(folder / HELD_OUT_TSV, cross_validation.rows)
+    _write_rows(folder / ORIENTATION_TSV, cross_validation.orientations)
     if cross_validation.regional_means:
-        rows = [asdict(row) for row in cross_validation.regional_means]
-        write_described_table(folder / REGIONAL_TSV, rows)
+        _write_rows(folder / REGIONAL_TSV, cross_validation.regional_means)
     if cross_validation.effects:
-        write_described_table(
-            folder / EFFECTS_TSV, [asdict(row) for row in cross_validation.effects]
-        )
+        _write_rows(folder / EFFECTS_TSV, cross_validation.effects)
     if cross_validation.histograms is not None:
-        write_described_table(
-            folder / AGREEMENT_TSV, [asdict(row) for row in cross_validation.agreements]
-        )
-        write_described_table(
-            folder / RISH_POWER_TSV, [asdict(row) for row in cross_validation.powers]
-        )
+        _write_rows(folder / AGREEMENT_TSV, cross_validation.agreements)
+        _write_rows(folder / RISH_POWER_TSV, cross_validation.powers)
         write_histograms(folder / HISTOGRAMS_FILE, cross_validation.histograms)
     if cross_validation.slices:
         write_slices(folder / SLICES_FILE, cross_validation.slices)
@@ -228,6 +220,10 @@ def _summarize_result(result: ValidationResult) -> BaselineAnswer:
         largest_p=float(f"{result.p:.3g}"),
         smallest_possible_p=result.p_floor,
     )
+
+
+def _write_rows(table: Path, rows: Sequence[Row]) -> None:
+    write_described_table(table, [asdict(row) for row in rows])
 
 
 def _read_rows(table: Path, row_type: type[Row]) -> tuple[Row, ...]:
