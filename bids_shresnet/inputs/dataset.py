@@ -18,7 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bids_shresnet.errors import InputMissing, UsageError, join_some
-from bids_shresnet.io.description import read_pipeline_name
+from bids_shresnet.io.description import (
+    DESCRIPTION_FILE_NAME,
+    DESCRIPTION_REMEDY,
+    read_pipeline_name,
+)
+from bids_shresnet.io.file_errors import raise_if_unreadable
 
 if TYPE_CHECKING:  # pybids takes a second to import; workers and --help do not need it
     from bids.layout import BIDSLayout
@@ -98,15 +103,18 @@ class BidsDataset:
             If the folder does not exist or is no BIDS dataset, or if folders in it cannot be read.
         UsageError
             If the database is of another dataset.
+        BadInput
+            If dataset_description.json or the database is damaged.
         """
         _check_is_dataset(root)
         _check_is_readable(root)
+        pipeline = read_pipeline_name(root)
         paths = list_files(root, subjects, database)
         files = tuple(parse_file_name(path) for path in paths)
         files_by_kind = defaultdict(list)
         for file in files:
             files_by_kind[file.path.parent, file.suffix, file.extension].append(file)
-        return cls(root, files, dict(files_by_kind), read_pipeline_name(root))
+        return cls(root, files, dict(files_by_kind), pipeline)
 
     def images(self, suffixes: Collection[str]) -> list[BidsFile]:
         """Images with one of these suffixes, sorted by path."""
@@ -184,13 +192,15 @@ def _index(root: Path, ignored: re.Pattern[str], database: Path | None = None) -
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[ignored])
-    return BIDSLayout(
-        root,
-        validate=False,
-        config=list(PYBIDS_CONFIGS),
-        database_path=database,
-        indexer=indexer,
-    )
+    description = root / DESCRIPTION_FILE_NAME
+    with raise_if_unreadable(description, "pybids does not accept it", DESCRIPTION_REMEDY):
+        return BIDSLayout(
+            root,
+            validate=False,
+            config=list(PYBIDS_CONFIGS),
+            database_path=database,
+            indexer=indexer,
+        )
 
 
 def _open_database(root: Path, folder: Path) -> BIDSLayout:
@@ -208,7 +218,9 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
         with TemporaryDirectory(dir=folder) as unfinished:
             _index(root, _ignored_paths(()), Path(unfinished))
             (Path(unfinished) / DATABASE_FILE_NAME).replace(folder / DATABASE_FILE_NAME)
-    layout = BIDSLayout(root, validate=False, database_path=folder)
+    file = folder / DATABASE_FILE_NAME
+    with raise_if_unreadable(file, "no database of pybids", "Remove it; it is then made anew."):
+        layout = BIDSLayout(root, validate=False, database_path=folder)
     if Path(layout.root) != root.absolute():
         files = f"--bids-database-dir {folder} holds the files of {layout.root}, not of {root}"
         msg = f"{files}; name another folder"

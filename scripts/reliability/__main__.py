@@ -25,10 +25,11 @@ EXPERIMENTS = {
     "races": "conflicts:race",
     "faults": "conflicts:take_room_and_rights",
     "datasets": "fuzzing:damage_datasets",
+    "files": "fuzzing:damage_files",
     "models": "fuzzing:edit_models",
     "repeats": "repeats:repeat_runs",
 }
-WITHOUT_SANDBOX = ("datasets", "models")
+WITHOUT_SANDBOX = ("datasets", "files", "models")
 # Loaded before processes are forked; the app loads them late
 LIBRARIES = ("ants", "sklearn.mixture", "statsmodels.stats.multitest", "matplotlib.pyplot")
 

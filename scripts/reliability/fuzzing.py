@@ -1,4 +1,4 @@
-"""Damaged datasets and edited models: the tests in tests/fuzz with as many examples as asked."""
+"""Damaged datasets, files and models: the tests in tests/fuzz with as many examples as asked."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 
 from scripts.reliability.counts import Counts
 from scripts.reliability.interruptions import ROOT
 
-DATASETS = ("tests/fuzz/test_dry_runs.py", "tests/fuzz/test_readers.py")
-MODELS = ("tests/fuzz/test_models.py",)
+DATASETS = "tests/fuzz/test_dry_runs.py"
+FILES = "tests/fuzz/test_readers.py"
+MODELS = "tests/fuzz/test_models.py"
+PYTEST_FLAGS = (
+    *("-q", "-n", "0", "--hypothesis-show-statistics"),
+    *("-o", "addopts=--import-mode=importlib"),  # without checks of shapes, which take long
+)
 EXAMPLES = re.compile(r"(\d+) passing examples, (\d+) failing examples")
 
 
 def damage_datasets(_: object, count: int) -> Counts:
-    """Read damaged files, and plan runs on damaged datasets, `count` times each."""
+    """Plan runs on `count` damaged datasets."""
     return run_tests(DATASETS, count)
+
+
+def damage_files(_: object, count: int) -> Counts:
+    """Let every reader read `count` damaged files."""
+    return run_tests(FILES, count)
 
 
 def edit_models(_: object, count: int) -> Counts:
@@ -26,11 +35,10 @@ def edit_models(_: object, count: int) -> Counts:
     return run_tests(MODELS, count)
 
 
-def run_tests(files: Sequence[str], count: int) -> Counts:
+def run_tests(file: str, count: int) -> Counts:
     """Run tests with new examples; each failure is a traceback, a hang or a write outside."""
-    flags = ("-q", "-n", "0", "--hypothesis-show-statistics")
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *flags, *files],
+        [sys.executable, "-m", "pytest", *PYTEST_FLAGS, file],
         cwd=ROOT,
         env=os.environ | {"SHRESNET_FUZZ_COUNT": str(count)},
         capture_output=True,
@@ -43,6 +51,8 @@ def run_tests(files: Sequence[str], count: int) -> Counts:
     for line in ended.stdout.splitlines():
         if line.startswith(("FAILED", "ERROR")):
             counts.fail("hangs" if "NoEndError" in line else "tracebacks", line)
+    if ended.returncode:
+        sys.stderr.write(ended.stdout)  # with the example that caused it
     if ended.returncode and counts.is_clean:
         counts.fail("losses", ended.stdout[-2000:] + ended.stderr[-2000:])
     return counts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bids.layout import BIDSLayout
 
-from bids_shresnet.errors import InputMissing, UsageError
+from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.inputs.dataset import DATABASE_FILE_NAME, BidsDataset, list_files
 from tests.datasets import GE, Series, write_tree
 
@@ -113,3 +113,31 @@ def test_a_folder_that_cannot_be_read_is_an_error(
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != folder)  # root may read all
     with pytest.raises(InputMissing, match=f"cannot be read: {folder}"):
         BidsDataset.from_folder(root)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "true",
+        "[]",
+        '{"DatasetType": "derivative", "GeneratedBy": [1]}',
+        '{"DatasetType": "derivative", "PipelineDescription": ["x"]}',
+        '{"DatasetType": "derivative", "GeneratedBy": null}',
+    ],
+)
+def test_a_damaged_description_is_bad_input_that_names_the_file(
+    tmp_path: Path, description: str
+) -> None:
+    root = write_dataset(tmp_path / "data")
+    (root / "dataset_description.json").write_text(description, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"dataset_description\.json"):
+        BidsDataset.from_folder(root)
+
+
+def test_a_damaged_database_is_bad_input_that_names_the_file(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "data")
+    database = tmp_path / "db" / DATABASE_FILE_NAME
+    database.parent.mkdir()
+    database.write_bytes(b"SQLite format 3\0" + bytes(100))
+    with pytest.raises(BadInput, match=DATABASE_FILE_NAME):
+        BidsDataset.from_folder(root, database=database.parent)
