@@ -16,7 +16,7 @@ from PIL import Image
 from scripts.reliability import sandbox as sandbox_module
 from scripts.reliability.__main__ import EXPERIMENTS, load_experiment
 from scripts.reliability.counts import FAILURES, Counts
-from scripts.reliability.fuzzing import EXAMPLES
+from scripts.reliability.fuzzing import run_tests
 from scripts.reliability.interruptions import check_screen
 from scripts.reliability.sandbox import (
     UNCAUGHT,
@@ -30,7 +30,20 @@ from scripts.reliability.sandbox import (
 
 # Python 3.12 warns of forks of a process with threads; these forks need none of them
 FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-STATISTICS = "  - during generate phase (1.2 seconds): 40 passing examples, 1 failing examples"
+FUZZ_TEST = """
+from hypothesis import given, strategies as st
+from tests.fuzz.strategies import fuzz_settings, limits
+
+
+def test_numbers():
+    @fuzz_settings(1)
+    @given(st.integers(0, 10**9))
+    def check(number):
+        with limits():
+            assert number >= {smallest}
+
+    check()
+"""
 
 
 @pytest.fixture
@@ -154,8 +167,17 @@ def test_a_stopped_run_says_so_once(text: str, failure: str) -> None:
     assert dict(counts.failures) == ({failure: 1} if failure else {})
 
 
-def test_examples_of_hypothesis_are_counted() -> None:
-    assert EXAMPLES.findall(STATISTICS) == [("40", "1")]
+@pytest.mark.slow
+@pytest.mark.parametrize(("smallest", "failures"), [(0, 0), (10, 1)])
+def test_examples_and_failed_tests_are_counted(
+    smallest: int, failures: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "test_numbers.py"
+    file.write_text(FUZZ_TEST.format(smallest=smallest))
+    counts = run_tests(str(file), 50)
+    assert counts.failures.total() == counts.failures["tracebacks"] == failures
+    assert (counts.trials == 50) == (not failures)
+    assert ("number=0" in capfd.readouterr().err) == bool(failures)  # the smallest example
 
 
 @pytest.mark.slow

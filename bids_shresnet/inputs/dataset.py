@@ -194,12 +194,9 @@ def _index(root: Path, ignored: re.Pattern[str], database: Path | None = None) -
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[ignored])
     description = root / DESCRIPTION_FILE_NAME
     with raise_if_unreadable(description, "pybids does not accept it", DESCRIPTION_REMEDY):
+        configs = list(PYBIDS_CONFIGS)
         return BIDSLayout(
-            root,
-            validate=False,
-            config=list(PYBIDS_CONFIGS),
-            database_path=database,
-            indexer=indexer,
+            root, validate=False, config=configs, database_path=database, indexer=indexer
         )
 
 

@@ -12,6 +12,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 COUNT_VARIABLE = "SHRESNET_FUZZ_COUNT"
+TRIALS_VARIABLE = "SHRESNET_FUZZ_TRIALS"  # a file that grows by one byte with each example
 MAX_SECONDS = 30
 WAIT_FACTOR = 4  # seconds of the clock for one of the processor
 MAX_MEMORY_KIB = 2 * 2**20
@@ -85,6 +87,13 @@ def limits() -> Iterator[None]:
         for (number, _), handler in zip(timers.values(), previous, strict=True):
             signal.signal(number, handler)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MAX_MEMORY_KIB
+    _count_trial()
+
+
+def _count_trial() -> None:
+    if name := os.environ.get(TRIALS_VARIABLE):
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(".")
 
 
 @st.composite

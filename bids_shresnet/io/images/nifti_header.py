@@ -19,6 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable
 
 MAX_COMPRESSION = 1032  # deflate makes nothing smaller (zlib, "Technical Details")
+SPATIAL_AXES = 3
 REAL_KINDS = "iuf"  # of numpy's data types: integers and floats
 
 
@@ -88,18 +89,26 @@ def load_header(path: Path) -> Any:
     OSError
         If it does not exist, or the disk fails.
     BadInput
-        If it is no image of real numbers, or too short for what its header says: no memory is
-        taken for an image that cannot be there.
+        If it is no image of real numbers in space, or too short for what its header says: no memory
+        is taken for an image that cannot be there.
     """
     with raise_if_unreadable(path, "the image cannot be read"):
         image: Any = nib.load(path)
         shape = tuple(int(size) for size in image.shape)
         data_type = np.dtype(image.get_data_dtype())
+    _check_kind(path, shape, data_type)
+    _check_size(path, prod(shape) * data_type.itemsize)
+    return image
+
+
+def _check_kind(path: Path, shape: tuple[int, ...], data_type: np.dtype) -> None:
+    """Refuse images of other than real numbers, and those without three axes in space."""
     if data_type.kind not in REAL_KINDS:
         remedy = "Only images of real numbers can be used: convert the scan again."
         raise_bad_input(path, f"an image of type {data_type}", remedy)
-    _check_size(path, prod(shape) * data_type.itemsize)
-    return image
+    if len(shape) < SPATIAL_AXES:
+        axes = f"an image of {len(shape)} axes instead of 3 or 4"
+        raise_bad_input(path, axes, "Convert the scan again.")
 
 
 def _check_size(path: Path, data_bytes: int) -> None:

@@ -31,6 +31,17 @@ def test_an_image_is_refused_by_its_header_if_the_file_cannot_hold_it(
             read(path)
 
 
+@pytest.mark.parametrize("shape", [(30_000,), (200, 300)])
+def test_an_image_without_three_axes_is_bad_input(shape: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    image = nib.Nifti1Image(np.zeros((200, 300, 1), np.uint8), np.eye(4))
+    image.header["dim"][: len(shape) + 1] = [len(shape), *shape]
+    path.write_bytes(image.header.binaryblock + bytes(4 + 60_000))
+    for read in (read_grid, read_volume, load_header):
+        with pytest.raises(BadInput, match=f"an image of {len(shape)} axes"):
+            read(path)
+
+
 def test_an_image_that_compresses_as_well_as_possible_is_read(tmp_path: Path) -> None:
     data = np.zeros((128, 128, 128), np.int16)
     content = nib.Nifti1Image(data, diagonal(2, 2, 2)).to_bytes()
