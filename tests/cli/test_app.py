@@ -15,6 +15,7 @@ from bids_shresnet.errors import (
     BadInput,
     Finding,
     InputMissing,
+    Interrupted,
     NothingSelected,
     OutputError,
     UnknownLevel,
@@ -96,10 +97,14 @@ def test_the_first_line_says_what_runs_where_with_what() -> None:
         (UsageError("x"), 64),
         (UnknownLevel("x"), 17),
         (OSError("x"), 74),
+        (Interrupted("SIGTERM"), 75),
     ],
 )
 def test_every_error_has_the_exit_code_of_the_execution_specification(
-    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail(*_: object) -> int:
         raise error

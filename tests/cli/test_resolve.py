@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bids_shresnet.cli.resolve import memory_limit
 from bids_shresnet.errors import UsageError
 from bids_shresnet.settings import (
     APPLIED_METHODS,
@@ -172,3 +173,12 @@ def test_an_amount_of_memory_without_its_unit_is_refused() -> None:
     with pytest.raises(UsageError, match="write 8G"):
         make_config(mem="8")
     assert make_config(mem="8000").resource.mem == "8000"
+
+
+@pytest.mark.parametrize(
+    ("amount", "mib"),
+    [("8000", 8000), ("8000M", 8000), ("8g", 8 * 2**10), ("1.5GiB", 1536), ("2TB", 2**21)],
+)
+def test_memory_is_in_mib_unless_its_unit_says_otherwise(amount: str, mib: int) -> None:
+    """As in Slurm, whose units are powers of 1024."""
+    assert memory_limit(make_config(mem=amount).resource) == mib * 2**20

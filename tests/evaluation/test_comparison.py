@@ -5,8 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bids_shresnet.evaluation.comparison import compare_methods, summarize_bias
-from bids_shresnet.evaluation.results import HeldOutResult
+from bids_shresnet.evaluation.comparison import (
+    Endpoint,
+    compare_methods,
+    subject_means,
+    summarize_bias,
+)
+from bids_shresnet.evaluation.results import INTERIOR_PLACES, HeldOutResult
 from bids_shresnet.evaluation.statistics import adjust_p_values, smallest_p_value, wilcoxon_p_value
 from tests.evaluation.tables import held_out_results, white_matter_fa
 
@@ -86,6 +91,16 @@ def test_a_subject_counts_once_however_many_folds_it_is_in() -> None:
     other_fold = [replace(row, fold=9) for row in rows]
     table = compare_methods(rows, "shresnet", ["no_harmonization"])
     assert compare_methods(rows + other_fold, "shresnet", ["no_harmonization"]) == table
+
+
+def test_errors_of_the_interior_count_only_where_they_are_asked_for() -> None:
+    rows = held_out_results(6)
+    both = [*rows, *(replace(row, places=INTERIOR_PLACES, nmse=row.nmse / 2) for row in rows)]
+    table = compare_methods(rows, "shresnet", ["no_harmonization"])
+    assert compare_methods(both, "shresnet", ["no_harmonization"]) == table
+    endpoint = Endpoint("shresnet", "WM", "FA")
+    inside = subject_means(both, endpoint, places=INTERIOR_PLACES)
+    assert inside == {label: mean / 2 for label, mean in subject_means(rows, endpoint).items()}
 
 
 def test_against_a_method_that_corrects_means_the_error_is_that_of_the_mean() -> None:

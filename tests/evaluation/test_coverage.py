@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from bids_shresnet.evaluation.coverage import (
     CoverageRow,
@@ -44,16 +45,17 @@ def test_the_factor_is_the_size_of_the_errors_over_the_predicted_one(
         assert coverage.within_95 == pytest.approx(0.95, abs=0.02)
 
 
-def test_the_coverage_of_a_subject_uses_the_factor_of_the_others() -> None:
-    """The odd one out has errors three times as large as the others, so it is covered less."""
-    rows = [row for label in "12" for row in subject_rows(label, scale=1.0)]
-    odd = list(subject_rows("3", scale=3.0))
-    uncertainty = calibrate_uncertainty([*rows, *odd])
+@pytest.mark.parametrize("ratio", [2.0, 4.0])
+def test_the_coverage_of_a_subject_uses_the_factor_of_the_others(ratio: float) -> None:
+    """Of two subjects, one is covered with a factor too small by a ratio, the other too large."""
+    rows = [*subject_rows("1", scale=1.0), *subject_rows("2", scale=ratio)]
+    uncertainty = calibrate_uncertainty(rows)
     assert uncertainty is not None
-    normal_within_a_third = 0.26
-    others = [0.9, 0.9]  # covered with a factor that the odd one raises
-    expected = np.mean([*others, normal_within_a_third])
-    assert uncertainty.coverages[0].within_68 == pytest.approx(expected, abs=0.08)
+    limits = norm.ppf((1 + np.array([0.68, 0.95])) / 2)
+    expected = np.mean([2 * norm.cdf(limits * factor) - 1 for factor in (ratio, 1 / ratio)], axis=0)
+    for coverage in uncertainty.coverages:
+        covered = (coverage.within_68, coverage.within_95)
+        assert covered == pytest.approx(expected.tolist(), abs=0.02)
 
 
 def test_errors_that_grow_with_the_prediction_are_correlated_with_it() -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.tensors import TensorMaps
 from bids_shresnet.harmonization.scan_qc import write_scan_qc
 from bids_shresnet.harmonization.tensor_outputs import input_pair
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
@@ -58,6 +59,23 @@ def test_tissue_means_are_those_of_the_scans_own_tissue(
         assert float(row[f"{name}_fa"]) == pytest.approx(maps.fa[voxels].mean(), rel=1e-4)
         assert float(row[f"{name}_md"]) == pytest.approx(maps.md[voxels].mean(), rel=1e-4)
     assert float(row["wm_fa"]) > float(row["gm_fa"])
+
+
+def test_means_and_medians_are_those_of_the_voxels_of_the_mask(
+    scan: Scan, loaded: LoadedScan, tmp_path: Path
+) -> None:
+    """Of skewed values, whose mean is not their median, with others outside the mask."""
+    outputs = ScanOutputs(scan, tmp_path)
+    skewed = np.random.default_rng(0).exponential(0.2, loaded.mask.shape)
+    fa = np.where(loaded.mask, np.minimum(skewed, 1), 0.9)
+    maps = TensorMaps(fa=fa, md=fa**2 * 1e-3)
+    pairs = [replace(input_pair(outputs, loaded), maps=maps)]
+    representation = represent_dwi(loaded.dwi, loaded.mask, SHELLS)
+    write_scan_qc(outputs, pairs, loaded, representation, {})
+    (row,) = read_tsv(outputs.qc_table())
+    for name, values in (("fa", maps.fa[loaded.mask]), ("md", maps.md[loaded.mask])):
+        assert float(row[f"{name}_mean"]) == pytest.approx(values.mean(), rel=1e-5)
+        assert float(row[f"{name}_median"]) == pytest.approx(np.median(values), rel=1e-5)
 
 
 def test_the_description_names_the_scan_its_noise_and_its_role(

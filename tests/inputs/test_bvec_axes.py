@@ -71,7 +71,12 @@ def test_tables_that_contradict_each_other_give_a_warning(b_table: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1 0 0\n", "lines of"), ("1 0 0 0\n", "1 directions, but 8"), ("one 0 0 0\n", "not a table")],
+    [
+        ("1 0 0\n", "lines of"),
+        ("1 0 0 0\n", "1 directions, but 8"),
+        ("1 0 0 0\n" * 9, "9 directions, but 8"),
+        ("one 0 0 0\n", "not a table"),
+    ],
 )
 def test_a_b_table_that_cannot_be_the_scans_is_refused(
     text: str, message: str, tmp_path: Path

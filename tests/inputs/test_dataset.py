@@ -8,7 +8,12 @@ import pytest
 from bids.layout import BIDSLayout
 
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
-from bids_shresnet.inputs.dataset import DATABASE_FILE_NAME, BidsDataset, list_files
+from bids_shresnet.inputs.dataset import (
+    DATABASE_FILE_NAME,
+    BidsDataset,
+    list_files,
+    parse_file_name,
+)
 from tests.datasets import GE, Series, write_tree
 
 IMAGE = np.zeros((2, 2, 2), np.int16)
@@ -95,6 +100,34 @@ def test_entities_are_those_of_the_file_name_and_not_of_folders_above(tmp_path: 
     write_tree(root, {"sub-01/dwi/sub-01_dir-AP_run-007_dwi.nii.gz": IMAGE})
     (file,) = BidsDataset.from_folder(root).files
     assert file.entities == {"subject": "01", "direction": "AP", "run": "007"}
+
+
+def test_files_apply_if_the_image_has_their_entities_and_the_closest_is_last(
+    tmp_path: Path,
+) -> None:
+    """Of files in one folder the one with more entities is closer (BIDS, inheritance)."""
+    applicable = [
+        "dwi.json",
+        "acq-x_dwi.json",
+        "sub-01/sub-01_dwi.json",
+        "sub-01/ses-a/sub-01_ses-a_dwi.json",
+        "sub-01/ses-a/dwi/sub-01_ses-a_dwi.json",
+        "sub-01/ses-a/dwi/sub-01_ses-a_acq-x_dwi.json",
+    ]
+    others = [
+        "acq-y_dwi.json",
+        "acq-x_dir-AP_dwi.json",
+        "acq-x_dseg.json",
+        "sub-01/sub-01_acq-y_dwi.json",
+        "sub-01/ses-b/sub-01_ses-b_dwi.json",
+        "sub-01/ses-a/dwi/sub-01_ses-a_acq-x_run-2_dwi.json",
+        "sub-02/sub-02_dwi.json",
+    ]
+    image = applicable[-1].replace(".json", ".nii.gz")
+    tree: dict[str, object] = {name: {} for name in (*others, *applicable)}
+    dataset = BidsDataset.from_folder(write_tree(tmp_path, tree | {image: IMAGE}))
+    paths = dataset.applicable_files(parse_file_name(tmp_path / image), ".json")
+    assert paths == [tmp_path / name for name in applicable]
 
 
 def test_a_folder_that_is_no_dataset_is_refused_with_what_it_holds(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,24 @@ def test_opened_arrays_stay_on_disk_and_cannot_be_written(tmp_path: Path) -> Non
         opened[0] = 1
 
 
-def test_a_folder_is_unfinished_until_all_arrays_are_written(tmp_path: Path) -> None:
-    assert read_array_record(tmp_path / "missing") is None
-    unwritable = {**ARRAYS, "broken": np.array([object()])}
-    with pytest.raises(TypeError):
-        write_arrays(tmp_path / "half", unwritable, {"weird": object()})
-    assert read_array_record(tmp_path / "half") is None
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "written before"])
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_folder_is_unfinished_until_all_arrays_are_written(
+    count: int, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full after some arrays; those from before are of no use any more."""
+    if is_there:
+        write_arrays(tmp_path, ARRAYS, {"inputs": "abc"})
+    save = np.save
+    saved: list[Path] = []
+
+    def save_some(path: Path, array: np.ndarray) -> None:
+        if len(saved) == count:
+            raise OSError(errno.ENOSPC, "disk full")
+        saved.append(path)
+        save(path, array)
+
+    monkeypatch.setattr(np, "save", save_some)
+    with pytest.raises(OSError, match="disk full"):
+        write_arrays(tmp_path, ARRAYS, {"inputs": "def"})
+    assert read_array_record(tmp_path) is None

@@ -52,6 +52,23 @@ def test_damage_is_bad_input_that_names_the_file(reader: str, damage: str, tmp_p
             assert finding.remedy
 
 
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")],
+    ids=["pipe", "folder", "device"],
+)
+def test_a_reader_begins_only_with_a_regular_file(
+    make: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """Unlike the readers of the next law, this one does not wait where it begins."""
+    make(tmp_path / "file")
+    with (
+        pytest.raises(BadInput, match="no regular file"),
+        raise_if_unreadable(tmp_path / "file"),
+    ):
+        pytest.fail("the reader begins")
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_a_pipe_and_a_device_are_never_opened(reader: str, tmp_path: Path) -> None:
     """Opening a pipe waits for somebody to write into it; /dev/zero never ends."""

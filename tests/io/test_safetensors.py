@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
+from bids_shresnet.errors import BadInput
+from bids_shresnet.io.safetensors import (
+    check_arrays,
+    read_arrays,
+    read_record,
+    serialize_arrays,
+)
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 
 SMALL = Architecture((1, 5), resblocks=1, hidden=4)
@@ -62,6 +68,26 @@ def test_equal_arrays_and_records_give_equal_bytes_in_any_order() -> None:
     arrays = dict(reversed(ARRAYS.items()))
     record = dict(reversed(RECORD.items()))
     assert serialize_arrays(ARRAYS, RECORD) == serialize_arrays(arrays, record)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.array([0.0, np.nan]), "values that are not finite"),
+        (np.array([[1.0], [-np.inf]], np.float32), "values that are not finite"),
+        (np.array([1, 2]), "is of type int64"),
+        (np.array([1, 2], np.float16), "is of type float16"),
+    ],
+)
+def test_one_array_that_is_no_finite_floating_point_number_is_named(
+    array: np.ndarray, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "fold-01.safetensors"
+    path.write_bytes(serialize_arrays({"good": np.ones(3)}, RECORD))
+    check_arrays(path)
+    path.write_bytes(serialize_arrays({"good": np.ones(3), "odd": array}, RECORD))
+    with pytest.raises(BadInput, match=f"the array odd .*{words}"):
+        check_arrays(path)
 
 
 def test_the_bytes_are_safetensors_and_no_pickle() -> None:

@@ -13,6 +13,7 @@ from bids_shresnet.outputs.stamps import (
     OUTPUT_FILES_KEY,
     find_damaged_files,
     hold_scan_lock,
+    is_current,
     is_intact,
     read_stamp,
     stamp_files,
@@ -38,6 +39,24 @@ def test_files_as_they_were_written_are_intact(root: Path) -> None:
     stamp = read_stamp(root / "stamp.json")
     assert stamp[OUTPUT_FILES_KEY]["table.tsv"]["Size"] == 4
     assert is_intact(stamp, root)
+
+
+@pytest.mark.parametrize(
+    ("key", "digest", "content", "expected"),
+    [
+        ("Harmonization", "abc", "a\tb\n", True),
+        ("Harmonization", "xyz", "a\tb\n", False),  # made from other inputs
+        ("Target", "abc", "a\tb\n", False),  # made in another role
+        ("Harmonization", "abc", "a\tc\n", False),  # changed since
+    ],
+)
+def test_files_are_current_if_they_are_intact_and_were_made_from_the_same_inputs(
+    key: str, digest: str, content: str, expected: bool, root: Path
+) -> None:
+    stamp = {**read_stamp(root / "stamp.json"), "Harmonization": {"InputsDigest": "abc"}}
+    write_json(root / "stamp.json", stamp)
+    (root / "table.tsv").write_text(content)
+    assert is_current(root / "stamp.json", key, digest, root=root) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.evaluation.quantities import nmse
 from bids_shresnet.phantom.score import score_scans
 from bids_shresnet.phantom.simulate import PhantomConfig, main, write_phantom
+from tests.images import load_image
 
 SUFFIXES = (".nii.gz", ".bval", ".bvec")
 
@@ -42,6 +44,23 @@ def test_the_truth_itself_scores_no_error(phantom: Path, tmp_path: Path) -> None
     assert len(scores) == 6
     assert all(score.harmonized_nmse == 0 for score in scores)
     assert all(score.input_nmse > 0 for score in scores)
+
+
+@pytest.mark.parametrize(("tissue", "label"), [("GM", 1), ("WM", 2)])
+def test_a_tenth_too_little_signal_in_one_tissue_scores_a_hundredth_there_and_nothing_elsewhere(
+    tissue: str, label: int, phantom: Path, tmp_path: Path
+) -> None:
+    truth = phantom / "truth/sub-01/ses-ge_to-prisma_dwi"
+    results = copy_as_harmonized(truth, tmp_path)
+    image = load_image(f"{truth}.nii.gz")
+    labels = load_image(truth.with_name("ses-ge_to-prisma_tissue.nii.gz")).get_fdata()
+    is_weighted = np.loadtxt(f"{truth}.bval") > 50
+    factor = np.where((labels == label)[..., None] & is_weighted, 0.9, 1.0)
+    harmonized = nib.Nifti1Image(image.get_fdata() * factor, image.affine)
+    nib.save(harmonized, next(results.rglob("*.nii.gz")))
+    scores = score_scans(phantom, results)
+    errors = {score.tissue: score.harmonized_nmse for score in scores if score.quantity == "signal"}
+    assert errors == pytest.approx({"GM": 0.0, "WM": 0.0} | {tissue: 0.01}, rel=1e-3, abs=1e-6)
 
 
 def test_the_source_scan_itself_scores_no_decrease(

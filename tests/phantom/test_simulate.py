@@ -10,6 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_shresnet.phantom import simulate
+from bids_shresnet.phantom.head import PhantomSession, draw_session
+from bids_shresnet.phantom.scanner import PhantomScanner
 from bids_shresnet.phantom.simulate import PhantomConfig, main, write_phantom
 from tests.images import load_image
 
@@ -48,6 +51,25 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(phantom: Path, tmp_path:
     write_phantom(tmp_path / "other", replace(TINY, subjects=0, seed=2))
     name = "bids/sub-01/ses-ge/dwi/sub-01_ses-ge_dwi.nii.gz"
     assert contents(tmp_path / "other")[name] != contents(phantom)[name]
+
+
+def test_another_seed_gives_another_head_even_in_the_same_position(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The truth has no noise, and its grid and the head's pose are drawn alike here."""
+
+    def draw_alike(
+        scanner: PhantomScanner, voxel_mm: float, _: np.random.Generator
+    ) -> PhantomSession:
+        return draw_session(scanner, voxel_mm, np.random.default_rng(0))
+
+    monkeypatch.setattr(simulate, "draw_session", draw_alike)
+    maps = []
+    for seed in (1, 2):
+        out = tmp_path / str(seed)
+        write_phantom(out, PhantomConfig(0, 1, voxel_mm=16.0, directions=6, seed=seed))
+        maps.append(load_image(out / "truth/sub-01/ses-ge_to-prisma_MD.nii.gz").get_fdata())
+    assert not np.allclose(maps[0], maps[1], rtol=1e-3, atol=0)
 
 
 def test_scanners_differ_in_grid_table_and_sidecar(phantom: Path) -> None:

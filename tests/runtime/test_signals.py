@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def write_slowly(path: Path) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text("half")
         time.sleep(300)
+
+
+@contextmanager
+def killed_at_the_end(leader: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill what is left of a process group, for which a failed test would wait otherwise."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(leader.pid, signal.SIGKILL)
 
 
 def receive(number: signal.Signals) -> None:
@@ -110,13 +121,14 @@ def test_workers_stop_with_their_parent_and_leave_no_half_written_files(
     out.mkdir()
     command = [sys.executable, str(tmp_path / "script.py"), str(out)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
-    with subprocess.Popen(command, start_new_session=True, env=environment) as parent:
+    with (
+        subprocess.Popen(command, start_new_session=True, env=environment) as parent,
+        killed_at_the_end(parent),
+    ):
         deadline = time.monotonic() + 200
         while len(list(out.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert len(list(out.iterdir())) == 2
-        started = time.monotonic()
         send_signal(parent.pid, number)
-        assert parent.wait(30) == Interrupted.exit_code
-        assert time.monotonic() - started < 10
+        assert parent.wait(10) == Interrupted.exit_code
     assert not list(out.iterdir())

@@ -18,6 +18,14 @@ def change_input(job: FoldJob, subject: str) -> FoldJob:
     return replace(job, input_digests={**job.input_digests, subject: "new"})
 
 
+def exchange_roles(job: FoldJob) -> FoldJob:
+    """The job with a training subject that stops the training, and the other way round."""
+    first, *others = job.split.training
+    validation = (first, *job.split.validation[1:])
+    split = replace(job.split, training=(job.split.validation[0], *others), validation=validation)
+    return replace(job, split=split)
+
+
 CHANGES: dict[str, Callable[[FoldJob], FoldJob]] = {
     "method": lambda job: replace(job, method="golkov"),
     "seed": lambda job: replace(job, seed=1),
@@ -26,6 +34,7 @@ CHANGES: dict[str, Callable[[FoldJob], FoldJob]] = {
     "shells": lambda job: replace(job, shells=(Shell(1100.0, 2),)),
     "a training subject": lambda job: change_input(job, job.split.training[0]),
     "halves": lambda job: replace(job, halves=TrainingHalves("source", SHELLS)),
+    "the roles of subjects": exchange_roles,
     "the validation subject": lambda job: change_input(job, job.split.validation[0]),
 }
 

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.novelty import fit_novelty_detector
 from bids_shresnet.errors import Interrupted
-from bids_shresnet.io.safetensors import read_arrays, read_record
-from bids_shresnet.io.storage import hash_file
+from bids_shresnet.io.safetensors import read_arrays, read_record, serialize_arrays
+from bids_shresnet.io.storage import hash_file, write_bytes
 from bids_shresnet.methods.registry import METHOD_SPECS, load_harmonizer
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.pairs import TravellingSubject
@@ -21,7 +22,7 @@ from bids_shresnet.training.fold_jobs import fold_jobs
 from bids_shresnet.training.folds import FoldJob, open_training_subjects
 from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.resume import write_state
-from bids_shresnet.training.train_fold import train_fold
+from bids_shresnet.training.train_fold import is_fitted, train_fold
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
 from tests.methods.heads import SHELLS, head, mask_patches
 
@@ -44,6 +45,19 @@ def test_a_fold_is_trained_once_and_again_with_the_same_weights_if_its_file_is_m
     jobs[1].file.unlink()
     assert [train_fold(job) for job in jobs] == [False, True, False, False]
     assert file_hashes(jobs) == before
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"method": "golkov"}, {"has_novelty_detector": True}]
+)
+def test_a_fold_of_other_inputs_or_without_all_its_files_is_not_fitted(
+    changes: dict[str, Any], jobs: tuple[FoldJob, ...]
+) -> None:
+    job = replace(jobs[0], has_novelty_detector=False)
+    assert not is_fitted(job)
+    write_bytes(job.file, serialize_arrays({}, {"inputs": job.digest}))
+    assert is_fitted(job)
+    assert not is_fitted(replace(job, **changes))
 
 
 def test_folds_of_equal_subjects_have_other_weights_by_their_numbers(

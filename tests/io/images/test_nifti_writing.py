@@ -77,6 +77,22 @@ def assert_equal_grids(image: Path, like: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "affine", [diagonal(-2, 2, 2), diagonal(2, -2, -2), diagonal(2, 2, 2)[[2, 0, 1, 3]]]
+)
+def test_nibabel_finds_a_written_volume_in_canonical_order(
+    affine: Float[np.ndarray, "4 4"], tmp_path: Path
+) -> None:
+    like = store(tmp_path / "like.nii.gz", affine)
+    canonical, canonical_affine = read_volume(like)
+    shape = canonical.shape[:3]
+    data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    write_volume(tmp_path / "out.nii.gz", data, canonical_affine, like)
+    stored = load(tmp_path / "out.nii.gz")
+    np.testing.assert_array_equal(nib.as_closest_canonical(stored).get_fdata(), data)
+    np.testing.assert_array_equal(stored.affine, affine)
+
+
+@pytest.mark.parametrize(
     ("sign", "flip"), [pytest.param(-1, 1, id="LAS"), pytest.param(1, -1, id="RAS")]
 )
 def test_written_bvecs_count_along_the_image_as_fsl_reads_it(

@@ -19,6 +19,7 @@ from bids_shresnet.outputs.runs.run_log import (
     write_crash_report,
     write_findings,
 )
+from bids_shresnet.runtime.logs import log_to_screen
 
 RUN_FILE_COUNT = 4 + 4  # settings, log, status and its description; four records in prov
 RUN_NAME = re.compile(r"\d{8}-\d{6}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -77,6 +78,19 @@ def test_the_log_has_the_messages_of_the_run_and_no_later_ones(root: Path) -> No
     log = (run.folder / "run.log").read_text(encoding="utf-8")
     assert "WARNING bids_shresnet.training.train_fold: inside ä" in log
     assert "after" not in log
+
+
+def test_the_log_begins_with_the_messages_from_before_the_run(root: Path) -> None:
+    """In their order and once, although the folder of the log is made after them."""
+    logger = logging.getLogger("bids_shresnet.workflow.make_plan")
+    with log_to_screen(0):
+        logger.info("first")
+        logger.debug("second")
+        run = start_run(root, {}, ["shresnet"])
+        logger.info("third")
+        finish_run(run, [])
+    lines = (run.folder / "run.log").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == ["first", "second", "third"]
 
 
 def test_the_status_of_every_scan_is_one_line(root: Path) -> None:

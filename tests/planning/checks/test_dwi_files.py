@@ -15,6 +15,7 @@ from tests.inventories import B0_SHELLS, DWI, find_inventory
     [
         ({DWI: Series(B0_SHELLS)}, "reverse phase-encoding"),
         ({DWI: Series({0: 3, 2000: 3})}, "only 3 directions"),
+        ({DWI: Series({0: 1, 1000: 5})}, "only 5 directions"),
         ({DWI: Series({500: 3, 1000: 6})}, "no b=0 image"),
         ({DWI: Series(), f"{DWI}.bvec": "\n".join(["0 " * 7] * 3)}, "trace"),
         ({"sub-01/dwi/sub-01_ADC.nii.gz": np.zeros((2, 2, 2), np.int16)}, "ADC"),
@@ -60,6 +61,14 @@ def test_a_broken_file_is_an_error_that_names_file_and_value(
     images = [scan.image for scan in inventory.scans]
     images += [scan.image for scan in inventory.excluded]
     assert images == [tmp_path / "data" / f"{DWI}.nii.gz"]  # a scan or excluded, never both
+
+
+def test_six_directions_are_enough(tmp_path: Path) -> None:
+    """A diffusion tensor has six components."""
+    inventory = find_inventory(
+        write_tree(tmp_path / "data", {DWI: Series({0: 1, 1000: 6}, PRISMA)})
+    )
+    assert [scan.direction_count for scan in inventory.scans] == [6]
 
 
 def test_bvecs_scaled_by_b_are_a_warning_and_the_scan_is_used(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Scan:
     return make_scan(folder / "x")
 
 
+def test_a_scan_whose_b0_volume_is_empty_is_an_error_and_nothing_else_is_said(
+    tmp_path: Path,
+) -> None:
+    data = np.random.default_rng(0).uniform(100, 200, (4, 4, 4, 16)).astype(np.float32)
+    data[..., BVALS == 0] = 0
+    dwi = Dwi(data, np.diag([2.0, 2.0, 2.0, 1.0]), BVALS, spiral(16) * (BVALS > 0)[:, None])
+    write_raw_dwi(tmp_path / "x", dwi, repetition_time=1.0)
+    (finding,) = check_image(ImageCheckJob(make_scan(tmp_path / "x")))
+    assert (finding.severity, finding.file) == ("error", str(tmp_path / "x.nii.gz"))
+    assert finding.value == "the b=0 volumes hold no signal"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "change"),

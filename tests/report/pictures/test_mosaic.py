@@ -4,8 +4,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from jaxtyping import Float
+from matplotlib.figure import Figure
+from nibabel.affines import apply_affine
 
+from bids_shresnet.report.pictures import mosaic
 from bids_shresnet.report.pictures.mosaic import ColourScale, draw_direction_mosaic, draw_mosaic
+from bids_shresnet.report.pictures.slices import PLANE_AXES
+from bids_shresnet.report.style import Drawing, render_voxel_figure
 from tests.report.drawings import png_pixels
 from tests.report.pictures.test_slices import SHAPE, slice_layout
 
@@ -21,6 +26,19 @@ def mosaic_pixels(
         values, slice_layout(), scale, "Map", name="map", caption="A map.", alt="Map"
     )
     return png_pixels(drawing.png)
+
+
+def side_letters(figure: Figure, plane: str) -> str:
+    """Letters in the row of a plane, from left to right; rows follow each other from the top."""
+    letters = [text for text in figure.texts if text.get_text() in "LRPA"]
+    heights = sorted({text.get_position()[1] for text in letters}, reverse=True)
+    height = heights[list(PLANE_AXES).index(plane)]
+    positions = {
+        text.get_position()[0]: text.get_text()
+        for text in letters
+        if text.get_position()[1] == height
+    }
+    return "".join(letter for _, letter in sorted(positions.items()))
 
 
 def colour_fraction(pixels: Float[np.ndarray, "y x 3"], colour: Float[np.ndarray, "3"]) -> float:
@@ -64,6 +82,30 @@ def test_directions_along_the_axes_are_red_green_and_blue(axis: int) -> None:
         directions, strength, slice_layout(), "Map", name="map", caption="A map.", alt="Map"
     )
     assert colour_fraction(png_pixels(drawing.png), np.eye(3)[axis]) > MIN_BRAIN_FRACTION
+
+
+@pytest.mark.parametrize(
+    ("plane", "axis", "names"),
+    [("axial", 0, "LR"), ("coronal", 0, "LR"), ("sagittal", 1, "PA")],
+)
+def test_the_letters_of_the_first_slice_are_on_the_sides_that_they_name(
+    plane: str, axis: int, names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """World coordinates grow to the right and to anterior: those of the slice are the oracle."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, *texts: str, cmap: str | None) -> Drawing:
+        figures.append(figure)
+        return render_voxel_figure(figure, *texts, cmap=cmap)
+
+    monkeypatch.setattr(mosaic, "render_voxel_figure", keep)
+    mosaic_pixels(np.zeros(SHAPE, np.float32), ColourScale(0.0, 1.0, "value"))
+    layout = slice_layout()
+    coordinates = apply_affine(layout.affine, np.moveaxis(np.indices(SHAPE), 0, -1))[..., axis]
+    row = layout.tile_slices(coordinates, plane)
+    first_slice = row[:, : row.shape[1] // len(layout.slices[plane])]
+    is_growing = first_slice[:, -1].mean() > first_slice[:, 0].mean()
+    assert side_letters(figures[0], plane) == (names if is_growing else names[::-1])
 
 
 def test_the_head_stands_upright_below_the_axial_slices() -> None:
