@@ -201,7 +201,7 @@ def _index(root: Path, ignored: re.Pattern[str], database: Path | None = None) -
 
 
 def _open_database(root: Path, folder: Path) -> BIDSLayout:
-    """Open a pybids database; one that does not exist is made aside and renamed when it is whole.
+    """Open a pybids database; one that does not exist is made.
 
     Raises
     ------
@@ -211,10 +211,7 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
     from bids.layout import BIDSLayout
 
     if not has_database(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as unfinished:
-            _index(root, _ignored_paths(()), Path(unfinished))
-            (Path(unfinished) / DATABASE_FILE_NAME).replace(folder / DATABASE_FILE_NAME)
+        _make_database(root, folder)
     file = folder / DATABASE_FILE_NAME
     with raise_if_unreadable(file, "no database of pybids", "Remove it; it is then made anew."):
         layout = BIDSLayout(root, validate=False, database_path=folder)
@@ -223,6 +220,14 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
         msg = f"{files}; name another folder"
         raise UsageError(msg)
     return layout
+
+
+def _make_database(root: Path, folder: Path) -> None:
+    """Make a pybids database aside, and rename it when it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as unfinished:
+        _index(root, _ignored_paths(()), Path(unfinished))
+        (Path(unfinished) / DATABASE_FILE_NAME).replace(folder / DATABASE_FILE_NAME)
 
 
 def has_database(folder: Path) -> bool:
