@@ -84,12 +84,13 @@ def render_batch_script(
         Further options of sbatch.
     """
     hours, minutes = divmod(job.minutes, 60)
+    log_name = "%x-%A_%a.log" if job.task_arguments else "%x-%j.log"
     return _render(
         "sbatch.jinja",
         job=job,
         tasks=_quote(" ".join(words) for words in job.task_arguments),
         time_limit=f"{hours:02d}:{minutes:02d}:00",
-        logs=folder / "logs",
+        log=shlex.quote(str(folder / "logs" / log_name)),
         options=options,
         container=container,
         image=shlex.quote(str(container.image)) if container else "",

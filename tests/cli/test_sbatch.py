@@ -33,6 +33,9 @@ def test_a_path_of_any_characters_is_one_word_of_the_script(is_contained: bool) 
     script = render_batch_script(
         JOB, folder=folder, datasets=(bids, out), container=container, options=()
     )
+    [option] = [line for line in script.splitlines() if line.startswith("#SBATCH --output=")]
+    log = f"--output={folder}/logs/%x-%A_%a.log"
+    assert shlex.split(option) == ["#SBATCH", log]
     words = words_of(script)
     expected = [str(bids), str(out), "--config-file", str(folder / "config.json")]
     first = words.index(str(bids))
