@@ -29,10 +29,13 @@ logger = logging.getLogger("bids_shresnet")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the app and return its exit code (the BIDS execution specification's; see errors.py)."""
+    """Run the app and return its exit code (the BIDS execution specification's; see errors.py).
+
+    Without `argv`, the command line of this process is run, and signals are ignored afterwards.
+    """
     with guard_stderr():
         try:
-            with interrupt_on_signals():
+            with interrupt_on_signals(is_process_ending=argv is None):
                 exit_code = run_command_line(list(sys.argv[1:] if argv is None else argv))
                 sys.stdout.flush()
         except ShresnetError as error:

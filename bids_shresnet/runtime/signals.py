@@ -18,11 +18,20 @@ WAKE_SIGNAL = signal.SIGURG  # ignored by default
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
+_received: list[str] = []  # names of the signals that asked to stop the body
+
+
 @contextmanager
-def interrupt_on_signals() -> Iterator[None]:
+def interrupt_on_signals(*, is_process_ending: bool = False) -> Iterator[None]:
     """Raise `Interrupted` in the body, wherever it is, when a signal asks to stop.
 
     Another Ctrl-C after it ends the process at once; the next run removes what it leaves.
+
+    Parameters
+    ----------
+    is_process_ending
+        True if the process ends after the body. Signals are then ignored, because they would end it
+        with another exit code. Otherwise the previous handlers are restored.
     """
     if threading.current_thread() is not threading.main_thread():  # Python allows no handlers
         yield
@@ -30,9 +39,13 @@ def interrupt_on_signals() -> Iterator[None]:
     previous = install_signal_handlers()
     try:
         yield
+    except Exception as error:  # Python wraps what is raised in the making of a class
+        if _received:
+            raise Interrupted(_received[0]) from error
+        raise
     finally:
         for number, handler in zip((*STOP_SIGNALS, WAKE_SIGNAL), previous, strict=True):
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if is_process_ending else handler)
         os.close(signal.set_wakeup_fd(-1))  # which ends the thread
 
 
@@ -42,6 +55,7 @@ def install_signal_handlers() -> list[Any]:
     The system may give a signal to any thread, but Python handles it in the main thread, which then
     may sleep on. So another thread wakes it.
     """
+    _received.clear()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -76,7 +90,8 @@ def _raise_interrupted(number: int, _: FrameType | None) -> None:
     signal.signal(signal.SIGINT, _exit_at_once)
     if parent_process() is not None:
         _limit_grace()
-    raise Interrupted(signal.Signals(number).name)
+    _received.append(signal.Signals(number).name)
+    raise Interrupted(_received[0])
 
 
 def _limit_grace() -> None:

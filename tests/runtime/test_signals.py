@@ -65,6 +65,46 @@ def test_a_signal_ends_the_body_with_the_code_for_try_again_and_restores_the_han
     assert [signal.getsignal(stop_signal) for stop_signal in STOP_SIGNALS] == handlers
 
 
+class SignalledField:
+    """A field of a class that gets a signal while the class is made."""
+
+    def __set_name__(self, _: type, __: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def test_a_signal_while_a_class_is_made_interrupts() -> None:
+    """Python 3.11 raises a RuntimeError for what is raised there."""
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"), interrupt_on_signals():
+        type("Signalled", (), {"field": SignalledField()})
+
+
+def test_errors_without_a_signal_stay_what_they_are() -> None:
+    with suppress(Interrupted):
+        receive(signal.SIGTERM)  # of an earlier body
+    with pytest.raises(RuntimeError, match="of its own"), interrupt_on_signals():
+        msg = "of its own"
+        raise RuntimeError(msg)
+
+
+AFTER_THE_END = """
+import os, signal, sys
+from bids_shresnet.cli.app import main
+sys.argv = ["bids-shresnet", "--version"]
+code = main()
+os.kill(os.getpid(), signal.{name})
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("name", [number.name for number in STOP_SIGNALS])
+def test_a_signal_after_the_end_of_a_run_does_not_change_its_exit_code(name: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", AFTER_THE_END.format(name=name)], capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 TWICE = """
 import os, signal, time
 from bids_shresnet.runtime.signals import interrupt_on_signals
