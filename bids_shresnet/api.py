@@ -97,8 +97,8 @@ def harmonize(
         Brain mask in the scan's space, on any grid; by default computed from the b0 volumes.
     subject
         Label (without `sub-`) of a travelling subject of the model, which is then harmonized by
-        the network that held this subject out. For anybody else leave it out: the predictions of
-        all networks are averaged.
+        the network that held this subject out. Leave it out for anybody else, who is harmonized by
+        the network that was trained on all of them.
     options
         How the model is applied.
 
