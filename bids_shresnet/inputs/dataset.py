@@ -213,7 +213,7 @@ def _open_database(root: Path, folder: Path) -> BIDSLayout:
     if not has_database(folder):
         _make_database(root, folder)
     file = folder / DATABASE_FILE_NAME
-    with raise_if_unreadable(file, "no database of pybids", "Remove it; it is then made anew."):
+    with raise_if_unreadable(file, "no database of pybids", "Remove it; it is then made again."):
         layout = BIDSLayout(root, validate=False, database_path=folder)
     if Path(layout.root) != root.absolute():
         files = f"--bids-database-dir {folder} holds the files of {layout.root}, not of {root}"

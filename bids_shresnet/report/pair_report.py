@@ -23,12 +23,12 @@ from bids_shresnet.report.figures.uncertainty import draw_coverage
 from bids_shresnet.report.group_content import PairReport
 from bids_shresnet.report.pictures.held_out_head import choose_typical_subject, draw_held_out_head
 from bids_shresnet.report.registration_notes import registration_notes
-from bids_shresnet.report.style import Drawing
+from bids_shresnet.report.style import Drawing, endpoint_title
 from bids_shresnet.settings import NO_HARMONIZATION
 
 NO_HISTOGRAMS_NOTE = (
     "This model was validated without storing histograms: joint histograms, Bland-Altman plots and "
-    "the power by order are missing. To create them, delete the model's folder and run group again."
+    "the power by order are missing. To create them, run group --retrain."
 )
 NO_UNCERTAINTY_NOTE = (
     "The method does not predict how far the target's values may be from the harmonized ones, or "
@@ -160,7 +160,8 @@ def _uncertainty_note(cross_validation: CrossValidation) -> str:
     if uncertainty is None:
         return NO_UNCERTAINTY_NOTE
     factors = [
-        f"{item.factor:.2f} ({item.tissue} {item.quantity})" for item in uncertainty.coverages
+        f"{item.factor:.2f} ({endpoint_title(item.quantity, item.tissue)})"
+        for item in uncertainty.coverages
     ]
     return (
         f"Predicted standard deviations are multiplied by {', '.join(factors)} in the uncertainty "

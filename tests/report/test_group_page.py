@@ -188,6 +188,14 @@ DATASET = DatasetReport(
             shells="",
             reason="b0 images only",
         ),
+        ScanRow(
+            file="/data/sub-10_dwi.nii.gz",
+            subject="10",
+            session="",
+            scanner="GE",
+            shells="30 x 1200",
+            reason="not scanned on the other scanner",
+        ),
     ),
     figures=(Drawing("pairing", "Who was scanned.", "Matrix", b"\x89PNG", b"<svg/>"),),
     novel_fractions=(NovelFraction("sub-01_desc-harmonized_dwi", "01", "from-A_to-B", 0.123),),
@@ -336,6 +344,7 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     assert f"{effect} {numbers}" in text
     assert "grey matter denoised +2.5 % 102 % n/a n/a" in text
     assert "sub-09_dwi.nii.gz sub-09 n/a n/a excluded b0 images only" in text
+    assert "1200 not for training not scanned on the other scanner" in text
     for words in ("it broke", "no b0", "# Methods of all this"):
         assert words in text
 

@@ -47,7 +47,7 @@ def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_pat
     assert "20.00 degrees in the input" in orientation_note
     assert "10.00 degrees after" in orientation_note
     (uncertainty_note,) = report.notes["uncertainty"]
-    assert "multiplied by 1.10 (WM signal) in" in uncertainty_note
+    assert "multiplied by 1.10 (signal, white matter) in" in uncertainty_note
     assert [drawing.name for drawing in report.figures["uncertainty"]] == ["uncertainty"]
 
 
