@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def command_line() -> str:
         lines.append(f"## {title}\n")
         lines += [_describe_flag(make_input(item), item.aliases) for item in settings]
     lines.append("## General\n")
-    lines += [f"`{name}`\n:   {_escape(text)}\n" for name, text in GENERAL_FLAGS.items()]
+    for name, text in GENERAL_FLAGS.items():
+        lines.append(f"{_anchor(name)}`{name}`\n:   {_escape(text)}\n")
     return "\n".join([*lines, *_slurm_command_line(), *_phantom_command_line()])
 
 
@@ -74,7 +76,13 @@ def _describe_flag(flag: Mapping[str, Any], aliases: Sequence[str] = ()) -> str:
     spellings = ", ".join(f"`{spelling}`" for spelling in (name, *aliases))
     notes = _value_notes(flag)
     suffix = f" *({'; '.join(notes)})*" if notes else ""
-    return f"{spellings}\n:   {_escape(flag['description'])}{suffix}\n"
+    return f"{_anchor(name)}{spellings}\n:   {_escape(flag['description'])}{suffix}\n"
+
+
+def _anchor(names: str) -> str:
+    """Let pages link to the first long flag of some names; nothing for a positional."""
+    flag = re.search(r"--([\w.-]+)", names)
+    return f'<a id="{flag[1]}"></a>' if flag else ""
 
 
 def _value_notes(flag: Mapping[str, Any]) -> list[str]:

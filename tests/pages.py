@@ -19,6 +19,7 @@ INLINE_CODE = re.compile(r"`[^`\n]*`")
 INLINE_COMMAND = re.compile(r"`([^`\n]* /data /out [^`\n]*)`")
 CONTINUED_LINE = re.compile(r"\\\n\s*")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 APP = re.compile(r"(?:^|[\s/])(bids-shresnet|python run\.py|bids/shresnet|shresnet\.sif)\s+(.+)")
 PHANTOM = re.compile(r"(?:^|[\s/])bids-shresnet-phantom\s+(.+)")
@@ -52,10 +53,11 @@ class Page:
 
     @cached_property
     def anchors(self) -> set[str]:
-        """Fragments of links to the headings of this page."""
+        """Fragments of links to the headings and flags of this page."""
         headings = HEADING.findall(self.text_without_fenced_code)
         words = [re.sub(r"[^\w\s-]", "", heading.lower()).strip() for heading in headings]
-        return {re.sub(r"[\s-]+", "-", heading) for heading in words}
+        flags = ANCHOR.findall(self.text_without_fenced_code)
+        return {*flags, *(re.sub(r"[\s-]+", "-", heading) for heading in words)}
 
     def blocks(self, language: str) -> list[str]:
         """Fenced code of one language."""

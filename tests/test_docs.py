@@ -18,7 +18,7 @@ import tyro
 from bids_shresnet.cli.app import main
 from bids_shresnet.cli.parser import parse
 from bids_shresnet.phantom.simulate import PhantomArguments
-from tests.pages import APP, PHANTOM, ROOT, Page, all_pages
+from tests.pages import ANCHOR, APP, PHANTOM, ROOT, Page, all_pages
 
 PAGES = all_pages()
 COMMANDS = [(page, arguments) for page in PAGES for arguments in page.commands(APP)]
@@ -192,6 +192,14 @@ def test_every_flag_of_the_help_is_explained() -> None:
     assert len(flags) > 60
     explained = positive_flags(Page(ROOT / "docs/reference/command-line.md").text)
     assert flags - explained == set()
+
+
+def test_every_flag_of_the_reference_has_an_anchor_of_its_own() -> None:
+    page = Page(ROOT / "docs/reference/command-line.md")
+    anchors = ANCHOR.findall(page.text)
+    flags = re.findall(r"^[^:\n]*?`[^`\n]*--([\w.-]+).*\n:   ", page.text, re.MULTILINE)
+    assert flags == anchors
+    assert len(set(anchors)) == len(anchors) > 60
 
 
 def positive_flags(text: str) -> set[str]:
