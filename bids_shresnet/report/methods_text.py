@@ -27,7 +27,12 @@ TEMPLATES = "report/templates"
 CITATION_STEM = "CITATION"
 CITATION_PATTERN = re.compile(r"(?<!\w)@(\w+)")
 BIBTEX_ENTRY_PATTERN = re.compile(r"^(@\w+\{(\w+),.*?^\}\n)", re.MULTILINE | re.DOTALL)
-BASELINE_NAMES = {**METHOD_NAMES, NO_HARMONIZATION: "unharmonized scans"}
+BASELINE_NAMES = {
+    **METHOD_NAMES,
+    NO_HARMONIZATION: "unharmonized scans",
+    "denoised": "denoising only (a network between halves of the source's own scans)",
+    "patch_linear": "linear patch regression (on the voxel and its neighbours)",
+}
 CITED_PACKAGES = (  # distribution, name for readers, key in references.bib
     ("numpy", "NumPy", "numpy"),
     ("scipy", "SciPy", "scipy"),
