@@ -98,7 +98,7 @@ def _travelling_scans_of_model(model: Model) -> Iterator[ScanRow]:
 
 
 def _write_figures(folder: Path, dataset: DatasetReport, pairs: Sequence[PairReport]) -> None:
-    """Write all figures as PNG and SVG."""
+    """Write all figures as PNG and, but for those of voxels, SVG."""
     for drawing in dataset.figures:
         _write_figure(folder, "group", drawing)
     for pair in pairs:
@@ -107,8 +107,8 @@ def _write_figures(folder: Path, dataset: DatasetReport, pairs: Sequence[PairRep
 
 
 def _write_figure(folder: Path, owner: str, drawing: Drawing) -> None:
-    write_bytes(folder / f"{owner}_{drawing.name}.png", drawing.png)
-    write_bytes(folder / f"{owner}_{drawing.name}.svg", drawing.svg)
+    for extension, content in drawing.encodings.items():
+        write_bytes(folder / f"{owner}_{drawing.name}{extension}", content)
 
 
 def _describe_origin(

@@ -86,6 +86,11 @@ class Drawing:
     svg: bytes = b""
     has_links: bool = False
 
+    @property
+    def encodings(self) -> dict[str, bytes]:
+        """What its files hold, by extension, the best form last."""
+        return {".png": self.png} | ({".svg": self.svg} if self.svg else {})
+
 
 def render_figure(
     figure: Figure, name: str, caption: str, alt: str, *, has_links: bool = False

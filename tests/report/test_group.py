@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bids_shresnet.evaluation.cross_validation import (
@@ -13,6 +14,7 @@ from bids_shresnet.evaluation.cross_validation import (
     summarize_validation,
     write_cross_validation,
 )
+from bids_shresnet.evaluation.held_out_slices import SLICED_AXES, HeldOutSlices
 from bids_shresnet.evaluation.results import HeldOutResult
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.json_records import to_json
@@ -85,6 +87,19 @@ def test_a_group_writes_a_table_its_sidecar_figures_and_a_page(tmp_path: Path) -
     assert sentences[0].startswith("It is validated")
     assert sentences[1].startswith("It cannot be validated")
     assert len(sentences) == 2
+
+
+def test_figures_of_voxels_have_no_svg_and_no_file_is_empty(tmp_path: Path) -> None:
+    planes = {plane: np.full((3, 2, 8, 8), 0.5) for plane in SLICED_AXES}
+    pair = cross_validation(tmp_path, 4)
+    subjects = {row.subject for row in pair.rows}
+    slices = tuple(HeldOutSlices(subject, planes, (2.0, 2.0, 2.0)) for subject in subjects)
+    pair = replace(pair, slices=slices)
+    write_group_report(tmp_path / "out", [pair], "")
+    figures = {path.name: path for path in (tmp_path / "out/figures").iterdir()}
+    assert f"{pair.model.name}_headFa.png" in figures
+    assert f"{pair.model.name}_headFa.svg" not in figures
+    assert all(path.stat().st_size for path in figures.values())
 
 
 def test_the_table_holds_every_row_and_every_column_is_described(tmp_path: Path) -> None:

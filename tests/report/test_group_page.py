@@ -387,6 +387,14 @@ def test_figures_that_would_make_the_page_too_large_are_links_to_their_files() -
 
 
 @pytest.mark.slow
+def test_a_figure_of_voxels_that_is_too_large_is_a_link_to_its_png() -> None:
+    large = Drawing("f", "What it shows.", "Alt", bytes(int(MAX_EMBEDDED_BYTES)))
+    text = report(pair_report(figures={"metrics": [large]}))
+    assert 'href="figures/from-A_to-B_f.png"' in text
+    assert ".svg" not in text
+
+
+@pytest.mark.slow
 def test_a_figure_with_links_stands_in_the_page_as_svg() -> None:
     svg = (
         b'<?xml version="1.0"?><svg width="1" height="2">'

@@ -98,7 +98,7 @@ def _list_pictures(record_path: Path, panels: Sequence[Panel]) -> list[Path]:
     for panel in panels:
         for drawing in panel.pictures.values():
             path = _picture_path(record_path, drawing.name)
-            files += [path, path.with_suffix(".svg")] if drawing.svg else [path]
+            files += [path.with_suffix(extension) for extension in drawing.encodings]
     return files
 
 
@@ -115,9 +115,8 @@ def _write_panel(record_path: Path, panel: Panel) -> list[dict[str, str]]:
     records = []
     for label, drawing in panel.pictures.items():
         path = _picture_path(record_path, drawing.name)
-        write_bytes(path, drawing.png)
-        if drawing.svg:
-            write_bytes(path.with_suffix(".svg"), drawing.svg)
+        for extension, content in drawing.encodings.items():
+            write_bytes(path.with_suffix(extension), content)
         records.append(
             {"Label": label, "File": path.name, "Name": drawing.name, "Alt": drawing.alt}
         )
