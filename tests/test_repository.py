@@ -43,9 +43,10 @@ def test_modules_for_the_help_import_nothing_heavy(module: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_is_applied_without_what_registers_or_tests() -> None:
-    loaded = "{'ants', 'sklearn', 'statsmodels', 'matplotlib.pyplot'} & sys.modules.keys()"
-    code = f"import sys, bids_shresnet.workflow.execute_plan; print(*{loaded})"
+@pytest.mark.parametrize("module", ["bids_shresnet.workflow.execute_plan", "bids_shresnet.api"])
+def test_a_model_is_applied_without_what_registers_or_tests(module: str) -> None:
+    heavy = {"ants", "matplotlib.pyplot", "pandas", "pytest", "sklearn", "statsmodels"}
+    code = f"import sys, {module}; print(*sorted({heavy!r} & sys.modules.keys()))"
     assert _python("-c", code) == ""
 
 

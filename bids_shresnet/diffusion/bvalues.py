@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from dipy.data import get_sphere
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.attenuation import MAX_RELATIVE_SIGNAL, MIN_RELATIVE_SIGNAL
@@ -62,6 +61,8 @@ def _change_bvalue(
 ) -> Float[np.ndarray, "v c"]:
     if ratio == 1:
         return coefficients
+    from dipy.data import get_sphere  # loads pandas and pytest, which few runs need
+
     matrix = basis(get_sphere(name=SPHERE).vertices, shell.sh_order)
     signal = np.clip(coefficients @ matrix.T, MIN_RELATIVE_SIGNAL, MAX_RELATIVE_SIGNAL)
     changed = signal**ratio @ np.linalg.pinv(matrix).T

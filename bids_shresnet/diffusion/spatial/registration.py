@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK's world axes in RAS
@@ -133,6 +132,8 @@ def _transform_points(
     points: Float[np.ndarray, "p 3"], transforms: Sequence[str]
 ) -> Float[np.ndarray, "p 3"]:
     """Carry points from fixed to moving, the direction in which ITK looks up intensities."""
+    import pandas as pd  # half a second that only registrations need
+
     table = pd.DataFrame(points @ RAS_TO_LPS, columns=["x", "y", "z"])
     transformed = _load_ants().apply_transforms_to_points(
         3, table, list(transforms), whichtoinvert=[False] * len(transforms)

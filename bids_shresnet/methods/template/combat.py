@@ -15,9 +15,9 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from bids_shresnet.diffusion.spatial.masking import unmask
@@ -144,8 +144,10 @@ def _slope_and_intercept(
 
 def _stack_sites(
     source: Float[np.ndarray, "n f"], target: Float[np.ndarray, "m f"]
-) -> tuple[Float[np.ndarray, "s f"], pd.DataFrame]:
-    """Stack the samples of both sites, source first, and make their table."""
+) -> tuple[Float[np.ndarray, "s f"], Any]:
+    """Stack the samples of both sites, source first, and make their table of pandas."""
+    import pandas as pd  # half a second that no other method needs
+
     sites = np.repeat([SOURCE_SITE, TARGET_SITE], [len(source), len(target)])
     return np.concatenate([source, target]), pd.DataFrame({"SITE": sites})
 
