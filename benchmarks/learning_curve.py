@@ -25,7 +25,7 @@ import tyro
 from benchmarks.bad_heads import read_pair
 from bids_shresnet.evaluation.results import INTERIOR_PLACES
 from bids_shresnet.outputs.layout import output_root
-from bids_shresnet.outputs.model.folder import HELD_OUT_TSV, find_models, models_folder
+from bids_shresnet.outputs.model.folder import find_models, models_folder
 from bids_shresnet.settings import NO_HARMONIZATION
 
 QUANTITIES = ("signal", "FA", "MD")
@@ -81,7 +81,7 @@ def cross_validate(arguments: Arguments, count: int, labels: Sequence[str]) -> N
 def read_held_out(results: Path) -> pd.DataFrame:
     """Read the rows of held-out subjects of the only model of a run, without the brain's edge."""
     (model,) = find_models(models_folder(output_root(results)))
-    rows = pd.read_csv(model.folder / HELD_OUT_TSV, sep="\t", dtype={"subject": str})
+    rows: pd.DataFrame = model.heldout()
     return rows[rows["places"] == INTERIOR_PLACES]
 
 

@@ -27,9 +27,10 @@ import tyro
 
 from benchmarks.cpu_sampling import IMPORTS
 from benchmarks.run_profile import Seconds, profile_in_process
+from bids_shresnet.runtime.workers import THREAD_VARIABLES
 
 PICTURES = "pictures"
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(THREAD_VARIABLES, "1")
 
 
 @dataclass(frozen=True)

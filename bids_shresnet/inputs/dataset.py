@@ -252,9 +252,9 @@ def _check_is_dataset(root: Path) -> None:
         nearest = next(folder for folder in root.absolute().parents if folder.is_dir())
         msg = f"{root} is not a folder; the nearest one that exists is {nearest}"
         raise InputMissing(msg)
-    if not (root / "dataset_description.json").exists():
+    if not (root / DESCRIPTION_FILE_NAME).exists():
         names = sorted(path.name for path in root.iterdir())
         listed = f"only {join_some(names, MAX_LISTED_NAMES)}" if names else "nothing at all"
-        problem = f"{root} is no BIDS dataset: instead of dataset_description.json it has {listed}"
+        problem = f"{root} is no BIDS dataset: instead of {DESCRIPTION_FILE_NAME} it has {listed}"
         msg = f"{problem}. Give the folder that has one."
         raise InputMissing(msg)
