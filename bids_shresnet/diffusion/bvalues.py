@@ -34,8 +34,9 @@ def change_signal_bvalues(
         b-values of the columns, s/mm2.
     """
     exponents = np.asarray(new_bvals) / bvals - 1
-    smallest = np.finfo(np.float32).tiny
-    relative = np.clip(signal / np.maximum(s0, smallest), MIN_RELATIVE_SIGNAL, 1)
+    unattenuated = np.maximum(s0, np.finfo(np.float32).tiny)
+    relative = np.minimum(signal, unattenuated) / unattenuated  # without S0, a quotient overflows
+    relative = np.clip(relative, MIN_RELATIVE_SIGNAL, 1)
     return np.asarray(signal * relative ** exponents.astype(np.float32))
 
 

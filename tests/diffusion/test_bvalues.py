@@ -105,3 +105,10 @@ def test_no_signal_stays_no_signal(new_bvalue: float) -> None:
     s0 = np.array([[0.0], [1000.0]], np.float32)
     changed = change_signal_bvalues(zero, s0, BVALS, np.full(30, new_bvalue))
     np.testing.assert_array_equal(changed, zero)
+
+
+def test_a_signal_without_s0_or_above_it_is_not_attenuated_and_stays() -> None:
+    signal = np.array([[5.0, 100.0], [150.0, 200.0]], np.float32)
+    s0 = np.array([[0.0], [120.0]], np.float32)
+    changed = change_signal_bvalues(signal, s0, np.array([1000.0, 1000.0]), [1200.0, 900.0])
+    np.testing.assert_array_equal(changed, signal)
