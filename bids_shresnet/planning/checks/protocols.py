@@ -19,6 +19,7 @@ VOXEL_SIZE_TOLERANCE = 0.05  # relative; patches are counted in voxels
 ECHO_TIME_TOLERANCE = 0.05  # relative; it changes the contrast of S0
 BVALUE_TOLERANCE = 0.01  # relative; up to here b-values are rounding
 MAX_B0_RATIO = 2  # from here on, the noise of S0 is another one
+DIRECTION_COUNT_TOLERANCE = 0.1  # relative; a few volumes are often left out of a scan
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def describe_differences(scan: Scan, acquisition: Acquisition, protocol: Protoco
         *_compare_echo_times(acquisition, expected),
         *_compare_b0_counts(acquisition, expected),
         *_compare_preprocessing(acquisition, expected),
-        *_compare_bvalues(scan, protocol.shells),
+        *_compare_shells(scan, protocol.shells),
     ]
 
 
@@ -135,18 +136,29 @@ def _compare_preprocessing(scan: Acquisition, expected: Acquisition) -> Iterator
             yield "a scan with its noise; the model was trained on denoised scans"
 
 
-def _compare_bvalues(scan: Scan, shells: Sequence[Shell]) -> Iterator[str]:
-    """Compare the mean b-value of each shell."""
+def _compare_shells(scan: Scan, shells: Sequence[Shell]) -> Iterator[str]:
+    """Compare the mean b-value and the number of directions of each shell."""
     bvals = np.array(scan.bvals)
     try:
         volumes = find_shell_volumes(bvals, shells)
     except ValueError:  # the scan is excluded, or the pair refused
         return
     for indices, shell in zip(volumes, shells, strict=True):
-        bvalue = float(bvals[indices].mean())
-        if abs(bvalue - shell.bvalue) > BVALUE_TOLERANCE * shell.bvalue:
-            values = f"b = {bvalue:.0f}; the model was trained on b = {shell.bvalue:.0f}"
-            yield f"{values}, to which the signal is brought (mono-exponential decay)"
+        yield from _compare_bvalues(float(bvals[indices].mean()), shell)
+        yield from _compare_direction_counts(len(indices), shell)
+
+
+def _compare_bvalues(bvalue: float, shell: Shell) -> Iterator[str]:
+    if abs(bvalue - shell.bvalue) > BVALUE_TOLERANCE * shell.bvalue:
+        values = f"b = {bvalue:.0f}; the model was trained on b = {shell.bvalue:.0f}"
+        yield f"{values}, to which the signal is brought (mono-exponential decay)"
+
+
+def _compare_direction_counts(count: int, shell: Shell) -> Iterator[str]:
+    expected = shell.direction_count
+    if expected and abs(count - expected) > DIRECTION_COUNT_TOLERANCE * expected:
+        directions = f"{count} directions at b = {shell.bvalue:.0f}"
+        yield f"{directions}; the model was trained on {expected}, with another noise"
 
 
 def _format_mm(sizes: Sequence[float]) -> str:

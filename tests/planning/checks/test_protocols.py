@@ -9,6 +9,7 @@ import pytest
 
 from bids_shresnet.config import ScannerSettings
 from bids_shresnet.inputs.acquisition import read_acquisition
+from bids_shresnet.outputs.model.card import ShellRecord
 from bids_shresnet.planning.checks.protocols import (
     Protocol,
     check_protocols,
@@ -20,7 +21,7 @@ from bids_shresnet.scans import Acquisition, Shell
 from tests.datasets import GE, Series, write_tree
 from tests.factories import make_scan
 from tests.inventories import find_inventory, write_heads
-from tests.models import constant_model
+from tests.models import SOURCE_BVALUE, constant_model, directions
 
 ACQUISITION = Acquisition(
     voxel_size=(2.4, 2.4, 2.4), echo_time=0.08, b0_count=2, mask_method="given", denoised="yes"
@@ -44,6 +45,8 @@ def differences(bvals: tuple[float, ...] = BVALS, **changes: Any) -> list[str]:
         ({"mask_method": "computed"}, "a brain mask that is computed; .* that were given"),
         ({"denoised": "no"}, "a scan with its noise"),
         ({"bvals": (0.0, 0.0, *[1015.0] * 30)}, "b = 1015; the model was trained on b = 1000"),
+        ({"bvals": (0.0, 0.0, *[1000.0] * 26)}, "26 directions at b = 1000; .* trained on 30"),
+        ({"bvals": (0.0, 0.0, *[1000.0] * 34)}, "34 directions at b = 1000; .* trained on 30"),
     ],
 )
 def test_every_difference_is_named_alone(changes: dict[str, Any], expected: str) -> None:
@@ -61,6 +64,8 @@ def test_every_difference_is_named_alone(changes: dict[str, Any], expected: str)
         {"b0_count": 3},
         {"denoised": "unknown"},
         {"bvals": (0.0, 0.0, *[1005.0] * 30)},
+        {"bvals": (0.0, 0.0, *[1000.0] * 27)},
+        {"bvals": (0.0, 0.0, *[1000.0] * 33)},
         {"bvals": (0.0, 0.0, *[2000.0] * 30)},  # the scan is excluded
     ],
 )
@@ -97,6 +102,7 @@ def test_scans_are_compared_with_the_card_of_a_model(
         root,
         source=scan.scanner_label,
         source_acquisition=replace(acquisition, voxel_size=sizes),
+        shells=(ShellRecord(SOURCE_BVALUE, 1000.0, 2, scan.direction_count, directions(8)),),
     )
     assert len(check_protocols([scan], find_protocols((), (model,), None))) == count
 
