@@ -74,10 +74,13 @@ def constant_error_head(deviation: float) -> ErrorHead:
     return head.eval()
 
 
-def constant_detector(*, usual: float) -> NoveltyDetector:
-    """Detector whose novelty is roughly `1 / usual` in every voxel that has features."""
+def constant_detector(*, usual: float, roughness: Sequence[float] = ()) -> NoveltyDetector:
+    """Detector whose novelty is roughly `1 / usual` in every voxel that has features.
+
+    `roughness` is that of the training scans, by default not known.
+    """
     mixture = Mixture(np.ones(1), np.full((1, FEATURES), 1e6), np.eye(FEATURES)[None] * 1e12)
-    return NoveltyDetector(mixture, usual * np.sqrt(FEATURES))
+    return NoveltyDetector(mixture, usual * np.sqrt(FEATURES), np.array(roughness))
 
 
 def constant_model(

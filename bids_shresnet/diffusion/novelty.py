@@ -10,7 +10,7 @@ docs/experiments.md describes what else was tried.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.mixture import Mixture, fit_mixture
+from bids_shresnet.diffusion.roughness import compare_roughness, measure_roughness
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.scans import Shell, ShImage
 
@@ -58,10 +59,13 @@ class NoveltyDetector:
         Distribution of the features of their voxels.
     threshold
         Distance that about 2 % of the voxels of a healthy, held-out brain exceed.
+    roughness
+        Roughness of the scans; empty in models of earlier versions.
     """
 
     mixture: Mixture
     threshold: float
+    roughness: Float[np.ndarray, " s"] = field(default_factory=lambda: np.zeros(0))
 
     def compute_distances(self, image: ShImage) -> Float[np.ndarray, "x y z"]:
         """Compute the distance of each voxel's surroundings from the usual, in standard deviations.
@@ -73,15 +77,21 @@ class NoveltyDetector:
         """
         return _compute_smooth_distances(self.mixture, image.affine, extract_features(image))
 
+    def compare_roughness(self, image: ShImage) -> float:
+        """Compare the roughness of a scan with that of the training scans (`roughness.py`)."""
+        return compare_roughness(_measure_roughness(image), self.roughness)
+
     def arrays(self) -> dict[str, Float[np.ndarray, "..."]]:
         """Plain arrays to be stored; `from_arrays` is the inverse."""
-        return {**vars(self.mixture), "threshold": np.array(self.threshold)}
+        own = {"threshold": np.array(self.threshold), "roughness": self.roughness}
+        return {**vars(self.mixture), **own}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Float[np.ndarray, "..."]]) -> NoveltyDetector:
         """Make a detector from the arrays that `arrays` returned."""
         mixture = Mixture(arrays["weights"], arrays["means"], arrays["covariances"])
-        return cls(mixture, float(arrays["threshold"]))
+        roughness = np.ravel(arrays.get("roughness", np.zeros(0)))
+        return cls(mixture, float(arrays["threshold"]), roughness)
 
 
 def fit_novelty_detector(images: Iterable[ShImage], *, seed: int = 0) -> NoveltyDetector:
@@ -92,7 +102,11 @@ def fit_novelty_detector(images: Iterable[ShImage], *, seed: int = 0) -> Novelty
     subjects may not show how much healthy brains differ.
     """
     rng = np.random.default_rng(seed)
-    subjects = [(image.affine, extract_features(image)) for image in images]
+    subjects = []
+    roughness = []
+    for image in images:  # one in memory at a time
+        subjects.append((image.affine, extract_features(image)))
+        roughness.append(_measure_roughness(image))
     samples = [rng.permutation(features.values)[:MAX_VOXELS_PER_SCAN] for _, features in subjects]
     held_out_distances = []
     for index, (affine, features) in enumerate(subjects):
@@ -102,7 +116,8 @@ def fit_novelty_detector(images: Iterable[ShImage], *, seed: int = 0) -> Novelty
         held_out_distances.append(distances[features.mask])
     threshold = np.quantile(np.concatenate(held_out_distances), THRESHOLD_QUANTILE)
     mixture = fit_mixture(np.concatenate(samples), MIXTURE_COMPONENTS, seed=seed)
-    return NoveltyDetector(mixture, float(threshold))
+    known = np.array([value for value in roughness if np.isfinite(value)])
+    return NoveltyDetector(mixture, float(threshold), known)
 
 
 def extract_features(image: ShImage) -> PatchFeatures:
@@ -113,8 +128,7 @@ def extract_features(image: ShImage) -> PatchFeatures:
     (which is smaller where directions differ or are noise). Levels and amplitudes are relative to
     the shell's median level, because healthy brains differ in diffusivity.
     """
-    has_signal = (image.coefficients != 0).any(axis=3)
-    mask = image.mask & has_signal & (image.contrast > MIN_S0_CONTRAST)
+    mask = _find_judged_voxels(image)
     maps = _mean_and_spread(image.contrast, mask)
     start = 0
     for shell in image.shells:
@@ -123,6 +137,16 @@ def extract_features(image: ShImage) -> PatchFeatures:
         start = end
     values = np.stack([feature_map[mask] for feature_map in maps], axis=1)
     return PatchFeatures(mask, values.astype(np.float32))
+
+
+def _find_judged_voxels(image: ShImage) -> Bool[np.ndarray, "x y z"]:
+    """Find the voxels of the mask that have signal."""
+    has_signal = (image.coefficients != 0).any(axis=3)
+    return np.asarray(image.mask & has_signal & (image.contrast > MIN_S0_CONTRAST))
+
+
+def _measure_roughness(image: ShImage) -> float:
+    return measure_roughness(image, _find_judged_voxels(image))
 
 
 def _shell_feature_maps(

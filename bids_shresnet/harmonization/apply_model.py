@@ -51,7 +51,9 @@ def apply_model(
             missing=_predict_missing(model, fit, representation, options),
         ),
     )
-    return replace(harmonized, novelty=prediction.novelty)
+    return replace(
+        harmonized, novelty=prediction.novelty, roughness_ratio=prediction.roughness_ratio
+    )
 
 
 def uncertainty_factors(model: Model) -> Factors:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
 from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.roughness import describe_roughness
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob, digest_inputs
@@ -72,6 +73,8 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
         options=job.options,
     )
     _warn_if_novel(job.scan, harmonized)
+    for difference in describe_roughness(harmonized.roughness_ratio):
+        logger.warning("%s: %s", job.scan.image.name, difference)
     _discard_outputs(job.outputs)
     _write_trust_maps(job.outputs, harmonized)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}

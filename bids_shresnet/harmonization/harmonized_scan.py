@@ -82,6 +82,8 @@ class HarmonizedScan:
     novelty
         Distance from the training data: above 1 the tissue is unlike it, 0 was not or cannot be
         judged.
+    roughness_ratio
+        Roughness relative to the training data (`diffusion/roughness.py`); NaN if not known.
     """
 
     dwi: Dwi
@@ -95,6 +97,7 @@ class HarmonizedScan:
     used_volume_count: int
     clipped_fraction: float
     novelty: Float[np.ndarray, "x y z"]
+    roughness_ratio: float = float("nan")
 
     @property
     def novel_fraction(self) -> float:

@@ -34,11 +34,14 @@ class Prediction:
     novelty
         Distance of the input from the training data, in units of the distance that 2 % of
         healthy brain exceed; 0 where it cannot be judged.
+    roughness_ratio
+        Roughness of the input, relative to the training data (`diffusion/roughness.py`).
     """
 
     sh_image: ShImage
     coefficient_variance: Float[np.ndarray, "x y z k"] | None
     novelty: Float[np.ndarray, "x y z"]
+    roughness_ratio: float
 
 
 def predict(
@@ -60,6 +63,7 @@ def predict(
         sh_image=replace(image, coefficients=unmask(coefficients, image.mask)),
         coefficient_variance=None if variance is None else unmask(variance, image.mask),
         novelty=novelty.astype(np.float32),
+        roughness_ratio=detector.compare_roughness(image),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from bids_shresnet.diffusion.roughness import describe_roughness
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob
 from bids_shresnet.harmonization.options import HarmonizeOptions
@@ -109,7 +110,7 @@ def harmonization_record(
         "TargetScanner": to_json(card.target_scanner),
         "SubjectInTraining": job.is_travelling,
         "Network": job.select_fit(model).weights.file,
-        **_acquisition_record(job.scan, model),
+        **_acquisition_record(job.scan, model, harmonized.roughness_ratio),
         "SHBasis": card.sh_basis,
         "Shells": [_shell_summary(shell) for shell in card.shells],
         "Validation": _validation_summary(card.validation),
@@ -144,10 +145,13 @@ def _noise_record(harmonized: HarmonizedScan, options: HarmonizeOptions) -> dict
     return {"MeasurementNoise": record}
 
 
-def _acquisition_record(scan: Scan, model: Model) -> dict[str, Any]:
+def _acquisition_record(scan: Scan, model: Model, roughness_ratio: float) -> dict[str, Any]:
     """Return how the scan was acquired, and what differs from the scans of the training."""
     acquisition = read_acquisition(scan)
-    differences = describe_differences(scan, acquisition, Protocol.of_source(model))
+    differences = [
+        *describe_differences(scan, acquisition, Protocol.of_source(model)),
+        *describe_roughness(roughness_ratio),
+    ]
     return {"Acquisition": to_json(acquisition), "ProtocolDifferences": differences}
 
 

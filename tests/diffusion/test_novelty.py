@@ -221,6 +221,22 @@ def test_arrays_stored_as_safetensors_give_the_same_distances() -> None:
     )
 
 
+def test_roughness_is_compared_with_that_of_the_training_scans() -> None:
+    image = make_image(9)
+    noise = 0.01 * np.random.default_rng(3).standard_normal(image.coefficients.shape)
+    noisier = replace(image, coefficients=(image.coefficients + noise).astype(np.float32))
+    assert fit_detector().compare_roughness(image) == pytest.approx(1, abs=0.02)
+    assert fit_detector().compare_roughness(noisier) > 1.05
+    again = NoveltyDetector.from_arrays(load(save(fit_detector().arrays())))
+    assert again.compare_roughness(noisier) == fit_detector().compare_roughness(noisier)
+
+
+def test_a_detector_of_an_earlier_version_compares_no_roughness() -> None:
+    arrays = fit_detector().arrays()
+    del arrays["roughness"]
+    assert np.isnan(NoveltyDetector.from_arrays(arrays).compare_roughness(make_image(9)))
+
+
 @pytest.mark.slow
 def test_same_seed_and_images_one_by_one_give_the_same() -> None:
     again = fit_novelty_detector((make_image(seed) for seed in range(4)), seed=0)

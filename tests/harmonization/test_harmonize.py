@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
-from bids_shresnet.io.storage import read_json
+from bids_shresnet.inputs.load_scan import load_scan
+from bids_shresnet.io.safetensors import serialize_arrays
+from bids_shresnet.io.storage import hash_file, read_json, write_bytes
+from bids_shresnet.outputs.model.card import ModelFile
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, Validation
 from bids_shresnet.scans import Scan
@@ -22,6 +27,7 @@ from tests.harmonization.harmonizing import (
     write_job,
 )
 from tests.images import load_image
+from tests.models import change_card, constant_detector
 
 
 @pytest.mark.parametrize(
@@ -160,6 +166,33 @@ def test_a_novel_scan_is_warned_about_and_harmonized(
     job = write_job(scans["04"], model, tmp_path / "out")
     assert "unlike the training data" in caplog.text
     np.testing.assert_allclose(harmonized_attenuation(job), 0.6, rtol=2e-3)
+
+
+@pytest.mark.parametrize(("ratio", "is_warned"), [(0.7, True), (1.0, False), (1.5, True)])
+def test_a_scan_with_another_roughness_than_the_training_is_warned_about(
+    ratio: float,
+    is_warned: bool,
+    scans: dict[str, Scan],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = make_model(tmp_path / "model", scans["01"])
+    scan = load_scan(scans["04"])
+    image = represent_dwi(scan.dwi, scan.mask, model.source_shells).image
+    own = constant_detector(usual=1.0, roughness=[1.0]).compare_roughness(image)
+    file = model.folder / "novelty-all.safetensors"
+    detector = constant_detector(usual=100.0, roughness=[own / ratio])
+    write_bytes(file, serialize_arrays(detector.arrays(), {"inputs": ""}))
+    record = ModelFile(file.name, hash_file(file))
+    model = change_card(model, all_subjects=replace(model.card.all_subjects, novelty=record))
+    job = write_job(scans["04"], model, tmp_path / "out")
+    differences = harmonization_record(job)["ProtocolDifferences"]
+    said = [
+        text for text in differences if f"noise between neighbouring voxels ({ratio:.2f}" in text
+    ]
+    assert bool(said) == is_warned
+    assert all(text in caplog.text for text in said)
+    assert ("neighbouring voxels" in caplog.text) == is_warned
 
 
 @pytest.mark.parametrize("output_directions", ["source", "target"])
