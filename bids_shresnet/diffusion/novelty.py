@@ -10,7 +10,7 @@ docs/experiments.md describes what else was tried.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -60,12 +60,12 @@ class NoveltyDetector:
     threshold
         Distance that about 2 % of the voxels of a healthy, held-out brain exceed.
     roughness
-        Roughness of the scans; empty in models of earlier versions.
+        Roughness of the scans, where it is known.
     """
 
     mixture: Mixture
     threshold: float
-    roughness: Float[np.ndarray, " s"] = field(default_factory=lambda: np.zeros(0))
+    roughness: Float[np.ndarray, " s"]
 
     def compute_distances(self, image: ShImage) -> Float[np.ndarray, "x y z"]:
         """Compute the distance of each voxel's surroundings from the usual, in standard deviations.
@@ -90,8 +90,7 @@ class NoveltyDetector:
     def from_arrays(cls, arrays: Mapping[str, Float[np.ndarray, "..."]]) -> NoveltyDetector:
         """Make a detector from the arrays that `arrays` returned."""
         mixture = Mixture(arrays["weights"], arrays["means"], arrays["covariances"])
-        roughness = np.ravel(arrays.get("roughness", np.zeros(0)))
-        return cls(mixture, float(arrays["threshold"]), roughness)
+        return cls(mixture, float(arrays["threshold"]), arrays["roughness"])
 
 
 def fit_novelty_detector(images: Iterable[ShImage], *, seed: int = 0) -> NoveltyDetector:
