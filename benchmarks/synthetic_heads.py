@@ -58,7 +58,7 @@ def simulate_subject(seed: int, voxels: int) -> TravellingSubject:
         target_maps=np.zeros((0, 2), np.float32),
         target_tensor_bvals=np.zeros(0),
     )
-    return TravellingSubject(image, matched, empty)
+    return TravellingSubject(image, matched, empty, image.coefficients[image.mask])
 
 
 def _measure_target(

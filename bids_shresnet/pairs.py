@@ -170,6 +170,9 @@ class MatchedVoxels:
         Centres of the patches in the source scan, RAS+ mm.
     tissue
         Values of `Tissue`. Background (0) and CSF occur next to grey or white matter.
+    denoised_patches
+        Coefficients of the patches without most of their noise, where these are of a half of a
+        scan; None for a whole scan, whose image has them (`TravellingSubject.source_denoised`).
     """
 
     patches: Float[np.ndarray, "v 27 n"]
@@ -181,6 +184,7 @@ class MatchedVoxels:
     source_s0: Float[np.ndarray, " v"]
     points: Float[np.ndarray, "v 3"]
     tissue: Integer[np.ndarray, " v"]
+    denoised_patches: Float[np.ndarray, "v 27 c"] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,8 @@ class TravellingSubject:
 
     Attributes
     ----------
+    source_denoised
+        Coefficients of the source in the voxels of its mask, without most of their noise.
     missing_shells
         The same voxels with the signal of the shells that only the target has; None if these are
         not to be predicted.
@@ -246,6 +252,7 @@ class TravellingSubject:
     source: ShImage
     matched: MatchedVoxels
     unharmonized: UnharmonizedData
+    source_denoised: Float[np.ndarray, "m c"]
     missing_shells: MatchedVoxels | None = None
     source_halves: tuple[MatchedVoxels, ...] = ()
     target_halves: tuple[MatchedVoxels, ...] = ()

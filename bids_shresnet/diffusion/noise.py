@@ -52,25 +52,32 @@ def estimate_noise_variance(
     return np.asarray(variance / np.square(np.maximum(s0_values, floor)))
 
 
-def estimate_true_anisotropy_shares(
-    dwi: Dwi, representation: Representation, s0: Float[np.ndarray, "x y z"]
-) -> list[Float[np.ndarray, "x y z"]]:
-    """Estimate the share of the power of order 2 around a voxel that is not noise, 0 to 1.
+def estimate_true_shares(
+    representation: Representation, variance: Float[np.ndarray, " v"]
+) -> list[list[Float[np.ndarray, "x y z"]]]:
+    """Estimate the share of the power of each order around a voxel that is not noise, 0 to 1.
 
-    There is one image for each shell; 1 where the noise is not known.
+    Parameters
+    ----------
+    variance
+        Variance of the noise in one value of S/S0, for each voxel of the mask.
+
+    Returns
+    -------
+    One list for each shell, with an image for each order above 0; 1 where the noise is not known.
     """
     mask = representation.image.mask
-    variance = np.nan_to_num(estimate_noise_variance(dwi, representation, s0))
+    known = np.nan_to_num(variance)
     coefficients = unregularized_coefficients(representation)
-    shares: list[Float[np.ndarray, "x y z"]] = []
+    shares: list[list[Float[np.ndarray, "x y z"]]] = []
     start = 0
     for table, shell in zip(representation.directions, representation.image.shells, strict=True):
         own = coefficients[:, start : start + shell.coefficient_count]
         start += shell.coefficient_count
         orders = order_indices([shell])
         inverse = np.linalg.pinv(basis(table, shell.sh_order)).T
-        noise = noise_power(inverse, orders)[1] * variance
-        shares.append(_smooth_share(rish(own, orders)[:, 1], noise, mask))
+        pairs = list(zip(rish(own, orders).T, noise_power(inverse, orders), strict=True))
+        shares.append([_smooth_share(power, noise * known, mask) for power, noise in pairs[1:]])
     return shares
 
 

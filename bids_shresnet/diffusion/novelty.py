@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.mixture import Mixture, fit_mixture
-from bids_shresnet.diffusion.roughness import compare_roughness, measure_roughness
 from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.roughness import compare_roughness, measure_roughness
 from bids_shresnet.scans import Shell, ShImage
 
 # Grey matter, white matter, CSF and their borders; 8 components mark fewer lesions, 24 no more.

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.diffusion.shells import find_shells
-from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
+from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_vectors
 from bids_shresnet.diffusion.tensors import (
     fit_tensor_matrices,
     has_tensor_directions,
@@ -19,7 +19,6 @@ from bids_shresnet.diffusion.tensors import (
 )
 from bids_shresnet.scans import Dwi
 
-AVERAGING_SIGMA_VOXELS = 0.8  # of denoised tensors; half of the width of the cortex
 MAX_FA = 0.99  # of a changed tensor: FA is below 1 as long as all diffusivities are positive
 
 
@@ -69,8 +68,10 @@ def change_dwi(
 ) -> Dwi:
     """Change FA and MD of a scan in a mask.
 
-    The signal S in direction g becomes S exp(-b g'(D' - D)g), where D is the voxel's tensor and D'
-    the changed one. All that the tensor does not describe (noise, crossings, S0) stays.
+    The signal S in direction g becomes S + S0 (exp(-b g'D'g) - exp(-b g'Dg)), where D is the
+    voxel's tensor, D' the changed one and S0 the mean b0. All that the tensor does not describe
+    (noise, crossings, S0) stays. Multiplied instead, a signal would lose a part of its noise where
+    MD rises, and noise looks like anisotropy.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def change_dwi(
 
     Returns
     -------
-    b0 volumes and voxels without a change are as they were.
+    b0 volumes and voxels without a change are as they were. No signal is below 0.
     """
     changed = mask & change.is_changed
     if not changed.any():
@@ -87,15 +88,24 @@ def change_dwi(
     if tensors is None:
         return change_dwi(dwi, changed, change, fit_scan_tensors(dwi, changed))
     signal = dwi.data[changed]
+    s0 = signal[:, dwi.is_b0].mean(axis=1, keepdims=True)
     for item in tensors:
         old = item.tensors[changed[mask]]
         new = change_tensors(old, change.fa_factor[changed], change.md_factor[changed])
-        bvecs = dwi.bvecs[item.volumes]
-        diffusivities = np.einsum("ni,vij,nj->vn", bvecs, new - old, bvecs)
-        signal[:, item.volumes] *= np.exp(-dwi.bvals[item.volumes] * diffusivities)
+        difference = s0 * (_attenuation(dwi, item, new) - _attenuation(dwi, item, old))
+        signal[:, item.volumes] = np.maximum(signal[:, item.volumes] + difference, 0)
     data = dwi.data.copy()
     data[changed] = signal
     return replace(dwi, data=data)
+
+
+def _attenuation(
+    dwi: Dwi, item: ApparentTensors, tensors: Float[np.ndarray, "v 3 3"]
+) -> Float[np.ndarray, "v k"]:
+    """S/S0 of tensors in the volumes that they describe."""
+    bvecs = dwi.bvecs[item.volumes]
+    diffusivities = np.einsum("ni,vij,nj->vn", bvecs, tensors, bvecs)
+    return np.asarray(np.exp(-dwi.bvals[item.volumes] * diffusivities))
 
 
 def fit_scan_tensors(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> tuple[ApparentTensors, ...]:
@@ -124,34 +134,14 @@ def denoise_tensors(
     mask: Bool[np.ndarray, "x y z"],
     true_share: Float[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "v 3 3"]:
-    """Average the anisotropic part of tensors that is mostly noise, and give all its true power.
-
-    `true_share` is the share of the power that is not noise. Where it is 1, tensors stay; where it
-    is half or less, they are averaged around a voxel. The mean power around a voxel becomes that of
-    the tensors times this share. The isotropic part stays.
-    """
+    """Remove most of the noise from the anisotropic part of tensors (`denoise_vectors`)."""
     isotropic = _isotropic_part(tensors)
     own = (tensors - isotropic).reshape(-1, 9)
-    own_weight = np.maximum(2 * true_share[mask] - 1, 0)[:, None]
-    mixed = own_weight * own + (1 - own_weight) * _average_columns(own, mask)
-    powers = [np.square(part).sum(axis=1, keepdims=True) for part in (own, mixed)]
-    own_power, mixed_power = _average_columns(np.concatenate(powers, axis=1), mask).T
-    tiny = np.finfo(np.float64).tiny
-    scale = np.sqrt(true_share[mask] * own_power / np.maximum(mixed_power, tiny))
-    return np.asarray(isotropic + (scale[:, None] * mixed).reshape(-1, 3, 3))
+    return np.asarray(isotropic + denoise_vectors(own, mask, true_share).reshape(-1, 3, 3))
 
 
 def _isotropic_part(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, "v 3 3"]:
     return np.asarray(np.trace(tensors, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3))
-
-
-def _average_columns(
-    values: Float[np.ndarray, "v n"], mask: Bool[np.ndarray, "x y z"]
-) -> Float[np.ndarray, "v n"]:
-    """Average each column around the voxels of a mask."""
-    volumes = [unmask(column, mask) for column in values.T]
-    averages = [average_locally(part, mask, AVERAGING_SIGMA_VOXELS)[mask] for part in volumes]
-    return np.stack(averages, axis=1)
 
 
 def change_tensors(

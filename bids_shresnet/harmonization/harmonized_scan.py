@@ -83,7 +83,7 @@ class HarmonizedScan:
         Distance from the training data: above 1 the tissue is unlike it, 0 was not or cannot be
         judged.
     roughness_ratio
-        Roughness relative to the training data (`diffusion/roughness.py`); NaN if not known.
+        Roughness relative to the training data; NaN if it is not known.
     """
 
     dwi: Dwi

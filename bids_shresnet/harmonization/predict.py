@@ -35,7 +35,7 @@ class Prediction:
         Distance of the input from the training data, in units of the distance that 2 % of
         healthy brain exceed; 0 where it cannot be judged.
     roughness_ratio
-        Roughness of the input, relative to the training data (`diffusion/roughness.py`).
+        Roughness of the input, relative to the training data (`diffusion/spatial/roughness.py`).
     """
 
     sh_image: ShImage

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bids_shresnet.diffusion.roughness import describe_roughness
+from bids_shresnet.diffusion.spatial.roughness import describe_roughness
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan
 from bids_shresnet.harmonization.jobs import HarmonizeJob
 from bids_shresnet.harmonization.options import HarmonizeOptions

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from bids_shresnet.diffusion.spatial.interpolation import world_to_voxels
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.methods.regression import fit_target_coefficients
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.network.training_loop import Samples
@@ -81,8 +82,26 @@ def cut_voxel_patches(
     voxels = np.rint(positions).astype(int)
     if np.abs(positions - voxels).max(initial=0) < MAX_OFFSET:
         return torch.from_numpy(matched.patches[rows]).float()
-    volume = torch.from_numpy(np.asarray(subject.source.channels, dtype=np.float32))
-    return patches_to_rows(cut_patches(volume, torch.from_numpy(voxels)))
+    return _cut_rows(subject.source.channels, voxels)
+
+
+def cut_denoised_patches(
+    subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
+) -> Float[Tensor, "v 27 c"]:
+    """Cut the coefficients of the same patches without most of their noise."""
+    matched = subject.matched
+    if matched.denoised_patches is not None:
+        return torch.from_numpy(matched.denoised_patches[rows]).float()
+    points = matched.points[rows].astype(np.float64)
+    voxels = np.rint(world_to_voxels(points, subject.source.affine)).astype(int)
+    return _cut_rows(unmask(np.asarray(subject.source_denoised), subject.source.mask), voxels)
+
+
+def _cut_rows(
+    volume: Float[np.ndarray, "x y z n"], voxels: Integer[np.ndarray, "v 3"]
+) -> Float[Tensor, "v 27 n"]:
+    patches = cut_patches(torch.from_numpy(volume).float(), torch.from_numpy(voxels))
+    return patches_to_rows(patches)
 
 
 def target_lengths(

@@ -13,6 +13,8 @@ from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
+from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from bids_shresnet.pairs import MatchedVoxels
@@ -51,7 +53,7 @@ def match_halves(
     matches = []
     for source, target in (halves, halves[::-1]):
         drawn = np.sort(rng.permutation(len(variance))[:MAX_VOXELS])
-        match = _match_voxels(source.image, target, drawn)
+        match = _match_voxels(source, target, drawn, variance)
         of_scan = {
             "noise_variance": variance[drawn].astype(np.float32),
             "source_s0": s0[drawn],
@@ -62,23 +64,31 @@ def match_halves(
 
 
 def _match_voxels(
-    source: ShImage, target: Representation, rows: Int[np.ndarray, " v"]
+    source: Representation,
+    target: Representation,
+    rows: Int[np.ndarray, " v"],
+    variance: Float[np.ndarray, " m"],
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Collect patches of one half and measurements of the other at some voxels of the mask."""
-    voxels = np.argwhere(source.mask)[rows]
+    image = source.image
+    voxels = np.argwhere(image.mask)[rows]
+    denoised = unmask(denoise_orders(source, variance), image.mask)
     return {
-        "patches": _cut_rows(source, voxels),
+        "patches": _cut_rows(image.channels, voxels),
+        "denoised_patches": _cut_rows(denoised, voxels),
         "signal": target.signal[rows].astype(np.float16),
         "bvals": _bvalues(target),
         "bvecs": np.concatenate(target.directions),
         "sh_matrix": evaluation_matrix(target.directions, target.image.shells).astype(np.float32),
-        "points": _world_positions(source, voxels),
+        "points": _world_positions(image, voxels),
     }
 
 
-def _cut_rows(image: ShImage, voxels: Int[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 27 n"]:
+def _cut_rows(
+    volume: Float[np.ndarray, "x y z n"], voxels: Int[np.ndarray, "v 3"]
+) -> Float[np.ndarray, "v 27 n"]:
     """Patches as they are when the network is applied: zero outside the mask."""
-    patches = cut_patches(torch.from_numpy(image.channels), torch.from_numpy(voxels))
+    patches = cut_patches(torch.from_numpy(volume), torch.from_numpy(voxels))
     return np.asarray(patches_to_rows(patches).to(torch.float16).numpy())
 
 

@@ -19,6 +19,7 @@ from bids_shresnet.diffusion.representation import (
     represent_dwi,
     unregularized_coefficients,
 )
+from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
 from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.spatial.registration import register_images
@@ -52,6 +53,10 @@ class RepresentedScan:
         """Read a scan and represent some of its shells."""
         loaded = load_scan(scan)
         return cls(loaded, represent_dwi(loaded.dwi, loaded.mask, shells))
+
+    def noise_variance(self) -> Float[np.ndarray, " v"]:
+        """Variance of the noise in one value of S/S0, for each voxel of the mask."""
+        return estimate_noise_variance(self.loaded.dwi, self.representation, self.loaded.s0)
 
     def contrasts(self) -> list[Float[np.ndarray, "x y z"]]:
         """Contrasts that scanners share: S0 (CSF), anisotropy (tracts), mean signal (tissue)."""
@@ -108,6 +113,7 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         missing = replace(matched, **_target_measurements(shown, match, shells.missing))
     return TravellingSubject(
         source=source.representation.image,
+        source_denoised=denoise_orders(source.representation, source.noise_variance()),
         matched=matched,
         unharmonized=_compute_unharmonized(source, target.loaded, match),
         regions=_read_target_regions(target_scan, target.loaded, match),
@@ -166,11 +172,10 @@ def _collect_matched_voxels(
     shells: Sequence[Shell],
 ) -> MatchedVoxels:
     """Collect patches of the source and measurements of the target."""
-    loaded = target.loaded
-    variance = estimate_noise_variance(loaded.dwi, target.representation, loaded.s0)
+    variance = target.noise_variance()
     return MatchedVoxels(
         patches=sample_patches(source.representation.image, match.points),
-        noise_variance=variance[match.selected[loaded.mask]].astype(np.float32),
+        noise_variance=variance[match.selected[target.loaded.mask]].astype(np.float32),
         source_s0=_sample_relative_s0(source.loaded, match.points),
         points=match.points.astype(np.float32),
         tissue=tissue[match.selected].astype(np.uint8),

@@ -26,6 +26,7 @@ HALVES_PREFIXES = {  # by field; a digit for the half follows
 }
 
 REGIONS_ARRAY = "regions"
+DENOISED_ARRAY = "source_denoised"
 IMAGE_FIELDS = ("coefficients", "mask", "affine", "contrast")
 MISSING_SHELL_FIELDS = ("signal", "bvals", "bvecs", "sh_matrix")  # others are those of `matched`
 
@@ -36,7 +37,8 @@ def write_travelling_subject(
     """Write the arrays of a subject, and a record of its inputs."""
     image = {name: getattr(subject.source, name) for name in IMAGE_FIELDS}
     arrays = {
-        **vars(subject.matched),
+        DENOISED_ARRAY: subject.source_denoised.astype(np.float16),
+        **_existing_arrays(subject.matched),
         **_add_prefix(SOURCE_PREFIX, image),
         **_add_prefix(UNHARMONIZED_PREFIX, vars(subject.unharmonized)),
     }
@@ -47,7 +49,7 @@ def write_travelling_subject(
         arrays |= _add_prefix(MISSING_SHELLS_PREFIX, missing)
     for name, prefix in HALVES_PREFIXES.items():
         for number, half in enumerate(getattr(subject, name), 1):
-            arrays |= _add_prefix(f"{prefix}{number}_", vars(half))
+            arrays |= _add_prefix(f"{prefix}{number}_", _existing_arrays(half))
     write_arrays(folder, arrays, record)
 
 
@@ -59,9 +61,11 @@ def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> Travelling
     missing = _pop_prefix(MISSING_SHELLS_PREFIX, arrays)
     halves = {name: _pop_halves(prefix, arrays) for name, prefix in HALVES_PREFIXES.items()}
     regions = arrays.pop(REGIONS_ARRAY, None)
+    denoised = arrays.pop(DENOISED_ARRAY)
     matched = MatchedVoxels(**arrays)
     return TravellingSubject(
         source=ShImage(shells=tuple(shells), **image),
+        source_denoised=denoised,
         matched=matched,
         unharmonized=UnharmonizedData(**unharmonized),
         regions=regions,
@@ -69,6 +73,10 @@ def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> Travelling
         source_halves=halves["source_halves"],
         target_halves=halves["target_halves"],
     )
+
+
+def _existing_arrays(matched: MatchedVoxels) -> dict[str, Array]:
+    return {name: array for name, array in vars(matched).items() if array is not None}
 
 
 def _pop_halves(prefix: str, arrays: dict[str, Array]) -> tuple[MatchedVoxels, ...]:

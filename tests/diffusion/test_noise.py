@@ -8,7 +8,7 @@ from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.noise import (
     estimate_noise_variance,
-    estimate_true_anisotropy_shares,
+    estimate_true_shares,
 )
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.scans import Dwi, Shell
@@ -117,7 +117,8 @@ def test_the_true_share_of_anisotropy_is_that_of_the_power_without_noise(sigma: 
     dwi = make_dwi(relative, np.full(len(directions), 1000.0), directions)
     mask = np.ones(grid, bool)
     representation = represent_dwi(dwi, mask, (Shell(1000.0, 4),))
-    [share] = estimate_true_anisotropy_shares(dwi, representation, mean_b0(dwi))
+    variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
+    [(share, _)] = estimate_true_shares(representation, variance)
     assert share[11:].min() > 0.85
     if sigma:
         assert share[:5].mean() < 0.3
@@ -134,6 +135,7 @@ def test_each_shell_has_its_own_share_of_true_anisotropy() -> None:
     dwi = make_dwi(relative, np.repeat([1000.0, 2000.0], 30), np.tile(directions, (2, 1)))
     shells = (Shell(1000.0, 4), Shell(2000.0, 4))
     representation = represent_dwi(dwi, np.ones(grid, bool), shells)
-    low, high = estimate_true_anisotropy_shares(dwi, representation, mean_b0(dwi))
+    variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
+    (low, _), (high, _) = estimate_true_shares(representation, variance)
     assert low.min() > 0.9
     assert high.mean() < 0.2

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_shresnet.diffusion.tensor_changes import (
-    ApparentTensors,
     TensorChange,
     change_dwi,
     change_tensors,
     denoise_tensors,
+    fit_scan_tensors,
 )
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
 from bids_shresnet.scans import Dwi
@@ -181,16 +181,25 @@ def test_denoised_tensors_have_the_power_that_is_not_noise_and_less_noise() -> N
 
 
 def test_a_change_of_given_tensors_leaves_the_noise_of_the_signal() -> None:
-    """Without a change of MD, an isotropic tensor leaves the signal as it is."""
-    directions = sphere(20)
-    rng = np.random.default_rng(0)
-    relative = 0.5 + 0.03 * rng.standard_normal((4, 4, 4, 20))
-    dwi = make_dwi(relative, np.full(20, 1000.0), directions)
-    mask = np.ones((4, 4, 4), bool)
-    change = TensorChange(np.full(mask.shape, 0.5), np.ones(mask.shape))
-    isotropic = np.broadcast_to(0.7e-3 * np.eye(3), (mask.sum(), 3, 3))
-    apparent = [ApparentTensors(1000.0, np.flatnonzero(~dwi.is_b0), isotropic)]
-    np.testing.assert_allclose(change_dwi(dwi, mask, change, apparent).data, dwi.data, rtol=1e-5)
+    """A noisy scan changes by as much as one without noise, also where MD rises."""
+    clean = scan((1000.0, 2000.0))
+    tensors = fit_scan_tensors(clean, EVERYWHERE)
+    noise = 20 * np.random.default_rng(0).standard_normal(clean.data.shape)
+    noisy = replace(clean, data=clean.data + np.where(clean.is_b0, 0, noise))
+    before, after = (
+        change_dwi(dwi, EVERYWHERE, constant_change(0.8, 1.2), tensors).data
+        for dwi in (clean, noisy)
+    )
+    np.testing.assert_allclose(after - before, noisy.data - clean.data, atol=1e-3)
+    assert np.abs(before - clean.data).max() > 20
+
+
+def test_no_signal_falls_below_zero() -> None:
+    clean = scan()
+    dark = replace(clean, data=clean.data * np.where(clean.is_b0, 1, 0.01))
+    tensors = fit_scan_tensors(clean, EVERYWHERE)
+    after = change_dwi(dark, EVERYWHERE, constant_change(1.0, 1.5), tensors)
+    assert after.data.min() == 0
 
 
 def test_a_high_shell_changes_as_its_own_apparent_tensor() -> None:

@@ -62,7 +62,7 @@ def matched_subject(scan: Scan, model: Model) -> TravellingSubject:
         target_maps=maps.astype(np.float32),
         target_tensor_bvals=np.array([0.0] + [1000.0] * DIRECTIONS),
     )
-    return TravellingSubject(image, matched, unharmonized)
+    return TravellingSubject(image, matched, unharmonized, image.coefficients[image.mask])
 
 
 def evaluation_job(folder: Path, scan: Scan, model: Model) -> EvaluateJob:

@@ -129,7 +129,9 @@ def learn_from_voxels(target: Dwi, source: LoadedScan, tissue: np.ndarray) -> Me
         target_tensor_bvals=target.bvals,
     )
     image = representation.image
-    noise = learn_measurement_noise([TravellingSubject(image, matched, unharmonized)])
+    noise = learn_measurement_noise(
+        [TravellingSubject(image, matched, unharmonized, image.coefficients[image.mask])]
+    )
     assert noise is not None
     return noise
 

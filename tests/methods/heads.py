@@ -96,7 +96,7 @@ def travelling(
         target_maps=maps[image.mask].astype(np.float32) * np.float32(1.1),
         target_tensor_bvals=np.array([0.0] + [1000.0] * directions),
     )
-    return TravellingSubject(image, matched, unharmonized)
+    return TravellingSubject(image, matched, unharmonized, image.coefficients[image.mask])
 
 
 def fit_task(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix, order_indices
 from bids_shresnet.methods.sampling import (
+    cut_denoised_patches,
     cut_voxel_patches,
     draw_rows,
     read_samples,
@@ -153,6 +154,22 @@ def test_patches_of_points_on_voxels_are_those_of_the_match() -> None:
     rows = np.arange(5, 50)
     patches = cut_voxel_patches(replace(subject, matched=half), rows)
     np.testing.assert_array_equal(patches.numpy(), half.patches[rows])
+
+
+def test_denoised_patches_are_cut_from_the_same_voxels() -> None:
+    subject = travelling(head(1))
+    subject = replace(subject, source_denoised=2 * subject.source_denoised)
+    rows = np.arange(0, 500, 7)
+    patches = cut_voxel_patches(subject, rows)[..., :6]
+    np.testing.assert_allclose(cut_denoised_patches(subject, rows), 2 * patches, rtol=1e-3)
+
+
+def test_denoised_patches_of_halves_are_those_of_the_match() -> None:
+    subject = travelling(head(1))
+    denoised = subject.matched.patches[..., :6] * np.float16(0.5)
+    half = replace(subject, matched=replace(subject.matched, denoised_patches=denoised))
+    rows = np.arange(5, 50)
+    np.testing.assert_array_equal(cut_denoised_patches(half, rows), denoised[rows])
 
 
 def test_points_within_a_third_of_a_voxel_along_each_axis_are_near() -> None:

@@ -88,6 +88,18 @@ def test_the_noise_is_that_of_one_measured_value() -> None:
         assert np.sqrt(match.noise_variance.mean()) == pytest.approx(SIGMA, rel=0.1)
 
 
+def test_denoised_patches_are_those_of_the_same_half() -> None:
+    """Without noise, they are the patches."""
+    for sigma in (0.0, SIGMA):
+        for match in matches(sigma)[2]:
+            assert match.denoised_patches is not None
+            patches = match.patches[..., :6].astype(float)
+            changes = np.abs(match.denoised_patches - patches).mean(axis=(0, 1))
+            assert changes[0] == 0
+            assert (changes[1:].min() > 0.1 * SIGMA) == (sigma > 0)
+            assert changes.max() < 1e-4 or sigma > 0
+
+
 def test_voxels_are_drawn_from_the_mask_without_repetition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
+from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
 from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
@@ -180,6 +181,13 @@ def test_the_noise_is_that_of_the_target_scan_at_the_matched_voxels(
     variance = estimate_noise_variance(loaded.dwi, target_scan.representation, loaded.s0)
     expected = variance[selected[loaded.mask]]
     np.testing.assert_allclose(matched.noise_variance, expected, rtol=1e-6)
+
+
+def test_the_denoised_source_is_that_of_its_noise(
+    source_scan: RepresentedScan, travelling_subject: TravellingSubject
+) -> None:
+    expected = denoise_orders(source_scan.representation, source_scan.noise_variance())
+    np.testing.assert_allclose(travelling_subject.source_denoised, expected, atol=1e-6)
 
 
 def test_the_source_is_the_whole_scan_as_it_will_be_harmonized(

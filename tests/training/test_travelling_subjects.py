@@ -50,12 +50,15 @@ def subject() -> TravellingSubject:
         bvecs=spiral(6),
         sh_matrix=rng.standard_normal((6, 6)).astype(np.float32),
     )
-    halves = [replace(matched, signal=rng.random((7, 9)).astype(np.float16)) for _ in range(4)]
+    denoised = rng.standard_normal((7, 27, 21)).astype(np.float16)
+    half = replace(matched, denoised_patches=denoised)
+    halves = [replace(half, signal=rng.random((7, 9)).astype(np.float16)) for _ in range(4)]
     image = ShImage(coefficients, mask, AFFINE, SHELLS, contrast)
     return TravellingSubject(
         image,
         matched,
         unharmonized,
+        rng.standard_normal((mask.sum(), 21)).astype(np.float16),
         missing,
         tuple(halves[:2]),
         tuple(halves[2:]),
@@ -71,7 +74,9 @@ def assert_equal_arrays(before: Any, after: Any) -> None:
 def test_a_subject_without_missing_shells_halves_and_regions_comes_back_without(
     subject: TravellingSubject, tmp_path: Path
 ) -> None:
-    plain = TravellingSubject(subject.source, subject.matched, subject.unharmonized)
+    plain = TravellingSubject(
+        subject.source, subject.matched, subject.unharmonized, subject.source_denoised
+    )
     write_travelling_subject(tmp_path, plain, {})
     opened = open_travelling_subject(tmp_path, SHELLS)
     assert opened.missing_shells is None
@@ -88,7 +93,9 @@ def test_a_subject_comes_back_to_the_last_bit(subject: TravellingSubject, tmp_pa
     for name in ("source_halves", "target_halves"):
         for before, after in zip(getattr(subject, name), getattr(opened, name), strict=True):
             assert_equal_arrays(before, after)
-    np.testing.assert_array_equal(opened.regions, subject.regions, strict=True)
+    for name in ("regions", "source_denoised"):
+        expected = getattr(subject, name)
+        np.testing.assert_array_equal(getattr(opened, name), expected, strict=True)
     assert read_array_record(tmp_path) == {"inputs": "abc"}
 
 

@@ -19,10 +19,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from bids_shresnet.diffusion.measurement_noise import draw_measurement
-from bids_shresnet.diffusion.noise import (
-    estimate_noise_variance,
-    estimate_true_anisotropy_shares,
-)
+from bids_shresnet.diffusion.noise import estimate_noise_variance, estimate_true_shares
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.tensor_changes import (
     ApparentTensors,
@@ -165,7 +162,8 @@ class EffectExperiment:
     def _true_tensors(self) -> list[ApparentTensors]:
         """Tensors of the mask without most of their noise, which an effect does not change."""
         scan = self.scan
-        shares = estimate_true_anisotropy_shares(scan.dwi, self.representation, scan.s0)
+        variance = estimate_noise_variance(scan.dwi, self.representation, scan.s0)
+        shares = [orders[0] for orders in estimate_true_shares(self.representation, variance)]
         bvalues = np.array([shell.bvalue for shell in self.representation.image.shells])
         result: list[ApparentTensors] = []
         for item in fit_scan_tensors(scan.dwi, scan.mask):

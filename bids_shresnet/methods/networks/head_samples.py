@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from bids_shresnet.methods.harmonizer import FitTask
-from bids_shresnet.methods.sampling import cut_voxel_patches, draw_rows, target_lengths
+from bids_shresnet.methods.networks.diffusion_factors import MEAN_PER_ORDER_0, DiffusionFactors
+from bids_shresnet.methods.sampling import (
+    cut_denoised_patches,
+    cut_voxel_patches,
+    draw_rows,
+    target_lengths,
+)
 from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
 from bids_shresnet.network.shresnet import SHResNet
+from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 
 CALIBRATION_VOXELS = 400_000  # with 200,000, the error of FA in white matter is 1 % larger
-ANISOTROPY_SPREAD = 0.1  # standard deviation of the logarithm of common factors
 
 
 @dataclass(frozen=True)
@@ -29,63 +35,102 @@ class HeadSamples:
     tissue: Integer[np.ndarray, " v"]
 
 
+@dataclass(frozen=True)
+class _Labels:
+    """What the target measured in usable rows: means of S/S0, and lengths of calibrated orders."""
+
+    rows: Int[np.ndarray, " v"]
+    means: Float[Tensor, "v k"]
+    squared: Float[Tensor, "v k"]
+    noise_variance: Float[Tensor, "v k"]
+
+    def change(self, factors: DiffusionFactors) -> Lengths:
+        """Change FA and MD. Noise stays as large relative to the lengths as it was."""
+        squared_scale = factors.scale_variations(self.means) ** 2
+        return Lengths(self.squared * squared_scale, self.noise_variance * squared_scale)
+
+
 def read_head_samples(network: SHResNet, head: AmplitudeHead, task: FitTask) -> HeadSamples:
     """Read samples of training voxels where the target's noise is known.
 
-    The anisotropy of each patch and of its measurement is multiplied by a common random factor, as
-    if this person had more or less of it. Few people travel, and without this the head learns which
-    amplitudes their tissue has, rather than what a change of the source's amplitude means.
+    FA and MD of each patch and of its measurement are multiplied by common random factors, as if
+    this person had more or less of them. The noise of the patch stays. Few people travel, and
+    without this the head learns which amplitudes their tissue has, rather than what a change of the
+    source's signal means.
     """
-    groups = [np.r_[head.output_groups[index]] for index in head.calibrated_groups]
     rng = np.random.default_rng([task.seed, 3])
-    features: list[Tensor] = []
-    squared: list[Tensor] = []
-    noise: list[Tensor] = []
-    tissue: list[np.ndarray] = []
     matches = [subject.matched for subject in task.training]
     drawn = draw_rows(matches, CALIBRATION_VOXELS, seed=[task.seed, 2])
-    for subject, rows in zip(task.training, drawn, strict=True):
-        measured, variances = target_lengths(subject.matched, rows, groups)
-        is_known = np.isfinite(variances) & (variances > 0)
-        is_usable = (is_known & (measured > 0)).all(axis=1)
-        factors = np.exp(ANISOTROPY_SPREAD * rng.standard_normal((is_usable.sum(), 1)))
-        patches = cut_voxel_patches(subject, rows[is_usable])
-        features.append(_compute_features(network, head, patches, factors))
-        squared.append(torch.from_numpy(measured[is_usable] * factors**2).float())
-        noise.append(torch.from_numpy(variances[is_usable] * factors**2).float())
-        tissue.append(subject.matched.tissue[rows[is_usable]])
-    lengths = Lengths(torch.cat(squared), torch.cat(noise))
-    return HeadSamples(torch.cat(features), lengths.to(head.unit.device), np.concatenate(tissue))
+    parts = [
+        _read_subject(network, head, subject, rows, rng)
+        for subject, rows in zip(task.training, drawn, strict=True)
+    ]
+    return _join(parts, head.unit.device)
 
 
-def scale_anisotropy(
-    patches: Float[Tensor, "v 27 n"],
-    groups: Sequence[slice],
-    factors: Float[np.ndarray, "v 1"],
-) -> Float[Tensor, "v 27 n"]:
-    """Multiply all orders but 0 in each patch by its factor.
+def _read_subject(
+    network: SHResNet,
+    head: AmplitudeHead,
+    subject: TravellingSubject,
+    rows: Integer[np.ndarray, " v"],
+    rng: np.random.Generator,
+) -> HeadSamples:
+    labels = _read_labels(subject.matched, rows, head)
+    factors = DiffusionFactors.draw(len(labels.rows), rng)
+    return HeadSamples(
+        features=_compute_features(network, head, subject, labels.rows, factors),
+        lengths=labels.change(factors),
+        tissue=subject.matched.tissue[labels.rows],
+    )
 
-    `groups` are the places of the coefficients of every order and shell. Channels after them stay.
-    """
-    scaled = patches.clone()
-    for group in groups:
-        if group.stop - group.start > 1:
-            scaled[..., group] *= torch.from_numpy(factors).float()[..., None]
-    return scaled
+
+def _read_labels(
+    matched: MatchedVoxels, rows: Integer[np.ndarray, " v"], head: AmplitudeHead
+) -> _Labels:
+    """Read the rows whose noise is known and whose lengths are not 0."""
+    order_0 = [group for group in head.output_groups if group.stop - group.start == 1]
+    calibrated = [head.output_groups[index] for index in head.calibrated_groups]
+    groups = [np.r_[group] for group in (*order_0, *calibrated)]
+    measured, variances = target_lengths(matched, rows, groups)
+    is_known = np.isfinite(variances) & (variances > 0)
+    is_usable = (is_known & (measured > 0)).all(axis=1)
+    squared = torch.from_numpy(measured[is_usable]).float()
+    count = len(order_0)
+    return _Labels(
+        rows=rows[is_usable],
+        means=squared[:, :count].sqrt() * MEAN_PER_ORDER_0,
+        squared=squared[:, count:],
+        noise_variance=torch.from_numpy(variances[is_usable, count:]).float(),
+    )
 
 
 def _compute_features(
     network: SHResNet,
     head: AmplitudeHead,
-    patches: Float[Tensor, "v 27 n"],
-    factors: Float[np.ndarray, "v 1"],
+    subject: TravellingSubject,
+    rows: Integer[np.ndarray, " v"],
+    factors: DiffusionFactors,
 ) -> Float[Tensor, "v f"]:
-    """Compute features of scaled patches; only one chunk is copied at a time."""
+    """Compute features of changed patches; only one chunk is copied at a time."""
+    patches = cut_voxel_patches(subject, rows).split(PATCHES_PER_CHUNK)
+    denoised = cut_denoised_patches(subject, rows).split(PATCHES_PER_CHUNK)
+    chunks = zip(patches, denoised, factors.split(PATCHES_PER_CHUNK), strict=True)
     parts: list[Tensor] = []
-    chunks = patches.split(PATCHES_PER_CHUNK)
-    chunk_factors = torch.from_numpy(factors).split(PATCHES_PER_CHUNK)
     with torch.inference_mode():
-        for chunk, factor in zip(chunks, chunk_factors, strict=True):
-            rows = scale_anisotropy(chunk, head.input_groups, factor.numpy()).to(head.unit.device)
-            parts.append(head.features(rows, network(rows_to_patches(rows))))
+        for noisy, clean, drawn in chunks:
+            changed = drawn.change_patches(noisy, clean, head.input_groups)
+            on_device = changed.to(head.unit.device)
+            parts.append(head.features(on_device, network(rows_to_patches(on_device))))
     return torch.cat(parts).clone()
+
+
+def _join(parts: Sequence[HeadSamples], device: torch.device) -> HeadSamples:
+    lengths = Lengths(
+        torch.cat([part.lengths.squared for part in parts]),
+        torch.cat([part.lengths.noise_variance for part in parts]),
+    )
+    return HeadSamples(
+        torch.cat([part.features for part in parts]),
+        lengths.to(device),
+        np.concatenate([part.tissue for part in parts]),
+    )

@@ -113,8 +113,9 @@ def test_a_travelling_subject_is_placed_as_its_points_are_located() -> None:
         target_maps=np.zeros((count, 2)),
         target_tensor_bvals=np.zeros(1),
     )
+    coefficients = moved_head().coefficients[moved_head().mask]
     template_positions = template().locate_subject(
-        TravellingSubject(moved_head(), matched, unharmonized)
+        TravellingSubject(moved_head(), matched, unharmonized, coefficients)
     )
     np.testing.assert_array_equal(template_positions.brain, template().locate(moved_head(), brain))
     np.testing.assert_array_equal(

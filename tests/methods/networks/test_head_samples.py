@@ -4,21 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from bids_shresnet.methods.networks.head_samples import (
-    HeadSamples,
-    read_head_samples,
-    scale_anisotropy,
-)
+from bids_shresnet.methods.networks import diffusion_factors
+from bids_shresnet.methods.networks.head_samples import HeadSamples, read_head_samples
 from bids_shresnet.methods.networks.shresnet import make_architecture
 from bids_shresnet.network.amplitude import AmplitudeHead
+from bids_shresnet.network.patches import CENTRE_INDEX
 from bids_shresnet.network.shresnet import build_shresnet
 from bids_shresnet.scans import Tissue
 from bids_shresnet.settings import NetworkConfig
-from tests.methods.heads import ORDERS, fit_task, head, travelling
+from tests.methods.heads import GAINS, fit_task, head, travelling
 
 OUTPUTS = (1, 5)
+ORDER_0 = 27 + CENTRE_INDEX  # after the contrast
+ORDER_2 = ORDER_0 + 27
 
 
 def read(sigma: float, assumed_variance: float | None = None) -> HeadSamples:
@@ -27,18 +26,34 @@ def read(sigma: float, assumed_variance: float | None = None) -> HeadSamples:
     return read_head_samples(network.eval(), AmplitudeHead(OUTPUTS), fit_task([subject]))
 
 
-def test_patch_and_measurement_have_a_common_factor() -> None:
+def test_fa_of_patch_and_measurement_has_a_common_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without noise, the target scales order 2 of the centre, and so do all factors."""
+    monkeypatch.setattr(diffusion_factors, "MD_SPREAD", 0.0)
     samples = read(0.0, assumed_variance=1e-9)
-    centre = 27 + 27 + 13  # after the contrast and the lengths of order 0
-    own = samples.features[:, centre]
+    own = samples.features[:, ORDER_2]
     ratio = (samples.lengths.squared[:, 0].sqrt() / own).numpy()
-    np.testing.assert_allclose(ratio, 0.6, rtol=0.01)
+    np.testing.assert_allclose(ratio, GAINS[1], rtol=0.01)
     image = head(1)
     measured = np.linalg.norm(image.coefficients[image.mask][:, 1:], axis=1)
     factors = own.numpy() / measured
-    assert np.log(factors).std() == pytest.approx(0.1, rel=0.1)
-    assert np.log(factors).mean() == pytest.approx(0, abs=0.02)
+    assert np.log(factors).std() == pytest.approx(diffusion_factors.FA_SPREAD, rel=0.1)
+    assert np.log(factors).mean() == pytest.approx(0, abs=0.03)
+
+
+def test_md_of_patch_and_measurement_has_a_common_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A factor m makes s^m of a mean s, and m s^m / s times the length of order 2."""
+    monkeypatch.setattr(diffusion_factors, "FA_SPREAD", 0.0)
+    samples = read(0.0, assumed_variance=1e-9)
+    image = head(1)
+    before = image.coefficients[image.mask]
+    mean = before[:, 0] / np.sqrt(4 * np.pi)
+    own_mean = samples.features[:, ORDER_0].numpy() / np.sqrt(4 * np.pi)
+    factors = np.log(own_mean) / np.log(mean)
+    assert np.log(factors).std() == pytest.approx(diffusion_factors.MD_SPREAD, rel=0.1)
+    own_length = np.linalg.norm(before[:, 1:], axis=1) * factors * mean ** (factors - 1)
+    np.testing.assert_allclose(samples.features[:, ORDER_2], own_length, rtol=0.01)
+    label = own_length * GAINS[1] * GAINS[0] ** (factors - 1)
+    np.testing.assert_allclose(samples.lengths.squared[:, 0].sqrt(), label, rtol=0.01)
 
 
 def test_noise_is_as_large_relative_to_the_length_as_it_was() -> None:
@@ -62,14 +77,3 @@ def test_voxels_without_known_noise_are_left_out() -> None:
     samples = read_head_samples(network.eval(), AmplitudeHead(OUTPUTS), fit_task([unknown]))
     assert len(samples.tissue) == len(samples.features) == len(variance) // 2
     assert set(samples.tissue) == {Tissue.GM}
-
-
-def test_orders_above_zero_are_scaled_and_nothing_else() -> None:
-    patches = torch.rand(4, 27, 7)
-    factors = np.array([[1.0], [2.0], [0.5], [3.0]])
-    scaled = scale_anisotropy(patches, [slice(0, 1), slice(1, 6)], factors)
-    ratio = (scaled / patches).numpy()
-    np.testing.assert_allclose(
-        ratio[..., ORDERS[1]], np.broadcast_to(factors[:, None], (4, 27, 5)), rtol=1e-6
-    )
-    np.testing.assert_array_equal(ratio[..., [0, 6]], 1)

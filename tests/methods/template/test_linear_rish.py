@@ -82,7 +82,7 @@ def travelling(seed: int, gain: tuple[float, ...] = GAIN) -> TravellingSubject:
         target_maps=np.zeros((count, 2)),
         target_tensor_bvals=np.zeros(1),
     )
-    return TravellingSubject(image, matched, unharmonized)
+    return TravellingSubject(image, matched, unharmonized, image.coefficients[image.mask])
 
 
 def fitted(gain: tuple[float, ...] = GAIN) -> LinearRish:

@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import shift
 from scipy.stats import chi2
 
-from bids_shresnet.diffusion.roughness import (
+from bids_shresnet.diffusion.spatial.roughness import (
     compare_roughness,
     describe_roughness,
     measure_roughness,

@@ -1,0 +1,70 @@
+"""Remove most of the noise from what depends on direction, and keep its true power.
+
+A change of anisotropy changes what a scan measured, but not its noise. So the measured anisotropy
+has to be told from noise before it is changed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bids_shresnet.diffusion.harmonics import order_indices
+from bids_shresnet.diffusion.noise import estimate_true_shares
+from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
+
+AVERAGING_SIGMA_VOXELS = 0.8  # half of the width of the cortex
+
+
+def denoise_orders(
+    representation: Representation, variance: Float[np.ndarray, " v"]
+) -> Float[np.ndarray, "v c"]:
+    """Remove most of the noise from the orders above 0 of each shell; order 0 stays.
+
+    Parameters
+    ----------
+    variance
+        Variance of the noise in one value of S/S0, for each voxel of the mask; NaN where it is not
+        known, which changes nothing there.
+
+    Returns
+    -------
+    Coefficients of the voxels of the mask.
+    """
+    image = representation.image
+    denoised = image.coefficients[image.mask]
+    orders = [group for group in order_indices(image.shells) if len(group) > 1]
+    shares = [share for shell in estimate_true_shares(representation, variance) for share in shell]
+    for group, share in zip(orders, shares, strict=True):
+        denoised[:, group] = denoise_vectors(denoised[:, group], image.mask, share)
+    return np.asarray(denoised)
+
+
+def denoise_vectors(
+    vectors: Float[np.ndarray, "v n"],
+    mask: Bool[np.ndarray, "x y z"],
+    true_share: Float[np.ndarray, "x y z"],
+) -> Float[np.ndarray, "v n"]:
+    """Average vectors that are mostly noise, and give all of them their true power.
+
+    `true_share` is the share of the power that is not noise. Where it is 1, vectors stay; where it
+    is half or less, they are averaged around a voxel. The mean power around a voxel becomes that of
+    the vectors times this share.
+    """
+    own_weight = np.maximum(2 * true_share[mask] - 1, 0)[:, None]
+    mixed = own_weight * vectors + (1 - own_weight) * _average_columns(vectors, mask)
+    powers = [np.square(part).sum(axis=1, keepdims=True) for part in (vectors, mixed)]
+    own_power, mixed_power = _average_columns(np.concatenate(powers, axis=1), mask).T
+    tiny = np.finfo(np.float64).tiny
+    scale = np.sqrt(true_share[mask] * own_power / np.maximum(mixed_power, tiny))
+    return np.asarray(scale[:, None] * mixed)
+
+
+def _average_columns(
+    values: Float[np.ndarray, "v n"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "v n"]:
+    """Average each column around the voxels of a mask."""
+    volumes = [unmask(column, mask) for column in values.T]
+    averages = [average_locally(part, mask, AVERAGING_SIGMA_VOXELS)[mask] for part in volumes]
+    return np.stack(averages, axis=1)
