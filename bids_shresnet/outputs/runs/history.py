@@ -23,7 +23,8 @@ from bids_shresnet.outputs.runs.run_log import (
 
 SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
 ROLE_SEPARATOR = "; "
-NO_ROLE = "excluded"
+UNUSABLE = "excluded"  # a scan with no role, because it cannot be used
+UNUSED = "not for training"  # a scan with no role that could be used
 
 Role = Literal["travelling source", "travelling target", "to harmonize"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -39,11 +40,11 @@ class ScanRow:
     scanner
         Label; empty if unknown.
     shells
-        Directions by shell, such as "50 x 1000 + 50 x 2000" (s/mm2).
+        Directions by shell, such as "50 x 1000 + 50 x 2000" (s/mm2); empty if it is excluded.
     roles
-        What the scan is used for; empty if it is excluded.
+        What the scan is used for.
     reason
-        Why it is excluded or not harmonized.
+        Why it is excluded or not used.
     """
 
     file: str
@@ -61,8 +62,8 @@ class ScanRow:
 
     @property
     def role_text(self) -> str:
-        """All roles, for readers; `excluded` without one."""
-        return ROLE_SEPARATOR.join(self.roles) or NO_ROLE
+        """All roles, for readers; what a scan without one is depends on whether it is usable."""
+        return ROLE_SEPARATOR.join(self.roles) or (UNUSED if self.shells else UNUSABLE)
 
     @property
     def is_training_scan(self) -> bool:

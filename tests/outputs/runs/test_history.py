@@ -77,7 +77,7 @@ def test_findings_are_those_of_the_same_run_without_notes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("roles", "text", "is_training_scan"),
     [
-        ((), "excluded", False),
+        ((), "not for training", False),
         (("to harmonize",), "to harmonize", False),
         (("travelling target",), "travelling target", True),
         (("travelling source", "to harmonize"), "travelling source; to harmonize", True),
@@ -91,6 +91,13 @@ def test_roles_are_written_as_text_and_read_as_data(
     assert [cells["role"] for cells in read_tsv(folder / "scans.tsv")] == [text]
     assert read_last_scans(tmp_path) == (row,)
     assert row.is_training_scan == is_training_scan
+
+
+def test_a_scan_that_cannot_be_used_is_excluded(tmp_path: Path) -> None:
+    row = replace(SCAN, shells="", roles=(), reason="b=0 images only")
+    folder = write_run(tmp_path, "1", "group", scans=[row])
+    assert [cells["role"] for cells in read_tsv(folder / "scans.tsv")] == ["excluded"]
+    assert read_last_scans(tmp_path) == (row,)
 
 
 def test_a_scan_that_failed_is_listed_until_a_later_run_completes_it(tmp_path: Path) -> None:
