@@ -11,6 +11,7 @@ from typing import Any
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import hold_lock, read_json, read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.layout import INPUT_DESC
+from bids_shresnet.outputs.model.endpoint_errors import endpoint_key
 
 logger = logging.getLogger(__name__)
 
@@ -149,9 +150,9 @@ def _comparable_desc(descs: list[str], role: str) -> str:
 
 
 def _held_out_errors(errors: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
-    """Errors by column; `errors` has them by endpoint, such as `WM FA`."""
+    """Errors by column; `errors` has them by `endpoint_key`."""
     cells: dict[str, object] = {}
     for tissue, quantity in product(TISSUES, MAPS):
-        endpoint = errors.get(f"{tissue} {quantity}", {})
+        endpoint = errors.get(endpoint_key(tissue, quantity), {})
         cells[_error_column(tissue, quantity)] = endpoint.get("NMSE")
     return cells

@@ -18,6 +18,7 @@ from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.storage import read_json, write_text
 from bids_shresnet.io.templates import template_environment
+from bids_shresnet.outputs.model.endpoint_errors import endpoint_key
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.report.style import tissue_name
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
@@ -124,7 +125,7 @@ def _mean_errors(model: Model, method: Method) -> Iterator[MeanErrors]:
     if not subjects:
         return
     for tissue, quantity in product(TISSUES, QUANTITIES):
-        endpoint = f"{tissue} {quantity}"
+        endpoint = endpoint_key(tissue, quantity)
         yield MeanErrors(
             tissue=tissue_name(tissue),
             quantity=quantity,

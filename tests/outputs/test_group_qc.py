@@ -11,7 +11,7 @@ from bids_shresnet.outputs.group_qc import SCAN_KEY, write_group_qc
 HARMONIZED = {
     "Role": "harmonized",
     "NovelFraction": 0.03,
-    "HeldOutErrors": {"WM FA": {"NMSE": 0.05, "Bias": 0.01}},
+    "HeldOutErrors": {"WhiteMatterFA": {"NMSE": 0.05, "Bias": 0.01}},
 }
 
 

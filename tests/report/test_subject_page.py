@@ -51,12 +51,12 @@ RECORD: dict[str, Any] = {
     },
     "HeldOutErrors": {
         "no_harmonization": {
-            "WM FA": {"NMSE": 0.04, "Bias": 0.1},
-            "GM FA": {"NMSE": 0.01, "Bias": 0.1},
+            "WhiteMatterFA": {"NMSE": 0.04, "Bias": 0.1},
+            "GreyMatterFA": {"NMSE": 0.01, "Bias": 0.1},
         },
         "shresnet": {
-            "WM FA": {"NMSE": 0.01, "Bias": 0.02},
-            "GM FA": {"NMSE": 0.02, "Bias": 0.1},
+            "WhiteMatterFA": {"NMSE": 0.01, "Bias": 0.02},
+            "GreyMatterFA": {"NMSE": 0.02, "Bias": 0.1},
         },
     },
     "Network": "fold-01.safetensors",
