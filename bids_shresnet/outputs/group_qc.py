@@ -20,6 +20,10 @@ SCAN_KEY = "Scan"  # of the description of a scan's table; what its columns do n
 HARMONIZED_ROLE = "harmonized"
 TARGET_ROLE = "target"
 DENOISED_SUFFIX = "Denoised"
+GIVEN_MASK = "given"
+IN_TRAINING = "yes"
+NOT_IN_TRAINING = "no"
+TRAINING_CELLS = {True: IN_TRAINING, False: NOT_IN_TRAINING}
 TISSUES = ("WM", "GM")
 MAPS = ("FA", "MD")
 MAP_TITLES = {
@@ -43,6 +47,20 @@ SCAN_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     },
     "target": {"Description": "Label of the target scanner."},
     "model": {"Description": "Model that was applied, or that denoised the scan."},
+    "subject_in_training": {
+        "Description": "Whether the model that harmonized the scan was trained on its subject.",
+        "Levels": {
+            IN_TRAINING: "yes, and a fit that held the subject out was applied",
+            NOT_IN_TRAINING: "no, and the fit to all travelling subjects was applied",
+        },
+    },
+    "mask": {
+        "Description": "Where the brain mask is from.",
+        "Levels": {
+            GIVEN_MASK: "it came with the scan",
+            "computed": "it was computed from the mean b=0 image",
+        },
+    },
 }
 QUALITY_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "novel_fraction": {
@@ -132,6 +150,8 @@ def _make_row(description: Path) -> dict[str, object]:
         "role": scan["Role"],
         "target": scan["TargetScanner"],
         "model": scan["Model"],
+        "subject_in_training": TRAINING_CELLS.get(scan.get("SubjectInTraining")),
+        "mask": scan.get("MaskMethod"),
         **{name: comparable[name] for name in MAP_TITLES},
         **{f"{name}_denoised": denoised.get(name) for name in MAP_TITLES},
         "novel_fraction": scan.get("NovelFraction"),
