@@ -20,6 +20,7 @@ from bids_shresnet.outputs.runs.run_log import (
     ScanStatus,
     Status,
 )
+from bids_shresnet.pairs import NOT_REQUESTED
 
 SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
 ROLE_SEPARATOR = "; "
@@ -72,6 +73,20 @@ class ScanRow:
 
 
 @dataclass(frozen=True)
+class LastStatus:
+    """Status of a scan in the last run that was asked for it.
+
+    Attributes
+    ----------
+    warned_files
+        The files that the warnings of this run are about, one for each warning.
+    """
+
+    row: ScanStatus
+    warned_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class NovelFraction:
     """Fraction of a harmonized scan's brain that is unlike the training data of its model."""
 
@@ -104,11 +119,24 @@ def read_last_findings(root: Path) -> tuple[Finding, ...]:
 
 def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:
     """Read the scans that failed and that no later run completed."""
-    last_rows = {}
+    statuses = read_last_statuses(root).values()
+    return tuple(status.row for status in statuses if status.row.status == "failed")
+
+
+def read_last_statuses(root: Path) -> dict[str, LastStatus]:
+    """Read the status of each scan, by its file, in the last run that was asked for it.
+
+    With several targets, a scan has failed if it failed for one of them.
+    """
+    statuses = {}
     for folder in find_run_folders(root):
-        for row in _read_rows(folder, STATUS_TSV):
-            last_rows[row["file"]] = row
-    return tuple(_scan_status(row) for row in last_rows.values() if row["status"] == "failed")
+        rows = [_scan_status(row) for row in _read_rows(folder, STATUS_TSV)]
+        findings = map(_finding, _read_rows(folder, FINDINGS_TSV))
+        warned = tuple(item.file for item in findings if item.severity == "warning")
+        for row in sorted(rows, key=lambda row: row.status == "failed"):
+            if not row.reason.startswith(NOT_REQUESTED):
+                statuses[row.file] = LastStatus(row, warned)
+    return statuses
 
 
 def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
@@ -165,6 +193,7 @@ def _scan_status(row: Mapping[str, str]) -> ScanStatus:
         status=cast("Status", row["status"]),
         reason=row["reason"],
         scanner=row["scanner"],
+        role=row["role"],
     )
 
 

@@ -12,12 +12,14 @@ import pytest
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.runs.history import (
+    LastStatus,
     NovelFraction,
     Role,
     ScanRow,
     read_failed_scans,
     read_last_findings,
     read_last_scans,
+    read_last_statuses,
     read_novel_fractions,
     write_scans,
 )
@@ -106,6 +108,24 @@ def test_a_scan_that_failed_is_listed_until_a_later_run_completes_it(tmp_path: P
     write_run(tmp_path, "2", "participant", statuses=[scan_status("b", "done")])
     write_run(tmp_path, "3", "participant")
     assert read_failed_scans(tmp_path) == (failed[0],)
+
+
+def test_a_run_that_was_not_asked_for_a_scan_does_not_change_its_status(tmp_path: Path) -> None:
+    failed = scan_status("a", "failed", "x")
+    write_run(tmp_path, "1", "participant", statuses=[failed], findings=[WARNING])
+    skipped = scan_status("a", "excluded", "not asked for (--participant-label)")
+    write_run(tmp_path, "2", "participant", statuses=[skipped])
+    assert read_failed_scans(tmp_path) == (failed,)
+    assert read_last_statuses(tmp_path) == {"a": LastStatus(failed, ("sub-01",))}
+    excluded = scan_status("a", "excluded", "b=0 images only")
+    write_run(tmp_path, "3", "participant", statuses=[excluded])
+    assert read_failed_scans(tmp_path) == ()
+
+
+def test_a_scan_that_failed_for_one_of_several_targets_has_failed(tmp_path: Path) -> None:
+    rows = [scan_status("a", "failed", "x"), scan_status("a", "done")]
+    write_run(tmp_path, "1", "participant", statuses=rows)
+    assert read_failed_scans(tmp_path) == (rows[0],)
 
 
 def test_of_runs_that_began_in_one_second_the_one_that_ended_last_counts(tmp_path: Path) -> None:
