@@ -149,10 +149,8 @@ def test_every_link_leads_somewhere(browser: Browser, pages: dict[str, Path], na
     assert hrefs
 
 
-@pytest.mark.parametrize(
-    ("width", "color_scheme"),
-    [(DESKTOP_WIDTH, "light"), (PHONE_WIDTH, "light"), (DESKTOP_WIDTH, "dark")],
-)
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESKTOP_WIDTH, PHONE_WIDTH])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible(
     browser: Browser,
