@@ -15,11 +15,11 @@ from bids_shresnet.outputs.ratings import write_group_ratings
 from bids_shresnet.report.figures.errors import draw_biases
 from bids_shresnet.report.group_content import DatasetReport
 from bids_shresnet.report.group_page import render_group_report
-from bids_shresnet.report.scan_index import make_index_rows, render_index
+from bids_shresnet.report.scan_index import IndexContent, render_index
 from bids_shresnet.report.subject_page import render_subject_report
 from tests.report.figures.test_scan_values import VALUES
 from tests.report.test_group_page import pair_report
-from tests.report.test_scan_index import qc_row
+from tests.report.test_index_rows import index_rows, last_status, qc_row
 from tests.report.test_subject_page import subject_report
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,9 @@ CHROMIUM_FLAGS = (
     "--no-first-run",
 )
 PAGES = ("group", "sub-01", "index")
-INDEX_ROWS = make_index_rows([qc_row(f"{n:02d}", 0.4 + n / 100 + (n == 0)) for n in range(9)], ())
+INDEX_ROWS = index_rows(
+    [qc_row(f"{n:02d}", 0.4 + n / 100 + (n == 0)) for n in range(9)], last_status("10", "failed")
+)
 DESKTOP_WIDTH = 1280
 PHONE_WIDTH = 390
 WCAG_A_AND_AA = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
@@ -111,7 +113,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     texts = {
         "group": render_group_report([pair], {"command": "app"}, DatasetReport()),
         "sub-01": render_subject_report(subject_report()),
-        "index": render_index(INDEX_ROWS, VALUES, frozenset(f"{name}.html" for name in PAGES)),
+        "index": render_index(
+            IndexContent(INDEX_ROWS, VALUES), frozenset(f"{name}.html" for name in PAGES)
+        ),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
@@ -145,10 +149,8 @@ def test_every_link_leads_somewhere(browser: Browser, pages: dict[str, Path], na
     assert hrefs
 
 
-@pytest.mark.parametrize(
-    ("width", "color_scheme"),
-    [(DESKTOP_WIDTH, "light"), (PHONE_WIDTH, "light"), (DESKTOP_WIDTH, "dark")],
-)
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESKTOP_WIDTH, PHONE_WIDTH])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible(
     browser: Browser,

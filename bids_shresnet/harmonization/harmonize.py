@@ -96,6 +96,7 @@ def _qc_record(record: Mapping[str, Any]) -> dict[str, Any]:
         "Role": HARMONIZED_ROLE,
         "TargetScanner": record["TargetScanner"]["Label"],
         "Model": record["Model"],
+        "SubjectInTraining": record["SubjectInTraining"],
         "NovelFraction": record["Novelty"]["MarkedFraction"],
         "HeldOutErrors": record.get("HeldOutErrors", {}).get(record["Method"], {}),
     }

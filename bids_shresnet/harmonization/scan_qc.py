@@ -76,6 +76,7 @@ def write_scan_qc(
         "Subject": outputs.scan.subject,
         "Session": outputs.scan.session,
         "Scanner": outputs.scan.scanner_label,
+        "MaskMethod": "given" if outputs.scan.mask else "computed",
         "ClippedSignal": round(representation.clipped_share, DIGITS),
         **_noise_level(scan, representation),
     }

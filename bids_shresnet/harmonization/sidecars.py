@@ -15,7 +15,8 @@ from bids_shresnet.io.gradients.gradient_tables import BVEC_AXES_DESCRIPTIONS
 from bids_shresnet.outputs.json_records import to_json
 from bids_shresnet.outputs.layout import ScanOutputs
 from bids_shresnet.outputs.model.card import ShellRecord
-from bids_shresnet.outputs.model.folder import EndpointError, Model
+from bids_shresnet.outputs.model.endpoint_errors import EndpointError
+from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import Validation
 from bids_shresnet.outputs.sidecars import Sidecar, bids_uri, scan_uri
 from bids_shresnet.planning.checks.protocols import Protocol, describe_differences

@@ -11,6 +11,7 @@ from typing import Any
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import hold_lock, read_json, read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.layout import INPUT_DESC
+from bids_shresnet.outputs.model.endpoint_errors import endpoint_key
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,10 @@ SCAN_KEY = "Scan"  # of the description of a scan's table; what its columns do n
 HARMONIZED_ROLE = "harmonized"
 TARGET_ROLE = "target"
 DENOISED_SUFFIX = "Denoised"
+GIVEN_MASK = "given"
+IN_TRAINING = "yes"
+NOT_IN_TRAINING = "no"
+TRAINING_CELLS = {True: IN_TRAINING, False: NOT_IN_TRAINING}
 TISSUES = ("WM", "GM")
 MAPS = ("FA", "MD")
 MAP_TITLES = {
@@ -42,6 +47,20 @@ SCAN_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     },
     "target": {"Description": "Label of the target scanner."},
     "model": {"Description": "Model that was applied, or that denoised the scan."},
+    "subject_in_training": {
+        "Description": "Whether the model that harmonized the scan was trained on its subject.",
+        "Levels": {
+            IN_TRAINING: "yes, and a fit that held the subject out was applied",
+            NOT_IN_TRAINING: "no, and the fit to all travelling subjects was applied",
+        },
+    },
+    "mask": {
+        "Description": "Where the brain mask is from.",
+        "Levels": {
+            GIVEN_MASK: "it came with the scan",
+            "computed": "it was computed from the mean b=0 image",
+        },
+    },
 }
 QUALITY_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "novel_fraction": {
@@ -131,6 +150,8 @@ def _make_row(description: Path) -> dict[str, object]:
         "role": scan["Role"],
         "target": scan["TargetScanner"],
         "model": scan["Model"],
+        "subject_in_training": TRAINING_CELLS.get(scan.get("SubjectInTraining")),
+        "mask": scan.get("MaskMethod"),
         **{name: comparable[name] for name in MAP_TITLES},
         **{f"{name}_denoised": denoised.get(name) for name in MAP_TITLES},
         "novel_fraction": scan.get("NovelFraction"),
@@ -149,9 +170,9 @@ def _comparable_desc(descs: list[str], role: str) -> str:
 
 
 def _held_out_errors(errors: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
-    """Errors by column; `errors` has them by endpoint, such as `WM FA`."""
+    """Errors by column; `errors` has them by `endpoint_key`."""
     cells: dict[str, object] = {}
     for tissue, quantity in product(TISSUES, MAPS):
-        endpoint = errors.get(f"{tissue} {quantity}", {})
+        endpoint = errors.get(endpoint_key(tissue, quantity), {})
         cells[_error_column(tissue, quantity)] = endpoint.get("NMSE")
     return cells

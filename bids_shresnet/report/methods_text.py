@@ -18,7 +18,9 @@ from bids_shresnet.evaluation.results import QUANTITIES, TISSUES
 from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.storage import read_json, write_text
 from bids_shresnet.io.templates import template_environment
+from bids_shresnet.outputs.model.endpoint_errors import endpoint_key
 from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.report.applied_scans import AppliedScans, read_applied_scans
 from bids_shresnet.report.style import tissue_name
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 from bids_shresnet.version import __version__
@@ -66,7 +68,7 @@ def write_methods_text(root: Path, models: Sequence[Model]) -> None:
     Parallel jobs may do so at the same time, because files are replaced as a whole.
     """
     pipelines = read_json(root / DESCRIPTION_FILE_NAME)["GeneratedBy"][1:]
-    text = compose_methods_text(models, pipelines)
+    text = compose_methods_text(models, pipelines, read_applied_scans(root))
     write_text(root / "logs" / f"{CITATION_STEM}.md", text)
     write_text(root / "logs" / f"{CITATION_STEM}.bib", select_references(text))
 
@@ -77,20 +79,29 @@ def read_methods_text(root: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def compose_methods_text(models: Sequence[Model], pipelines: Sequence[Mapping[str, Any]]) -> str:
+def compose_methods_text(
+    models: Sequence[Model],
+    pipelines: Sequence[Mapping[str, Any]],
+    applied: Mapping[str, AppliedScans],
+) -> str:
     """Describe how each model was trained and applied, and the result of its validation.
 
     Parameters
     ----------
     pipelines
         GeneratedBy of the input, newest first; empty for raw data.
+    applied
+        Scans in the output by the name of their model.
     """
     environment = template_environment(TEMPLATES)
     environment.filters["one_line"] = _join_lines
     return environment.get_template("methods.md.jinja").render(
         version=__version__,
         pipelines=[f"{record['Name']} {record.get('Version', '')}".strip() for record in pipelines],
-        models=[_model_values(model) for model in models],
+        models=[
+            {**_model_values(model), "applied": applied.get(model.name, AppliedScans())}
+            for model in models
+        ],
         baselines=BASELINE_NAMES,
         cited_packages=CITED_PACKAGES,
     )
@@ -124,7 +135,7 @@ def _mean_errors(model: Model, method: Method) -> Iterator[MeanErrors]:
     if not subjects:
         return
     for tissue, quantity in product(TISSUES, QUANTITIES):
-        endpoint = f"{tissue} {quantity}"
+        endpoint = endpoint_key(tissue, quantity)
         yield MeanErrors(
             tissue=tissue_name(tissue),
             quantity=quantity,

@@ -60,7 +60,7 @@ def format_percent(value: float) -> str:
 
 def format_number(value: float) -> str:
     """Write three significant digits; NaN as n/a."""
-    return NOT_AVAILABLE if isnan(value) else f"{value:#.3g}".replace("-", MINUS)
+    return NOT_AVAILABLE if isnan(value) else f"{value:#.3g}".rstrip(".").replace("-", MINUS)
 
 
 def format_signed(value: float) -> str:

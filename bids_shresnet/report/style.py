@@ -92,15 +92,13 @@ class Drawing:
         return {".png": self.png} | ({".svg": self.svg} if self.svg else {})
 
 
-def render_figure(
-    figure: Figure, name: str, caption: str, alt: str, *, has_links: bool = False
-) -> Drawing:
+def render_figure(figure: Figure, name: str, caption: str, alt: str) -> Drawing:
     """Encode a figure as PNG and SVG."""
     with figure_style():
         png = _encode_image(_draw_pixels(figure))
         figure.set_layout_engine("none")  # the layout stays; to seek it again is slow
         svg = _encode_svg(figure)
-    return Drawing(name, caption, alt, png, svg, has_links)
+    return Drawing(name, caption, alt, png, svg)
 
 
 def render_voxel_figure(

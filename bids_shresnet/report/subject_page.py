@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
+from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION
 from bids_shresnet.evaluation.agreement import SCAN_STATES
 from bids_shresnet.evaluation.validation import CLAIM_BASELINES, answer_claim
 from bids_shresnet.io.storage import NOT_AVAILABLE
@@ -14,7 +14,8 @@ from bids_shresnet.outputs.layout import INPUT_DESC
 from bids_shresnet.outputs.ratings import RATINGS
 from bids_shresnet.report.figures.subjects import subject_page_name
 from bids_shresnet.report.methods_panels import make_methods_panels
-from bids_shresnet.report.page import format_percent, render_page
+from bids_shresnet.report.page import render_page
+from bids_shresnet.report.scan_warnings import scan_warnings
 from bids_shresnet.report.subject_report import ScanReport, SubjectReport
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION
 from bids_shresnet.version import __version__
@@ -23,7 +24,6 @@ SUBJECT_PAGE_TEMPLATE = "subject.html.jinja"
 PANEL_SECTIONS = ("images", "metrics", "trust")
 ARTEFACTS = ("motion", "distortion", "noise", "brain mask", "registration", "lesion", "other")
 MAX_EMBEDDED_PNG_BYTES = 7_000_000  # a page is a third larger and shall stay below 10 MB
-WARN_CLIPPED_FRACTION = 0.01  # share of S/S0 outside [0, 1]
 BEFORE, AFTER = SCAN_STATES
 ANSWER_PREDICATES = {
     "yes": "is validated",
@@ -108,19 +108,6 @@ def _answer_sentence(scan: ScanReport, name: str, result: Mapping[str, Any] | No
     )
 
 
-def scan_warnings(scan: ScanReport) -> list[str]:
-    """Return what a reader must know before using the scan, one text per warning."""
-    warnings = (
-        _novelty_warning(scan),
-        _protocol_warning(scan),
-        _clipping_warning(scan),
-        _prediction_warning(scan),
-        _error_warning(scan),
-        _figures_warning(scan),
-    )
-    return [warning for warning in warnings if warning]
-
-
 def pairing_rows(report: SubjectReport) -> Iterator[PairingRow]:
     """List the subject's scans; those that only an earlier run harmonized come last."""
     for row in report.run_rows:
@@ -176,66 +163,6 @@ def _model_provenance(scan: ScanReport) -> Mapping[str, str]:
             else "no: it was harmonized by the fit to all travelling subjects"
         ),
     }
-
-
-def _novelty_warning(scan: ScanReport) -> str:
-    novelty = scan.harmonization["Novelty"]
-    if novelty["MarkedFraction"] <= WARN_NOVEL_FRACTION:
-        return ""
-    warning = (
-        f"{_format_share(novelty['MarkedFraction'])} of the brain is out of distribution (about "
-        f"{EXPECTED_NOVEL_FRACTION:.0%} is typical of a healthy scan)."
-    )
-    if novelty["LeftUnharmonized"]:
-        return f"{warning} These voxels were left unharmonized."
-    return warning
-
-
-def _protocol_warning(scan: ScanReport) -> str:
-    differences = scan.harmonization["ProtocolDifferences"]
-    if not differences:
-        return ""
-    sentences = [f"{difference[0].upper()}{difference[1:]}." for difference in differences]
-    return f"The scan has another protocol than those of the training. {' '.join(sentences)}"
-
-
-def _clipping_warning(scan: ScanReport) -> str:
-    clipped = scan.harmonization["ClippedSignal"]
-    if clipped <= WARN_CLIPPED_FRACTION:
-        return ""
-    return (
-        f"{_format_share(clipped)} of S/S0 was outside 0 to 1 and was clipped. Check the b0 "
-        "volumes, and the scan for motion."
-    )
-
-
-def _prediction_warning(scan: ScanReport) -> str:
-    shells = scan.harmonization.get("PredictedShells", [])
-    if not shells:
-        return ""
-    bvalues = ", ".join(f"{shell['BValue']:.0f}" for shell in shells)
-    return f"The shells b = {bvalues} s/mm² are predictions; they were never measured in any form."
-
-
-def _error_warning(scan: ScanReport) -> str:
-    larger = [
-        f"{error.title} ({error.before:.3g} to {error.after:.3g})"
-        for error in scan.held_out_errors
-        if error.after > error.before
-    ]
-    if not larger:
-        return ""
-    return f"For this subject the error (NMSE) became larger in {', '.join(larger)}."
-
-
-def _figures_warning(scan: ScanReport) -> str:
-    if scan.gallery:
-        return ""
-    return "The figures of this scan are missing. Run `participant` to draw them again."
-
-
-def _format_share(fraction: float) -> str:
-    return format_percent(fraction).removeprefix("+")
 
 
 def _files_to_embed(scans: Sequence[ScanReport]) -> set[str]:

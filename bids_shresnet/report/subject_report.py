@@ -8,8 +8,9 @@ from itertools import product
 from typing import Any
 
 from bids_shresnet.evaluation.agreement import SCAN_STATES
-from bids_shresnet.evaluation.results import MAP_QUANTITIES, TISSUES
+from bids_shresnet.evaluation.results import MAP_QUANTITIES, QUANTITIES, TISSUES
 from bids_shresnet.io.storage import NOT_AVAILABLE
+from bids_shresnet.outputs.model.endpoint_errors import endpoint_key
 from bids_shresnet.outputs.runs.past_runs import RunRecord
 from bids_shresnet.report.pictures.gallery import Gallery, Panel
 from bids_shresnet.report.style import DISPLAY_FACTORS, TISSUE_NAMES, endpoint_title
@@ -29,13 +30,12 @@ class HeldOutError:
 
     Attributes
     ----------
-    endpoint
-        Tissue and quantity, such as `WM FA`.
     bias_before, bias_after
         Mean over the tissue relative to the target's, minus 1.
     """
 
-    endpoint: str
+    tissue: str
+    quantity: str
     before: float
     after: float
     bias_before: float
@@ -44,8 +44,7 @@ class HeldOutError:
     @property
     def title(self) -> str:
         """Quantity and tissue in words."""
-        tissue, quantity = self.endpoint.split()
-        return endpoint_title(quantity, tissue)
+        return endpoint_title(self.quantity, self.tissue)
 
 
 @dataclass(frozen=True)
@@ -109,20 +108,24 @@ class ScanReport:
     @property
     def held_out_errors(self) -> list[HeldOutError]:
         """Errors of a travelling subject; empty for all other subjects."""
+        errors = (self._held_out_error(*endpoint) for endpoint in product(TISSUES, QUANTITIES))
+        return [error for error in errors if error]
+
+    def _held_out_error(self, tissue: str, quantity: str) -> HeldOutError | None:
         errors = self.harmonization.get("HeldOutErrors", {})
-        before = errors.get(NO_HARMONIZATION, {})
-        after = errors.get(self.harmonization["Method"], {})
-        return [
-            HeldOutError(
-                endpoint,
-                before=before[endpoint]["NMSE"],
-                after=after[endpoint]["NMSE"],
-                bias_before=before[endpoint]["Bias"],
-                bias_after=after[endpoint]["Bias"],
-            )
-            for endpoint in before
-            if endpoint in after
-        ]
+        key = endpoint_key(tissue, quantity)
+        before = errors.get(NO_HARMONIZATION, {}).get(key)
+        after = errors.get(self.harmonization["Method"], {}).get(key)
+        if not (before and after):
+            return None
+        return HeldOutError(
+            tissue=tissue,
+            quantity=quantity,
+            before=before["NMSE"],
+            after=after["NMSE"],
+            bias_before=before["Bias"],
+            bias_after=after["Bias"],
+        )
 
     @property
     def improved_count(self) -> int:
@@ -147,12 +150,8 @@ class ScanReport:
             quantity=quantity,
             before=means[0],
             after=means[1],
-            error=self._find_error(f"{tissue} {quantity}"),
+            error=self._held_out_error(tissue, quantity),
         )
-
-    def _find_error(self, endpoint: str) -> HeldOutError | None:
-        errors = (error for error in self.held_out_errors if error.endpoint == endpoint)
-        return next(errors, None)
 
     def panels(self, section: str) -> list[Panel]:
         """Pictures of one section of the page."""

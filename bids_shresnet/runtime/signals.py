@@ -17,8 +17,7 @@ GRACE_SECONDS = 5.0  # for workers to remove their half-written files
 WAKE_SIGNAL = signal.SIGURG  # ignored by default
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
-
-_received: list[str] = []  # names of the signals that asked to stop the body
+_received: list[str] = []  # name of the signal that asked to stop, and no other; empty before it
 
 
 @contextmanager
@@ -39,9 +38,8 @@ def interrupt_on_signals(*, is_process_ending: bool = False) -> Iterator[None]:
     previous = install_signal_handlers()
     try:
         yield
-    except Exception as error:  # Python wraps what is raised in the making of a class
-        if _received:
-            raise Interrupted(_received[0]) from error
+    except Exception:  # Python wraps what is raised in the making of a class
+        raise_if_interrupted()
         raise
     finally:
         for number, handler in zip((*STOP_SIGNALS, WAKE_SIGNAL), previous, strict=True):
@@ -79,9 +77,9 @@ def _do_nothing(_: int, __: FrameType | None) -> None:
 
 
 def raise_if_interrupted() -> None:
-    """Raise `Interrupted` again in a worker that starts another job after it."""
-    if signal.getsignal(signal.SIGTERM) is _do_nothing:
-        _raise_interrupted(signal.SIGTERM, None)
+    """Raise `Interrupted` again if a signal has asked this process to stop."""
+    if _received:
+        raise Interrupted(_received[0])
 
 
 def _raise_interrupted(number: int, _: FrameType | None) -> None:
@@ -91,7 +89,7 @@ def _raise_interrupted(number: int, _: FrameType | None) -> None:
     if parent_process() is not None:
         _limit_grace()
     _received.append(signal.Signals(number).name)
-    raise Interrupted(_received[0])
+    raise_if_interrupted()
 
 
 def _limit_grace() -> None:

@@ -21,6 +21,7 @@ from bids_shresnet.outputs.described_tables import write_described_table
 from bids_shresnet.outputs.model.card import (
     DenoiserRecord,
     FoldRecord,
+    GivenImages,
     MissingShellRecord,
     ModelCard,
     ModelFile,
@@ -91,6 +92,7 @@ def write_model(
         seed=jobs[0].seed,
         dataset=read_dataset_record(dataset),
         subjects=dict(jobs[0].input_digests),
+        given_images=_count_given_images(pair),
         folds=fit_records[:-1],
         all_subjects=fit_records[-1],
         target_denoiser=_denoiser_record(target_denoiser) if target_denoiser else None,
@@ -138,6 +140,15 @@ def _write_epochs(
         for epoch in record["epochs"]
     ]
     write_described_table(path, rows, ["fold", *(field.name for field in fields(Epoch))])
+
+
+def _count_given_images(pair: Pair) -> GivenImages:
+    scans = [scan for scans in pair.travelling_scans for scan in scans]
+    targets = [target for _, target in pair.travelling_scans]
+    return GivenImages(
+        masks=sum(scan.mask is not None for scan in scans),
+        tissues=sum(target.segmentation is not None for target in targets),
+    )
 
 
 def _fold_record(

@@ -72,13 +72,13 @@ def use_models(
     """Harmonize scans at the participant level; report the validation of models at group level."""
     root = this_run.root
     results: list[ScanResult] = []
-    write_methods_text(root, models)
     if config.run.analysis_level == "participant":
         check_models(models, config.model)
         results = harmonize_scans(plan, models, config, this_run, workers)
         write_group_qc(root)
         write_group_scalars(root)
-    elif config.model.validation:
+    write_methods_text(root, models)  # it counts the harmonized scans
+    if config.run.analysis_level == "group" and config.model.validation:
         report_models(models, root, this_run.command)
     log_summary([result.row for result in results], models, root)
     return results

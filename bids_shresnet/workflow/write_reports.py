@@ -10,6 +10,7 @@ from pathlib import Path
 from bids_shresnet.config import Config
 from bids_shresnet.errors import NothingSelected
 from bids_shresnet.evaluation.cross_validation import read_cross_validation
+from bids_shresnet.outputs.group_qc import write_group_qc
 from bids_shresnet.outputs.model.folder import Model, find_models, models_folder
 from bids_shresnet.outputs.runs.run_log import Run, ScanStatus
 from bids_shresnet.report.group import write_group_report
@@ -61,8 +62,10 @@ def find_reportable_results(config: Config, root: Path) -> ReportableResults:
 
 
 def write_reports(results: ReportableResults, config: Config, this_run: Run) -> None:
-    """Write the methods text and, with --reports-only, the pages."""
+    """Write the table of all scans, the methods text and, with --reports-only, the pages."""
     root = this_run.root
+    if results.subjects:
+        write_group_qc(root)
     write_methods_text(root, results.models)
     if config.run.reports_only:
         write_subject_reports(root, results.subjects)

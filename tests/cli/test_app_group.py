@@ -10,6 +10,7 @@ import pytest
 
 from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
 from bids_shresnet.outputs.layout import output_root
+from bids_shresnet.outputs.model.endpoint_errors import endpoint_key
 from tests.cli.phantom_runs import (
     GROUP_FILES,
     GROUP_FLAGS,
@@ -183,7 +184,7 @@ def nmse_of_rows(rows: list[dict[str, str]], subject: str) -> dict[str, float]:
     """NMSE of a subject with and without harmonization by method, tissue and quantity."""
     methods = ("no_harmonization", "shresnet")
     return {
-        f"{row['method']} {row['tissue']} {row['quantity']}": float(row["nmse"])
+        f"{row['method']} {endpoint_key(row['tissue'], row['quantity'])}": float(row["nmse"])
         for row in rows
         if (row["subject"], row["places"]) == (subject, "all") and row["method"] in methods
     }

@@ -85,6 +85,7 @@ def test_the_description_names_the_scan_its_noise_and_its_role(
     assert record["File"] == scan.image.name
     assert record["Scanner"] == scan.scanner_label
     assert record["Role"] == "target"
+    assert record["MaskMethod"] == "computed"
     assert 0.005 < record["NoiseLevel"] < 0.2
     assert 0 <= record["ClippedSignal"] < 0.2
 

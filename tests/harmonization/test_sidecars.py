@@ -69,7 +69,7 @@ def test_the_sidecar_of_a_travelling_subject_has_its_held_out_errors(
     write_tsv(model.folder / "heldout.tsv", rows)
     travelling = harmonization_record(write_job(scans["01"], model, tmp_path / "out"))
     other = harmonization_record(write_job(scans["04"], model, tmp_path / "out"))
-    errors = {"WM FA": {"NMSE": 0.5, "Bias": 0.25}}
+    errors = {"WhiteMatterFA": {"NMSE": 0.5, "Bias": 0.25}}
     assert travelling["HeldOutErrors"] == {"no_harmonization": errors, "shresnet": errors}
     assert "HeldOutErrors" not in other
 

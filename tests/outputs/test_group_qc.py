@@ -10,8 +10,10 @@ from bids_shresnet.outputs.group_qc import SCAN_KEY, write_group_qc
 
 HARMONIZED = {
     "Role": "harmonized",
+    "SubjectInTraining": True,
+    "MaskMethod": "given",
     "NovelFraction": 0.03,
-    "HeldOutErrors": {"WM FA": {"NMSE": 0.05, "Bias": 0.01}},
+    "HeldOutErrors": {"WhiteMatterFA": {"NMSE": 0.05, "Bias": 0.01}},
 }
 
 
@@ -52,6 +54,8 @@ def test_harmonized_scans_are_compared_by_their_maps_with_noise_and_targets_as_m
     first, second = read_rows(tmp_path)
     assert (first["role"], first["wm_fa"], first["wm_fa_denoised"]) == ("harmonized", "2.0", "3.0")
     assert (second["role"], second["gm_md"], second["gm_md_denoised"]) == ("target", "8.0", "9.0")
+    assert (first["subject_in_training"], first["mask"]) == ("yes", "given")
+    assert (second["subject_in_training"], second["mask"]) == ("n/a", "n/a")
     assert (first["implausible_md"], second["implausible_md"]) == ("2", "5")
 
 

@@ -430,6 +430,7 @@ def test_numbers_are_written_for_readers() -> None:
         "n/a",
     )
     assert (format_number(0.012), format_number(nan)) == ("0.0120", "n/a")
+    assert format_number(144.2) == "144"
     assert (format_p_value(2 / 2**10), format_p_value(2 / 2**20)) == ("0.0020", "< 0.0001")
 
 

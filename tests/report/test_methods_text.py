@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bids_shresnet.io.storage import write_json, write_tsv
-from bids_shresnet.outputs.model.card import ScannerRecord
+from bids_shresnet.outputs.model.card import GivenImages, ScannerRecord
 from bids_shresnet.outputs.model.folder import HELD_OUT_TSV, Model
 from bids_shresnet.outputs.model.validation import Answer, BaselineAnswer, Validation
+from bids_shresnet.report.applied_scans import AppliedScans, read_applied_scans
 from bids_shresnet.report.methods_text import (
     CITATION_PATTERN,
     compose_methods_text,
@@ -41,6 +42,22 @@ SOFTWARE = {
     "antspyx": "0.6.3",
     "torch": "2.13.0",
 }
+
+
+def applied_scan(subject: str, role: str, in_training: str, mask: str) -> dict[str, str]:
+    return {
+        "participant_id": f"sub-{subject}",
+        "role": role,
+        "subject_in_training": in_training,
+        "mask": mask,
+    }
+
+
+TRAVELLING = applied_scan("01", "harmonized", "yes", "given")
+OTHER = applied_scan("04", "harmonized", "no", "computed")
+UNKNOWN = applied_scan("05", "harmonized", "n/a", "n/a")
+TARGET = applied_scan("01", "target", "n/a", "given")
+APPLIED = {"from-A_to-B": AppliedScans((TRAVELLING, OTHER, TARGET))}
 METHOD_ERRORS = {NO_HARMONIZATION: 0.0414, "shresnet": 0.0228}
 
 
@@ -139,7 +156,7 @@ def test_each_number_of_the_text_is_one_of_the_model(
     model: Model, variant: Callable[[Model], Model]
 ) -> None:
     model = variant(model)
-    text = compose_methods_text([model], [])
+    text = compose_methods_text([model], [], {})
     text = text.replace("b = 0 image", "S0 image").replace("b = 1500 s", "the limit, s")
     numbers = NUMBER.findall(text)
     assert set(numbers) <= model_numbers(model)
@@ -167,7 +184,7 @@ def test_each_number_of_the_text_is_one_of_the_model(
     ],
 )
 def test_what_a_reviewer_asks_is_answered(model: Model, phrase: str) -> None:
-    assert phrase in compose_methods_text([model], [{"Name": "QSIPrep", "Version": "1.0.1"}])
+    assert phrase in compose_methods_text([model], [{"Name": "QSIPrep", "Version": "1.0.1"}], {})
 
 
 @pytest.mark.parametrize(
@@ -185,11 +202,13 @@ def test_each_answer_of_the_validation_has_its_sentence(
     model: Model, answer: Answer, phrase: str
 ) -> None:
     model = change_card(model, validation=validation_result(answer))
-    assert phrase in compose_methods_text([model], [])
+    assert phrase in compose_methods_text([model], [], {})
 
 
 def test_every_paragraph_is_one_line_of_whole_sentences(model: Model) -> None:
-    paragraphs = compose_methods_text([model, paper_model(model)], []).rstrip("\n").split("\n\n")
+    paragraphs = (
+        compose_methods_text([model, paper_model(model)], [], APPLIED).rstrip("\n").split("\n\n")
+    )
     parts = ["**GE", "**Va", "| no"]
     assert [paragraph[:4] for paragraph in paragraphs] == ["# Me", "> Th", "Diff", *parts, *parts]
     for paragraph in paragraphs[1:]:
@@ -199,8 +218,92 @@ def test_every_paragraph_is_one_line_of_whole_sentences(model: Model) -> None:
         assert not re.search(r"\n|  | [,.;:)]|\( ", paragraph)
 
 
+@pytest.mark.parametrize(
+    ("given", "sentences"),
+    [
+        (None, ("grey or white matter a patch",)),
+        (
+            GivenImages(masks=6, tissues=3),
+            ("Brain masks came with their scans.", "matter, as segmented in the input, a patch"),
+        ),
+        (
+            GivenImages(masks=0, tissues=0),
+            (
+                "Brain masks of their scans were computed from the mean b = 0 image.",
+                "matter, told by its loss of signal and the anisotropy around it, a patch",
+            ),
+        ),
+        (
+            GivenImages(masks=5, tissues=1),
+            (
+                "Brain masks came with 5 of their scans; the others were computed from the mean",
+                "matter, as segmented in the input of 1 subject and told by its loss of signal and "
+                "the anisotropy around it in the others, a patch",
+            ),
+        ),
+    ],
+)
+def test_the_text_says_which_masks_and_tissues_came_with_the_training_scans(
+    model: Model, given: GivenImages | None, sentences: tuple[str, ...]
+) -> None:
+    text = compose_methods_text([change_card(model, given_images=given)], [], {})
+    assert all(sentence in text for sentence in sentences)
+    assert ("Brain masks" in text) == (given is not None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentences"),
+    [
+        (
+            [TRAVELLING, OTHER, OTHER, TARGET],
+            (
+                "applied to 3 scans of 2 subjects: 1 of travelling subjects, by the fit that held "
+                "the subject out, and 2 of other subjects, by a further fit to all",
+                "1 scan of the target scanner (1 subject) was not changed.",
+                "Brain masks came with 2 of these scans; the others were computed",
+            ),
+        ),
+        (
+            [TRAVELLING, TARGET, TARGET],
+            (
+                "applied to 1 scan of 1 subject, by the fit that held the subject out.",
+                "2 scans of the target scanner (1 subject) were not changed.",
+                "Brain masks came with these scans.",
+            ),
+        ),
+        (
+            [TRAVELLING, UNKNOWN],
+            ("applied to 2 scans of 2 subjects. Voxels", "of each scan. Volumes"),
+        ),
+        (
+            [OTHER],
+            (
+                "applied to 1 scan of 1 subject, by a further fit to all travelling subjects.",
+                "Brain masks of these scans were computed",
+            ),
+        ),
+    ],
+)
+def test_the_text_counts_the_scans_that_the_model_was_applied_to(
+    model: Model, rows: list[dict[str, str]], sentences: tuple[str, ...], tmp_path: Path
+) -> None:
+    write_tsv(
+        tmp_path / "group_qc.tsv",
+        [*({**row, "model": "from-A_to-B"} for row in rows), {**OTHER, "model": "from-C_to-B"}],
+    )
+    text = compose_methods_text([model], [], read_applied_scans(tmp_path))
+    assert all(sentence in text for sentence in sentences)
+    assert ("of the target scanner" in text) == (TARGET in rows)
+
+
+def test_without_applied_scans_the_text_says_nothing_of_them(model: Model, tmp_path: Path) -> None:
+    text = compose_methods_text([model], [], read_applied_scans(tmp_path))
+    for words in ("applied", "not changed", "these scans", " or else"):
+        assert words not in text
+
+
 @pytest.mark.parametrize("fitted_as", ["shresnet", "golkov"])
 def test_exactly_what_is_cited_is_listed(model: Model, fitted_as: str) -> None:
-    text = compose_methods_text([change_card(model, fitted_as=fitted_as)], [])
+    text = compose_methods_text([change_card(model, fitted_as=fitted_as)], [], {})
     listed = re.findall(r"@\w+\{(\w+),", select_references(text))
     assert sorted(listed) == sorted(set(CITATION_PATTERN.findall(text)))

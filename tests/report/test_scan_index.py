@@ -2,55 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bids_shresnet.io.storage import write_json, write_tsv
 from bids_shresnet.report.figures.scan_values import ScanValue
-from bids_shresnet.report.scan_index import (
-    find_outliers,
-    make_index_rows,
-    read_scan_values,
-    write_index,
-)
+from bids_shresnet.report.scan_index import quality_values, read_scan_values, write_index
 from tests.report.test_group_page import ODD, Page
-
-
-def qc_row(subject: str, fa: float, scanner: str = "GE") -> dict[str, str]:
-    known = {"file": f"sub-{subject}_dwi.nii.gz", "participant_id": f"sub-{subject}"}
-    numbers = {"wm_fa": str(fa), "gm_fa": "0.2", "wm_md": "0.0007", "gm_md": "n/a"}
-    rest = {"scanner": scanner, "role": "harmonized", "novel_fraction": "0.02"}
-    return {**known, **numbers, **rest, "noise_level": "n/a"}
+from tests.report.test_index_rows import index_rows, qc_row
 
 
 def scalar_row(stage: str, batch: str, value: float) -> dict[str, str]:
     target = "Prisma" if stage == "after" else "n/a"
     known = {"stage": stage, "batch": batch, "participant_id": "sub-01", "target": target}
+    known |= {"session_id": "n/a"}
     return {**known, "seg": "tissue", "region": "WM", "measure": "fa", "value": str(value)}
-
-
-def test_a_value_far_from_the_median_is_an_outlier_however_many_scans_there_are() -> None:
-    rng = np.random.default_rng(0)
-    values = [*rng.normal(0.45, 0.01, 200), 0.6]
-    marks = find_outliers(values)
-    assert marks[-1]
-    assert np.mean(marks[:-1]) < 0.01
-
-
-@pytest.mark.parametrize("values", [[0.1, 0.1, 0.1, 9.0], [1.0] * 9 + [2.0], [np.nan] * 9])
-def test_few_or_equal_or_unknown_values_have_no_outlier(values: list[float]) -> None:
-    assert not any(find_outliers(values))
-
-
-def test_outliers_are_those_among_the_scans_of_a_scanner() -> None:
-    table = [qc_row(f"{n:02d}", 0.45 + n / 1000) for n in range(6)]
-    table += [qc_row(f"{n:02d}", 0.55 + n / 1000, "Prisma") for n in range(6)]
-    assert not any(row.outliers for row in make_index_rows(table, ()))
-    table[0]["wm_fa"] = "0.55"
-    first, *others = make_index_rows(table, [{"participant_id": "sub-00", "rating": "fail"}])
-    assert (first.outliers, first.ratings) == (frozenset({"wm_fa"}), ("fail",))
-    assert first.values["wm_md"] == pytest.approx(0.7)
-    assert not any(row.outliers for row in others)
 
 
 def test_scans_of_the_target_are_shown_once(tmp_path: Path) -> None:
@@ -61,7 +26,18 @@ def test_scans_of_the_target_are_shown_once(tmp_path: Path) -> None:
     found = {(item.scanner, item.stage): item.value for item in read_scan_values(tmp_path)}
     expected = {("GE", "before"): 0.3, ("GE", "after"): 0.4, ("Prisma", "target"): 0.41}
     assert found == expected
-    assert read_scan_values(tmp_path)[0] == ScanValue("01", "GE", "before", "WM", "FA", 0.3)
+    first = ScanValue("01", "", "GE", "before", "FA, white matter", 0.3)
+    assert read_scan_values(tmp_path)[0] == first
+
+
+def test_the_quality_of_scans_is_shown_where_it_is_known() -> None:
+    table = [qc_row("01", 0.4), {**qc_row("02", 0.4, "Prisma"), "novel_fraction": "n/a"}]
+    values = quality_values(index_rows(table))
+    assert [(item.subject, item.panel, item.value) for item in values] == [
+        ("01", "Out of distribution (%)", pytest.approx(2)),
+        ("01", "MD above water (voxels)", 7),
+        ("02", "MD above water (voxels)", 7),
+    ]
 
 
 @pytest.mark.slow

@@ -14,7 +14,11 @@ import pytest
 
 from bids_shresnet.errors import Interrupted
 from bids_shresnet.io.storage import atomic_path
-from bids_shresnet.runtime.signals import STOP_SIGNALS, interrupt_on_signals
+from bids_shresnet.runtime.signals import (
+    STOP_SIGNALS,
+    interrupt_on_signals,
+    raise_if_interrupted,
+)
 
 POOL = """
 import sys, time
@@ -84,6 +88,17 @@ def test_errors_without_a_signal_stay_what_they_are() -> None:
         receive(signal.SIGTERM)  # of an earlier body
     with pytest.raises(ValueError, match="invalid literal"), interrupt_on_signals():
         int("none")
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
+def test_the_next_job_after_a_signal_is_stopped_by_the_same_signal(number: signal.Signals) -> None:
+    with interrupt_on_signals():
+        raise_if_interrupted()  # no signal came in this body
+        with suppress(Interrupted):
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        with pytest.raises(Interrupted, match=f"stopped by {number.name}"):
+            raise_if_interrupted()
 
 
 AFTER_THE_END = """

@@ -11,7 +11,7 @@ from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.safetensors import read_record
 from bids_shresnet.io.storage import hash_file, read_tsv
-from bids_shresnet.outputs.model.card import ModelFile
+from bids_shresnet.outputs.model.card import GivenImages, ModelFile
 from bids_shresnet.outputs.model.folder import (
     CARD_FILE,
     RESBLOCKS_TSV,
@@ -57,6 +57,7 @@ def test_the_card_of_a_model_names_its_scanners_shells_subjects_and_folds(
     world_bvecs = Series().bvecs[1:] * [-1, 1, 1]  # FSL counts x from the right on this grid
     np.testing.assert_allclose(model.target_directions[0], world_bvecs, atol=1e-5)
     assert list(model.card.subjects) == ["01", "02", "03"]
+    assert model.card.given_images == GivenImages(masks=0, tissues=0)
     for job, fold in zip(jobs, model.card.fits, strict=True):
         assert fold.weights == ModelFile(job.file.name, hash_file(job.file))
         assert fold.novelty == ModelFile(job.novelty_file.name, hash_file(job.novelty_file))

@@ -62,6 +62,22 @@ class DatasetRecord:
 
 
 @dataclass(frozen=True)
+class GivenImages:
+    """How many scans of travelling subjects came with images that the app otherwise computes.
+
+    Attributes
+    ----------
+    masks
+        Scans of source and target with a brain mask.
+    tissues
+        Scans of the target with a segmentation of tissues.
+    """
+
+    masks: int
+    tissues: int
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """A safetensors file of the model folder."""
 
@@ -136,6 +152,8 @@ class ModelCard:
         Of the first travelling subject.
     subjects
         Travelling subjects, each with the SHA-256 of its training data.
+    given_images
+        None for a model of an app that did not record them.
     all_subjects
         The fit to all travelling subjects, which is applied to others; it holds out nobody.
     target_denoiser
@@ -165,6 +183,7 @@ class ModelCard:
     seed: int
     dataset: DatasetRecord
     subjects: Mapping[str, str]
+    given_images: GivenImages | None = None
     folds: tuple[FoldRecord, ...]
     all_subjects: FoldRecord
     target_denoiser: DenoiserRecord | None = None

@@ -17,7 +17,7 @@ from bids_shresnet.errors import BadInput, Finding, InputMissing
 from bids_shresnet.io.description import DESCRIPTION_FILE_NAME, read_description
 from bids_shresnet.io.file_errors import MODEL_REMEDY, raise_if_unreadable
 from bids_shresnet.io.safetensors import check_arrays
-from bids_shresnet.io.storage import hash_file, read_json, read_tsv, write_json
+from bids_shresnet.io.storage import hash_file, read_json, write_json
 from bids_shresnet.outputs.model.card import (
     DatasetRecord,
     FoldRecord,
@@ -27,6 +27,7 @@ from bids_shresnet.outputs.model.card import (
     ShellRecord,
 )
 from bids_shresnet.outputs.model.consistency import check_consistency
+from bids_shresnet.outputs.model.endpoint_errors import EndpointError, read_endpoint_errors
 from bids_shresnet.outputs.model_schema import check_card
 from bids_shresnet.pairs import Split
 from bids_shresnet.scans import Shell
@@ -45,14 +46,6 @@ REGIONAL_TSV = "regional.tsv"
 HISTOGRAMS_FILE = "agreement.safetensors"
 SLICES_FILE = "slices.safetensors"
 MISSING_SHELLS_TSV = "missing_shells.tsv"
-
-
-@dataclass(frozen=True)
-class EndpointError:
-    """Errors of a method on a held-out subject in one endpoint, such as `WM FA`."""
-
-    nmse: float
-    bias: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,13 +154,13 @@ class Model:
 
         Returns
         -------
-        Errors by method, then by endpoint (`WM FA`); empty without a cross-validation.
+        Errors by method, then by `endpoint_key`; empty without a cross-validation.
         """
         table = self.folder / HELD_OUT_TSV
         if not table.exists():
             return {}
         with raise_if_unreadable(table, "no table of errors", MODEL_REMEDY):
-            return _read_errors(table, subject)
+            return read_endpoint_errors(table, subject)
 
     def fit_for(self, subject: str | None) -> FoldRecord:
         """The fold that holds out a travelling subject; the fit to all for others and None."""
@@ -178,16 +171,6 @@ class Model:
         """Return whether the model was trained on this subject of this dataset."""
         is_label_known = subject in self.card.subjects
         return is_label_known and self.card.dataset == read_dataset_record(dataset)
-
-
-def _read_errors(table: Path, subject: str) -> dict[str, dict[str, EndpointError]]:
-    errors: dict[str, dict[str, EndpointError]] = {}
-    for row in read_tsv(table):
-        if row["subject"] == subject and row["places"] == "all":
-            endpoint = f"{row['tissue']} {row['quantity']}"
-            error = EndpointError(nmse=float(row["nmse"]), bias=float(row["bias"]))
-            errors.setdefault(row["method"], {})[endpoint] = error
-    return errors
 
 
 def models_folder(root: Path) -> Path:

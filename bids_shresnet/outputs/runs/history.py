@@ -20,10 +20,12 @@ from bids_shresnet.outputs.runs.run_log import (
     ScanStatus,
     Status,
 )
+from bids_shresnet.pairs import NOT_REQUESTED
 
 SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
 ROLE_SEPARATOR = "; "
-NO_ROLE = "excluded"
+UNUSABLE = "excluded"  # a scan with no role, because it cannot be used
+UNUSED = "not for training"  # a scan with no role that could be used
 
 Role = Literal["travelling source", "travelling target", "to harmonize"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -39,11 +41,11 @@ class ScanRow:
     scanner
         Label; empty if unknown.
     shells
-        Directions by shell, such as "50 x 1000 + 50 x 2000" (s/mm2).
+        Directions by shell, such as "50 x 1000 + 50 x 2000" (s/mm2); empty if it is excluded.
     roles
-        What the scan is used for; empty if it is excluded.
+        What the scan is used for.
     reason
-        Why it is excluded or not harmonized.
+        Why it is excluded or not used.
     """
 
     file: str
@@ -61,13 +63,27 @@ class ScanRow:
 
     @property
     def role_text(self) -> str:
-        """All roles, for readers; `excluded` without one."""
-        return ROLE_SEPARATOR.join(self.roles) or NO_ROLE
+        """All roles, for readers; what a scan without one is depends on whether it is usable."""
+        return ROLE_SEPARATOR.join(self.roles) or (UNUSED if self.shells else UNUSABLE)
 
     @property
     def is_training_scan(self) -> bool:
         """True if a model is trained on the scan."""
         return not TRAINING_ROLES.isdisjoint(self.roles)
+
+
+@dataclass(frozen=True)
+class LastStatus:
+    """Status of a scan in the last run that was asked for it.
+
+    Attributes
+    ----------
+    warned_files
+        The files that the warnings of this run are about, one for each warning.
+    """
+
+    row: ScanStatus
+    warned_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,11 +119,24 @@ def read_last_findings(root: Path) -> tuple[Finding, ...]:
 
 def read_failed_scans(root: Path) -> tuple[ScanStatus, ...]:
     """Read the scans that failed and that no later run completed."""
-    last_rows = {}
+    statuses = read_last_statuses(root).values()
+    return tuple(status.row for status in statuses if status.row.status == "failed")
+
+
+def read_last_statuses(root: Path) -> dict[str, LastStatus]:
+    """Read the status of each scan, by its file, in the last run that was asked for it.
+
+    With several targets, a scan has failed if it failed for one of them.
+    """
+    statuses = {}
     for folder in find_run_folders(root):
-        for row in _read_rows(folder, STATUS_TSV):
-            last_rows[row["file"]] = row
-    return tuple(_scan_status(row) for row in last_rows.values() if row["status"] == "failed")
+        rows = [_scan_status(row) for row in _read_rows(folder, STATUS_TSV)]
+        findings = map(_finding, _read_rows(folder, FINDINGS_TSV))
+        warned = tuple(item.file for item in findings if item.severity == "warning")
+        for row in sorted(rows, key=lambda row: row.status == "failed"):
+            if not row.reason.startswith(NOT_REQUESTED):
+                statuses[row.file] = LastStatus(row, warned)
+    return statuses
 
 
 def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
@@ -164,6 +193,7 @@ def _scan_status(row: Mapping[str, str]) -> ScanStatus:
         status=cast("Status", row["status"]),
         reason=row["reason"],
         scanner=row["scanner"],
+        role=row["role"],
     )
 
 

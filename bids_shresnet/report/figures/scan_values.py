@@ -1,22 +1,21 @@
-"""FA and MD of every scan by scanner: before, after, and of the target scanner itself."""
+"""Numbers of every scan by scanner: FA and MD before and after, and the quality of the scans."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import product
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bids_shresnet.evaluation.results import MAP_QUANTITIES, TISSUES
+from bids_shresnet.report.figures.point_notes import PointNote, note_points, write_notes
 from bids_shresnet.report.figures.subjects import subject_page_name
+from bids_shresnet.report.outliers import find_outliers
 from bids_shresnet.report.style import (
     DARK,
-    DISPLAY_FACTORS,
-    FOLDER_UP,
     GREEN,
     ORANGE,
     WHITE,
@@ -24,56 +23,114 @@ from bids_shresnet.report.style import (
     figure_style,
     render_figure,
     style_axes,
-    tissue_name,
 )
 
-STAGE_COLOURS = {"before": WHITE, "after": ORANGE, "target": GREEN}
+STAGE_COLOURS = {"before": WHITE, "after": ORANGE, "harmonized": ORANGE, "target": GREEN}
 LABEL_CHARACTERS = 12  # of a scanner's label in one line
-MAX_UPRIGHT_LABELS = 6  # side by side in a panel
+MAX_UPRIGHT_LABELS = 6  # columns side by side in a row of panels
+MAX_NAMES = 5  # of outliers in a column
+NAME_HEIGHT = 0.06  # of a panel
 JITTER = 0.18  # half the width of a column of points
-CAPTION = (
-    "Mean over a tissue of the scans of {count} subjects and scanners, by scanner: as measured "
-    "(white), harmonized (orange), and scans of the target scanner (green), which are not changed. "
-    "After harmonization the columns should agree. The line is the median. A point links to the "
-    "page of its subject."
+PANEL_HEIGHT = 3.25  # inches
+POINTS_CAPTION = (
+    "The line is the median. Outliers are named (at most five per column). Under the pointer, a "
+    "point shows its scan and value; it links to the page of its subject."
 )
 
 
 @dataclass(frozen=True)
 class ScanValue:
-    """Mean of FA or MD (mm2/s) over a tissue of one scan.
+    """A number of one scan.
 
     Attributes
     ----------
     stage
-        "before", "after", or "target" for a scan of the target scanner.
+        "before" or "after", "harmonized" for both, or "target" for a scan of the target scanner.
+    panel
+        What the number is, with its unit.
     """
 
     subject: str
+    session: str
     scanner: str
     stage: str
-    tissue: str
-    quantity: str
+    panel: str
     value: float
+
+    @property
+    def name(self) -> str:
+        """Subject and session."""
+        session = f" ses-{self.session}" if self.session else ""
+        return f"sub-{self.subject}{session}"
 
 
 def draw_scan_values(values: Sequence[ScanValue], pages: Collection[str]) -> Drawing:
-    """Draw one panel per quantity and tissue, and one column per scanner and stage."""
-    keys = {(value.scanner, value.stage) for value in values}
-    columns = sorted(keys, key=_column_order)
-    count = len({(value.subject, value.scanner) for value in values})
+    """Draw means of FA and MD, before and after, as two rows of panels."""
+    scans = {(value.subject, value.session, value.scanner) for value in values}
+    caption = (
+        f"Mean over a tissue of {len(scans)} scans, by scanner: as measured (white), harmonized "
+        "(orange), and scans of the target scanner (green), which are not changed. After "
+        f"harmonization the columns should agree. {POINTS_CAPTION}"
+    )
+    alt = f"FA and MD of {len(scans)} scans by scanner, before and after harmonization"
+    return _draw_strips("scans", values, pages, caption, alt, columns=2)
+
+
+def draw_scan_quality(values: Sequence[ScanValue], pages: Collection[str]) -> Drawing:
+    """Draw what tells a bad scan, as one row of panels."""
+    panels = list(dict.fromkeys(value.panel for value in values))
+    scans = {(value.subject, value.session, value.scanner) for value in values}
+    caption = (
+        f"Quality of {len(scans)} scans, by scanner: those that are harmonized (orange), and scans "
+        "of the target scanner (green), whose novelty is not measured. High values point to "
+        f"motion, artefacts, lesions or a bad brain mask. {POINTS_CAPTION}"
+    )
+    alt = f"Quality of {len(scans)} scans by scanner"
+    return _draw_strips("quality", values, pages, caption, alt, columns=len(panels))
+
+
+def _draw_strips(
+    name: str,
+    values: Sequence[ScanValue],
+    pages: Collection[str],
+    caption: str,
+    alt: str,
+    *,
+    columns: int,
+) -> Drawing:
+    """Draw one panel per kind of number, in the order of the values."""
+    titles = list(dict.fromkeys(value.panel for value in values))
+    rows = -(-len(titles) // columns)
     with figure_style():
-        figure = Figure(figsize=(11, 6.5), layout="constrained")
-        panels = figure.subplots(len(MAP_QUANTITIES), len(TISSUES), sharex=True)
-        for axes, endpoint in zip(panels.flat, product(MAP_QUANTITIES, TISSUES), strict=True):
-            quantity, tissue = endpoint
-            selected = [item for item in values if (item.quantity, item.tissue) == endpoint]
-            _draw_panel(axes, selected, columns, pages)
-            unit = " (10⁻³ mm²/s)" if quantity == "MD" else ""
-            axes.set_title(f"{quantity}{unit}, {tissue_name(tissue)}", fontweight="bold")
-        alt = f"FA and MD of {count} scans by scanner, before and after harmonization"
-        caption = CAPTION.format(count=count)
-        return render_figure(figure, "scans", caption, alt, has_links=True)
+        figure = Figure(figsize=(11, PANEL_HEIGHT * rows), layout="constrained")
+        for number, title in enumerate(titles, 1):
+            axes = figure.add_subplot(rows, columns, number)
+            _draw_panel(axes, [value for value in values if value.panel == title], pages, columns)
+            axes.set_title(title, fontweight="bold")
+        return write_notes(render_figure(figure, name, caption, alt))
+
+
+def _draw_panel(
+    axes: Axes, values: Sequence[ScanValue], pages: Collection[str], panels_in_row: int
+) -> None:
+    columns = _group_by_column(values)
+    for position, points in enumerate(columns.values()):
+        _draw_column(axes, position, points, pages)
+    for position, points in enumerate(columns.values()):  # now the panel's height is known
+        _name_outliers(axes, position, points)
+    labels = [f"{stage}\n{fill(scanner, LABEL_CHARACTERS)}" for scanner, stage in columns]
+    rotation = 0 if len(columns) * panels_in_row <= 2 * MAX_UPRIGHT_LABELS else 90
+    axes.set_xticks(range(len(columns)), labels, rotation=rotation)
+    axes.set_xlim(-0.6, len(columns) - 0.4)
+    style_axes(axes, "y")
+
+
+def _group_by_column(values: Sequence[ScanValue]) -> dict[tuple[str, str], list[ScanValue]]:
+    """Group by scanner and stage, in the order of the columns."""
+    columns: dict[tuple[str, str], list[ScanValue]] = {}
+    for value in values:
+        columns.setdefault((value.scanner, value.stage), []).append(value)
+    return {column: columns[column] for column in sorted(columns, key=_column_order)}
 
 
 def _column_order(column: tuple[str, str]) -> tuple[bool, str, int]:
@@ -82,34 +139,46 @@ def _column_order(column: tuple[str, str]) -> tuple[bool, str, int]:
     return stage == "target", scanner, list(STAGE_COLOURS).index(stage)
 
 
-def _draw_panel(
-    axes: Axes,
-    values: Sequence[ScanValue],
-    columns: Sequence[tuple[str, str]],
-    pages: Collection[str],
-) -> None:
-    for position, (scanner, stage) in enumerate(columns):
-        points = [item for item in values if (item.scanner, item.stage) == (scanner, stage)]
-        _draw_column(axes, position, points, pages)
-    labels = [f"{stage}\n{fill(scanner, LABEL_CHARACTERS)}" for scanner, stage in columns]
-    rotation = 0 if len(columns) <= MAX_UPRIGHT_LABELS else 90
-    axes.set_xticks(range(len(columns)), labels, rotation=rotation)
-    axes.set_xlim(-0.6, len(columns) - 0.4)
-    style_axes(axes, "y")
-
-
 def _draw_column(
     axes: Axes, position: int, points: Sequence[ScanValue], pages: Collection[str]
 ) -> None:
     """Draw the points of a scanner beside each other, and their median."""
-    if not points:
-        return
-    factor = DISPLAY_FACTORS[points[0].quantity]
-    heights = [factor * point.value for point in points]
-    shifts = np.linspace(-JITTER, JITTER, len(points)) if len(points) > 1 else np.zeros(1)
+    heights = [point.value for point in points]
+    places = _places(position, len(points))
     colour = STAGE_COLOURS[points[0].stage]
-    dots = axes.scatter(position + shifts, heights, s=30, color=colour, edgecolor=DARK, zorder=2)
-    names = [subject_page_name(point.subject) for point in points]
-    dots.set_urls([FOLDER_UP + name if name in pages else None for name in names])
+    dots = axes.scatter(places, heights, s=30, color=colour, edgecolor=DARK, zorder=2)
+    note_points(dots, [_describe_point(point, pages) for point in points])
     median = float(np.median(heights))
     axes.hlines(median, position - 0.35, position + 0.35, color=DARK, linewidth=2, zorder=1)
+
+
+def _name_outliers(axes: Axes, position: int, points: Sequence[ScanValue]) -> None:
+    """Write names beside outliers; of those at one height, one above the other."""
+    heights = [point.value for point in points]
+    places = _places(position, len(points))
+    low, high = axes.get_ylim()
+    lowest = low
+    for number in sorted(_numbers_to_name(heights), key=lambda number: heights[number]):
+        place = (places[number], max(heights[number], lowest))
+        offset: Any = {"xytext": (5, 0), "textcoords": "offset points", "annotation_clip": False}
+        axes.annotate(points[number].name, place, **offset, va="center", fontsize=7)
+        lowest = place[1] + NAME_HEIGHT * (high - low)
+
+
+def _places(position: int, count: int) -> list[float]:
+    """Spread points over the width of their column."""
+    shifts = np.linspace(-JITTER, JITTER, count) if count > 1 else np.zeros(1)
+    return [float(position + shift) for shift in shifts]
+
+
+def _describe_point(point: ScanValue, pages: Collection[str]) -> PointNote:
+    page = subject_page_name(point.subject)
+    text = f"{point.name}, {point.scanner}, {point.stage}: {point.value:.3g}"
+    return PointNote(text, page if page in pages else "")
+
+
+def _numbers_to_name(heights: Sequence[float]) -> list[int]:
+    """Choose the outliers that are furthest from the median."""
+    median = float(np.median(heights))
+    outliers = [number for number, is_odd in enumerate(find_outliers(heights)) if is_odd]
+    return sorted(outliers, key=lambda number: -abs(heights[number] - median))[:MAX_NAMES]

@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 
 from bids_shresnet.evaluation.comparison import Endpoint, subject_means
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
+from bids_shresnet.report.figures.point_notes import PointNote, note_points, write_notes
 from bids_shresnet.report.style import (
     DARK,
     FAINT,
-    FOLDER_UP,
     ORANGE,
     WHITE,
     Drawing,
@@ -27,8 +27,7 @@ from bids_shresnet.report.style import (
 )
 from bids_shresnet.settings import NO_HARMONIZATION
 
-BEFORE_COLOUR = WHITE
-AFTER_COLOUR = ORANGE
+COLOURS = {"before": WHITE, "after": ORANGE}
 
 Errors = Mapping[str, float]  # NMSE by subject
 
@@ -52,8 +51,8 @@ def draw_subject_errors(
             before = subject_means(rows, Endpoint(NO_HARMONIZATION, *endpoint))
             after = subject_means(rows, Endpoint(method, *endpoint))
             _draw_lines(axes, subjects, before, after)
-            _draw_points(axes, subjects, before, BEFORE_COLOUR, pages)
-            _draw_points(axes, subjects, after, AFTER_COLOUR, pages)
+            _draw_points(axes, subjects, before, "before", pages)
+            _draw_points(axes, subjects, after, "after", pages)
             _style_panel(axes, subjects, max([*before.values(), *after.values()], default=1))
             axes.set_title(endpoint_title(quantity, tissue), fontweight="bold")
         handles = _legend_handles(method)
@@ -61,7 +60,7 @@ def draw_subject_errors(
         has_links = any(subject_page_name(subject) in pages for subject in subjects)
         caption = _caption(len(subjects), method, has_links=has_links)
         alt = f"Error before and after of {len(subjects)} held-out subjects"
-        return render_figure(figure, "subjects", caption, alt, has_links=True)
+        return write_notes(render_figure(figure, "subjects", caption, alt))
 
 
 def _draw_lines(axes: Axes, subjects: Sequence[str], before: Errors, after: Errors) -> None:
@@ -77,12 +76,17 @@ def _draw_lines(axes: Axes, subjects: Sequence[str], before: Errors, after: Erro
 
 
 def _draw_points(
-    axes: Axes, subjects: Sequence[str], errors: Errors, colour: str, pages: Collection[str]
+    axes: Axes, subjects: Sequence[str], errors: Errors, state: str, pages: Collection[str]
 ) -> None:
     rows = [subjects.index(subject) for subject in errors]
+    colour = COLOURS[state]
     points = axes.scatter(list(errors.values()), rows, s=42, color=colour, edgecolor=DARK, zorder=2)
-    names = [subject_page_name(subject) for subject in errors]
-    points.set_urls([FOLDER_UP + name if name in pages else None for name in names])
+    note_points(points, [_describe_point(*item, state, pages) for item in errors.items()])
+
+
+def _describe_point(subject: str, error: float, state: str, pages: Collection[str]) -> PointNote:
+    page = subject_page_name(subject)
+    return PointNote(f"sub-{subject}, {state}: {error:.3g}", page if page in pages else "")
 
 
 def _style_panel(axes: Axes, subjects: Sequence[str], largest_error: float) -> None:
@@ -96,8 +100,8 @@ def _style_panel(axes: Axes, subjects: Sequence[str], largest_error: float) -> N
 def _legend_handles(method: str) -> list[Line2D]:
     marker: dict[str, Any] = {"marker": "o", "linestyle": "none", "markeredgecolor": DARK}
     return [
-        Line2D([], [], color=BEFORE_COLOUR, label=method_label(NO_HARMONIZATION), **marker),
-        Line2D([], [], color=AFTER_COLOUR, label=method_label(method), **marker),
+        Line2D([], [], color=COLOURS["before"], label=method_label(NO_HARMONIZATION), **marker),
+        Line2D([], [], color=COLOURS["after"], label=method_label(method), **marker),
     ]
 
 
@@ -109,5 +113,6 @@ def _caption(n: int, method: str, *, has_links: bool) -> str:
     )
     return (
         f"Error (NMSE) of each of {n} held-out subjects, without harmonization (white) and with "
-        f"{method_label(method)} (orange): further left is better. {links}"
+        f"{method_label(method)} (orange): further left is better. Under the pointer, a "
+        f"point shows its value. {links}"
     )

@@ -9,8 +9,8 @@ import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.io.storage import hash_file, write_tsv
+from bids_shresnet.outputs.model.endpoint_errors import EndpointError
 from bids_shresnet.outputs.model.folder import (
-    EndpointError,
     find_models,
     has_model,
     read_dataset_record,
@@ -116,10 +116,10 @@ def test_errors_of_a_held_out_subject_are_read_from_the_models_table(folder: Pat
     table = [dict(zip(HELD_OUT_COLUMNS, row, strict=True)) for row in rows]
     write_tsv(folder / "heldout.tsv", table)
     errors = read_model(folder).held_out_errors("01")
-    assert errors["no_harmonization"] == {"WM FA": EndpointError(nmse=0.25, bias=-0.5)}
+    assert errors["no_harmonization"] == {"WhiteMatterFA": EndpointError(nmse=0.25, bias=-0.5)}
     assert errors["shresnet"] == {
-        "WM FA": EndpointError(nmse=0.125, bias=0.0),
-        "GM MD": EndpointError(nmse=0.5, bias=0.25),
+        "WhiteMatterFA": EndpointError(nmse=0.125, bias=0.0),
+        "GreyMatterMD": EndpointError(nmse=0.5, bias=0.25),
     }
 
 

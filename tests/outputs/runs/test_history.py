@@ -12,12 +12,14 @@ import pytest
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import read_tsv, write_json, write_tsv
 from bids_shresnet.outputs.runs.history import (
+    LastStatus,
     NovelFraction,
     Role,
     ScanRow,
     read_failed_scans,
     read_last_findings,
     read_last_scans,
+    read_last_statuses,
     read_novel_fractions,
     write_scans,
 )
@@ -77,7 +79,7 @@ def test_findings_are_those_of_the_same_run_without_notes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("roles", "text", "is_training_scan"),
     [
-        ((), "excluded", False),
+        ((), "not for training", False),
         (("to harmonize",), "to harmonize", False),
         (("travelling target",), "travelling target", True),
         (("travelling source", "to harmonize"), "travelling source; to harmonize", True),
@@ -93,12 +95,37 @@ def test_roles_are_written_as_text_and_read_as_data(
     assert row.is_training_scan == is_training_scan
 
 
+def test_a_scan_that_cannot_be_used_is_excluded(tmp_path: Path) -> None:
+    row = replace(SCAN, shells="", roles=(), reason="b=0 images only")
+    folder = write_run(tmp_path, "1", "group", scans=[row])
+    assert [cells["role"] for cells in read_tsv(folder / "scans.tsv")] == ["excluded"]
+    assert read_last_scans(tmp_path) == (row,)
+
+
 def test_a_scan_that_failed_is_listed_until_a_later_run_completes_it(tmp_path: Path) -> None:
     failed = [scan_status("a", "failed", "x"), scan_status("b", "failed", "y")]
     write_run(tmp_path, "1", "participant", statuses=failed)
     write_run(tmp_path, "2", "participant", statuses=[scan_status("b", "done")])
     write_run(tmp_path, "3", "participant")
     assert read_failed_scans(tmp_path) == (failed[0],)
+
+
+def test_a_run_that_was_not_asked_for_a_scan_does_not_change_its_status(tmp_path: Path) -> None:
+    failed = scan_status("a", "failed", "x")
+    write_run(tmp_path, "1", "participant", statuses=[failed], findings=[WARNING])
+    skipped = scan_status("a", "excluded", "not asked for (--participant-label)")
+    write_run(tmp_path, "2", "participant", statuses=[skipped])
+    assert read_failed_scans(tmp_path) == (failed,)
+    assert read_last_statuses(tmp_path) == {"a": LastStatus(failed, ("sub-01",))}
+    excluded = scan_status("a", "excluded", "b=0 images only")
+    write_run(tmp_path, "3", "participant", statuses=[excluded])
+    assert read_failed_scans(tmp_path) == ()
+
+
+def test_a_scan_that_failed_for_one_of_several_targets_has_failed(tmp_path: Path) -> None:
+    rows = [scan_status("a", "failed", "x"), scan_status("a", "done")]
+    write_run(tmp_path, "1", "participant", statuses=rows)
+    assert read_failed_scans(tmp_path) == (rows[0],)
 
 
 def test_of_runs_that_began_in_one_second_the_one_that_ended_last_counts(tmp_path: Path) -> None:
