@@ -22,6 +22,7 @@ from bids_shresnet.network.error_head import MIN_VARIANCE_SHARE, ErrorHead
 from bids_shresnet.network.shresnet import Architecture, SHResNet
 from bids_shresnet.outputs.model.card import (
     FoldRecord,
+    GivenImages,
     MissingShellRecord,
     ModelCard,
     ModelFile,
@@ -130,6 +131,7 @@ def constant_model(
         seed=0,
         dataset=read_dataset_record(dataset),
         subjects=dict.fromkeys(SUBJECTS, DIGEST),
+        given_images=GivenImages(masks=0, tissues=0),
         folds=tuple(folds),
         all_subjects=all_subjects,
         software={"bids_shresnet": "0", "python": "0"},

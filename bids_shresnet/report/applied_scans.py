@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv
+from bids_shresnet.io.storage import read_tsv
 from bids_shresnet.outputs.group_qc import (
     GIVEN_MASK,
     GROUP_QC,
@@ -30,9 +30,9 @@ class AppliedScans:
         return [row for row in self.rows if row["role"] == HARMONIZED_ROLE]
 
     @property
-    def travelling(self) -> int | None:
-        """Harmonized scans of subjects in the training; None if not known of every scan."""
-        return _count([row["subject_in_training"] for row in self.harmonized], IN_TRAINING)
+    def travelling(self) -> int:
+        """Number of harmonized scans of subjects in the training."""
+        return [row["subject_in_training"] for row in self.harmonized].count(IN_TRAINING)
 
     @property
     def target(self) -> list[Row]:
@@ -40,13 +40,9 @@ class AppliedScans:
         return [row for row in self.rows if row["role"] == TARGET_ROLE]
 
     @property
-    def given_masks(self) -> int | None:
-        """Scans that came with a brain mask; None if not known of every scan."""
-        return _count([row["mask"] for row in self.rows], GIVEN_MASK)
-
-
-def _count(cells: Sequence[str], cell: str) -> int | None:
-    return None if NOT_AVAILABLE in cells else cells.count(cell)
+    def given_masks(self) -> int:
+        """Number of scans that came with a brain mask."""
+        return [row["mask"] for row in self.rows].count(GIVEN_MASK)
 
 
 def read_applied_scans(root: Path) -> dict[str, AppliedScans]:

@@ -152,8 +152,6 @@ class ModelCard:
         Of the first travelling subject.
     subjects
         Travelling subjects, each with the SHA-256 of its training data.
-    given_images
-        None for a model of an app that did not record them.
     all_subjects
         The fit to all travelling subjects, which is applied to others; it holds out nobody.
     target_denoiser
@@ -183,7 +181,7 @@ class ModelCard:
     seed: int
     dataset: DatasetRecord
     subjects: Mapping[str, str]
-    given_images: GivenImages | None = None
+    given_images: GivenImages
     folds: tuple[FoldRecord, ...]
     all_subjects: FoldRecord
     target_denoiser: DenoiserRecord | None = None
