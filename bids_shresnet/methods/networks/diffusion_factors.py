@@ -68,9 +68,9 @@ class DiffusionFactors:
         changed = patches.clone()
         for group in groups:
             if group.stop - group.start == 1:
-                means = denoised[..., group.start] * MEAN_PER_ORDER_0
-                scale = self.scale_means(means)
+                scale = self.scale_means(denoised[..., group.start] * MEAN_PER_ORDER_0)
+                variation_scale = scale * (self.fa * self.md)[:, None]
             else:
-                scale = self.scale_variations(means)
+                scale = variation_scale
             changed[..., group] += (scale[..., None] - 1) * denoised[..., group]
         return changed
