@@ -1,4 +1,4 @@
-"""Remove most of the noise from what depends on direction, and keep its true power.
+"""Remove most of the noise from what depends on direction.
 
 A change of anisotropy changes what a scan measured, but not its noise. So the measured anisotropy
 has to be told from noise before it is changed.
@@ -46,19 +46,25 @@ def denoise_vectors(
     mask: Bool[np.ndarray, "x y z"],
     true_share: Float[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "v n"]:
-    """Average vectors that are mostly noise, and give all of them their true power.
+    """Average vectors that are mostly noise, so that multiples of them change true power only.
 
-    `true_share` is the share of the power that is not noise. Where it is 1, vectors stay; where it
-    is half or less, they are averaged around a voxel. The mean power around a voxel becomes that of
-    the vectors times this share.
+    Where the share is 1, vectors stay; where it is half or less, they are averaged around a voxel.
+    Then they are scaled. If x times the result is added to the vectors, their mean power around a
+    voxel changes, to first order in x, by 2x times the part that is not noise, as if only this part
+    had become 1 + x times as long.
+
+    Parameters
+    ----------
+    true_share
+        Share of the power that is not noise.
     """
-    own_weight = np.maximum(2 * true_share[mask] - 1, 0)[:, None]
+    share = true_share[mask]
+    own_weight = np.maximum(2 * share - 1, 0)[:, None]
     mixed = own_weight * vectors + (1 - own_weight) * _average_columns(vectors, mask)
-    powers = [np.square(part).sum(axis=1, keepdims=True) for part in (vectors, mixed)]
-    own_power, mixed_power = _average_columns(np.concatenate(powers, axis=1), mask).T
+    products = np.stack([np.square(vectors).sum(axis=1), (mixed * vectors).sum(axis=1)], axis=1)
+    power, common_power = _average_columns(products, mask).T
     tiny = np.finfo(np.float64).tiny
-    scale = np.sqrt(true_share[mask] * own_power / np.maximum(mixed_power, tiny))
-    return np.asarray(scale[:, None] * mixed)
+    return np.asarray((share * power / np.maximum(common_power, tiny))[:, None] * mixed)
 
 
 def _average_columns(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-FA_SPREAD = 0.2  # standard deviation of the logarithm of factors (docs/experiments.md)
+FA_SPREAD = 0.3  # standard deviation of the logarithm of factors (docs/experiments.md)
 MD_SPREAD = 0.1
 MIN_MEAN = 1e-3  # S/S0; a smaller mean of a shell is noise
 MEAN_PER_ORDER_0 = float(1 / (2 * np.sqrt(np.pi)))  # mean of the signal whose coefficient is 1
