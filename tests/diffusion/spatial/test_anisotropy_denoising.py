@@ -39,17 +39,26 @@ def represent(length: float, sigma: float = SIGMA) -> Representation:
     )
 
 
-def powers(coefficients: np.ndarray) -> list[float]:
-    """Mean power of order 2 of each shell."""
-    image = coefficients.reshape(*GRID, -1)[INSIDE]
-    return [float(np.square(image[..., group]).sum(axis=-1).mean()) for group in ORDER_2]
+def powers(coefficients: np.ndarray, others: np.ndarray | None = None) -> list[float]:
+    """Mean power of order 2 of each shell, or mean product with that of others."""
+    first = coefficients.reshape(*GRID, -1)[INSIDE]
+    second = first if others is None else others.reshape(*GRID, -1)[INSIDE]
+    products = [first[..., group] * second[..., group] for group in ORDER_2]
+    return [float(product.sum(axis=-1).mean()) for product in products]
 
 
 @pytest.mark.parametrize("length", [0.04, 0.1, 0.3])
-def test_the_power_becomes_that_of_a_scan_without_noise(length: float) -> None:
-    clean = powers(represent(length, 0.0).image.coefficients[MASK])
-    found = powers(denoise_orders(represent(length), VARIANCE))
-    np.testing.assert_allclose(found, clean, rtol=0.25)
+def test_multiples_change_the_power_as_if_only_what_is_not_noise_became_longer(
+    length: float,
+) -> None:
+    clean = represent(length, 0.0).image.coefficients[MASK]
+    noisy = represent(length)
+    step = 0.01
+    before = noisy.image.coefficients[MASK]
+    after = before + step * denoise_orders(noisy, VARIANCE)
+    changes = np.array(powers(after)) - powers(before)
+    expected = np.array(powers((1 + step) * clean)) - powers(clean)
+    np.testing.assert_allclose(changes, expected, rtol=0.15)
 
 
 @pytest.mark.parametrize(("length", "remaining_share"), [(0.0, 0.15), (0.04, 0.4), (0.3, 1.01)])
