@@ -21,8 +21,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
-from jaxtyping import Bool
 
+from bids_shresnet.diffusion.shells import select_volumes
 from bids_shresnet.evaluation.cross_validation import (
     CrossValidation,
     read_cross_validation,
@@ -87,11 +87,7 @@ def split_dwi(dwi: Dwi) -> tuple[Dwi, Dwi]:
     is_second = np.zeros(len(dwi.bvals), dtype=bool)
     for kind in (dwi.is_b0, ~dwi.is_b0):
         is_second[np.flatnonzero(kind)[1::2]] = True
-    return _select_volumes(dwi, ~is_second), _select_volumes(dwi, is_second)
-
-
-def _select_volumes(dwi: Dwi, selected: Bool[np.ndarray, " n"]) -> Dwi:
-    return Dwi(dwi.data[..., selected], dwi.affine, dwi.bvals[selected], dwi.bvecs[selected])
+    return select_volumes(dwi, ~is_second), select_volumes(dwi, is_second)
 
 
 def _simulate(config: NullPairConfig, person: Person, atlas: Atlas, seed: list[int]) -> Dwi:

@@ -13,14 +13,14 @@ from functools import partial
 import nibabel as nib
 import numpy as np
 from dipy.denoise.localpca import mppca
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_shresnet.diffusion.harmonics import choose_sh_order
 from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi
-from bids_shresnet.diffusion.shells import find_shells
+from bids_shresnet.diffusion.shells import find_shells, select_volumes
 from bids_shresnet.inputs.load_scan import add_mask_and_s0
 from bids_shresnet.phantom.scanner import add_rician_noise
 from bids_shresnet.scans import Dwi, Shell
@@ -74,25 +74,29 @@ def draw_motion(
 
 
 def _sample(
-    volume: Float[np.ndarray, "x y z"], matrix: Float[np.ndarray, "4 4"], spline_order: int
-) -> Float[np.ndarray, "x y z"]:
-    return np.asarray(ndimage.affine_transform(volume, matrix, order=spline_order, mode="nearest"))
+    volume: Float[np.ndarray, "x y z"],
+    matrix: Float[np.ndarray, "4 4"],
+    spline_order: int,
+    shape: tuple[int, ...] | None = None,
+) -> Float[np.ndarray, "i j k"]:
+    """Interpolate on a grid whose voxel indices the matrix brings to those of the volume."""
+    return np.asarray(
+        ndimage.affine_transform(
+            volume, matrix, output_shape=shape, order=spline_order, mode="nearest"
+        )
+    )
 
 
 def drop_directions(dwi: Dwi, rng: np.random.Generator, *, share: float = 0.2) -> Dwi:
     """Remove a share of the weighted volumes."""
     weighted = np.flatnonzero(~dwi.is_b0)
     dropped = rng.choice(weighted, round(share * len(weighted)), replace=False)
-    return _select_volumes(dwi, np.delete(np.arange(len(dwi.bvals)), dropped))
+    return select_volumes(dwi, np.delete(np.arange(len(dwi.bvals)), dropped))
 
 
 def keep_one_b0(dwi: Dwi, _rng: np.random.Generator) -> Dwi:
     """Remove all b0 volumes but the first."""
-    return _select_volumes(dwi, np.delete(np.arange(len(dwi.bvals)), np.flatnonzero(dwi.is_b0)[1:]))
-
-
-def _select_volumes(dwi: Dwi, volumes: Int[np.ndarray, " n"]) -> Dwi:
-    return Dwi(dwi.data[..., volumes], dwi.affine, dwi.bvals[volumes], dwi.bvecs[volumes])
+    return select_volumes(dwi, np.delete(np.arange(len(dwi.bvals)), np.flatnonzero(dwi.is_b0)[1:]))
 
 
 def add_noise(dwi: Dwi, rng: np.random.Generator, *, snr_share: float = 2 / 3) -> Dwi:
@@ -131,9 +135,7 @@ def resample_dwi(dwi: Dwi, scale: float) -> Dwi:
     matrix = np.linalg.inv(dwi.affine) @ affine
     data = np.empty((*shape, len(dwi.bvals)), dwi.data.dtype)
     for number in range(len(dwi.bvals)):
-        data[..., number] = ndimage.affine_transform(
-            dwi.data[..., number], matrix, output_shape=shape, mode="nearest"
-        )
+        data[..., number] = _sample(dwi.data[..., number], matrix, EDDY_SPLINE_ORDER, shape)
     return replace(dwi, data=np.maximum(data, 0), affine=affine)
 
 

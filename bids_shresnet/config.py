@@ -150,7 +150,8 @@ class RunSettings:
     """Write group.html with its tables and figures, and the page of each subject, again from the
     output alone."""
     boilerplate_only: Annotated[bool, Aliases(("--boilerplate",))] = False
-    """Write only the methods text, logs/CITATION.md and .bib, from the models in the output."""
+    """Write only the methods text, logs/CITATION.md and .bib, and group_qc.tsv, the table of scans
+    that it counts, again from the output."""
     stop_on_first_crash: bool = False
     """Start no other scan once one has failed."""
     verbose: Annotated[tyro.conf.UseCounterAction[int], Aliases(("-v",))] = 0

@@ -13,6 +13,7 @@ from bids_shresnet.errors import Finding
 from bids_shresnet.scans import Scan, Scanner, ShImage
 
 NOT_REQUESTED = "not asked for"  # how the reason of an ExcludedScan begins if flags exclude it
+NOT_TRAINED_ON = "not trained on"  # how the reason of a scan begins that training left out
 ALL_SUBJECTS = 0  # number of the fit that holds out nobody; folds are numbered from 1
 
 

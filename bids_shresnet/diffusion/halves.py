@@ -20,7 +20,7 @@ from bids_shresnet.diffusion.harmonics import (
     sh_coefficient_count,
 )
 from bids_shresnet.diffusion.representation import Representation, represent_dwi
-from bids_shresnet.diffusion.shells import find_shell_volumes
+from bids_shresnet.diffusion.shells import find_shell_volumes, select_volumes
 from bids_shresnet.scans import Dwi, Shell
 
 MIN_DIRECTIONS = sh_coefficient_count(REDUCED_ORDER)
@@ -74,7 +74,7 @@ def halve_dwi(dwi: Dwi, shells: Sequence[Shell]) -> tuple[Dwi, Dwi]:
         parts.append((volumes[first], volumes[second]))
     first_volumes = np.sort(np.concatenate([first for first, _ in parts]))
     second_volumes = np.sort(np.concatenate([second for _, second in parts]))
-    return _select_volumes(dwi, first_volumes), _select_volumes(dwi, second_volumes)
+    return select_volumes(dwi, first_volumes), select_volumes(dwi, second_volumes)
 
 
 def halve_directions(bvecs: Float[np.ndarray, "n 3"]) -> Halves:
@@ -112,7 +112,3 @@ def _worse_condition(first: Float[np.ndarray, "a c"], second: Float[np.ndarray, 
     """Smallest singular value of the basis in the directions of the worse half."""
     values = [np.linalg.svd(part, compute_uv=False)[-1] for part in (first, second)]
     return float(min(values))
-
-
-def _select_volumes(dwi: Dwi, volumes: Int[np.ndarray, " k"]) -> Dwi:
-    return Dwi(dwi.data[..., volumes], dwi.affine, dwi.bvals[volumes], dwi.bvecs[volumes])

@@ -11,7 +11,7 @@ from bids_shresnet.diffusion.rish import noise_power, rish
 from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
 from bids_shresnet.scans import Dwi, Shell
 
-ANISOTROPY_SIGMA_VOXELS = 1.0  # about the width of the cortex
+SHARE_SIGMA_VOXELS = 1.0  # of the averages that tell true power from noise
 SMOOTHING_SIGMA_VOXELS = 2.5  # noise changes slowly in space (coil sensitivities, parallel imaging)
 RELIABLE_S0_SHARE = 0.3  # of the median S0; where S0 is lower, S/S0 says nothing about the noise
 # Directions that a fit must have beyond its coefficients; else a lower order is fitted.
@@ -86,7 +86,7 @@ def _smooth_share(
 ) -> Float[np.ndarray, "x y z"]:
     """Share of the mean power around a voxel that is not noise."""
     powers = [unmask(values, mask) for values in (power - noise, power)]
-    averages = [average_locally(values, mask, ANISOTROPY_SIGMA_VOXELS) for values in powers]
+    averages = [average_locally(values, mask, SHARE_SIGMA_VOXELS) for values in powers]
     tiny = np.finfo(np.float64).tiny
     return np.asarray(np.clip(averages[0] / np.maximum(averages[1], tiny), 0, 1))
 

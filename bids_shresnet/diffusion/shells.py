@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
-from bids_shresnet.scans import B0_THRESHOLD, Shell
+from bids_shresnet.scans import B0_THRESHOLD, Dwi, Shell
 
 # s/mm2. Scanners scatter a shell by up to 30 (985-1010, 2440-2470); protocols space shells by 250
 # and more.
@@ -84,3 +84,8 @@ def _find_same_shell(measured: Sequence[ShellVolumes], bvalue: float) -> ShellVo
         msg = f"no shell at b = {bvalue:.0f} s/mm2 (the scan has b = {bvalues})"
         raise ValueError(msg)
     return nearest
+
+
+def select_volumes(dwi: Dwi, volumes: Shaped[np.ndarray, " k"]) -> Dwi:
+    """Return a scan of some volumes, which are given by their indices or by a mask."""
+    return Dwi(dwi.data[..., volumes], dwi.affine, dwi.bvals[volumes], dwi.bvecs[volumes])

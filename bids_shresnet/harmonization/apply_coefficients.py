@@ -90,7 +90,7 @@ def apply_coefficients(
 
     Returns
     -------
-    Without the novelty of the scan.
+    Without the novelty and the roughness of the scan.
     """
     supported = predicted.mask & find_supported_voxels(representation.image)
     predicted = replace(predicted, mask=supported)
@@ -120,6 +120,7 @@ def apply_coefficients(
         used_volume_count=sum(len(volumes) for volumes in representation.volumes),
         clipped_fraction=representation.clipped_share,
         novelty=np.zeros(scan.mask.shape, np.float32),
+        roughness_ratio=float("nan"),
     )
 
 

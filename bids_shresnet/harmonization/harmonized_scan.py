@@ -97,7 +97,7 @@ class HarmonizedScan:
     used_volume_count: int
     clipped_fraction: float
     novelty: Float[np.ndarray, "x y z"]
-    roughness_ratio: float = float("nan")
+    roughness_ratio: float
 
     @property
     def novel_fraction(self) -> float:

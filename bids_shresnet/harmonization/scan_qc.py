@@ -16,6 +16,7 @@ from bids_shresnet.diffusion.tensors import TensorMaps
 from bids_shresnet.errors import BadInput
 from bids_shresnet.harmonization.sidecars import tissue_sidecar
 from bids_shresnet.harmonization.tensor_outputs import MapPair
+from bids_shresnet.inputs.acquisition import find_mask_method
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.io.storage import remove_file, write_json, write_tsv
@@ -76,7 +77,7 @@ def write_scan_qc(
         "Subject": outputs.scan.subject,
         "Session": outputs.scan.session,
         "Scanner": outputs.scan.scanner_label,
-        "MaskMethod": "given" if outputs.scan.mask else "computed",
+        "MaskMethod": find_mask_method(outputs.scan),
         "ClippedSignal": round(representation.clipped_share, DIGITS),
         **_noise_level(scan, representation),
     }

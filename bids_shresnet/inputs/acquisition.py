@@ -12,7 +12,7 @@ from bids_shresnet.inputs.qsiprep import QSIPREP
 from bids_shresnet.io.description import read_pipeline_name
 from bids_shresnet.io.images.nifti_header import read_grid
 from bids_shresnet.io.images.voxel_order import VoxelOrder
-from bids_shresnet.scans import B0_THRESHOLD, Acquisition, Denoised, Scan
+from bids_shresnet.scans import B0_THRESHOLD, Acquisition, Denoised, MaskMethod, Scan
 
 VOXEL_SIZE_DIGITS = 4  # float32 headers hold no more
 DENOISING_WORDS = ("denois", "mppca", "mp-pca", "patch2self")
@@ -36,9 +36,14 @@ def read_acquisition(scan: Scan) -> Acquisition:
         voxel_size=tuple(sizes.round(VOXEL_SIZE_DIGITS).tolist()),
         echo_time=float(echo_time) if isinstance(echo_time, int | float) else None,
         b0_count=sum(b < B0_THRESHOLD for b in scan.bvals),
-        mask_method="given" if scan.mask else "computed",
+        mask_method=find_mask_method(scan),
         denoised=find_denoising(scan.metadata, read_pipeline_name(scan.dataset)),
     )
+
+
+def find_mask_method(scan: Scan) -> MaskMethod:
+    """Find out where the brain mask is from."""
+    return "given" if scan.mask else "computed"
 
 
 def find_denoising(metadata: Mapping[str, Any], pipeline: str) -> Denoised:

@@ -49,7 +49,7 @@ COLUMNS: Mapping[str, str] = {  # a column means the same in every table but tho
     "remedy": "What to do about it.",
     "scanner": "Label of the scanner.",
     "shells": "Directions x b-value (s/mm2) of each shell.",
-    "role": "What the scan is used for; excluded if it cannot be used.",
+    "role": "What the scan is used for; excluded: it cannot be used; not used: it could be.",
     "reason": "Why the scan was excluded or failed.",
     "status": "done, up to date, excluded or failed.",
 }

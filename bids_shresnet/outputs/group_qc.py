@@ -151,7 +151,7 @@ def _make_row(description: Path) -> dict[str, object]:
         "target": scan["TargetScanner"],
         "model": scan["Model"],
         "subject_in_training": TRAINING_CELLS.get(scan.get("SubjectInTraining")),
-        "mask": scan.get("MaskMethod"),
+        "mask": scan["MaskMethod"],
         **{name: comparable[name] for name in MAP_TITLES},
         **{f"{name}_denoised": denoised.get(name) for name in MAP_TITLES},
         "novel_fraction": scan.get("NovelFraction"),

@@ -139,11 +139,11 @@ def _pair_cells(row: PairRow) -> Cells:
 
 
 def _role_text(row: ScanRow) -> str:
-    """Write the role of a scan and, if it is not harmonized, why."""
+    """Write the role of a scan and, if it is not used or not harmonized, why."""
     if not row.reason:
         return row.role_text
-    reason = f"not harmonized: {row.reason}"
-    return f"{row.role_text}; {reason}" if row.roles else reason
+    result = "not harmonized: " if row.roles else ""
+    return f"{row.role_text}; {result}{row.reason}"
 
 
 def _format_findings(findings: Sequence[Finding], *, is_complete: bool, limit: int | None) -> str:

@@ -25,8 +25,8 @@ SPOOLED_SCAN_COPIES = 2  # those of them that --low-mem keeps in files
 LARGE_BRAIN_MM3 = 1.8e6  # a large brain with its surroundings
 PATCH_VOXELS = 27
 BYTES_PER_NUMBER = 4
-# Copies of a training set: as read, as drawn for an epoch, as normal equations
-TRAINING_SET_COPIES = 3
+# Copies of a training set: as read, as drawn for an epoch, as normal equations, without noise
+TRAINING_SET_COPIES = 4
 
 
 def memory_for_scans(scans: Iterable[Scan], *, is_spooled: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,24 @@ COLUMNS: Mapping[str, tuple[str, float]] = {  # title and factor of what can be 
 COUNT_COLUMNS = ("implausible_md",)  # of whole numbers
 
 Row = Mapping[str, str]
-WarningCounts = Mapping[tuple[str, str], int]  # by scan file and model
+
+
+@dataclass(frozen=True)
+class RecordWarnings:
+    """Warnings that the record of a harmonization tells.
+
+    Attributes
+    ----------
+    differences
+        Differences from the scans of the training, which one of the warnings lists. The run found
+        them in the input as well.
+    """
+
+    count: int = 0
+    differences: tuple[str, ...] = ()
+
+
+RecordWarningsByScan = Mapping[tuple[str, str], RecordWarnings]  # by scan file and model
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ def make_index_rows(
     table: Sequence[Row],
     ratings: Iterable[Row],
     statuses: Mapping[str, LastStatus],
-    warnings: WarningCounts,
+    warnings: RecordWarningsByScan,
 ) -> list[IndexRow]:
     """Make the rows of a table and of scans that failed.
 
@@ -90,7 +106,7 @@ def make_index_rows(
     statuses
         Of the last runs, by scan file.
     warnings
-        Number of warnings about each harmonized scan.
+        Warnings about each harmonized scan.
     """
     results: dict[str, list[str]] = {}
     for rating in ratings:
@@ -113,20 +129,22 @@ def _failed_rows(table: Sequence[Row], statuses: Mapping[str, LastStatus]) -> li
     ]
 
 
-def read_record_warnings(root: Path) -> Counter[tuple[str, str]]:
-    """Count the warnings about each harmonized scan, by its file and model."""
-    counts: Counter[tuple[str, str]] = Counter()
+def read_record_warnings(root: Path) -> dict[tuple[str, str], RecordWarnings]:
+    """Read the warnings about each harmonized scan, by its file and model."""
+    warnings = {}
     for sidecar in find_harmonized_sidecars(root):
         try:
             record = read_json(sidecar)
             file = Path(record["Sources"][0]).name
             scan = ScanReport(file, record["Harmonization"], qc=(), gallery=None)
-            counts[file, record["Harmonization"]["Model"]] = len(record_warnings(scan))
+            warnings[file, scan.harmonization["Model"]] = RecordWarnings(
+                len(record_warnings(scan)), tuple(scan.harmonization["ProtocolDifferences"])
+            )
         except FileNotFoundError:
             logger.info("%s is being written again", sidecar.name)
         except (BadInput, LookupError, TypeError):
             logger.warning("%s is damaged: run its scan again", sidecar)
-    return counts
+    return warnings
 
 
 def _failed_row(status: ScanStatus) -> dict[str, str]:
@@ -145,10 +163,11 @@ def _make_row(
     row: Row,
     outliers: Collection[str],
     last: LastStatus | None,
-    warnings: WarningCounts,
+    warnings: RecordWarningsByScan,
     ratings: Mapping[str, Sequence[str]],
 ) -> IndexRow:
     session = row["session_id"]
+    own = warnings.get((row["file"], row["model"]), RecordWarnings())
     return IndexRow(
         file=row["file"],
         subject=row["participant_id"].removeprefix("sub-"),
@@ -157,8 +176,8 @@ def _make_row(
         role=row["role"],
         status=_status_text(last),
         reason=last.row.reason if last else "",
-        warnings=warnings.get((row["file"], row["model"]), 0) + _count_input_warnings(row, last),
-        values={name: factor * number(row[name]) for name, (_, factor) in COLUMNS.items()},
+        warnings=own.count + _count_input_warnings(row, last, own.differences),
+        values={name: factor * read_number(row[name]) for name, (_, factor) in COLUMNS.items()},
         outliers=frozenset(outliers),
         ratings=tuple(ratings.get(row["participant_id"], ())),
     )
@@ -170,10 +189,11 @@ def _status_text(last: LastStatus | None) -> str:
     return "done" if last.row.status == "up to date" else last.row.status
 
 
-def _count_input_warnings(row: Row, last: LastStatus | None) -> int:
-    """Count the warnings of the scan's last run about files of its subject and session."""
-    files = last.warned_files if last else ()
-    return sum(_is_of_session(Path(file).name, row) for file in files)
+def _count_input_warnings(row: Row, last: LastStatus | None, counted: Collection[str]) -> int:
+    """Count other warnings of the scan's last run about files of its subject and session."""
+    warnings = last.warnings if last else ()
+    others = [warning for warning in warnings if warning.value not in counted]
+    return sum(_is_of_session(Path(warning.file).name, row) for warning in others)
 
 
 def _is_of_session(name: str, row: Row) -> bool:
@@ -187,13 +207,13 @@ def _find_table_outliers(table: Sequence[Row]) -> list[set[str]]:
     for scanner in {row["scanner"] for row in table}:
         numbers = [index for index, row in enumerate(table) if row["scanner"] == scanner]
         for name in COLUMNS:
-            marks = find_outliers([number(table[index][name]) for index in numbers])
+            marks = find_outliers([read_number(table[index][name]) for index in numbers])
             for index, is_marked in zip(numbers, marks, strict=True):
                 if is_marked:
                     outliers[index].add(name)
     return outliers
 
 
-def number(cell: str) -> float:
+def read_number(cell: str) -> float:
     """Read a number of a table; NaN if it is not known."""
     return float("nan") if cell == NOT_AVAILABLE else float(cell)

@@ -22,8 +22,8 @@ from bids_shresnet.report.index_rows import (
     COLUMNS,
     COUNT_COLUMNS,
     IndexRow,
-    number,
     read_index_rows,
+    read_number,
 )
 from bids_shresnet.report.outliers import MIN_SCANS_FOR_OUTLIERS
 from bids_shresnet.report.page import render_page
@@ -123,5 +123,5 @@ def _scan_value(row: Mapping[str, str], stage: str) -> ScanValue:
         scanner=row["batch"],
         stage=stage,
         panel=title,
-        value=factor * number(row["value"]),
+        value=factor * read_number(row["value"]),
     )

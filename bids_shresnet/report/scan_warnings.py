@@ -44,7 +44,7 @@ def _protocol_warning(scan: ScanReport) -> str:
     if not differences:
         return ""
     sentences = [f"{difference[0].upper()}{difference[1:]}." for difference in differences]
-    return f"The scan has another protocol than those of the training. {' '.join(sentences)}"
+    return f"The scan differs from those of the training. {' '.join(sentences)}"
 
 
 def _clipping_warning(scan: ScanReport) -> str:

@@ -16,7 +16,7 @@ from bids_shresnet.outputs.group_qc import TARGET_ROLE, write_group_qc
 from bids_shresnet.outputs.group_scalars import write_group_scalars
 from bids_shresnet.outputs.model.folder import REGISTRATION_TSV, Model, models_folder
 from bids_shresnet.outputs.runs.run_log import Run, ScanStatus, finish_run, record_status
-from bids_shresnet.pairs import Pair
+from bids_shresnet.pairs import NOT_TRAINED_ON, Pair
 from bids_shresnet.planning.plan import Plan
 from bids_shresnet.report.methods_text import write_methods_text
 from bids_shresnet.runtime.resources import MB, peak_memory
@@ -61,7 +61,7 @@ def excluded_head_rows(pairs: Sequence[Pair], root: Path) -> list[ScanStatus]:
         for scans in pair.travelling_scans:
             reason = reasons.get(scans[0].subject, NOT_AVAILABLE)
             if reason != NOT_AVAILABLE:
-                text = f"not trained on for {pair.name}: {reason}"
+                text = f"{NOT_TRAINED_ON} for {pair.name}: {reason}"
                 rows += [status_row(scan, "excluded", text) for scan in scans]
     return rows
 

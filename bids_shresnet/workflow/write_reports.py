@@ -1,4 +1,4 @@
-"""Write reports from the output: group.html, a page per subject, and the methods text."""
+"""Write reports from the output: group.html, subject pages, a table of scans, the methods text."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ LAS = np.array([[-2.0, 0, 0, 9], [0, 2, 0, -8], [0, 0, 2, 5], [0, 0, 0, 1]])
 SERIES = Series({0: 2, 1000: 8}, GE, shape=SHAPE)
 SOURCE = "sub-{0}/ses-ge/dwi/sub-{0}_ses-ge_dwi"
 TRUTH = "truth/sub-04/ses-ge_to-prisma"
-RNG = np.random.default_rng(0)
 MASK = np.zeros(SHAPE, np.uint8)
 MASK[1:-1, 1:-2, 2:-1] = 1
 LABELS = MASK * np.where(np.arange(SHAPE[0]) < 3, 1, 2)[:, None, None].astype(np.uint8)
@@ -39,7 +38,9 @@ def las_image(values: Shaped[np.ndarray, "i j k *n"]) -> nib.Nifti1Image:
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """Three travelling subjects, and one of the source with its truth."""
-    signal = RNG.integers(100, 1000, (*SHAPE, len(SERIES.bvals))).astype(np.int16)
+    signal = (
+        np.random.default_rng(0).integers(100, 1000, (*SHAPE, len(SERIES.bvals))).astype(np.int16)
+    )
     tree: dict[str, object] = {}
     for label in ("01", "02", "03", "04"):
         tree[SOURCE.format(label)] = SERIES

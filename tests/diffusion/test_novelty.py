@@ -231,6 +231,7 @@ def test_roughness_is_compared_with_that_of_the_training_scans() -> None:
     assert again.compare_roughness(noisier) == fit_detector().compare_roughness(noisier)
 
 
+@pytest.mark.slow
 def test_same_seed_and_images_one_by_one_give_the_same() -> None:
     again = fit_novelty_detector((make_image(seed) for seed in range(4)), seed=0)
     for name, array in again.arrays().items():

@@ -57,6 +57,7 @@ def harmonized_scan(
         used_volume_count=20,
         clipped_fraction=0.0,
         novelty=np.zeros(GRID) if novelty is None else novelty,
+        roughness_ratio=1.0,
     )
 
 

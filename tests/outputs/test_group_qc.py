@@ -30,6 +30,7 @@ def write_scan(root: Path, subject: str, descs: dict[str, float], **record: Any)
         "Subject": subject,
         "Session": "",
         "Scanner": "GE",
+        "MaskMethod": "given",
         "ClippedSignal": 0.01,
         "TargetScanner": "Prisma",
         "Model": "from-GE_to-Prisma",
@@ -49,13 +50,14 @@ def test_harmonized_scans_are_compared_by_their_maps_with_noise_and_targets_as_m
 ) -> None:
     descs = {"input": 1.0, "harmonized": 2.0, "harmonizedDenoised": 3.0}
     write_scan(tmp_path, "01", descs, **HARMONIZED)
-    write_scan(tmp_path, "02", {"input": 5.0, "harmonizedDenoised": 6.0}, Role="target")
+    target = {"Role": "target", "MaskMethod": "computed"}
+    write_scan(tmp_path, "02", {"input": 5.0, "harmonizedDenoised": 6.0}, **target)
     assert write_group_qc(tmp_path) == 2
     first, second = read_rows(tmp_path)
     assert (first["role"], first["wm_fa"], first["wm_fa_denoised"]) == ("harmonized", "2.0", "3.0")
     assert (second["role"], second["gm_md"], second["gm_md_denoised"]) == ("target", "8.0", "9.0")
     assert (first["subject_in_training"], first["mask"]) == ("yes", "given")
-    assert (second["subject_in_training"], second["mask"]) == ("n/a", "n/a")
+    assert (second["subject_in_training"], second["mask"]) == ("n/a", "computed")
     assert (first["implausible_md"], second["implausible_md"]) == ("2", "5")
 
 

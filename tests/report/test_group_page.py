@@ -344,7 +344,7 @@ def test_numbers_on_the_page_are_those_of_the_tables() -> None:
     assert f"{effect} {numbers}" in text
     assert "grey matter denoised +2.5 % 102 % n/a n/a" in text
     assert "sub-09_dwi.nii.gz sub-09 n/a n/a excluded b0 images only" in text
-    assert "1200 not for training not scanned on the other scanner" in text
+    assert "1200 not used not scanned on the other scanner" in text
     for words in ("it broke", "no b0", "# Methods of all this"):
         assert words in text
 

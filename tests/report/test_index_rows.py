@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import write_json, write_tsv
 from bids_shresnet.outputs.runs.history import LastStatus
 from bids_shresnet.outputs.runs.run_log import ScanStatus, Status
-from bids_shresnet.report.index_rows import IndexRow, make_index_rows, read_index_rows
+from bids_shresnet.report.index_rows import (
+    IndexRow,
+    RecordWarnings,
+    make_index_rows,
+    read_index_rows,
+)
 from tests.report.test_subject_page import RECORD
 
 RATING = {"participant_id": "sub-00", "rating": "fail"}
@@ -30,7 +36,8 @@ def qc_row(subject: str, fa: float, scanner: str = "GE", session: str = "n/a") -
 
 def last_status(subject: str, status: Status, warned: Sequence[str] = ()) -> dict[str, LastStatus]:
     row = ScanStatus(subject, "", f"sub-{subject}_dwi.nii.gz", status, "why", "GE", "harmonized")
-    return {row.file: LastStatus(row, tuple(warned))}
+    warnings = [Finding.warning(file, "24 directions", "none") for file in warned]
+    return {row.file: LastStatus(row, tuple(warnings))}
 
 
 def index_rows(
@@ -98,3 +105,13 @@ def test_warnings_about_a_harmonized_scan_are_counted_by_scan_and_model(tmp_path
     )
     write_json(tmp_path / "sub-02/dwi/sub-02_desc-harmonized_dwi.json", {"Sources": []})  # damaged
     assert [row.warnings for row in read_index_rows(tmp_path, ())] == [2, 0, 0]
+
+
+def test_a_difference_from_the_training_that_the_record_tells_is_not_counted_again() -> None:
+    row = qc_row("01", 0.4)
+    files = ["sub-01_dwi.nii.gz", "sub-01_dwi.json"]
+    statuses = last_status("01", "done", warned=files)
+    for differences, count in [((), 3), (("24 directions",), 1)]:
+        own = {(row["file"], MODEL): RecordWarnings(1, differences)}
+        (found,) = make_index_rows([row], [], statuses, own)
+        assert found.warnings == count

@@ -18,7 +18,7 @@ from tests.report.test_subject_page import scan_report
         ),
         (
             {"ProtocolDifferences": ["3 b=0 volumes; the model was trained on 1"]},
-            "another protocol than those of the training. 3 b=0 volumes; .* on 1.",
+            "differs from those of the training. 3 b=0 volumes; .* on 1.",
         ),
         ({"ClippedSignal": 0.05}, "5.0 % of S/S0 was outside"),
         ({"PredictedShells": [{"BValue": 2500.0}]}, "b = 2500 s/mm² are predictions"),

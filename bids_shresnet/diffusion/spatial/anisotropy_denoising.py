@@ -14,7 +14,8 @@ from bids_shresnet.diffusion.noise import estimate_true_shares
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.spatial.masking import average_locally, unmask
 
-AVERAGING_SIGMA_VOXELS = 0.8  # half of the width of the cortex
+AVERAGING_SIGMA_VOXELS = 0.8  # about a voxel to each side, so that tissues are hardly mixed
+MIN_COMMON_SHARE = 0.05  # of the power; white noise and its average have 0.12 in common
 
 
 def denoise_orders(
@@ -48,7 +49,7 @@ def denoise_vectors(
 ) -> Float[np.ndarray, "v n"]:
     """Average vectors that are mostly noise, so that multiples of them change true power only.
 
-    Where the share is 1, vectors stay; where it is half or less, they are averaged around a voxel.
+    Where the share is 1 around a voxel, vectors stay; where it is half or less, they are averaged.
     Then they are scaled. If x times the result is added to the vectors, their mean power around a
     voxel changes, to first order in x, by 2x times the part that is not noise, as if only this part
     had become 1 + x times as long.
@@ -63,8 +64,8 @@ def denoise_vectors(
     mixed = own_weight * vectors + (1 - own_weight) * _average_columns(vectors, mask)
     products = np.stack([np.square(vectors).sum(axis=1), (mixed * vectors).sum(axis=1)], axis=1)
     power, common_power = _average_columns(products, mask).T
-    tiny = np.finfo(np.float64).tiny
-    return np.asarray((share * power / np.maximum(common_power, tiny))[:, None] * mixed)
+    smallest = np.maximum(MIN_COMMON_SHARE * power, np.finfo(np.float64).tiny)
+    return np.asarray((share * power / np.maximum(common_power, smallest))[:, None] * mixed)
 
 
 def _average_columns(

@@ -3,12 +3,11 @@
 The highest order of the harmonics holds little anatomy and much noise. Noise of a measurement
 differs from voxel to voxel. Denoising removes it, and interpolation makes neighbours alike. So a
 scan that is less or more rough than those that a model was trained on was preprocessed or measured
-in another way, whatever its sidecar says.
+in another way, whatever its sidecar says. With fewer than 15 directions, the highest order is 2,
+which holds more anatomy, and noise changes the roughness less.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -55,7 +54,7 @@ def compare_roughness(roughness: float, usual: Float[np.ndarray, " s"]) -> float
     return float(roughness / np.clip(roughness, usual.min(), usual.max()))
 
 
-def describe_roughness(ratio: float) -> Sequence[str]:
+def describe_roughness(ratio: float) -> tuple[str, ...]:
     """Describe a roughness that differs from that of the training scans by more than is usual."""
     if ratio < 1 - ROUGHNESS_TOLERANCE:
         kind = "less noise between neighbouring voxels"

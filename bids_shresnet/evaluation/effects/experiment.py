@@ -3,7 +3,8 @@
 The scan is harmonized twice, as measured and with the effect in it, by the same network and with
 the same random numbers, so that any difference comes from the effect. What is found is compared
 with what the maps show if the same effect is put into the harmonized scan, as if the target had
-measured it. Voxels beside an effect should not change.
+measured it. Voxels beside an effect should not change. Methods that keep the scan's noise show less
+than all of an effect, because that change includes their noise.
 """
 
 from __future__ import annotations

@@ -40,13 +40,18 @@ class DiffusionFactors:
         pairs = zip(self.fa.split(size), self.md.split(size), strict=True)
         return [DiffusionFactors(fa, md) for fa, md in pairs]
 
+    @property
+    def relative_variations(self) -> Float[Tensor, "v 1"]:
+        """Factors on variations over directions, relative to the mean."""
+        return (self.fa * self.md)[:, None]
+
     def scale_means(self, means: Float[Tensor, "v n"]) -> Float[Tensor, "v n"]:
         """Return the factors on the mean S/S0 of a shell, from those means."""
         return means.clamp_min(MIN_MEAN) ** (self.md[:, None] - 1)
 
     def scale_variations(self, means: Float[Tensor, "v n"]) -> Float[Tensor, "v n"]:
         """Return the factors on all orders but 0 of a shell with these means."""
-        return self.scale_means(means) * (self.fa * self.md)[:, None]
+        return self.scale_means(means) * self.relative_variations
 
     def change_patches(
         self,
@@ -69,7 +74,7 @@ class DiffusionFactors:
         for group in groups:
             if group.stop - group.start == 1:
                 scale = self.scale_means(denoised[..., group.start] * MEAN_PER_ORDER_0)
-                variation_scale = scale * (self.fa * self.md)[:, None]
+                variation_scale = scale * self.relative_variations
             else:
                 scale = variation_scale
             changed[..., group] += (scale[..., None] - 1) * denoised[..., group]

@@ -111,7 +111,7 @@ def _compute_features(
     rows: Integer[np.ndarray, " v"],
     factors: DiffusionFactors,
 ) -> Float[Tensor, "v f"]:
-    """Compute features of changed patches; only one chunk is copied at a time."""
+    """Compute features of changed patches, which are changed in chunks."""
     patches = cut_voxel_patches(subject, rows).split(PATCHES_PER_CHUNK)
     denoised = cut_denoised_patches(subject, rows).split(PATCHES_PER_CHUNK)
     chunks = zip(patches, denoised, factors.split(PATCHES_PER_CHUNK), strict=True)

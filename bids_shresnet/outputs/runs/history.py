@@ -20,12 +20,12 @@ from bids_shresnet.outputs.runs.run_log import (
     ScanStatus,
     Status,
 )
-from bids_shresnet.pairs import NOT_REQUESTED
+from bids_shresnet.pairs import NOT_REQUESTED, NOT_TRAINED_ON
 
 SCAN_COLUMNS = ("file", "subject", "session", "scanner", "shells", "role", "reason")
 ROLE_SEPARATOR = "; "
 UNUSABLE = "excluded"  # a scan with no role, because it cannot be used
-UNUSED = "not for training"  # a scan with no role that could be used
+UNUSED = "not used"  # a scan with no role that could be used
 
 Role = Literal["travelling source", "travelling target", "to harmonize"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -45,7 +45,7 @@ class ScanRow:
     roles
         What the scan is used for.
     reason
-        Why it is excluded or not used.
+        Why it is excluded, not used or not harmonized.
     """
 
     file: str
@@ -78,12 +78,12 @@ class LastStatus:
 
     Attributes
     ----------
-    warned_files
-        The files that the warnings of this run are about, one for each warning.
+    warnings
+        All warnings of this run about files, also about those of other scans.
     """
 
     row: ScanStatus
-    warned_files: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ def read_last_statuses(root: Path) -> dict[str, LastStatus]:
     for folder in find_run_folders(root):
         rows = [_scan_status(row) for row in _read_rows(folder, STATUS_TSV)]
         findings = map(_finding, _read_rows(folder, FINDINGS_TSV))
-        warned = tuple(item.file for item in findings if item.severity == "warning")
+        warnings = tuple(item for item in findings if item.severity == "warning")
         for row in sorted(rows, key=lambda row: row.status == "failed"):
-            if not row.reason.startswith(NOT_REQUESTED):
-                statuses[row.file] = LastStatus(row, warned)
+            if not row.reason.startswith((NOT_REQUESTED, NOT_TRAINED_ON)):
+                statuses[row.file] = LastStatus(row, warnings)
     return statuses
 
 

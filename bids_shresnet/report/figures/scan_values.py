@@ -27,7 +27,7 @@ from bids_shresnet.report.style import (
 
 STAGE_COLOURS = {"before": WHITE, "after": ORANGE, "harmonized": ORANGE, "target": GREEN}
 LABEL_CHARACTERS = 12  # of a scanner's label in one line
-MAX_UPRIGHT_LABELS = 6  # columns side by side in a row of panels
+MAX_UPRIGHT_LABELS = 12  # of all panels in a row
 MAX_NAMES = 5  # of outliers in a column
 NAME_HEIGHT = 0.06  # of a panel
 JITTER = 0.18  # half the width of a column of points
@@ -119,7 +119,7 @@ def _draw_panel(
     for position, points in enumerate(columns.values()):  # now the panel's height is known
         _name_outliers(axes, position, points)
     labels = [f"{stage}\n{fill(scanner, LABEL_CHARACTERS)}" for scanner, stage in columns]
-    rotation = 0 if len(columns) * panels_in_row <= 2 * MAX_UPRIGHT_LABELS else 90
+    rotation = 0 if len(columns) * panels_in_row <= MAX_UPRIGHT_LABELS else 90
     axes.set_xticks(range(len(columns)), labels, rotation=rotation)
     axes.set_xlim(-0.6, len(columns) - 0.4)
     style_axes(axes, "y")

@@ -5,7 +5,11 @@ import pytest
 
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.representation import Representation, represent_dwi
-from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
+from bids_shresnet.diffusion.spatial.anisotropy_denoising import (
+    MIN_COMMON_SHARE,
+    denoise_orders,
+    denoise_vectors,
+)
 from bids_shresnet.scans import Shell
 from tests.diffusion.heads import make_dwi, sphere
 
@@ -84,3 +88,12 @@ def test_order_0_stays_and_the_image_is_not_changed() -> None:
     np.testing.assert_array_equal(denoised[:, [0, 15]], before[MASK][:, [0, 15]])
     assert not np.isclose(denoised[:, 1:15], before[MASK][:, 1:15]).all()
     np.testing.assert_array_equal(noisy.image.coefficients, before)
+
+
+def test_vectors_that_have_nothing_in_common_with_their_neighbours_stay_finite() -> None:
+    signs = np.where(np.indices(GRID)[0] % 2, 1.0, -1.0)
+    vectors = np.zeros((MASK.sum(), 5))
+    vectors[:, 0] = signs[MASK]
+    denoised = denoise_vectors(vectors, MASK, np.full(GRID, 0.3))
+    assert np.isfinite(denoised).all()
+    assert np.abs(denoised).max() < 0.3 / MIN_COMMON_SHARE

@@ -56,6 +56,16 @@ def test_md_of_patch_and_measurement_has_a_common_factor(monkeypatch: pytest.Mon
     np.testing.assert_allclose(samples.lengths.squared[:, 0].sqrt(), label, rtol=0.01)
 
 
+def test_what_is_noise_in_a_patch_has_no_factor() -> None:
+    subject = travelling(head(1), assumed_variance=1e-9)
+    noise = replace(subject, source_denoised=np.zeros_like(subject.source_denoised))
+    network = build_shresnet(make_architecture(OUTPUTS, NetworkConfig(resblocks=1)), seed=0)
+    samples = read_head_samples(network.eval(), AmplitudeHead(OUTPUTS), fit_task([noise]))
+    image = head(1)
+    own = np.linalg.norm(image.coefficients[image.mask][:, 1:], axis=1)
+    np.testing.assert_allclose(samples.features[:, ORDER_2], own, rtol=0.01)
+
+
 def test_noise_is_as_large_relative_to_the_length_as_it_was() -> None:
     samples = read(0.05)
     plain = samples.lengths.noise_variance[:, 0] / samples.lengths.squared[:, 0]

@@ -79,7 +79,7 @@ def test_findings_are_those_of_the_same_run_without_notes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("roles", "text", "is_training_scan"),
     [
-        ((), "not for training", False),
+        ((), "not used", False),
         (("to harmonize",), "to harmonize", False),
         (("travelling target",), "travelling target", True),
         (("travelling source", "to harmonize"), "travelling source; to harmonize", True),
@@ -115,8 +115,10 @@ def test_a_run_that_was_not_asked_for_a_scan_does_not_change_its_status(tmp_path
     write_run(tmp_path, "1", "participant", statuses=[failed], findings=[WARNING])
     skipped = scan_status("a", "excluded", "not asked for (--participant-label)")
     write_run(tmp_path, "2", "participant", statuses=[skipped])
+    left_out = scan_status("a", "excluded", "not trained on for from-A_to-B: another head")
+    write_run(tmp_path, "2b", "group", statuses=[left_out])
     assert read_failed_scans(tmp_path) == (failed,)
-    assert read_last_statuses(tmp_path) == {"a": LastStatus(failed, ("sub-01",))}
+    assert read_last_statuses(tmp_path) == {"a": LastStatus(failed, (WARNING,))}
     excluded = scan_status("a", "excluded", "b=0 images only")
     write_run(tmp_path, "3", "participant", statuses=[excluded])
     assert read_failed_scans(tmp_path) == ()
