@@ -18,6 +18,7 @@ from nibabel.processing import resample_from_to
 
 from benchmarks.preprocessing_changes import CHANGES, GRID_SCALES, MASK_CHANGES, resample_dwi
 from bids_shresnet.inputs.qsiprep import QSIPREP
+from bids_shresnet.io.description import DESCRIPTION_FILE_NAME
 from bids_shresnet.io.gradients.gradient_tables import write_gradient_table
 from bids_shresnet.io.images.nifti import read_dwi, read_mask
 from bids_shresnet.io.storage import write_json, write_text
@@ -106,7 +107,7 @@ def write_descriptions(out: Path, changes: Sequence[str]) -> dict[str, Path]:
 def _describe(dataset: Path, kind: str, pipeline: str = "") -> None:
     description = {"Name": "Changed scans", "BIDSVersion": "1.11.1", "DatasetType": kind}
     made_by = {"GeneratedBy": [{"Name": pipeline}]} if pipeline else {}
-    write_json(dataset / "dataset_description.json", {**description, **made_by})
+    write_json(dataset / DESCRIPTION_FILE_NAME, {**description, **made_by})
     write_text(dataset / "README.md", "# Made by benchmarks/robustness.py\n")
 
 

@@ -101,16 +101,16 @@ def score_variant(
     of the harmonized map, and the difference of means to the unchanged scan.
     """
     mask = _read_output(root, variant, "_desc-brain_mask")
-    grid = (mask.shape, mask.affine)
-    labels = resample_from_to(truth.tissue, grid, order=0).get_fdata()
+    labels = resample_from_to(truth.tissue, mask, order=0).get_fdata()
+    wanted = _resample_maps(truth.maps, mask)
+    usual = _resample_maps(unchanged, mask)
     before = read_maps(root, variant, INPUT_DESC)
     after = read_maps(root, variant, HARMONIZED_DESC)
     for tissue, label in TISSUE_LABELS.items():
         voxels = (labels == label) & (mask.get_fdata() > 0)
         covered = voxels.sum() * _voxel_volume(mask) / _tissue_volume(truth, label)
         for parameter in TENSOR_PARAMETERS if voxels.any() else ():
-            wanted = resample_from_to(truth.maps[parameter], grid, order=1).get_fdata()[voxels]
-            usual = resample_from_to(unchanged[parameter], grid, order=1).get_fdata()[voxels]
+            expected = wanted[parameter].get_fdata()[voxels]
             measured = before[parameter].get_fdata()[voxels]
             delivered = after[parameter].get_fdata()[voxels]
             yield {
@@ -118,12 +118,16 @@ def score_variant(
                 "tissue": tissue,
                 "quantity": parameter.upper(),
                 "covered": covered,
-                "input_bias": relative_bias(wanted, measured),
-                "bias": relative_bias(wanted, delivered),
-                "input_nmse": nmse(wanted, measured),
-                "nmse": nmse(wanted, delivered),
-                "to_unchanged": relative_bias(usual, delivered),
+                "input_bias": relative_bias(expected, measured),
+                "bias": relative_bias(expected, delivered),
+                "input_nmse": nmse(expected, measured),
+                "nmse": nmse(expected, delivered),
+                "to_unchanged": relative_bias(usual[parameter].get_fdata()[voxels], delivered),
             }
+
+
+def _resample_maps(maps: Maps, image: nib.Nifti1Image) -> Maps:
+    return {name: resample_from_to(item, image, order=1) for name, item in maps.items()}
 
 
 def _tissue_volume(truth: Truth, label: int) -> float:

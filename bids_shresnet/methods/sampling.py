@@ -62,8 +62,7 @@ def select_near_voxels(
     subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
 ) -> Bool[np.ndarray, " v"]:
     """Return whether a matched point is close to the centre of a source voxel."""
-    points = subject.matched.points[rows].astype(np.float64)
-    positions = world_to_voxels(points, subject.source.affine)
+    positions = _find_positions(subject, rows)
     return np.asarray(np.abs(positions - np.rint(positions)).max(axis=1) < MAX_NEAR_OFFSET)
 
 
@@ -76,12 +75,10 @@ def cut_voxel_patches(
     less, because they are interpolated at the points. Where all points are voxels, as in halves of
     a scan, the patches are those of the match.
     """
-    matched = subject.matched
-    points = matched.points[rows].astype(np.float64)
-    positions = world_to_voxels(points, subject.source.affine)
+    positions = _find_positions(subject, rows)
     voxels = np.rint(positions).astype(int)
     if np.abs(positions - voxels).max(initial=0) < MAX_OFFSET:
-        return torch.from_numpy(matched.patches[rows]).float()
+        return torch.from_numpy(subject.matched.patches[rows]).float()
     return _cut_rows(subject.source.channels, voxels)
 
 
@@ -89,12 +86,19 @@ def cut_denoised_patches(
     subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
 ) -> Float[Tensor, "v 27 c"]:
     """Cut the coefficients of the same patches without most of their noise."""
-    matched = subject.matched
-    if matched.denoised_patches is not None:
-        return torch.from_numpy(matched.denoised_patches[rows]).float()
-    points = matched.points[rows].astype(np.float64)
-    voxels = np.rint(world_to_voxels(points, subject.source.affine)).astype(int)
+    of_half = subject.matched.denoised_patches
+    if of_half is not None:
+        return torch.from_numpy(of_half[rows]).float()
+    voxels = np.rint(_find_positions(subject, rows)).astype(int)
     return _cut_rows(unmask(np.asarray(subject.source_denoised), subject.source.mask), voxels)
+
+
+def _find_positions(
+    subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
+) -> Float[np.ndarray, "v 3"]:
+    """Positions of matched points in voxel units of the source."""
+    points = subject.matched.points[rows].astype(np.float64)
+    return world_to_voxels(points, subject.source.affine)
 
 
 def _cut_rows(

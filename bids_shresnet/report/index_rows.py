@@ -166,12 +166,11 @@ def _make_row(
     warnings: RecordWarningsByScan,
     ratings: Mapping[str, Sequence[str]],
 ) -> IndexRow:
-    session = row["session_id"]
     own = warnings.get((row["file"], row["model"]), RecordWarnings())
     return IndexRow(
         file=row["file"],
         subject=row["participant_id"].removeprefix("sub-"),
-        session="" if session == NOT_AVAILABLE else session.removeprefix("ses-"),
+        session=read_session(row),
         scanner=row["scanner"],
         role=row["role"],
         status=_status_text(last),
@@ -212,6 +211,12 @@ def _find_table_outliers(table: Sequence[Row]) -> list[set[str]]:
                 if is_marked:
                     outliers[index].add(name)
     return outliers
+
+
+def read_session(row: Row) -> str:
+    """Read the label of a session; empty without one."""
+    session = row["session_id"]
+    return "" if session == NOT_AVAILABLE else session.removeprefix("ses-")
 
 
 def read_number(cell: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from bids_shresnet.io.storage import NOT_AVAILABLE, read_tsv, write_text
+from bids_shresnet.io.storage import read_tsv, write_text
 from bids_shresnet.outputs.group_qc import GROUP_QC, TARGET_ROLE
 from bids_shresnet.outputs.group_scalars import AFTER, DENOISED, GROUP_SCALARS
 from bids_shresnet.outputs.ratings import write_group_ratings
@@ -24,6 +24,7 @@ from bids_shresnet.report.index_rows import (
     IndexRow,
     read_index_rows,
     read_number,
+    read_session,
 )
 from bids_shresnet.report.outliers import MIN_SCANS_FOR_OUTLIERS
 from bids_shresnet.report.page import render_page
@@ -116,10 +117,9 @@ def _map_column(row: Mapping[str, str]) -> str:
 
 def _scan_value(row: Mapping[str, str], stage: str) -> ScanValue:
     title, factor = COLUMNS[_map_column(row)]
-    session = row["session_id"]
     return ScanValue(
         subject=row["participant_id"].removeprefix("sub-"),
-        session="" if session == NOT_AVAILABLE else session.removeprefix("ses-"),
+        session=read_session(row),
         scanner=row["batch"],
         stage=stage,
         panel=title,

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int, Shaped
 from bids_shresnet.diffusion.halves import represent_halves
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.measurement_noise import relative_s0
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
 from bids_shresnet.diffusion.spatial.masking import unmask
@@ -26,7 +25,7 @@ SEED = 2018
 
 def match_halves(
     loaded: LoadedScan,
-    representation: Representation,
+    variance: Float[np.ndarray, " v"],
     tissue: Int[np.ndarray, "x y z"],
     shells: Sequence[Shell],
 ) -> tuple[MatchedVoxels, ...]:
@@ -34,8 +33,10 @@ def match_halves(
 
     Parameters
     ----------
-    loaded, representation, tissue
-        The scan, its representation and its tissue (values of `Tissue`).
+    loaded, tissue
+        The scan and its tissue (values of `Tissue`).
+    variance
+        Variance of the noise in one value of the whole scan's S/S0, for each voxel of the mask.
     shells
         Shells of a half, as `halve_shells` gives them; none if the directions are too few.
 
@@ -47,7 +48,6 @@ def match_halves(
     if not shells:
         return ()
     halves = represent_halves(loaded.dwi, loaded.mask, shells)
-    variance = estimate_noise_variance(loaded.dwi, representation, loaded.s0)
     s0 = relative_s0(loaded.s0, loaded.mask)[loaded.mask].astype(np.float32)
     rng = np.random.default_rng(SEED)
     matches = []

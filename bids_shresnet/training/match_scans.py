@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import nibabel as nib
 import numpy as np
@@ -54,6 +55,7 @@ class RepresentedScan:
         loaded = load_scan(scan)
         return cls(loaded, represent_dwi(loaded.dwi, loaded.mask, shells))
 
+    @cached_property
     def noise_variance(self) -> Float[np.ndarray, " v"]:
         """Variance of the noise in one value of S/S0, for each voxel of the mask."""
         return estimate_noise_variance(self.loaded.dwi, self.representation, self.loaded.s0)
@@ -113,19 +115,19 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         missing = replace(matched, **_target_measurements(shown, match, shells.missing))
     return TravellingSubject(
         source=source.representation.image,
-        source_denoised=denoise_orders(source.representation, source.noise_variance()),
+        source_denoised=denoise_orders(source.representation, source.noise_variance),
         matched=matched,
         unharmonized=_compute_unharmonized(source, target.loaded, match),
         regions=_read_target_regions(target_scan, target.loaded, match),
         missing_shells=missing,
         source_halves=match_halves(
             source.loaded,
-            source.representation,
+            source.noise_variance,
             classify_scan(source.loaded, source.representation),
             shells.source_halves,
         ),
         target_halves=match_halves(
-            target.loaded, target.representation, tissue, shells.target_halves
+            target.loaded, target.noise_variance, tissue, shells.target_halves
         ),
         quality=measure_quality(matched, match.overlap),
     )
@@ -172,7 +174,7 @@ def _collect_matched_voxels(
     shells: Sequence[Shell],
 ) -> MatchedVoxels:
     """Collect patches of the source and measurements of the target."""
-    variance = target.noise_variance()
+    variance = target.noise_variance
     return MatchedVoxels(
         patches=sample_patches(source.representation.image, match.points),
         noise_variance=variance[match.selected[target.loaded.mask]].astype(np.float32),

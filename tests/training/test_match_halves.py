@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.harmonics import basis
+from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import represent_dwi
 from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0
 from bids_shresnet.network.patches import CENTRE_INDEX
@@ -35,7 +36,8 @@ def noisy_scan(sigma: float) -> tuple[LoadedScan, np.ndarray]:
 def matches(sigma: float) -> tuple[LoadedScan, np.ndarray, tuple[MatchedVoxels, ...]]:
     loaded, truth = noisy_scan(sigma)
     representation = represent_dwi(loaded.dwi, loaded.mask, (SHELL,))
-    found = match_halves.match_halves(loaded, representation, TISSUE, (HALF_SHELL,))
+    variance = estimate_noise_variance(loaded.dwi, representation, loaded.s0)
+    found = match_halves.match_halves(loaded, variance, TISSUE, (HALF_SHELL,))
     return loaded, truth, found
 
 
@@ -112,5 +114,5 @@ def test_voxels_are_drawn_from_the_mask_without_repetition(
 
 def test_there_are_no_matches_without_shells_for_halves() -> None:
     loaded, _ = noisy_scan(SIGMA)
-    representation = represent_dwi(loaded.dwi, loaded.mask, (SHELL,))
-    assert match_halves.match_halves(loaded, representation, TISSUE, ()) == ()
+    variance = np.zeros(loaded.mask.sum())
+    assert match_halves.match_halves(loaded, variance, TISSUE, ()) == ()

@@ -186,7 +186,7 @@ def test_the_noise_is_that_of_the_target_scan_at_the_matched_voxels(
 def test_the_denoised_source_is_that_of_its_noise(
     source_scan: RepresentedScan, travelling_subject: TravellingSubject
 ) -> None:
-    expected = denoise_orders(source_scan.representation, source_scan.noise_variance())
+    expected = denoise_orders(source_scan.representation, source_scan.noise_variance)
     np.testing.assert_allclose(travelling_subject.source_denoised, expected, atol=1e-6)
 
 

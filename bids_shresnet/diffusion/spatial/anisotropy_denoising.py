@@ -72,6 +72,4 @@ def _average_columns(
     values: Float[np.ndarray, "v n"], mask: Bool[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "v n"]:
     """Average each column around the voxels of a mask."""
-    volumes = [unmask(column, mask) for column in values.T]
-    averages = [average_locally(part, mask, AVERAGING_SIGMA_VOXELS)[mask] for part in volumes]
-    return np.stack(averages, axis=1)
+    return np.asarray(average_locally(unmask(values, mask), mask, AVERAGING_SIGMA_VOXELS)[mask])

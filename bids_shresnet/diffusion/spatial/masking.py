@@ -52,12 +52,18 @@ def filter_median(values: Float[np.ndarray, "x y z"], radius: int) -> Float[np.n
 
 
 def average_locally(
-    values: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"], sigma_voxels: float
-) -> Float[np.ndarray, "x y z"]:
-    """Average around each voxel, with Gaussian weights, over the voxels of a mask."""
-    total = ndimage.gaussian_filter(np.where(mask, values, 0.0), sigma_voxels)
+    values: Float[np.ndarray, "x y z *n"], mask: Bool[np.ndarray, "x y z"], sigma_voxels: float
+) -> Float[np.ndarray, "x y z *n"]:
+    """Average around each voxel, with Gaussian weights, over the voxels of a mask.
+
+    Values may have further axes, which are not averaged over.
+    """
+    further_axes = values.ndim - mask.ndim
+    column = (..., *[None] * further_axes)
+    sigmas = [sigma_voxels] * mask.ndim + [0.0] * further_axes
+    total = ndimage.gaussian_filter(np.where(mask[column], values, 0.0), sigmas)
     weight = ndimage.gaussian_filter(mask.astype(np.float64), sigma_voxels)
-    return np.asarray(total / np.maximum(weight, MIN_WEIGHT))
+    return np.asarray(total / np.maximum(weight, MIN_WEIGHT)[column])
 
 
 def largest_connected_component(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:

@@ -163,8 +163,8 @@ class EffectExperiment:
     def _true_tensors(self) -> list[ApparentTensors]:
         """Tensors of the mask without most of their noise, which an effect does not change."""
         scan = self.scan
-        variance = estimate_noise_variance(scan.dwi, self.representation, scan.s0)
-        shares = [orders[0] for orders in estimate_true_shares(self.representation, variance)]
+        all_shares = estimate_true_shares(self.representation, self._noise_variance)
+        shares = [orders[0] for orders in all_shares]
         bvalues = np.array([shell.bvalue for shell in self.representation.image.shells])
         result: list[ApparentTensors] = []
         for item in fit_scan_tensors(scan.dwi, scan.mask):
@@ -173,11 +173,15 @@ class EffectExperiment:
             result.append(replace(item, tensors=tensors))
         return result
 
+    @cached_property
+    def _noise_variance(self) -> Float[np.ndarray, " v"]:
+        """Variance of the noise in one value of S/S0; NaN where it is not known."""
+        return estimate_noise_variance(self.scan.dwi, self.representation, self.scan.s0)
+
     def add_noise(self) -> LoadedScan:
         """Add the noise that the scan already has once more; none where it is not known."""
         mask = self.scan.mask
-        variance = estimate_noise_variance(self.scan.dwi, self.representation, self.scan.s0)
-        deviation = np.sqrt(np.nan_to_num(variance)) * self.scan.s0[mask]
+        deviation = np.sqrt(np.nan_to_num(self._noise_variance)) * self.scan.s0[mask]
         rng = np.random.default_rng(self.seed)
         data = self.scan.dwi.data.copy()
         data[mask] = draw_measurement(data[mask], deviation, rng)

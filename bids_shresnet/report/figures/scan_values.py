@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bids_shresnet.report.figures.point_notes import PointNote, note_points, write_notes
-from bids_shresnet.report.figures.subjects import subject_page_name
+from bids_shresnet.report.figures.subjects import note_subject
 from bids_shresnet.report.outliers import find_outliers
 from bids_shresnet.report.style import (
     DARK,
@@ -66,27 +66,31 @@ class ScanValue:
 
 def draw_scan_values(values: Sequence[ScanValue], pages: Collection[str]) -> Drawing:
     """Draw means of FA and MD, before and after, as two rows of panels."""
-    scans = {(value.subject, value.session, value.scanner) for value in values}
+    count = _count_scans(values)
     caption = (
-        f"Mean over a tissue of {len(scans)} scans, by scanner: as measured (white), harmonized "
+        f"Mean over a tissue of {count} scans, by scanner: as measured (white), harmonized "
         "(orange), and scans of the target scanner (green), which are not changed. After "
         f"harmonization the columns should agree. {POINTS_CAPTION}"
     )
-    alt = f"FA and MD of {len(scans)} scans by scanner, before and after harmonization"
+    alt = f"FA and MD of {count} scans by scanner, before and after harmonization"
     return _draw_strips("scans", values, pages, caption, alt, columns=2)
 
 
 def draw_scan_quality(values: Sequence[ScanValue], pages: Collection[str]) -> Drawing:
     """Draw what tells a bad scan, as one row of panels."""
     panels = list(dict.fromkeys(value.panel for value in values))
-    scans = {(value.subject, value.session, value.scanner) for value in values}
+    count = _count_scans(values)
     caption = (
-        f"Quality of {len(scans)} scans, by scanner: those that are harmonized (orange), and scans "
+        f"Quality of {count} scans, by scanner: those that are harmonized (orange), and scans "
         "of the target scanner (green), whose novelty is not measured. High values point to "
         f"motion, artefacts, lesions or a bad brain mask. {POINTS_CAPTION}"
     )
-    alt = f"Quality of {len(scans)} scans by scanner"
+    alt = f"Quality of {count} scans by scanner"
     return _draw_strips("quality", values, pages, caption, alt, columns=len(panels))
+
+
+def _count_scans(values: Sequence[ScanValue]) -> int:
+    return len({(value.subject, value.session, value.scanner) for value in values})
 
 
 def _draw_strips(
@@ -172,9 +176,8 @@ def _places(position: int, count: int) -> list[float]:
 
 
 def _describe_point(point: ScanValue, pages: Collection[str]) -> PointNote:
-    page = subject_page_name(point.subject)
     text = f"{point.name}, {point.scanner}, {point.stage}: {point.value:.3g}"
-    return PointNote(text, page if page in pages else "")
+    return note_subject(text, point.subject, pages)
 
 
 def _numbers_to_name(heights: Sequence[float]) -> list[int]:

@@ -85,8 +85,13 @@ def _draw_points(
 
 
 def _describe_point(subject: str, error: float, state: str, pages: Collection[str]) -> PointNote:
+    return note_subject(f"sub-{subject}, {state}: {error:.3g}", subject, pages)
+
+
+def note_subject(text: str, subject: str, pages: Collection[str]) -> PointNote:
+    """Note a text at a point, with a link to the subject's page if that is among the pages."""
     page = subject_page_name(subject)
-    return PointNote(f"sub-{subject}, {state}: {error:.3g}", page if page in pages else "")
+    return PointNote(text, page if page in pages else "")
 
 
 def _style_panel(axes: Axes, subjects: Sequence[str], largest_error: float) -> None:

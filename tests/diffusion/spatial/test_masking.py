@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from bids_shresnet.diffusion.spatial.masking import (
+    average_locally,
     compute_brain_mask,
     filter_median,
     largest_connected_component,
@@ -127,3 +128,13 @@ def test_the_mask_is_that_of_dipy_in_one_piece_and_a_voxel_wider() -> None:
     _, mask = median_otsu(b0, median_radius=2, numpass=2)
     expected = ndimage.binary_dilation(largest_connected_component(mask))
     np.testing.assert_array_equal(compute_brain_mask(b0, 2.0), expected)
+
+
+def test_each_column_is_averaged_as_if_it_were_alone() -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.uniform(size=(6, 7, 5)) > 0.4
+    values = rng.standard_normal((6, 7, 5, 3))
+    averages = average_locally(values, mask, 0.8)
+    for column in range(3):
+        alone = average_locally(values[..., column], mask, 0.8)
+        np.testing.assert_array_equal(averages[..., column], alone)
