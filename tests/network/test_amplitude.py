@@ -66,7 +66,9 @@ def test_density_is_the_noncentral_chi_squared_one_of_five_degrees_of_freedom(
     noise = np.square(sigmas)
     logpdf = stats.ncx2.logpdf(length**2 / noise, 5, np.square(amplitudes) / noise)
     expected = logpdf - np.log(noise)
-    density = log_density(squared, torch.tensor(noise), torch.tensor(amplitudes))
+    density = log_density(
+        squared, torch.tensor(noise), torch.tensor(amplitudes, dtype=torch.float64)
+    )
     difference = (density[0] - density[1]).item()
     assert difference == pytest.approx(expected[0] - expected[1], rel=1e-4, abs=1e-4)
 
