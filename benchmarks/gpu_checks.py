@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from benchmarks.stacked_folds import compare_losses
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
+from bids_shresnet.methods.networks.calibration import calibrate_amplitudes
 from bids_shresnet.methods.networks.golkov import fit_golkov
 from bids_shresnet.methods.networks.shresnet import (
     ShresnetHarmonizer,
-    calibrate_amplitudes,
     fit_shresnet,
     load_shresnet,
 )

@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.synthetic_heads import SHELLS, simulate_head, simulate_subject
 from bids_shresnet.methods.harmonizer import FitTask
+from bids_shresnet.methods.networks.calibration import calibrate_amplitudes
 from bids_shresnet.methods.networks.shresnet import (
     ShresnetHarmonizer,
-    calibrate_amplitudes,
     make_architecture,
     train_network,
 )

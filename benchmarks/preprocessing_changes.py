@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_shresnet.diffusion.harmonics import choose_sh_order
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.shells import find_shells, select_volumes
 from bids_shresnet.inputs.load_scan import add_mask_and_s0
 from bids_shresnet.phantom.scanner import add_rician_noise

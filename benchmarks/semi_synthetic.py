@@ -33,7 +33,7 @@ from benchmarks.scanner_operators import (
     spread_directions,
 )
 from bids_shresnet.diffusion.harmonics import choose_sh_order
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.diffusion.tensors import fit_tensor_maps
 from bids_shresnet.inputs.load_scan import describe_image, load_scan

@@ -19,7 +19,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_image import (

@@ -223,8 +223,7 @@ class Dwi:
             raise ValueError(msg)
         norms = np.linalg.norm(self.bvecs, axis=1)
         if not np.all(np.isclose(norms, 1, atol=1e-3) | (norms == 0)):
-            norm_range = f"{norms.min():.3f} to {norms.max():.3f}"
-            msg = f"b-vectors must be unit or zero, got norms from {norm_range}"
+            msg = f"b-vectors must be unit or zero, not {norms.min():.3f} to {norms.max():.3f} long"
             raise ValueError(msg)
 
     @property
@@ -276,8 +275,10 @@ class ShImage:
     shells
         Shells in ascending b; their coefficients are stacked in this order.
     contrast
-        Natural logarithm of S0 relative to its surroundings; zero outside the mask. It tells CSF,
-        grey and white matter apart, which S/S0 cannot.
+        Logarithm of S0 relative to its surroundings, zero outside the mask: it shows tissues.
+    order_2_power
+        Power (RISH) of order 2 of each shell without that of noise; NaN outside grey and white
+        matter and where the noise is not known. None if it was not measured.
     """
 
     coefficients: Float[np.ndarray, "x y z c"]
@@ -285,12 +286,12 @@ class ShImage:
     affine: Float[np.ndarray, "4 4"]
     shells: tuple[Shell, ...]
     contrast: Float[np.ndarray, "x y z"]
+    order_2_power: Float[np.ndarray, "x y z s"] | None = None
 
     def __post_init__(self) -> None:
-        expected = sum(shell.coefficient_count for shell in self.shells)
-        if self.coefficients.shape != (*self.mask.shape, expected):
-            shape = (*self.mask.shape, expected)
-            msg = f"expected coefficients of shape {shape}, got {self.coefficients.shape}"
+        expected = (*self.mask.shape, sum(shell.coefficient_count for shell in self.shells))
+        if self.coefficients.shape != expected:
+            msg = f"expected coefficients of shape {expected}, got {self.coefficients.shape}"
             raise ValueError(msg)
 
     @property

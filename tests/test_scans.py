@@ -29,7 +29,7 @@ def test_volumes_below_50_are_without_weighting_and_those_from_50_on_are_directi
 def test_a_b_vector_is_of_length_1_or_0(length: float) -> None:
     for allowed in (0.0, 1.0, 1.0005):  # tables are rounded
         make_dwi(np.array([1000.0]), allowed * DIRECTION[None])
-    with pytest.raises(ValueError, match=f"unit or zero, got norms from {length:.3f}"):
+    with pytest.raises(ValueError, match=f"unit or zero, not {length:.3f}"):
         make_dwi(np.array([1000.0]), length * DIRECTION[None])
 
 

@@ -19,7 +19,8 @@ from bids_shresnet.diffusion.harmonics import (
     choose_sh_order,
     sh_coefficient_count,
 )
-from bids_shresnet.diffusion.representation import Representation, represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.shells import find_shell_volumes, select_volumes
 from bids_shresnet.scans import Dwi, Shell
 

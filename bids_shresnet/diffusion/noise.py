@@ -13,6 +13,7 @@ from bids_shresnet.scans import Dwi, Shell
 
 SHARE_SIGMA_VOXELS = 1.0  # of the averages that tell true power from noise
 SMOOTHING_SIGMA_VOXELS = 2.5  # noise changes slowly in space (coil sensitivities, parallel imaging)
+VOXELS_PER_CHUNK = 50_000  # in double precision
 RELIABLE_S0_SHARE = 0.3  # of the median S0; where S0 is lower, S/S0 says nothing about the noise
 # Directions that a fit must have beyond its coefficients; else a lower order is fitted.
 MIN_SPARE_DIRECTIONS = 5
@@ -53,7 +54,9 @@ def estimate_noise_variance(
 
 
 def estimate_true_shares(
-    representation: Representation, variance: Float[np.ndarray, " v"]
+    representation: Representation,
+    variance: Float[np.ndarray, " v"],
+    voxels: Bool[np.ndarray, "x y z"],
 ) -> list[list[Float[np.ndarray, "x y z"]]]:
     """Estimate the share of the power of each order around a voxel that is not noise, 0 to 1.
 
@@ -61,6 +64,8 @@ def estimate_true_shares(
     ----------
     variance
         Variance of the noise in one value of S/S0, for each voxel of the mask.
+    voxels
+        Those of the mask that are averaged over, such as one tissue.
 
     Returns
     -------
@@ -68,25 +73,45 @@ def estimate_true_shares(
     """
     mask = representation.image.mask
     known = np.nan_to_num(variance)
+    shares = []
+    for powers, noise_powers in measure_powers(representation):
+        orders = zip(powers.T[1:], noise_powers[1:], strict=True)
+        pairs = [(unmask(power, mask), unmask(noise * known, mask)) for power, noise in orders]
+        shares.append([_smooth_share(power, noise, voxels) for power, noise in pairs])
+    return shares
+
+
+def measure_powers(
+    representation: Representation,
+) -> list[tuple[Float[np.ndarray, "v o"], Float[np.ndarray, " o"]]]:
+    """Measure the power of every order of each shell, without smoothing.
+
+    Returns
+    -------
+    For each shell the powers (RISH) in the voxels of the mask, and what noise of variance 1 in each
+    value of S/S0 adds to them.
+    """
     coefficients = unregularized_coefficients(representation)
-    shares: list[list[Float[np.ndarray, "x y z"]]] = []
+    shells = []
     start = 0
     for table, shell in zip(representation.directions, representation.image.shells, strict=True):
         own = coefficients[:, start : start + shell.coefficient_count]
         start += shell.coefficient_count
         orders = order_indices([shell])
         inverse = np.linalg.pinv(basis(table, shell.sh_order)).T
-        pairs = list(zip(rish(own, orders).T, noise_power(inverse, orders), strict=True))
-        shares.append([_smooth_share(power, noise * known, mask) for power, noise in pairs[1:]])
-    return shares
+        shells.append((rish(own, orders), noise_power(inverse, orders)))
+    return shells
 
 
 def _smooth_share(
-    power: Float[np.ndarray, " v"], noise: Float[np.ndarray, " v"], mask: Bool[np.ndarray, "x y z"]
+    power: Float[np.ndarray, "x y z"],
+    noise: Float[np.ndarray, "x y z"],
+    voxels: Bool[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "x y z"]:
     """Share of the mean power around a voxel that is not noise."""
-    powers = [unmask(values, mask) for values in (power - noise, power)]
-    averages = [average_locally(values, mask, SHARE_SIGMA_VOXELS) for values in powers]
+    averages = [
+        average_locally(image, voxels, SHARE_SIGMA_VOXELS) for image in (power - noise, power)
+    ]
     tiny = np.finfo(np.float64).tiny
     return np.asarray(np.clip(averages[0] / np.maximum(averages[1], tiny), 0, 1))
 
@@ -106,15 +131,23 @@ def _sum_squared_residuals(representation: Representation) -> tuple[Float[np.nda
     degrees_of_freedom = 0
     start = 0
     for table, shell in zip(representation.directions, representation.image.shells, strict=True):
-        signal = representation.signal[:, start : start + len(table)].astype(np.float64)
+        signal = representation.signal[:, start : start + len(table)]
         start += len(table)
         order = _highest_order(shell, len(table))
         if order is not None:
             matrix = basis(table, order)
-            fitted = signal @ np.linalg.pinv(matrix).T @ matrix.T
-            squares += np.square(signal - fitted).sum(axis=1)
+            for first in range(0, len(signal), VOXELS_PER_CHUNK):
+                rows = slice(first, first + VOXELS_PER_CHUNK)
+                squares[rows] += _squared_residuals(signal[rows].astype(np.float64), matrix)
             degrees_of_freedom += len(table) - matrix.shape[1]
     return squares, degrees_of_freedom
+
+
+def _squared_residuals(
+    signal: Float[np.ndarray, "v d"], matrix: Float[np.ndarray, "d c"]
+) -> Float[np.ndarray, " v"]:
+    fitted = signal @ np.linalg.pinv(matrix).T @ matrix.T
+    return np.asarray(np.square(signal - fitted).sum(axis=1))
 
 
 def _highest_order(shell: Shell, direction_count: int) -> int | None:

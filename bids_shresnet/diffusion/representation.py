@@ -1,4 +1,4 @@
-"""From a scan to what the methods work on: shells of S/S0 and their spherical harmonics."""
+"""Shells of a scan in spherical harmonics, and from harmonics back to a scan."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from scipy.linalg import block_diag
 from bids_shresnet.diffusion.attenuation import (
     MAX_RELATIVE_SIGNAL,
     MIN_RELATIVE_SIGNAL,
-    compute_attenuation,
     mean_b0,
 )
 from bids_shresnet.diffusion.bvalues import change_signal_bvalues
-from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import (
     basis,
     evaluation_matrix,
     order_indices,
-    shell_fitting_matrix,
 )
 from bids_shresnet.diffusion.rish import rish
-from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.runtime import spool
-from bids_shresnet.scans import Dwi, Shell, ShImage
+from bids_shresnet.scans import Dwi, ShImage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,47 +50,6 @@ class Representation:
     signal: Float[np.ndarray, "v d"]
     directions: tuple[Float[np.ndarray, "_ 3"], ...]
     clipped_share: float
-
-
-def represent_dwi(
-    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], shells: Sequence[Shell]
-) -> Representation:
-    """Divide by S0 and fit each shell's harmonics inside the mask.
-
-    The signal of each volume is first brought from its own b-value to that of the shell, so that
-    scans with slightly other b-values have the signal that the methods know.
-
-    Raises
-    ------
-    ValueError
-        If the scan lacks a shell.
-    """
-    attenuation = compute_attenuation(dwi, mask)
-    volumes = find_shell_volumes(dwi.bvals, shells)
-    directions = tuple(dwi.bvecs[indices] for indices in volumes)
-    used = np.concatenate(volumes)
-    bvals = np.repeat([shell.bvalue for shell in shells], [len(table) for table in directions])
-    signal = change_signal_bvalues(attenuation.signal[:, used], 1.0, dwi.bvals[used], bvals)
-    coefficients = []
-    start = 0
-    for table, shell in zip(directions, shells, strict=True):
-        matrix = shell_fitting_matrix(table, shell).astype(np.float32)
-        coefficients.append(signal[:, start : start + len(table)] @ matrix.T)
-        start += len(table)
-    image = ShImage(
-        coefficients=unmask(np.concatenate(coefficients, axis=1), mask),
-        mask=mask,
-        affine=dwi.affine,
-        shells=tuple(shells),
-        contrast=s0_contrast(mean_b0(dwi), mask, dwi.affine),
-    )
-    return Representation(
-        image=image,
-        volumes=volumes,
-        signal=signal,
-        directions=directions,
-        clipped_share=attenuation.clipped_share,
-    )
 
 
 def unregularized_coefficients(representation: Representation) -> Float[np.ndarray, "v c"]:

@@ -44,14 +44,23 @@ def classify_tissue(
     """
     if not mask.any():
         return np.zeros(mask.shape, dtype=int)
-    loss = -np.log(np.clip(mean_signal, MIN_SIGNAL, 1))
-    is_csf = loss > MIN_CSF_LOSS * np.median(loss[mask])
+    is_csf = find_csf(mean_signal, mask)
     surroundings = average_locally(anisotropy, mask, ANISOTROPY_SIGMA_VOXELS)
     limits = np.quantile(surroundings[mask & ~is_csf], [GREY_MATTER_SHARE, 1 - WHITE_MATTER_SHARE])
     is_grey = surroundings <= limits[0]
     is_white = surroundings > limits[1]
     tissues = [0, Tissue.CSF, Tissue.GM, Tissue.WM]
     return np.asarray(np.select([~mask, is_csf, is_grey, is_white], tissues, 0))
+
+
+def find_csf(
+    mean_signal: Float[np.ndarray, "x y z"], mask: Bool[np.ndarray, "x y z"]
+) -> Bool[np.ndarray, "x y z"]:
+    """Find the voxels of a mask that lose far more of the mean signal than half of them do."""
+    if not mask.any():
+        return mask
+    loss = -np.log(np.clip(mean_signal, MIN_SIGNAL, 1))
+    return np.asarray(mask & (loss > MIN_CSF_LOSS * np.median(loss[mask])))
 
 
 def parenchyma_mask(

@@ -12,7 +12,7 @@ from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, remove_rician_mean
 from bids_shresnet.diffusion.representation import Representation, append_shells, synthesize_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
-from bids_shresnet.diffusion.surroundings import find_supported_voxels
+from bids_shresnet.diffusion.spatial.supported_voxels import find_supported_voxels
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
 from bids_shresnet.harmonization.error_model import ErrorModel, Factors
 from bids_shresnet.harmonization.harmonized_scan import NOISE_DRAWS, HarmonizedScan, NoiseModel

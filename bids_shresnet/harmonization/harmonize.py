@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.roughness import describe_roughness
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan

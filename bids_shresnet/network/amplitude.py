@@ -96,6 +96,11 @@ class AmplitudeHead(nn.Module):
         self.register_buffer("nodes", torch.from_numpy(nodes).float(), persistent=False)
         self.register_buffer("log_shares", (shares / shares.sum()).log(), persistent=False)
 
+    @property
+    def calibrated_slices(self) -> list[slice]:
+        """Places of the calibrated coefficients in a prediction, one for each shell."""
+        return [self.output_groups[index] for index in self.calibrated_groups]
+
     def features(
         self, patches: Float[Tensor, "v 27 n"], predicted: Float[Tensor, "v c"]
     ) -> Float[Tensor, "v f"]:
@@ -235,10 +240,10 @@ def level_columns(inputs: Sequence[slice], outputs: Sequence[slice]) -> list[int
     start = PATCH_SIZE
     for width in (PATCH_SIZE, MEANS):
         for group in inputs:
-            if group.stop - group.start == 1:
+            if is_order_0(group):
                 columns += range(start, start + width)
             start += width
-    return columns + [start + k for k, group in enumerate(outputs) if group.stop - group.start == 1]
+    return columns + [start + k for k, group in enumerate(outputs) if is_order_0(group)]
 
 
 def count_length_features(groups: Sequence[slice]) -> int:
@@ -261,6 +266,11 @@ def log_density(
     small = torch.log1p(z**2 / 10 + z**4 / 280) - z
     mean = torch.where(z > 0.5, large, small) + z
     return mean - (amplitude.square() + squared) / (2 * noise) - 2.5 * noise.log()
+
+
+def is_order_0(group: slice) -> bool:
+    """Return whether these are the places of an order 0, which has one coefficient."""
+    return bool(group.stop - group.start == 1)
 
 
 def coefficient_groups(counts: Sequence[int]) -> list[slice]:

@@ -113,10 +113,16 @@ def open_fold_subject(job: FoldJob, subject: str) -> TravellingSubject:
 
 
 def open_training_subjects(job: FoldJob, labels: Sequence[str]) -> list[TravellingSubject]:
-    """Open some subjects of a fold; where it trains on halves, each half of a scan is one."""
+    """Open some subjects of a fold; where it trains on halves, each half of a scan is one.
+
+    The power of a whole scan is not that of its half, so that halves have none.
+    """
     subjects = [open_fold_subject(job, label) for label in labels]
     if job.halves is None:
         return subjects
     name = f"{job.halves.scanner}_halves"
     pairs = [(subject, half) for subject in subjects for half in getattr(subject, name)]
-    return [replace(subject, matched=half) for subject, half in pairs]
+    return [
+        replace(subject, matched=half, source=replace(subject.source, order_2_power=None))
+        for subject, half in pairs
+    ]

@@ -14,10 +14,10 @@ from bids_shresnet.diffusion.gradients import rotate_bvecs
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.measurement_noise import relative_s0
 from bids_shresnet.diffusion.noise import estimate_noise_variance
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.representation import (
     Representation,
     anisotropy,
-    represent_dwi,
     unregularized_coefficients,
 )
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders

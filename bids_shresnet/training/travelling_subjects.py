@@ -27,7 +27,7 @@ HALVES_PREFIXES = {  # by field; a digit for the half follows
 
 REGIONS_ARRAY = "regions"
 DENOISED_ARRAY = "source_denoised"
-IMAGE_FIELDS = ("coefficients", "mask", "affine", "contrast")
+IMAGE_FIELDS = ("coefficients", "mask", "affine", "contrast", "order_2_power")
 MISSING_SHELL_FIELDS = ("signal", "bvals", "bvecs", "sh_matrix")  # others are those of `matched`
 
 
@@ -36,6 +36,8 @@ def write_travelling_subject(
 ) -> None:
     """Write the arrays of a subject, and a record of its inputs."""
     image = {name: getattr(subject.source, name) for name in IMAGE_FIELDS}
+    if image["order_2_power"] is None:
+        del image["order_2_power"]
     arrays = {
         DENOISED_ARRAY: subject.source_denoised.astype(np.float16),
         **_existing_arrays(subject.matched),

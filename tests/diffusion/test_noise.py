@@ -10,7 +10,7 @@ from bids_shresnet.diffusion.noise import (
     estimate_noise_variance,
     estimate_true_shares,
 )
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.scans import Dwi, Shell
 from tests.diffusion.heads import make_dwi, sphere
 
@@ -118,7 +118,7 @@ def test_the_true_share_of_anisotropy_is_that_of_the_power_without_noise(sigma: 
     mask = np.ones(grid, bool)
     representation = represent_dwi(dwi, mask, (Shell(1000.0, 4),))
     variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
-    [(share, _)] = estimate_true_shares(representation, variance)
+    [(share, _)] = estimate_true_shares(representation, variance, mask)
     assert share[11:].min() > 0.85
     if sigma:
         assert share[:5].mean() < 0.3
@@ -136,6 +136,7 @@ def test_each_shell_has_its_own_share_of_true_anisotropy() -> None:
     shells = (Shell(1000.0, 4), Shell(2000.0, 4))
     representation = represent_dwi(dwi, np.ones(grid, bool), shells)
     variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
-    (low, _), (high, _) = estimate_true_shares(representation, variance)
+    mask = representation.image.mask
+    (low, _), (high, _) = estimate_true_shares(representation, variance, mask)
     assert low.min() > 0.9
     assert high.mean() < 0.2

@@ -17,7 +17,7 @@ from bids_shresnet.diffusion.novelty import (
     extract_features,
     fit_novelty_detector,
 )
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import compute_brain_mask
 from bids_shresnet.phantom.anatomy import Person
 from bids_shresnet.phantom.head import simulate_dwi

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import basis, l_values, order_indices
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.representation import (
     anisotropy,
     append_shells,
-    represent_dwi,
     synthesize_dwi,
     unregularized_coefficients,
 )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float, Int
 
-from bids_shresnet.diffusion.representation import anisotropy, represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.representation import anisotropy
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tissue import classify_tissue, diffusion_contrast
 from bids_shresnet.phantom.anatomy import Person

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor
 from bids_shresnet.evaluation.effects.experiment import EffectExperiment, Harmonize

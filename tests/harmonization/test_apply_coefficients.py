@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, rician_mean
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor
 from bids_shresnet.harmonization.apply_coefficients import (
     Application,

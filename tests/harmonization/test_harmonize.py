@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions

@@ -14,7 +14,7 @@ from bids_shresnet.diffusion.measurement_noise import (
     rician_mean,
 )
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor, fit_tensor_maps
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients

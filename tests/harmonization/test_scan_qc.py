@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.tensors import TensorMaps
 from bids_shresnet.harmonization.scan_qc import write_scan_qc
 from bids_shresnet.harmonization.tensor_outputs import input_pair

@@ -50,6 +50,12 @@ def head(seed: int, grid: tuple[int, int, int] = GRID) -> ShImage:
     )
 
 
+def with_power(image: ShImage, factor: float = 1.0) -> ShImage:
+    """The head of a scan whose order 2 is as many times as long as measured."""
+    power = factor**2 * np.square(image.coefficients[..., 1:6]).sum(axis=-1, keepdims=True)
+    return replace(image, order_2_power=np.where(image.mask[..., None], power, np.nan))
+
+
 def mask_patches(image: ShImage) -> Float[np.ndarray, "v 27 n"]:
     """Channels of the neighbours of every voxel of the mask in C order, zero outside the image."""
     padded = np.pad(image.channels, ((1, 1), (1, 1), (1, 1), (0, 0)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.methods.harmonizer import FitTask
 from bids_shresnet.pairs import TravellingSubject

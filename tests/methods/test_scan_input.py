@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.bvalues import change_bvalues
-from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
+from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.representation import unregularized_coefficients
 from bids_shresnet.methods.linear import ShProjection
 from bids_shresnet.methods.networks.denoiser import fit_denoiser
 from bids_shresnet.methods.scan_input import (

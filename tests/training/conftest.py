@@ -22,7 +22,7 @@ from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from tests.datasets import Series, write_tree
 from tests.factories import make_scan
-from tests.methods.heads import SHELLS, head, travelling
+from tests.methods.heads import SHELLS, head, travelling, with_power
 from tests.training.moved_head import SHELLS as MOVED_SHELLS
 from tests.training.moved_head import find_source_scan, move_scan
 
@@ -75,7 +75,7 @@ def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
     jobs = []
     for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = tmp_path / "work" / source.subject
-        subject = travelling(head(seed, GRID), 7, sigma=0.02)
+        subject = travelling(with_power(head(seed, GRID)), 7, sigma=0.02)
         halves = (subject.matched, replace(subject.matched, signal=subject.matched.signal * 0.9))
         subject = replace(subject, source_halves=halves, target_halves=halves[::-1])
         write_travelling_subject(folder, subject, {"inputs": source.subject})

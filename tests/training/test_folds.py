@@ -68,3 +68,5 @@ def test_a_job_of_halves_has_both_halves_of_every_scan_as_its_subjects(
         assert len(halves) == len(expected) == 4
         for subject, half in zip(halves, expected, strict=True):
             np.testing.assert_array_equal(subject.matched.signal, half.signal)
+        assert all(subject.source.order_2_power is None for subject in halves)
+    assert all(subject.source.order_2_power is not None for subject in plain)

@@ -5,7 +5,7 @@ import pytest
 
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0
 from bids_shresnet.network.patches import CENTRE_INDEX
 from bids_shresnet.pairs import MatchedVoxels

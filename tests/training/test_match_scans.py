@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
+from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.representation import unregularized_coefficients
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
 from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
 from bids_shresnet.diffusion.spatial.masking import unmask

@@ -53,7 +53,8 @@ def subject() -> TravellingSubject:
     denoised = rng.standard_normal((7, 27, 21)).astype(np.float16)
     half = replace(matched, denoised_patches=denoised)
     halves = [replace(half, signal=rng.random((7, 9)).astype(np.float16)) for _ in range(4)]
-    image = ShImage(coefficients, mask, AFFINE, SHELLS, contrast)
+    power = rng.random((*mask.shape, 2)).astype(np.float32)
+    image = ShImage(coefficients, mask, AFFINE, SHELLS, contrast, power)
     return TravellingSubject(
         image,
         matched,
@@ -75,10 +76,14 @@ def test_a_subject_without_missing_shells_halves_and_regions_comes_back_without(
     subject: TravellingSubject, tmp_path: Path
 ) -> None:
     plain = TravellingSubject(
-        subject.source, subject.matched, subject.unharmonized, subject.source_denoised
+        replace(subject.source, order_2_power=None),
+        subject.matched,
+        subject.unharmonized,
+        subject.source_denoised,
     )
     write_travelling_subject(tmp_path, plain, {})
     opened = open_travelling_subject(tmp_path, SHELLS)
+    assert opened.source.order_2_power is None
     assert opened.missing_shells is None
     assert opened.regions is None
     assert opened.source_halves == opened.target_halves == ()

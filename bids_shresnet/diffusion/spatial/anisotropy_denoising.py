@@ -36,7 +36,8 @@ def denoise_orders(
     image = representation.image
     denoised = image.coefficients[image.mask]
     orders = [group for group in order_indices(image.shells) if len(group) > 1]
-    shares = [share for shell in estimate_true_shares(representation, variance) for share in shell]
+    by_shell = estimate_true_shares(representation, variance, image.mask)
+    shares = [share for shell in by_shell for share in shell]
     for group, share in zip(orders, shares, strict=True):
         denoised[:, group] = denoise_vectors(denoised[:, group], image.mask, share)
     return np.asarray(denoised)

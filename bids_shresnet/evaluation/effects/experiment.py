@@ -161,16 +161,21 @@ class EffectExperiment:
 
     @cached_property
     def _true_tensors(self) -> list[ApparentTensors]:
-        """Tensors of the mask without most of their noise, which an effect does not change."""
+        """Tensors of the mask without most of their noise, which an effect does not change.
+
+        Each tissue is averaged for itself, so that none gets a part of the other's effect.
+        """
         scan = self.scan
-        all_shares = estimate_true_shares(self.representation, self._noise_variance)
-        shares = [orders[0] for orders in all_shares]
         bvalues = np.array([shell.bvalue for shell in self.representation.image.shells])
-        result: list[ApparentTensors] = []
-        for item in fit_scan_tensors(scan.dwi, scan.mask):
-            nearest = int(np.abs(bvalues - item.bvalue).argmin())
-            tensors = denoise_tensors(item.tensors, scan.mask, shares[nearest])
-            result.append(replace(item, tensors=tensors))
+        fitted = fit_scan_tensors(scan.dwi, scan.mask)
+        result = [replace(item, tensors=item.tensors.copy()) for item in fitted]
+        for tissue in np.unique(self.anatomy.tissue[scan.mask]):
+            part = scan.mask & (self.anatomy.tissue == tissue)
+            shares = estimate_true_shares(self.representation, self._noise_variance, part)
+            for item in result:
+                nearest = int(np.abs(bvalues - item.bvalue).argmin())
+                rows = part[scan.mask]
+                item.tensors[rows] = denoise_tensors(item.tensors[rows], part, shares[nearest][0])
         return result
 
     @cached_property

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.spatial.regional_power import draw_region_voxels
 from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_dwi_tensor
 from bids_shresnet.evaluation.effects.experiment import EffectExperiment
@@ -73,11 +74,12 @@ class VoxelHarmonizer:
     def predict(self, image: ShImage, voxels: Bool[np.ndarray, "x y z"]) -> ShImage:
         """Predict the coefficients of some voxels.
 
-        A method on patches needs their neighbours only. One in a template needs the whole brain,
-        because it is registered.
+        A method on patches needs their neighbours, and a sample of the brain for its regional
+        amplitudes. One in a template needs the whole brain, because it is registered.
         """
         needs_brain = isinstance(self.harmonizer, TemplateMethods)
-        asked = image if needs_brain else replace(image, mask=voxels)
+        sample = draw_region_voxels(image.mask, seed=[self.application.seed or 0])
+        asked = image if needs_brain else replace(image, mask=voxels | sample)
         coefficients = self.harmonizer.predict(asked).astype(np.float32)
         return replace(image, mask=voxels, coefficients=unmask(coefficients, asked.mask))
 

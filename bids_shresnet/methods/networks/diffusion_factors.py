@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-FA_SPREAD = 0.3  # standard deviation of the logarithm of factors (docs/experiments.md)
+from bids_shresnet.network.amplitude import is_order_0
+
+FA_SPREAD = 0.1  # standard deviation of the logarithm of factors (docs/experiments.md)
 MD_SPREAD = 0.1
 MIN_MEAN = 1e-3  # S/S0; a smaller mean of a shell is noise
 MEAN_PER_ORDER_0 = float(1 / (2 * np.sqrt(np.pi)))  # mean of the signal whose coefficient is 1
@@ -72,7 +74,7 @@ class DiffusionFactors:
         """
         changed = patches.clone()
         for group in groups:
-            if group.stop - group.start == 1:
+            if is_order_0(group):
                 scale = self.scale_means(denoised[..., group.start] * MEAN_PER_ORDER_0)
                 variation_scale = scale * self.relative_variations
             else:

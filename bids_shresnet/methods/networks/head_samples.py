@@ -18,7 +18,7 @@ from bids_shresnet.methods.sampling import (
     draw_rows,
     target_lengths,
 )
-from bids_shresnet.network.amplitude import AmplitudeHead, Lengths
+from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, is_order_0
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
 from bids_shresnet.network.shresnet import SHResNet
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
@@ -88,7 +88,7 @@ def _read_labels(
     matched: MatchedVoxels, rows: Integer[np.ndarray, " v"], head: AmplitudeHead
 ) -> _Labels:
     """Read the rows whose noise is known and whose lengths are not 0."""
-    order_0 = [group for group in head.output_groups if group.stop - group.start == 1]
+    order_0 = [group for group in head.output_groups if is_order_0(group)]
     calibrated = [head.output_groups[index] for index in head.calibrated_groups]
     groups = [np.r_[group] for group in (*order_0, *calibrated)]
     measured, variances = target_lengths(matched, rows, groups)

@@ -13,15 +13,18 @@ from torch import Tensor, nn
 
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.diffusion.rish import project_rish
+from bids_shresnet.diffusion.spatial.regional_power import match_regions
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
-from bids_shresnet.methods.networks.error_samples import read_error_samples
-from bids_shresnet.methods.networks.head_samples import read_head_samples
+from bids_shresnet.methods.networks.calibration import (
+    average_log_ratios,
+    calibrate_amplitudes,
+    learn_error,
+)
 from bids_shresnet.methods.networks.modules import load_module, module_arrays
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.methods.sampling import draw_rows, read_samples
 from bids_shresnet.network.amplitude import AmplitudeHead
-from bids_shresnet.network.amplitude_fit import fit_amplitude_head
-from bids_shresnet.network.error_head import ErrorHead, fit_error_head
+from bids_shresnet.network.error_head import ErrorHead
 from bids_shresnet.network.patches import (
     apply_to_patches,
     patches_to_rows,
@@ -37,6 +40,7 @@ VALIDATION_VOXELS = 10_000  # the same ones in every epoch
 NETWORK_PREFIX = "network."  # of the names of stored arrays
 HEAD_PREFIX = "head."
 ERROR_HEAD_PREFIX = "error_head."
+REGIONS_ARRAY = "usual_log_ratios"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class ShresnetHarmonizer:
     ----------
     head, error_head
         None if the amplitudes were not calibrated.
+    usual_log_ratios
+        Usual ratios of regional amplitudes (`diffusion/spatial/regional_power.py`); None if the
+        power of the scans was not known.
     is_calibrated
         False to omit the head.
     is_projected
@@ -56,12 +63,13 @@ class ShresnetHarmonizer:
     network: SHResNet
     head: AmplitudeHead | None = None
     error_head: ErrorHead | None = None
+    usual_log_ratios: Float[np.ndarray, "s 2"] | None = None
     is_calibrated: bool = True
     is_projected: bool = False
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """Predict the voxels of the mask."""
-        predicted = self._apply(self._predict_patches, image)
+        predicted = self._match_regions(self._apply(self._predict_patches, image), image)
         if not self.is_projected:
             return predicted
         measured = image.coefficients[image.mask]
@@ -75,7 +83,17 @@ class ShresnetHarmonizer:
             return self.predict(image), None
         both = self._apply(self._predict_patches_with_error, image)
         count = sum(self.network.architecture.outputs)
-        return both[:, :count], both[:, count:]
+        return self._match_regions(both[:, :count], image), both[:, count:]
+
+    def _match_regions(
+        self, predicted: Float[np.ndarray, "v c"], image: ShImage
+    ) -> Float[np.ndarray, "v c"]:
+        """Let regional amplitudes follow the scan's, if they are calibrated and its are known."""
+        if self.head is None or not self.is_calibrated or self.usual_log_ratios is None:
+            return predicted
+        if image.order_2_power is None:
+            return predicted
+        return match_regions(predicted, image, self.head.calibrated_slices, self.usual_log_ratios)
 
     def _apply(
         self, function: Callable[[Tensor], Tensor], image: ShImage
@@ -106,6 +124,8 @@ class ShresnetHarmonizer:
             arrays |= module_arrays(self.head, HEAD_PREFIX)
         if self.error_head is not None:
             arrays |= module_arrays(self.error_head, ERROR_HEAD_PREFIX)
+        if self.usual_log_ratios is not None:
+            arrays[REGIONS_ARRAY] = self.usual_log_ratios
         return arrays
 
     def record(self) -> dict[str, Any]:
@@ -130,7 +150,13 @@ def fit_shresnet(task: FitTask) -> FitResult[ShresnetHarmonizer]:
     network.eval()
     head, notes = calibrate_amplitudes(network, task) if task.network.calibrate else (None, None)
     error_head = learn_error(network, head, task) if head and not task.missing_shells else None
-    harmonizer = ShresnetHarmonizer(network.cpu(), head and head.cpu(), error_head)
+    harmonizer = ShresnetHarmonizer(network, head, error_head)
+    usual = None
+    if head is not None and head.has_own_directions:
+        usual = average_log_ratios(harmonizer.predict, head.calibrated_slices, task)
+    harmonizer = replace(
+        harmonizer, network=network.cpu(), head=head and head.cpu(), usual_log_ratios=usual
+    )
     return FitResult(harmonizer, history.epochs, history.best_epoch, notes)
 
 
@@ -199,46 +225,6 @@ def _read_validation(task: FitTask) -> Samples | None:
     return read_samples([matched], [np.sort(order[:VALIDATION_VOXELS])])
 
 
-def calibrate_amplitudes(
-    network: SHResNet, task: FitTask
-) -> tuple[AmplitudeHead | None, Mapping[str, Any]]:
-    """Fit the amplitude head.
-
-    Returns
-    -------
-    The head, and notes on its fit. The head is None if the target's noise is not known (one b0 and
-    no spare directions).
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(task.seed)
-        head = AmplitudeHead(task.outputs, input_counts=task.input_counts).to(task.device)
-    samples = read_head_samples(network, head, task)
-    if not len(samples.tissue):
-        return None, {"calibration": "none: the target's noise is not known"}
-    loss = fit_amplitude_head(
-        head, samples.features, samples.lengths, samples.tissue, seed=task.seed
-    )
-    return head.eval(), {"calibration": {"loss": loss, "gain": head.gain.tolist()}}
-
-
-def learn_error(network: SHResNet, head: AmplitudeHead, task: FitTask) -> ErrorHead | None:
-    """Fit the error head; None if no matched point lies near a voxel of the source."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(task.seed)
-        error_head = ErrorHead(task.outputs, input_counts=task.input_counts).to(task.device)
-    samples = read_error_samples(network, head, error_head, task)
-    if not len(samples.features):
-        return None
-    fit_error_head(
-        error_head,
-        samples.features,
-        samples.squared_error,
-        samples.noise_variance,
-        seed=task.seed,
-    )
-    return error_head.cpu().eval()
-
-
 def load_shresnet(
     arrays: Arrays, record: Mapping[str, Any], device: str = "cpu"
 ) -> ShresnetHarmonizer:
@@ -256,7 +242,10 @@ def load_shresnet(
     head = _load_head(AmplitudeHead, counts, record["head"], arrays, HEAD_PREFIX)
     error_head = _load_head(ErrorHead, counts, record["error_head"], arrays, ERROR_HEAD_PREFIX)
     return ShresnetHarmonizer(
-        network, head and head.to(device), error_head and error_head.to(device)
+        network,
+        head and head.to(device),
+        error_head and error_head.to(device),
+        arrays.get(REGIONS_ARRAY),
     )
 
 

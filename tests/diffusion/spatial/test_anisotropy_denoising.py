@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.harmonics import basis
-from bids_shresnet.diffusion.representation import Representation, represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import (
     MIN_COMMON_SHARE,
     denoise_orders,

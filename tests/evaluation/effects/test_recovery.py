@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import Bool
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
-from bids_shresnet.diffusion.representation import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS
 from bids_shresnet.evaluation.effects.recovery import VoxelHarmonizer, measure_effects
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.representation import represent_dwi, unregularized_coefficients
+from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.representation import unregularized_coefficients
 from bids_shresnet.methods.networks.denoiser import Denoiser, fit_denoiser, load_denoiser
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import NetworkConfig

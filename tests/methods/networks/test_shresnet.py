@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from bids_shresnet.methods.harmonizer import FitResult, FitTask
+from bids_shresnet.methods.networks.calibration import average_log_ratios, calibrate_amplitudes
 from bids_shresnet.methods.networks.shresnet import (
     ShresnetHarmonizer,
-    calibrate_amplitudes,
     fit_shresnet,
     init_skip_from_regression,
+    load_shresnet,
     make_architecture,
     train_network,
 )
@@ -32,6 +33,7 @@ from tests.methods.heads import (
     mask_patches,
     scaled,
     travelling,
+    with_power,
 )
 
 OURS = NetworkConfig(resblocks=1)
@@ -105,6 +107,42 @@ def test_a_scan_is_predicted_voxel_by_voxel_with_network_and_head(
         if harmonizer.head is not None:
             expected = harmonizer.head(rows, expected)
     np.testing.assert_allclose(harmonizer.predict(image), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_change_of_the_scans_anisotropy_passes_although_the_network_does_not_see_it(
+    ours: FitResult[ShresnetHarmonizer],
+) -> None:
+    head_only = ours.harmonizer
+    assert head_only.head is not None
+    training = [
+        replace(subject, source=with_power(subject.source)) for subject in noisy_task().training
+    ]
+    task = fit_task(training, network=OURS)
+    usual = average_log_ratios(head_only.predict, head_only.head.calibrated_slices, task)
+    assert usual is not None
+    harmonizer = replace(head_only, usual_log_ratios=usual)
+    as_usual, lower = (harmonizer.predict(with_power(head(4), factor)) for factor in (1.0, 0.9))
+    lengths = [np.linalg.norm(item[:, ORDERS[1]], axis=1).mean() for item in (as_usual, lower)]
+    assert lengths[1] / lengths[0] == pytest.approx(0.9, abs=0.01)
+    np.testing.assert_array_equal(as_usual[:, 0], lower[:, 0])
+    unknown = harmonizer.predict(head(4))
+    np.testing.assert_array_equal(unknown, head_only.predict(head(4)))
+    uncalibrated = replace(harmonizer, is_calibrated=False).predict(with_power(head(4)))
+    np.testing.assert_array_equal(
+        uncalibrated, replace(head_only, is_calibrated=False).predict(head(4))
+    )
+
+
+@pytest.mark.slow
+def test_the_usual_ratios_are_kept_with_the_weights(ours: FitResult[ShresnetHarmonizer]) -> None:
+    ratios = np.array([[-0.5, -0.3]])
+    harmonizer = replace(ours.harmonizer, usual_log_ratios=ratios)
+    loaded = load_shresnet(harmonizer.arrays(), harmonizer.record())
+    np.testing.assert_array_equal(loaded.usual_log_ratios, ratios)
+    assert (
+        load_shresnet(ours.harmonizer.arrays(), ours.harmonizer.record()).usual_log_ratios is None
+    )
 
 
 @pytest.mark.slow

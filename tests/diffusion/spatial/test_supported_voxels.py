@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bids_shresnet.diffusion.surroundings import find_supported_voxels
+from bids_shresnet.diffusion.spatial.supported_voxels import find_supported_voxels
 from bids_shresnet.scans import ShImage
 from tests.methods.heads import head
 
