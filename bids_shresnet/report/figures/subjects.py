@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from bids_shresnet.evaluation.comparison import Endpoint, subject_means
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult
@@ -28,6 +29,7 @@ from bids_shresnet.report.style import (
 from bids_shresnet.settings import NO_HARMONIZATION
 
 COLOURS = {"before": WHITE, "after": ORANGE}
+MAX_TICKS = 4  # of a narrow panel, whose labels may have six characters
 
 Errors = Mapping[str, float]  # NMSE by subject
 
@@ -98,6 +100,7 @@ def _style_panel(axes: Axes, subjects: Sequence[str], largest_error: float) -> N
     axes.set_yticks(range(len(subjects)), [f"sub-{subject}" for subject in subjects])
     axes.set_ylim(-0.6, len(subjects) - 0.4)
     axes.set_xlim(0, 1.08 * largest_error)
+    axes.xaxis.set_major_locator(MaxNLocator(MAX_TICKS))
     axes.set_xlabel("NMSE")
     style_axes(axes, "x")
 
