@@ -50,6 +50,16 @@ def test_a_model_is_applied_without_what_registers_or_tests(module: str) -> None
     assert _python("-c", code) == ""
 
 
+@pytest.mark.slow
+def test_a_network_without_memory_is_built_without_torch_s_compiler() -> None:
+    code = (
+        "import sys, torch; from bids_shresnet.network.shresnet import *; "
+        "torch.set_default_device('meta'); SHResNet(Architecture()); "
+        "print(*sorted({'sympy', 'torch._dynamo'} & sys.modules.keys()))"
+    )
+    assert _python("-c", code) == ""
+
+
 @pytest.mark.parametrize(
     "package",
     sorted((ROOT / "bids_shresnet").glob("*/__init__.py")),

@@ -33,8 +33,7 @@ class PatchConvolution(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        spread = sqrt(2 / (outputs * KERNEL_TAPS))
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3, 3) * spread)
+        self.weight = nn.Parameter(_draw_weights(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("tap_map", _make_tap_map(), persistent=False)
 
@@ -118,6 +117,17 @@ def _multiply_planes(
         for columns, part in _visible(matrix)
     ]
     return torch.cat(products, dim=1).view(len(rows), KERNEL_TAPS, len(bias))
+
+
+def _draw_weights(outputs: int, inputs: int) -> Float[Tensor, "o i 3 3 3"]:
+    """Draw the first weights; on torch's device "meta" they have no values.
+
+    For random numbers on that device, torch would import 800 modules in more than a second.
+    """
+    weights = torch.empty(outputs, inputs, 3, 3, 3)
+    if weights.is_meta:
+        return weights
+    return torch.randn_like(weights) * sqrt(2 / (outputs * KERNEL_TAPS))
 
 
 def _visible(matrix: Tensor) -> tuple[tuple[slice, slice], ...]:
