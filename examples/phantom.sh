@@ -13,7 +13,7 @@ set -- ${TRAINING:---training.max-epochs 3 --training.voxels-per-epoch 10000}
 # (here there are too few subjects to tell).
 bids-shresnet "$folder/phantom/bids" "$folder/out" group --methods patch_linear "$@"
 
-# One job per subject: load the models and harmonize. sub-05 was never on the target scanner.
-bids-shresnet "$folder/phantom/bids" "$folder/out" participant --participant-label 05 "$@"
+# One job per subject: load the models and harmonize. sub-04 was never on the target scanner.
+bids-shresnet "$folder/phantom/bids" "$folder/out" participant --participant-label 04 "$@"
 
 bids-shresnet-phantom "$folder/phantom" --score "$folder/out"

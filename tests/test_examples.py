@@ -22,7 +22,7 @@ from tests.pages import ROOT
 
 MODEL = "from-SIGNAEXCITE000000PHANTMR1_to-Prisma99001"
 SCORE = r"^(WM|GM) (signal|FA|MD) +[\d.]+ +[\d.]+ +-?[\d.]+%$"
-SCAN = "sub-05/ses-ge/dwi/sub-05_ses-ge"
+SCAN = "sub-04/ses-ge/dwi/sub-04_ses-ge"
 
 
 def test_the_phantom_example_harmonizes_the_subject_that_did_not_travel(example_run: Path) -> None:
@@ -30,7 +30,7 @@ def test_the_phantom_example_harmonizes_the_subject_that_did_not_travel(example_
     assert (root / "group.html").exists()
     assert (root / "models" / MODEL / "heldout.tsv").exists()
     harmonized = [path.name for path in root.rglob("*_desc-harmonized_dwi.nii.gz")]
-    assert harmonized == ["sub-05_ses-ge_desc-harmonized_dwi.nii.gz"]
+    assert harmonized == ["sub-04_ses-ge_desc-harmonized_dwi.nii.gz"]
 
 
 def test_the_phantom_example_ends_with_scores(example_run: Path) -> None:
@@ -49,8 +49,8 @@ def test_the_notebook_runs_from_top_to_bottom(
     names: dict[str, Any] = {}
     for cell in cells:
         exec("".join(cell["source"]), names)
-    assert (tmp_path / "harmonized/sub-05_dwi.json").exists()
-    assert (tmp_path / "harmonized/sub-05_ses-ge_harmonized_dwi.nii.gz").exists()
+    assert (tmp_path / "harmonized/sub-04_dwi.json").exists()
+    assert (tmp_path / "harmonized/sub-04_ses-ge_harmonized_dwi.nii.gz").exists()
 
 
 def test_the_nifti_example_harmonizes_as_the_app_does(example_run: Path, tmp_path: Path) -> None:

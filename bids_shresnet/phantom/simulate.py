@@ -67,7 +67,7 @@ logger = logging.getLogger(__name__)
 class PhantomConfig:
     """Settings of the simulation."""
 
-    subjects: int = 4
+    subjects: int = 3
     """Travelling subjects: scanned on both scanners."""
     apply_only: int = 1
     """Further subjects, scanned on the source scanner alone."""
