@@ -61,7 +61,7 @@ def describe_roughness(ratio: float) -> tuple[str, ...]:
         reason = "as after denoising or interpolation"
     elif ratio > 1 + ROUGHNESS_TOLERANCE:
         kind = "more noise between neighbouring voxels"
-        reason = "so FA will be too large where it is small"
+        reason = "so FA will be wrong where it is small"
     else:  # also if it is not known
         return ()
     return (f"{kind} ({ratio:.2f} times as much) than in the scans of the training, {reason}",)
