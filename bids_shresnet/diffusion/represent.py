@@ -1,4 +1,7 @@
-"""From a scan to what the methods work on: shells of S/S0 and their spherical harmonics."""
+"""From a scan to what the methods work on: shells of S/S0 and their spherical harmonics.
+
+This is not in `representation.py`, because the noise is estimated from a representation.
+"""
 
 from __future__ import annotations
 

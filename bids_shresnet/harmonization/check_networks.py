@@ -47,6 +47,7 @@ def _make_image(shells: tuple[Shell, ...]) -> ShImage:
         affine=np.diag([2.0, 2.0, 2.0, 1.0]),
         shells=shells,
         contrast=np.zeros(GRID, np.float32),
+        order_2_power=np.full((*GRID, len(shells)), 1e-3, np.float32),
     )
 
 

@@ -89,7 +89,10 @@ def predict_missing_shells(model: Model, fit: FoldRecord, image: ShImage, device
     file = model.folder / fit.missing_shells.file
     predicted = load_harmonizer(file, "shresnet", device).predict(image).astype(np.float32)
     check_prediction(file, predicted, model.missing_shells)
-    return replace(image, shells=model.missing_shells, coefficients=unmask(predicted, image.mask))
+    coefficients = unmask(predicted, image.mask)
+    return replace(
+        image, shells=model.missing_shells, coefficients=coefficients, order_2_power=None
+    )
 
 
 def check_prediction(

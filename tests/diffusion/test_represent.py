@@ -49,6 +49,15 @@ def test_power_is_known_in_grey_and_white_matter_only() -> None:
     np.testing.assert_array_equal(np.isfinite(power).all(axis=-1), TISSUE)
 
 
+def test_power_of_voxels_of_little_signal_is_not_known() -> None:
+    dwi = scan(0.01)
+    dwi.data[5] *= 0.2
+    power = represent_dwi(dwi, MASK, SHELLS).image.order_2_power
+    assert power is not None
+    assert np.isnan(power[5]).all()
+    assert np.isfinite(power[4]).all()
+
+
 def test_without_known_noise_no_power_is_known() -> None:
     shells = (Shell(1000.0, 2), Shell(2000.0, 2))
     few = scan(0.01, direction_counts=(6, 6))

@@ -1,10 +1,11 @@
 """Power of order 2 around a voxel: what a scan measured of it, and what was predicted.
 
 In a single voxel of grey matter, noise hides most of the anisotropy, and a method that sees a few
-voxels predicts what is usual there. Over a centimetre the noise averages out, and a scan tells how
-anisotropic its tissue is. So predicted amplitudes are scaled until their regional means stand to
-the scan's own as they usually do. A change of anisotropy that is a centimetre wide or more then
-passes unchanged, wherever it is, and how the amplitude varies within a centimetre stays predicted.
+voxels predicts what is usual there. Over centimetres the noise averages out, and a scan tells how
+anisotropic its tissue is. So predicted amplitudes are scaled until their regional means (Gaussian,
+standard deviation 1 cm) stand to the scan's own as they usually do. A change of anisotropy then
+passes almost unchanged if it is several centimetres wide, and by half in a ball of three; what is
+narrower stays as predicted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ WEAK_POWER_SHARE = 0.25  # of the regional mean; grey matter has less, white mat
 TRUNCATION = 3.0  # of the Gaussian, in standard deviations
 PASSES = 3  # each one mends what the last one changed of the weights
 MAX_LOG_RATIO = 1.5
-MAX_LOG_GAIN = float(np.log(2))
+MAX_LOG_GAIN = float(np.log(2))  # of all passes together
 VOXEL_SHARE = 0.25  # enough for means of regions, which hold hundreds of voxels
 MIN_POWER = 1e-8  # (S/S0)^2
 MIN_WEIGHT = 1e-6
@@ -55,8 +56,11 @@ class RegionalComparison:
     def mean_log_ratios(self) -> Float[np.ndarray, " 2"]:
         """Means over the weakly and over the strongly anisotropic tissue; NaN without any."""
         shares = np.stack([self.weakness, 1 - self.weakness], axis=-1)[self.is_known]
-        total = (shares * self.log_ratios[self.is_known]).sum(axis=0)
-        return np.asarray(total / np.where(len(shares), shares.sum(axis=0), np.nan))
+        ratios = self.log_ratios[self.is_known]
+        weights = np.where(np.isfinite(ratios), shares, 0)
+        sums = weights.sum(axis=0)
+        total = (weights * np.nan_to_num(ratios)).sum(axis=0)
+        return np.asarray(total / np.where(sums > 0, sums, np.nan))
 
 
 def draw_region_voxels(
@@ -81,8 +85,9 @@ def compare_regions(
     known = is_known.astype(np.float64)
     powers = [np.where(is_known, image, 0).astype(np.float64) for image in (predicted, measured)]
     sigmas = SIGMA_MM / np.linalg.norm(affine[:3, :3], axis=0)
-    typical = np.maximum(_average(powers[0], known, sigmas), MIN_POWER)
-    weakness = np.exp(-powers[0] / (WEAK_POWER_SHARE * typical))
+    typical = _smooth(powers[0], sigmas) / np.maximum(_smooth(known, sigmas), MIN_WEIGHT)
+    own = np.nan_to_num(predicted)  # also where the scan's is not known
+    weakness = np.exp(-own / (WEAK_POWER_SHARE * np.maximum(typical, MIN_POWER)))
     weights = (weakness * known, (1 - weakness) * known)
     log_ratios = [_compute_log_ratio(powers, weight, sigmas) for weight in weights]
     return RegionalComparison(np.stack(log_ratios, axis=-1), weakness, is_known)
@@ -92,16 +97,16 @@ def _compute_log_ratio(
     powers: Sequence[Image], weights: Image, sigmas: Float[np.ndarray, " 3"]
 ) -> Image:
     """Logarithm of measured over predicted amplitudes around each voxel; NaN without any."""
-    averages = [np.maximum(_average(power, weights, sigmas), MIN_POWER) for power in powers]
-    ratio = np.log(averages[1] / averages[0]) / 2
-    has_any = gaussian_filter(weights, sigmas, truncate=TRUNCATION) > MIN_WEIGHT
-    return np.where(has_any, np.clip(ratio, -MAX_LOG_RATIO, MAX_LOG_RATIO), np.nan)
+    weight = _smooth(weights, sigmas)
+    safe_weight = np.maximum(weight, MIN_WEIGHT)
+    averages = [_smooth(power * weights, sigmas) / safe_weight for power in powers]
+    logarithms = [np.log(np.maximum(average, MIN_POWER)) / 2 for average in averages]
+    ratio = np.clip(logarithms[1] - logarithms[0], -MAX_LOG_RATIO, MAX_LOG_RATIO)
+    return np.where(weight > MIN_WEIGHT, ratio, np.nan)
 
 
-def _average(values: Image, weights: Image, sigmas: Float[np.ndarray, " 3"]) -> Image:
-    total = gaussian_filter(values * weights, sigmas, truncate=TRUNCATION)
-    weight = gaussian_filter(weights, sigmas, truncate=TRUNCATION)
-    return np.asarray(total / np.maximum(weight, MIN_WEIGHT))
+def _smooth(values: Image, sigmas: Float[np.ndarray, " 3"]) -> Image:
+    return np.asarray(gaussian_filter(values, sigmas, truncate=TRUNCATION))
 
 
 def measure_log_ratios(
@@ -144,10 +149,13 @@ def match_regions(
     matched = coefficients.copy()
     shells = zip(groups, _split_shells(image), usual_log_ratios, strict=True)
     for group, measured, usual in shells:
+        power = _compute_power(coefficients[:, group], image)
+        log_gain = np.zeros(image.mask.shape)
         for _ in range(PASSES):
-            power = _compute_power(matched[:, group], image)
-            comparison = compare_regions(power, measured, image.affine)
-            matched[:, group] *= _compute_gain(comparison, usual)[image.mask][:, None]
+            comparison = compare_regions(power * np.exp(2 * log_gain), measured, image.affine)
+            log_gain += _compute_log_gain(comparison, usual)
+            log_gain = np.clip(log_gain, -MAX_LOG_GAIN, MAX_LOG_GAIN)
+        matched[:, group] *= np.exp(log_gain)[image.mask][:, None]
     return matched
 
 
@@ -161,8 +169,7 @@ def _compute_power(coefficients: Float[np.ndarray, "v n"], image: ShImage) -> Im
     return unmask(np.square(coefficients).sum(axis=1), image.mask, fill=np.nan)
 
 
-def _compute_gain(comparison: RegionalComparison, usual: Float[np.ndarray, " 2"]) -> Image:
+def _compute_log_gain(comparison: RegionalComparison, usual: Float[np.ndarray, " 2"]) -> Image:
     """Mix the factors of weakly and strongly anisotropic tissue by what a voxel shows."""
     weak, strong = np.moveaxis(np.nan_to_num(comparison.log_ratios - usual), -1, 0)
-    logarithm = comparison.weakness * weak + (1 - comparison.weakness) * strong
-    return np.asarray(np.exp(np.clip(logarithm, -MAX_LOG_GAIN, MAX_LOG_GAIN)))
+    return np.asarray(comparison.weakness * weak + (1 - comparison.weakness) * strong)

@@ -171,10 +171,10 @@ class EffectExperiment:
         result = [replace(item, tensors=item.tensors.copy()) for item in fitted]
         for tissue in np.unique(self.anatomy.tissue[scan.mask]):
             part = scan.mask & (self.anatomy.tissue == tissue)
+            rows = part[scan.mask]
             shares = estimate_true_shares(self.representation, self._noise_variance, part)
             for item in result:
                 nearest = int(np.abs(bvalues - item.bvalue).argmin())
-                rows = part[scan.mask]
                 item.tensors[rows] = denoise_tensors(item.tensors[rows], part, shares[nearest][0])
         return result
 

@@ -74,12 +74,16 @@ class VoxelHarmonizer:
     def predict(self, image: ShImage, voxels: Bool[np.ndarray, "x y z"]) -> ShImage:
         """Predict the coefficients of some voxels.
 
-        A method on patches needs their neighbours, and a sample of the brain for its regional
+        A method on patches needs their neighbours, and an even sample of the brain for its regional
         amplitudes. One in a template needs the whole brain, because it is registered.
         """
         needs_brain = isinstance(self.harmonizer, TemplateMethods)
-        sample = draw_region_voxels(image.mask, seed=[self.application.seed or 0])
-        asked = image if needs_brain else replace(image, mask=voxels | sample)
+        sample = draw_region_voxels(image.mask, seed=[0])
+        power = image.order_2_power
+        if power is not None:  # else changed regions would count for more than their size
+            power = np.where(sample[..., None], power, np.float32(np.nan))
+        part = replace(image, mask=voxels | sample, order_2_power=power)
+        asked = image if needs_brain else part
         coefficients = self.harmonizer.predict(asked).astype(np.float32)
         return replace(image, mask=voxels, coefficients=unmask(coefficients, asked.mask))
 

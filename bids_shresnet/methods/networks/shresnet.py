@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from bids_shresnet.diffusion.harmonics import order_indices
@@ -152,7 +152,7 @@ def fit_shresnet(task: FitTask) -> FitResult[ShresnetHarmonizer]:
     error_head = learn_error(network, head, task) if head and not task.missing_shells else None
     harmonizer = ShresnetHarmonizer(network, head, error_head)
     usual = None
-    if head is not None and head.has_own_directions:
+    if head is not None and not task.missing_shells:
         usual = average_log_ratios(harmonizer.predict, head.calibrated_slices, task)
     harmonizer = replace(
         harmonizer, network=network.cpu(), head=head and head.cpu(), usual_log_ratios=usual
@@ -241,12 +241,23 @@ def load_shresnet(
     counts = (architecture.outputs, architecture.input_counts)
     head = _load_head(AmplitudeHead, counts, record["head"], arrays, HEAD_PREFIX)
     error_head = _load_head(ErrorHead, counts, record["error_head"], arrays, ERROR_HEAD_PREFIX)
+    usual_log_ratios = arrays.get(REGIONS_ARRAY)
+    if usual_log_ratios is not None:
+        _check_log_ratios(usual_log_ratios, head)
     return ShresnetHarmonizer(
         network,
         head and head.to(device),
         error_head and error_head.to(device),
-        arrays.get(REGIONS_ARRAY),
+        usual_log_ratios,
     )
+
+
+def _check_log_ratios(ratios: Shaped[np.ndarray, "..."], head: AmplitudeHead | None) -> None:
+    """Raise ValueError unless there are two finite numbers for each calibrated shell."""
+    count = len(head.calibrated_groups) if head else 0
+    if ratios.shape != (count, 2) or not np.isfinite(ratios).all():
+        msg = f"{REGIONS_ARRAY} should be {count} x 2 finite numbers, not {ratios.shape}"
+        raise ValueError(msg)
 
 
 def _load_head(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from jaxtyping import Bool, Float
@@ -86,6 +88,44 @@ def test_a_wide_change_passes_and_a_narrow_one_does_not() -> None:
     np.testing.assert_allclose(ratios[6.0][inside], 1, atol=0.02)
 
 
+@pytest.mark.parametrize(("width_mm", "share"), [(20, 0.77), (60, 0.93)])
+def test_a_slab_of_centimetres_passes_in_part(width_mm: int, share: float) -> None:
+    """Shares are of the mean change inside."""
+    grid = (52, 12, 12)
+    inside = np.zeros(grid, bool)
+    first = (grid[0] - width_mm // 3) // 2
+    inside[first : first + width_mm // 3] = True
+    power = np.full((*grid, 1), 0.3**2)
+    power[inside] *= 0.8**2
+    image = replace(
+        scan(LENGTHS),
+        mask=np.ones(grid, bool),
+        shells=SHELLS[:1],
+        order_2_power=power,
+        coefficients=np.zeros((*grid, 6)),
+        contrast=np.zeros(grid),
+    )
+    predicted = np.zeros((inside.size, 6))
+    predicted[:, 1] = 0.3
+    matched = match_regions(predicted, image, GROUPS[:1], USUAL[:1])[:, 1].reshape(grid)
+    assert (1 - matched[inside].mean() / 0.3) / 0.2 == pytest.approx(share, abs=0.05)
+
+
+def test_a_voxel_of_unknown_power_is_of_the_tissue_that_is_predicted() -> None:
+    known = MASK.copy()
+    known[:, :, 12] = False
+    lengths = matched_lengths(LENGTHS, scan(np.where(WEAK, 0.8, 1) * LENGTHS, known))
+    plane = (lengths / LENGTHS)[:, :, 12]
+    np.testing.assert_allclose(plane[~WEAK[:, :, 12]], 1, atol=0.03)
+
+
+def test_factors_are_limited_where_noise_was_overestimated() -> None:
+    image = scan(LENGTHS)
+    assert image.order_2_power is not None
+    image.order_2_power[...] = -0.01
+    np.testing.assert_allclose(matched_lengths(LENGTHS, image), LENGTHS / 2, rtol=1e-6)
+
+
 def test_noise_averages_out() -> None:
     """Single voxels measure negative powers, too."""
     noise = np.random.default_rng(2).normal(0, 0.005, GRID)  # twice the power of grey matter
@@ -113,6 +153,18 @@ def test_other_orders_stay() -> None:
     before = coefficients(LENGTHS)
     after = match_regions(before, scan(LENGTHS * 0.8), GROUPS, USUAL)
     np.testing.assert_array_equal(after[:, [0, 6]], before[:, [0, 6]])
+
+
+def test_a_voxel_without_a_neighbourhood_does_not_hide_the_ratio_of_the_scan() -> None:
+    """Far from all others, a voxel that is predicted to be isotropic has no strong tissue around."""
+    known = MASK.copy()
+    known[8:] = False
+    known[-1, -1, -1] = True
+    image = replace(scan(LENGTHS * 0.8, known), affine=np.diag([12.0, 12.0, 12.0, 1.0]))
+    predicted = LENGTHS.copy()
+    predicted[-1, -1, -1] = 0
+    ratios = measure_log_ratios(coefficients(predicted), image, GROUPS)
+    np.testing.assert_allclose(ratios, np.log(0.8), atol=0.01)
 
 
 def test_without_any_known_power_there_is_no_ratio() -> None:

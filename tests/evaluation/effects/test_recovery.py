@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
 from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.spatial.regional_power import match_regions
 from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS
 from bids_shresnet.evaluation.effects.recovery import VoxelHarmonizer, measure_effects
 from bids_shresnet.harmonization.apply_coefficients import Application, apply_coefficients
 from bids_shresnet.methods.linear import OrderGain, PatchLinear
-from bids_shresnet.scans import Shell
+from bids_shresnet.scans import Shell, ShImage
 from bids_shresnet.training.match_scans import RepresentedScan
 from tests.evaluation.scaled_heads import evaluate, evaluate_job, exact_gain, scaled_heads
 from tests.evaluation.tensor_heads import SIDE, experiment, head_scan
@@ -54,6 +55,32 @@ def test_a_voxel_is_harmonized_as_it_is_in_the_whole_scan(harmonize: VoxelHarmon
     values = maps.get("denoised", maps["comparable"])
     np.testing.assert_allclose(values[:, 0], expected.fa[voxels], atol=1e-6)
     np.testing.assert_allclose(values[:, 1], expected.md[voxels], rtol=1e-5)
+
+
+class Regional(OrderGain):
+    """A method that lets regional amplitudes follow the scan, and else predicts a usual signal."""
+
+    def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
+        usual = represent_dwi(head_scan().dwi, head_scan().mask, SHELLS).image
+        predicted = usual.coefficients[image.mask]
+        return match_regions(predicted, image, [slice(1, 6)], np.zeros((1, 2)))
+
+
+REGIONAL = Regional(np.ones(COUNT, np.float32), NO_OFFSET)
+
+
+def test_changed_voxels_count_for_regional_amplitudes_as_in_the_whole_scan() -> None:
+    scan = head_scan(sigma=0.01)
+    image = represent_dwi(scan.dwi, scan.mask, SHELLS).image
+    ball = scan.mask & (np.indices(scan.mask.shape) < SIDE // 2).all(axis=0)
+    assert image.order_2_power is not None
+    changed = np.where(ball[..., None], 0.5, 1).astype(np.float32) * image.order_2_power
+    image = replace(image, order_2_power=changed)
+    harmonize = VoxelHarmonizer(REGIONAL, SHELLS, KEEP.application)
+    whole = REGIONAL.predict(image)[ball[image.mask]]
+    some = harmonize.predict(image, ball).coefficients[ball]
+    lengths = [np.linalg.norm(item[:, 1:6], axis=1).mean() for item in (some, whole)]
+    assert lengths[0] / lengths[1] == pytest.approx(1, abs=0.02)
 
 
 def test_comparable_maps_have_the_noise_of_their_seed() -> None:

@@ -24,6 +24,7 @@ from bids_shresnet.network.training_loop import History, Samples
 from bids_shresnet.scans import ShImage
 from bids_shresnet.settings import NetworkConfig
 from tests.methods.heads import (
+    GAINS,
     ORDERS,
     PLAIN,
     QUICK,
@@ -132,6 +133,27 @@ def test_a_change_of_the_scans_anisotropy_passes_although_the_network_does_not_s
     np.testing.assert_array_equal(
         uncalibrated, replace(head_only, is_calibrated=False).predict(head(4))
     )
+
+
+@pytest.mark.slow
+def test_a_network_is_fitted_with_the_usual_ratios_of_scans_of_known_power() -> None:
+    task = noisy_task(network=OURS, training_config=replace(QUICK, max_epochs=1))
+    known = [replace(subject, source=with_power(subject.source)) for subject in task.training]
+    ratios = fit_shresnet(replace(task, training=known)).harmonizer.usual_log_ratios
+    assert ratios is not None
+    assert ratios.shape == (1, 2)
+    assert np.abs(ratios[0, 1] + np.log(GAINS[1])) < 0.3  # the target's lengths are 0.6 of these
+    assert fit_shresnet(task).harmonizer.usual_log_ratios is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1,), (2, 2), (1, 3)])
+def test_ratios_that_do_not_fit_the_head_are_refused(
+    shape: tuple[int, ...], ours: FitResult[ShresnetHarmonizer]
+) -> None:
+    arrays = {**ours.harmonizer.arrays(), "usual_log_ratios": np.zeros(shape)}
+    with pytest.raises(ValueError, match="usual_log_ratios should be 1 x 2"):
+        load_shresnet(arrays, ours.harmonizer.record())
 
 
 @pytest.mark.slow
