@@ -156,7 +156,7 @@ def test_other_orders_stay() -> None:
 
 
 def test_a_voxel_without_a_neighbourhood_does_not_hide_the_ratio_of_the_scan() -> None:
-    """Far from all others, a voxel that is predicted to be isotropic has no strong tissue around."""
+    """Around a voxel that is predicted to be isotropic, there may be no strong tissue at all."""
     known = MASK.copy()
     known[8:] = False
     known[-1, -1, -1] = True
