@@ -16,7 +16,7 @@ from bids_shresnet.diffusion.bvalues import change_signal_bvalues
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import shell_fitting_matrix
 from bids_shresnet.diffusion.noise import estimate_noise_variance, measure_powers
-from bids_shresnet.diffusion.representation import Representation
+from bids_shresnet.diffusion.representation import Representation, mean_signal
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tissue import find_csf, parenchyma_mask
@@ -77,9 +77,8 @@ def _measure_order_2_power(
         power[:, 1] - noise_power[1] * variance
         for power, noise_power in measure_powers(representation)
     ]
-    first_shell = representation.signal[:, : len(representation.directions[0])]
     parenchyma = parenchyma_mask(s0, mask)
-    is_csf = find_csf(unmask(first_shell.mean(axis=1), mask), parenchyma)
+    is_csf = find_csf(mean_signal(representation), parenchyma)
     measured = unmask(np.stack(powers, axis=1).astype(np.float32), mask, fill=np.nan)
     measured[~parenchyma | is_csf] = np.nan
     return measured

@@ -213,6 +213,12 @@ def _append_empty_volumes(
     return data
 
 
+def mean_signal(representation: Representation) -> Float[np.ndarray, "x y z"]:
+    """Mean S/S0 over the directions of the first shell."""
+    first_shell = representation.signal[:, : len(representation.directions[0])]
+    return unmask(first_shell.mean(axis=1), representation.image.mask)
+
+
 def anisotropy(image: ShImage) -> Float[np.ndarray, "x y z"]:
     """Contrast akin to FA, from the first shell: sqrt(power of order 2 / power of order 0)."""
     power = rish(image.coefficients[image.mask], order_indices(image.shells)[:2])

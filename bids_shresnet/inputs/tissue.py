@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.representation import Representation, anisotropy
-from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.representation import Representation, anisotropy, mean_signal
 from bids_shresnet.diffusion.tissue import classify_tissue, diffusion_contrast, parenchyma_mask
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.load_scan import LoadedScan
@@ -33,7 +32,7 @@ def segment_tissue(
     if scan.segmentation is None:
         return classify_scan(loaded, representation)
     tissue = read_tissue(scan.segmentation, loaded.dwi.shape, loaded.dwi.affine)
-    contrast = _tissue_contrast(loaded, representation)
+    contrast = diffusion_contrast(mean_signal(representation), anisotropy(representation.image))
     _check_segmentation(scan.segmentation, tissue, contrast, loaded.mask)
     return tissue
 
@@ -41,22 +40,10 @@ def segment_tissue(
 def classify_scan(loaded: LoadedScan, representation: Representation) -> Int[np.ndarray, "x y z"]:
     """Classify the first shell into values of `Tissue`, 0 elsewhere."""
     return classify_tissue(
-        mean_signal(loaded, representation),
+        mean_signal(representation),
         anisotropy(representation.image),
         parenchyma_mask(loaded.s0, loaded.mask),
     )
-
-
-def mean_signal(loaded: LoadedScan, representation: Representation) -> Float[np.ndarray, "x y z"]:
-    """Mean S/S0 over the directions of the first shell."""
-    first_shell = representation.signal[:, : len(representation.directions[0])]
-    return unmask(first_shell.mean(axis=1), loaded.mask)
-
-
-def _tissue_contrast(
-    loaded: LoadedScan, representation: Representation
-) -> Float[np.ndarray, "x y z"]:
-    return diffusion_contrast(mean_signal(loaded, representation), anisotropy(representation.image))
 
 
 def _check_segmentation(

@@ -145,8 +145,7 @@ class AmplitudeHead(nn.Module):
         features = self.features(patches, predicted)
         amplitudes = self.mean_amplitudes(features) * self.tissue_gain(features)
         out = predicted.clone()
-        for column, index in enumerate(self.calibrated_groups):
-            group = self.output_groups[index]
+        for column, group in enumerate(self.calibrated_slices):
             length = amplitudes[:, column, None]
             direction = normalize(predicted[:, group])
             if self.has_own_directions:

@@ -18,6 +18,7 @@ from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.representation import (
     Representation,
     anisotropy,
+    mean_signal,
     unregularized_coefficients,
 )
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
@@ -32,7 +33,7 @@ from bids_shresnet.diffusion.tensors import (
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
 from bids_shresnet.inputs.segmentation import read_regions
-from bids_shresnet.inputs.tissue import classify_scan, mean_signal, segment_tissue
+from bids_shresnet.inputs.tissue import classify_scan, segment_tissue
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedData
 from bids_shresnet.planning.checks.headers import SLAB_REMEDY, describe_slab
 from bids_shresnet.planning.pair_shells import PairShells
@@ -65,7 +66,7 @@ class RepresentedScan:
         return [
             self.loaded.s0 * self.loaded.mask,
             anisotropy(self.representation.image),
-            mean_signal(self.loaded, self.representation),
+            mean_signal(self.representation),
         ]
 
 

@@ -36,12 +36,10 @@ def write_travelling_subject(
 ) -> None:
     """Write the arrays of a subject, and a record of its inputs."""
     image = {name: getattr(subject.source, name) for name in IMAGE_FIELDS}
-    if image["order_2_power"] is None:
-        del image["order_2_power"]
     arrays = {
         DENOISED_ARRAY: subject.source_denoised.astype(np.float16),
-        **_existing_arrays(subject.matched),
-        **_add_prefix(SOURCE_PREFIX, image),
+        **_existing_arrays(vars(subject.matched)),
+        **_add_prefix(SOURCE_PREFIX, _existing_arrays(image)),
         **_add_prefix(UNHARMONIZED_PREFIX, vars(subject.unharmonized)),
     }
     if subject.regions is not None:
@@ -51,7 +49,7 @@ def write_travelling_subject(
         arrays |= _add_prefix(MISSING_SHELLS_PREFIX, missing)
     for name, prefix in HALVES_PREFIXES.items():
         for number, half in enumerate(getattr(subject, name), 1):
-            arrays |= _add_prefix(f"{prefix}{number}_", _existing_arrays(half))
+            arrays |= _add_prefix(f"{prefix}{number}_", _existing_arrays(vars(half)))
     write_arrays(folder, arrays, record)
 
 
@@ -77,8 +75,8 @@ def open_travelling_subject(folder: Path, shells: Sequence[Shell]) -> Travelling
     )
 
 
-def _existing_arrays(matched: MatchedVoxels) -> dict[str, Array]:
-    return {name: array for name, array in vars(matched).items() if array is not None}
+def _existing_arrays(arrays: Mapping[str, Array | None]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _pop_halves(prefix: str, arrays: dict[str, Array]) -> tuple[MatchedVoxels, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
+from bids_shresnet.diffusion.rish import MIN_ORDER_POWER
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.scans import ShImage
 
@@ -27,7 +28,6 @@ PASSES = 3  # each one mends what the last one changed of the weights
 MAX_LOG_RATIO = 1.5
 MAX_LOG_GAIN = float(np.log(2))  # of all passes together
 VOXEL_SHARE = 0.25  # enough for means of regions, which hold hundreds of voxels
-MIN_POWER = 1e-8  # (S/S0)^2
 MIN_WEIGHT = 1e-6
 
 Image = Float[np.ndarray, "x y z"]
@@ -87,7 +87,7 @@ def compare_regions(
     sigmas = SIGMA_MM / np.linalg.norm(affine[:3, :3], axis=0)
     typical = _smooth(powers[0], sigmas) / np.maximum(_smooth(known, sigmas), MIN_WEIGHT)
     own = np.nan_to_num(predicted)  # also where the scan's is not known
-    weakness = np.exp(-own / (WEAK_POWER_SHARE * np.maximum(typical, MIN_POWER)))
+    weakness = np.exp(-own / (WEAK_POWER_SHARE * np.maximum(typical, MIN_ORDER_POWER)))
     weights = (weakness * known, (1 - weakness) * known)
     log_ratios = [_compute_log_ratio(powers, weight, sigmas) for weight in weights]
     return RegionalComparison(np.stack(log_ratios, axis=-1), weakness, is_known)
@@ -100,7 +100,7 @@ def _compute_log_ratio(
     weight = _smooth(weights, sigmas)
     safe_weight = np.maximum(weight, MIN_WEIGHT)
     averages = [_smooth(power * weights, sigmas) / safe_weight for power in powers]
-    logarithms = [np.log(np.maximum(average, MIN_POWER)) / 2 for average in averages]
+    logarithms = [np.log(np.maximum(average, MIN_ORDER_POWER)) / 2 for average in averages]
     ratio = np.clip(logarithms[1] - logarithms[0], -MAX_LOG_RATIO, MAX_LOG_RATIO)
     return np.where(weight > MIN_WEIGHT, ratio, np.nan)
 

@@ -89,8 +89,7 @@ def _read_labels(
 ) -> _Labels:
     """Read the rows whose noise is known and whose lengths are not 0."""
     order_0 = [group for group in head.output_groups if is_order_0(group)]
-    calibrated = [head.output_groups[index] for index in head.calibrated_groups]
-    groups = [np.r_[group] for group in (*order_0, *calibrated)]
+    groups = [np.r_[group] for group in (*order_0, *head.calibrated_slices)]
     measured, variances = target_lengths(matched, rows, groups)
     is_known = np.isfinite(variances) & (variances > 0)
     is_usable = (is_known & (measured > 0)).all(axis=1)
