@@ -22,7 +22,9 @@ import numpy as np
 import tyro
 from jaxtyping import Bool
 
-from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.tensor_changes import MapChange, change_dwi
+from bids_shresnet.diffusion.tensors import fit_dwi_tensor
 from bids_shresnet.io.images.nifti_writing import write_volume
 from bids_shresnet.io.storage import write_json
 from bids_shresnet.outputs.layout import output_root
@@ -144,8 +146,9 @@ def write_scan(scan: StudyScan, atlas: Atlas, config: PowerConfig) -> None:
 
 def lower_fa(dwi: Dwi, region: Bool[np.ndarray, "x y z"], factor: float) -> Dwi:
     """Multiply FA in a region."""
-    change = TensorChange(np.where(region, factor, 1.0), np.ones(region.shape))
-    return change_dwi(dwi, region, change)
+    fa = unmask(fit_dwi_tensor(dwi, region).fa, region)
+    change = MapChange(np.where(region, factor, 1.0), np.ones(region.shape))
+    return change_dwi(dwi, region, change.to_tensor_change(fa))
 
 
 def main() -> None:

@@ -24,15 +24,28 @@ MAX_FA = 0.99  # of a changed tensor: FA is below 1 as long as all diffusivities
 
 @dataclass(frozen=True)
 class TensorChange:
-    """Factors on FA and on MD in each voxel of a grid; 1 where a scan stays as it is."""
+    """Factors on the anisotropy and on MD of tensors; 1 where a scan stays as it is.
 
-    fa_factor: Float[np.ndarray, "x y z"]
+    The anisotropy is the size of the anisotropic part, relative to MD. If tissue changes, its
+    factor is about the same for all scanners: partial volume with isotropic tissue does not alter
+    it, but it alters FA, and with it the factor on FA.
+    """
+
+    anisotropy_factor: Float[np.ndarray, "x y z"]
     md_factor: Float[np.ndarray, "x y z"]
 
     @property
     def is_changed(self) -> Bool[np.ndarray, "x y z"]:
         """Voxels that change."""
-        return np.asarray((self.fa_factor != 1) | (self.md_factor != 1))
+        return np.asarray((self.anisotropy_factor != 1) | (self.md_factor != 1))
+
+
+@dataclass(frozen=True)
+class MapChange:
+    """Factors on FA and on MD in each voxel of a grid; 1 where they stay as they are."""
+
+    fa_factor: Float[np.ndarray, "x y z"]
+    md_factor: Float[np.ndarray, "x y z"]
 
     @property
     def strength(self) -> Float[np.ndarray, "x y z"]:
@@ -42,13 +55,25 @@ class TensorChange:
         shares = [size / max(float(size.max()), tiny) for size in sizes]
         return np.asarray(np.max(shares, axis=0))
 
-    def blur(self, sigma_voxels: float) -> TensorChange:
+    def blur(self, sigma_voxels: float) -> MapChange:
         """Blur the logarithms of the factors, as the point spread of a scanner does."""
         blurred = [
             np.exp(gaussian_filter(np.log(factor), sigma_voxels))
             for factor in (self.fa_factor, self.md_factor)
         ]
-        return TensorChange(*blurred)
+        return MapChange(*blurred)
+
+    def to_tensor_change(self, fa: Float[np.ndarray, "x y z"]) -> TensorChange:
+        """Find the change of the tensors of a scan with this FA.
+
+        With an anisotropic part of norm a, FA^2 is 3/2 a^2 / (a^2 + 3 MD^2), which is solved for a.
+        FA does not rise above `MAX_FA`. Where it is 0, both factors are the same.
+        """
+        old = np.minimum(fa, MAX_FA)
+        new = np.minimum(old * self.fa_factor, MAX_FA)
+        ratio = np.divide(new, old, out=self.fa_factor.astype(np.float64), where=old > 0)
+        nonlinearity = np.sqrt((1.5 - np.square(old)) / (1.5 - np.square(new)))
+        return TensorChange(ratio * nonlinearity, self.md_factor)
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,13 @@ class ApparentTensors:
     volumes: Int[np.ndarray, " k"]
     tensors: Float[np.ndarray, "v 3 3"]
 
+    @property
+    def fa(self) -> Float[np.ndarray, " v"]:
+        """FA of the tensors."""
+        size = np.square(self.tensors).sum(axis=(1, 2))
+        anisotropy = np.square(self.tensors - _isotropic_part(self.tensors)).sum(axis=(1, 2))
+        return np.asarray(np.sqrt(1.5 * anisotropy / np.maximum(size, np.finfo(np.float64).tiny)))
+
 
 def change_dwi(
     dwi: Dwi,
@@ -66,7 +98,7 @@ def change_dwi(
     change: TensorChange,
     tensors: Sequence[ApparentTensors] | None = None,
 ) -> Dwi:
-    """Change FA and MD of a scan in a mask.
+    """Change the tensors of a scan in a mask.
 
     The signal S in direction g becomes S + S0 (exp(-b g'D'g) - exp(-b g'Dg)), where D is the
     voxel's tensor, D' the changed one and S0 the mean b0. All that the tensor does not describe
@@ -91,11 +123,24 @@ def change_dwi(
     s0 = signal[:, dwi.is_b0].mean(axis=1, keepdims=True)
     for item in tensors:
         old = item.tensors[changed[mask]]
-        new = change_tensors(old, change.fa_factor[changed], change.md_factor[changed])
+        new = change_tensors(old, change.anisotropy_factor[changed], change.md_factor[changed])
         difference = s0 * (_attenuation(dwi, item, new) - _attenuation(dwi, item, old))
         signal[:, item.volumes] = np.maximum(signal[:, item.volumes] + difference, 0)
     data = dwi.data.copy()
     data[changed] = signal
+    return replace(dwi, data=data)
+
+
+def synthesize_tensors(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], tensors: Sequence[ApparentTensors]
+) -> Dwi:
+    """Return a scan with the same b0 volumes, and the signal of tensors in the voxels of a mask."""
+    data = dwi.data.copy()
+    s0 = data[mask][:, dwi.is_b0].mean(axis=1, keepdims=True)
+    signal = data[mask]
+    for item in tensors:
+        signal[:, item.volumes] = s0 * _attenuation(dwi, item, item.tensors)
+    data[mask] = signal
     return replace(dwi, data=data)
 
 
@@ -146,22 +191,10 @@ def _isotropic_part(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, "v
 
 def change_tensors(
     tensors: Float[np.ndarray, "v 3 3"],
-    fa_factor: Float[np.ndarray, " v"],
+    anisotropy_factor: Float[np.ndarray, " v"],
     md_factor: Float[np.ndarray, " v"],
 ) -> Float[np.ndarray, "v 3 3"]:
-    """Multiply FA and MD of tensors and keep their axes.
-
-    MD is the isotropic part. With a deviatoric part of norm a, FA^2 is 3/2 a^2 / (a^2 + 3 MD^2),
-    which is solved for a. FA does not rise above `MAX_FA`, and that of a sphere stays 0.
-    """
+    """Multiply the anisotropy and MD of tensors, and keep their axes."""
     isotropic = _isotropic_part(tensors)
-    deviatoric = tensors - isotropic
-    squared_norm = np.square(deviatoric).sum(axis=(1, 2))
-    squared_mean = np.square(isotropic).sum(axis=(1, 2))
-    tiny = np.finfo(np.float64).tiny
-    squared_fa = 1.5 * squared_norm / np.maximum(squared_norm + squared_mean, tiny)
-    new_squared_fa = np.minimum(squared_fa * np.square(fa_factor), MAX_FA**2)
-    new_squared_mean = squared_mean * np.square(md_factor)
-    new_squared_norm = new_squared_mean * new_squared_fa / (1.5 - new_squared_fa)
-    scale = np.sqrt(new_squared_norm / np.maximum(squared_norm, tiny))
-    return np.asarray(isotropic * md_factor[:, None, None] + deviatoric * scale[:, None, None])
+    changed = isotropic + anisotropy_factor[:, None, None] * (tensors - isotropic)
+    return np.asarray(changed * md_factor[:, None, None])

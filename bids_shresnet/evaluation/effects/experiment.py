@@ -20,17 +20,13 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from bids_shresnet.diffusion.measurement_noise import draw_measurement
-from bids_shresnet.diffusion.noise import estimate_noise_variance, estimate_true_shares
+from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
-from bids_shresnet.diffusion.tensor_changes import (
-    ApparentTensors,
-    TensorChange,
-    change_dwi,
-    denoise_tensors,
-    fit_scan_tensors,
-)
+from bids_shresnet.diffusion.spatial.masking import unmask
+from bids_shresnet.diffusion.tensor_changes import ApparentTensors, TensorChange, change_dwi
 from bids_shresnet.evaluation.effects.known_effects import KnownEffect, ScanAnatomy
 from bids_shresnet.evaluation.effects.rows import EffectRow
+from bids_shresnet.evaluation.effects.true_tensors import estimate_true_tensors
 from bids_shresnet.evaluation.quantities import tissue_masks
 from bids_shresnet.evaluation.results import HeldOutRow
 from bids_shresnet.inputs.load_scan import LoadedScan
@@ -83,7 +79,7 @@ class PlacedEffect:
 
 
 @dataclass(frozen=True)
-class MapChange:
+class FoundChange:
     """Maps of one kind without and with an effect, and with more noise instead."""
 
     before: Maps
@@ -136,8 +132,8 @@ class EffectExperiment:
             changed_scan = replace(self.scan, dwi=item.dwi)
             [after] = self.harmonize(changed_scan, voxels, seed=self.seed)
             for maps in before:
-                put_in = MapChange(before[maps], wanted[maps], noisy[maps])
-                found = MapChange(before[maps], after[maps], noisy[maps])
+                put_in = FoundChange(before[maps], wanted[maps], noisy[maps])
+                found = FoundChange(before[maps], after[maps], noisy[maps])
                 yield from self._compare(item, maps, voxels, put_in=put_in, found=found)
 
     def place(self, effect: KnownEffect) -> PlacedEffect:
@@ -146,7 +142,9 @@ class EffectExperiment:
         It has no sharper edge than a scan can show: what is narrower than a point spread cannot be
         told from noise, and a target that is sharper than the source would rightly show more of it.
         """
+        tensors = self._true_tensors
         change = effect.make_change(self.anatomy).blur(POINT_SPREAD_SIGMA_VOXELS)
+        tensor_change = change.to_tensor_change(unmask(tensors[0].fa, self.scan.mask))
         is_changed = (change.strength > MIN_CHANGED_STRENGTH) & self.scan.mask
         neighbours = ndimage.generate_binary_structure(3, 3)
         near = ndimage.binary_dilation(is_changed, neighbours, iterations=MARGIN_VOXELS)
@@ -154,29 +152,17 @@ class EffectExperiment:
         regions = {"changed": is_changed, "unchanged": is_unchanged}
         return PlacedEffect(
             effect=effect,
-            change=change,
-            dwi=change_dwi(self.scan.dwi, self.scan.mask, change, self._true_tensors),
+            change=tensor_change,
+            dwi=change_dwi(self.scan.dwi, self.scan.mask, tensor_change, tensors),
             regions={name: self._draw_voxels(mask) for name, mask in regions.items()},
         )
 
     @cached_property
     def _true_tensors(self) -> list[ApparentTensors]:
-        """Tensors of the mask without most of their noise, which an effect does not change.
-
-        Each tissue is averaged for itself, so that none gets a part of the other's effect.
-        """
-        scan = self.scan
-        bvalues = np.array([shell.bvalue for shell in self.representation.image.shells])
-        fitted = fit_scan_tensors(scan.dwi, scan.mask)
-        result = [replace(item, tensors=item.tensors.copy()) for item in fitted]
-        for tissue in np.unique(self.anatomy.tissue[scan.mask]):
-            part = scan.mask & (self.anatomy.tissue == tissue)
-            rows = part[scan.mask]
-            shares = estimate_true_shares(self.representation, self._noise_variance, part)
-            for item in result:
-                nearest = int(np.abs(bvalues - item.bvalue).argmin())
-                item.tensors[rows] = denoise_tensors(item.tensors[rows], part, shares[nearest][0])
-        return result
+        """Tensors of the mask without most of their noise."""
+        return estimate_true_tensors(
+            self.scan, self.representation, self._noise_variance, self.anatomy.tissue
+        )
 
     @cached_property
     def _noise_variance(self) -> Float[np.ndarray, " v"]:
@@ -202,7 +188,13 @@ class EffectExperiment:
         return drawn.reshape(region.shape)
 
     def _compare(
-        self, item: PlacedEffect, maps: str, voxels: Mask, *, put_in: MapChange, found: MapChange
+        self,
+        item: PlacedEffect,
+        maps: str,
+        voxels: Mask,
+        *,
+        put_in: FoundChange,
+        found: FoundChange,
     ) -> Iterator[EffectRow]:
         """Yield one row per region, tissue and quantity."""
         quantities = item.effect.quantities

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from bids_shresnet.diffusion.spatial.masking import unmask
-from bids_shresnet.diffusion.tensor_changes import TensorChange
+from bids_shresnet.diffusion.tensor_changes import MapChange
 from bids_shresnet.scans import Tissue
 
 MAX_LABEL_DISTANCE = 0.6  # voxels between a voxel of the source and a matched voxel of the target
@@ -71,7 +71,7 @@ class KnownEffect:
     name: str
     title: str
     quantities: tuple[str, ...]
-    make_change: Callable[[ScanAnatomy], TensorChange]
+    make_change: Callable[[ScanAnatomy], MapChange]
 
 
 def label_voxels(
@@ -91,7 +91,7 @@ def label_voxels(
     return unmask(labels, mask)
 
 
-def lower_tract_fa(anatomy: ScanAnatomy) -> TensorChange:
+def lower_tract_fa(anatomy: ScanAnatomy) -> MapChange:
     """FA 5 % lower in the largest connected part of white matter that runs from left to right.
 
     Holes and frays of a voxel's width come from noise and are no part of a tract.
@@ -105,12 +105,12 @@ def lower_tract_fa(anatomy: ScanAnatomy) -> TensorChange:
     return _change_region(tract, fa_factor=TRACT_FA_FACTOR)
 
 
-def raise_white_matter_md(anatomy: ScanAnatomy) -> TensorChange:
+def raise_white_matter_md(anatomy: ScanAnatomy) -> MapChange:
     """MD 3 % higher in white matter."""
     return _change_region(anatomy.is_white, md_factor=WHITE_MATTER_MD_FACTOR)
 
 
-def age_brain(anatomy: ScanAnatomy) -> TensorChange:
+def age_brain(anatomy: ScanAnatomy) -> MapChange:
     """FA lower and MD higher, the more the higher up in the head."""
     matter = anatomy.tissue > 0
     indices = np.moveaxis(np.indices(matter.shape), 0, -1)
@@ -118,13 +118,13 @@ def age_brain(anatomy: ScanAnatomy) -> TensorChange:
     lowest = heights[matter].min(initial=np.inf)
     highest = heights[matter].max(initial=-np.inf)
     height = np.clip((heights - lowest) / max(highest - lowest, 1.0), 0, 1)
-    return TensorChange(
+    return MapChange(
         fa_factor=1 + (AGE_FA_FACTOR - 1) * height,
         md_factor=1 + (AGE_MD_FACTOR - 1) * height,
     )
 
 
-def add_oedema(anatomy: ScanAnatomy) -> TensorChange:
+def add_oedema(anatomy: ScanAnatomy) -> MapChange:
     """MD much higher and FA lower in a ball about the white-matter voxel furthest from its edge."""
     spacing = nib.affines.voxel_sizes(anatomy.affine)
     depth = ndimage.distance_transform_edt(anatomy.is_white, sampling=spacing)
@@ -138,8 +138,8 @@ def add_oedema(anatomy: ScanAnatomy) -> TensorChange:
 
 def _change_region(
     region: Bool[np.ndarray, "x y z"], *, fa_factor: float = 1.0, md_factor: float = 1.0
-) -> TensorChange:
-    return TensorChange(np.where(region, fa_factor, 1.0), np.where(region, md_factor, 1.0))
+) -> MapChange:
+    return MapChange(np.where(region, fa_factor, 1.0), np.where(region, md_factor, 1.0))
 
 
 KNOWN_EFFECTS = (

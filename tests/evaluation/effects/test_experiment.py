@@ -79,7 +79,7 @@ def blur_scan(scan: LoadedScan, voxels: Mask, change: TensorChange | None) -> Ma
     maps = unmask(own_maps(scan, scan.mask), scan.mask)
     blurred = ndimage.uniform_filter(maps, (3, 3, 3, 1))
     if change is not None:
-        blurred *= np.stack([change.fa_factor, change.md_factor], axis=-1)
+        blurred *= np.stack([change.anisotropy_factor, change.md_factor], axis=-1)
     return {"comparable": blurred[voxels]}
 
 
