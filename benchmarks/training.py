@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from bids_shresnet.network.cuda_graphs import make_gradient_function
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.schedules import make_adam
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 from bids_shresnet.network.training_loop import Samples, mean_squared_error
@@ -144,7 +145,7 @@ def literal_step(network: LiteralNetwork, batch: int) -> Work:
     return step
 
 
-def prediction(network: nn.Module, channels: int) -> Work:
+def prediction(network: Callable[[Tensor], Tensor], channels: int) -> Work:
     """Predict one chunk of patches, as in harmonizing a scan."""
     patches = rows_to_patches(torch.randn(PATCHES_PER_CHUNK, 27, channels))
 
@@ -168,8 +169,8 @@ def make_tasks() -> dict[str, dict[str, Work]]:
         }
     tasks[f"prediction of {PATCHES_PER_CHUNK} voxels"] = {
         "literal loop": prediction(literal, PAPER.input_channels),
-        "the paper's network": prediction(network, PAPER.input_channels),
-        "the default network": prediction(ours, OURS.input_channels),
+        "the paper's network": prediction(Predictor(network), PAPER.input_channels),
+        "the default network": prediction(Predictor(ours), OURS.input_channels),
     }
     return tasks
 

@@ -17,7 +17,8 @@ MIN_ATTENUATION = 1e-6  # DIPY's, of the smallest eigenvalue at the highest b
 # Of the mean diagonal of the normal equations. It decides where a voxel or a scheme determines no
 # tensor, and changes none that is determined.
 RIDGE = 1e-13
-VOXELS_PER_CHUNK = 4096  # whose arrays stay in the cache of a core
+VOXELS_PER_CHUNK = 2048  # whose arrays stay in the cache of a core
+UNKNOWNS = 7  # the six elements of a tensor, and log S0
 TENSOR_ELEMENTS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
 
 
@@ -65,20 +66,18 @@ def fit_weighted_tensors(
     design = _make_design(bvals / highest, bvecs)
     starts = range(0, len(signal), VOXELS_PER_CHUNK)
     chunks = [_fit_tensors(signal[start : start + VOXELS_PER_CHUNK], design) for start in starts]
-    tensors = np.concatenate([np.empty((0, 3, 3)), *chunks])
-    return TensorFit(_raise_eigenvalues(tensors) / highest)
+    return TensorFit(np.concatenate([np.empty((0, 3, 3)), *chunks]) / highest)
 
 
 def _raise_eigenvalues(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, "v 3 3"]:
-    """Raise eigenvalues below `MIN_ATTENUATION`, in the few tensors that have any, to it."""
+    """Raise eigenvalues below `MIN_ATTENUATION` to it in place, in the few tensors with any."""
     lowest = MIN_ATTENUATION * np.eye(3)
     above = tensors - lowest
     is_low = ~_is_positive_definite(above)
     eigenvalues, eigenvectors = np.linalg.eigh(above[is_low])
     scaled = eigenvectors * np.maximum(eigenvalues, 0)[:, None, :]
-    raised = tensors.copy()
-    raised[is_low] = lowest + scaled @ eigenvectors.swapaxes(1, 2)
-    return raised
+    tensors[is_low] = lowest + scaled @ eigenvectors.swapaxes(1, 2)
+    return tensors
 
 
 def _is_positive_definite(matrices: Float[np.ndarray, "v 3 3"]) -> Bool[np.ndarray, " v"]:
@@ -107,14 +106,27 @@ def _fit_tensors(
 ) -> Float[np.ndarray, "v 3 3"]:
     """Solve the normal equations of each voxel; b, and so the tensor, is relative."""
     logarithms = np.log(np.maximum(signal.astype(np.float64), MIN_SIGNAL))
-    first = logarithms @ np.linalg.pinv(design).T @ design.T
-    weights = np.exp(2 * (first - first.max(axis=1, keepdims=True)))
+    weights = np.exp(2 * (logarithms @ (np.linalg.pinv(design).T @ design.T)))
     products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-    normal = (weights @ products).reshape(-1, 7, 7)
-    ridge = RIDGE * np.trace(normal, axis1=1, axis2=2) / 7
-    normal += ridge[:, None, None] * np.eye(7)
-    solution = np.linalg.solve(normal, ((weights * logarithms) @ design)[..., None])[..., 0]
+    normal = products.T @ weights.T  # voxels last, so that all are solved at once
+    normal[:: UNKNOWNS + 1] += RIDGE / UNKNOWNS * normal[:: UNKNOWNS + 1].sum(axis=0)
+    solution = _solve(normal.reshape(UNKNOWNS, UNKNOWNS, -1), design.T @ (weights * logarithms).T)
     tensors = np.empty((len(signal), 3, 3))
-    for column, (i, j) in enumerate(TENSOR_ELEMENTS):
-        tensors[:, i, j] = tensors[:, j, i] = solution[:, column]
-    return tensors
+    for row, (i, j) in zip(solution, TENSOR_ELEMENTS, strict=False):
+        tensors[:, i, j] = tensors[:, j, i] = row
+    return _raise_eigenvalues(tensors)
+
+
+def _solve(
+    matrices: Float[np.ndarray, "m m v"], values: Float[np.ndarray, "m v"]
+) -> Float[np.ndarray, "m v"]:
+    """Solve systems by elimination, which needs no pivots where matrices are positive definite."""
+    system = np.concatenate([matrices, values[:, None]], axis=1)
+    count = len(system)
+    for k in range(count):
+        system[k, k + 1 :] /= system[k, k]
+        system[k + 1 :, k + 1 :] -= system[k + 1 :, k, None] * system[k, k + 1 :]
+    solution: Float[np.ndarray, "m v"] = system[:, count]
+    for k in reversed(range(count - 1)):
+        solution[k] -= (system[k, k + 1 : count] * solution[k + 1 :]).sum(axis=0)
+    return solution

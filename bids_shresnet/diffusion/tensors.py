@@ -167,4 +167,5 @@ def has_tensor_directions(shell: ShellVolumes, bvecs: Float[np.ndarray, "n 3"]) 
 
 def _replace_not_finite(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     # a single value that is not finite would stop the fit
-    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
+    is_finite = np.isfinite(values)
+    return values if is_finite.all() else np.where(is_finite, values, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
 from bids_shresnet.diffusion.harmonics import basis, l_values
 from bids_shresnet.diffusion.spatial.masking import unmask
-from bids_shresnet.diffusion.tensors import fit_fa_and_md, select_tensor_volumes
+from bids_shresnet.diffusion.tensors import fit_fa_and_md, select_signal
 from bids_shresnet.scans import Dwi, Shell, Tissue
 
 Factors = Mapping[tuple[str, str], float]  # by tissue and quantity
@@ -80,39 +80,43 @@ class ErrorModel:
     def draw(
         self,
         signal: Float[np.ndarray, "v d"],
-        dwi: Dwi,
+        gradients: tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d 3"]],
         voxels: Bool[np.ndarray, "x y z"],
         *,
-        number: int,
-    ) -> Float[np.ndarray, "v d"]:
-        """Draw what the target may measure in some voxels, without noise.
+        numbers: Iterable[int],
+    ) -> Iterator[Float[np.ndarray, "v d"]]:
+        """Draw what the target may measure in some voxels, without noise, once for each number.
 
-        `signal` is that of the volumes of `dwi`.
+        `gradients` are the b-values and b-vectors of the signal.
         """
-        rng = np.random.default_rng([self.seed, ERROR_STREAM + number])
         s0 = self.s0[voxels][:, None]
-        drawn = np.array(signal, dtype=np.float64)
-        deviation = np.sqrt(self.variance[voxels])
-        for shell, groups in self._groups():
-            is_in_shell = np.isclose(dwi.bvals, shell.bvalue, rtol=BVALUE_TOLERANCE)
-            degrees = l_values(shell.sh_order)
-            coefficients = rng.standard_normal((len(s0), len(degrees)))
-            coefficients *= deviation[:, groups][:, degrees // 2]
-            matrix = basis(dwi.bvecs[is_in_shell], shell.sh_order)
-            drawn[:, is_in_shell] += s0 * (coefficients @ matrix.T)
-        return np.asarray(np.maximum(drawn, np.minimum(signal, MIN_RELATIVE_SIGNAL * s0)))
+        lowest = np.minimum(signal, MIN_RELATIVE_SIGNAL * s0)
+        columns = [groups.start + l_values(shell.sh_order) // 2 for shell, groups in self._groups()]
+        deviations = (s0 * np.sqrt(self.variance[voxels]))[:, np.concatenate(columns)]
+        matrix = self._signal_matrix(*gradients)
+        for number in numbers:
+            rng = np.random.default_rng([self.seed, ERROR_STREAM + number])
+            normal = [rng.standard_normal((len(s0), len(part))) for part in columns]
+            drawn = (np.concatenate(normal, axis=1) * deviations) @ matrix.T
+            drawn += signal
+            yield np.maximum(drawn, lowest, out=drawn)
+
+    def _signal_matrix(
+        self, bvals: Float[np.ndarray, " d"], bvecs: Float[np.ndarray, "d 3"]
+    ) -> Float[np.ndarray, "d c"]:
+        """Matrix from the stacked coefficients of all shells to the signal of volumes."""
+        parts = []
+        for shell in self.shells:
+            is_in_shell = np.isclose(bvals, shell.bvalue, rtol=BVALUE_TOLERANCE)
+            parts.append(np.zeros((len(bvals), shell.coefficient_count)))
+            parts[-1][is_in_shell] = basis(bvecs[is_in_shell], shell.sh_order)
+        return np.concatenate(parts, axis=1)
 
     def fit_maps(self, dwi: Dwi, voxels: Bool[np.ndarray, "x y z"]) -> UncertaintyMaps:
         """Fit FA and MD to several draws, and return how far they vary."""
-        selected = select_tensor_volumes(dwi.bvals, dwi.bvecs)
-        used = Dwi(dwi.data[..., selected], dwi.affine, dwi.bvals[selected], dwi.bvecs[selected])
-        bvals = np.where(used.is_b0, 0, used.bvals)
-        signal = used.data[voxels]
-        fits = []
-        for number in range(ERROR_DRAWS):
-            drawn = self.draw(signal, used, voxels, number=number)
-            fits.append(fit_fa_and_md(drawn, bvals, used.bvecs))
-        fa, md = np.std(fits, axis=0, ddof=1)
+        signal, bvals, bvecs = select_signal(dwi, voxels)
+        draws = self.draw(signal, (bvals, bvecs), voxels, numbers=range(ERROR_DRAWS))
+        fa, md = np.std([fit_fa_and_md(drawn, bvals, bvecs) for drawn in draws], axis=0, ddof=1)
         deviation = np.sqrt(self.signal_variance.mean(axis=-1))
         return UncertaintyMaps(
             signal=(self._factor_image("signal") * deviation).astype(np.float32),

@@ -20,9 +20,7 @@ def cut_patches(
     volume: Float[Tensor, "x y z n"], voxels: Int[Tensor, "v 3"]
 ) -> Float[Tensor, "v n 3 3 3"]:
     """Cut the patches around voxels. Neighbours outside the volume are zero."""
-    padded = pad(volume, (0, 0, 1, 1, 1, 1, 1, 1))
-    i, j, k = (voxels[:, None] + NEIGHBOUR_OFFSETS.to(voxels) + 1).unbind(-1)
-    return rows_to_patches(padded[i, j, k])
+    return _cut_padded(_pad_volume(volume), voxels)
 
 
 def apply_to_patches(
@@ -32,9 +30,23 @@ def apply_to_patches(
 ) -> Float[Tensor, "v c"]:
     """Apply a function to the patch of each voxel, chunk by chunk and without gradients."""
     with torch.inference_mode():
+        padded = _pad_volume(volume)
         return torch.cat(
-            [function(cut_patches(volume, chunk)) for chunk in voxels.split(PATCHES_PER_CHUNK)]
+            [function(_cut_padded(padded, chunk)) for chunk in voxels.split(PATCHES_PER_CHUNK)]
         )
+
+
+def _pad_volume(volume: Float[Tensor, "x y z n"]) -> Float[Tensor, "px py pz n"]:
+    """Surround a volume with one layer of zeros."""
+    return pad(volume, (0, 0, 1, 1, 1, 1, 1, 1))
+
+
+def _cut_padded(
+    padded: Float[Tensor, "px py pz n"], voxels: Int[Tensor, "v 3"]
+) -> Float[Tensor, "v n 3 3 3"]:
+    """Cut the patches around voxels of a padded volume, whose indices are those without padding."""
+    i, j, k = (voxels[:, None] + NEIGHBOUR_OFFSETS.to(voxels) + 1).unbind(-1)
+    return rows_to_patches(padded[i, j, k])
 
 
 def rows_to_patches(rows: Float[Tensor, "v 27 n"]) -> Float[Tensor, "v n 3 3 3"]:

@@ -65,7 +65,7 @@ def test_voxels_at_and_below_zero_are_those_of_dipy() -> None:
 
 
 def test_fit_does_not_depend_on_the_voxels_beside() -> None:
-    """Chunks have 4096 voxels; BLAS may round a product of other sizes in another way."""
+    """Chunks have 2048 voxels; BLAS may round a product of other sizes in another way."""
     bvals = SCHEMES["one shell"]
     signal = measure_tissue(bvals, 5000, 30.0, seed=2)
     whole = fit_weighted_tensors(signal, bvals, BVECS)

@@ -4,8 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from jaxtyping import Float
 
-from bids_shresnet.harmonization.error_model import ERROR_DRAWS, ErrorModel, Factors
+from bids_shresnet.diffusion.attenuation import MIN_RELATIVE_SIGNAL
+from bids_shresnet.diffusion.harmonics import basis, l_values
+from bids_shresnet.harmonization.error_model import (
+    ERROR_DRAWS,
+    ERROR_STREAM,
+    ErrorModel,
+    Factors,
+)
 from bids_shresnet.scans import Dwi, Shell, Tissue
 from tests.diffusion.heads import make_dwi, sphere
 
@@ -35,24 +43,50 @@ def error_model(deviation: float, factors: Factors | None = None) -> ErrorModel:
     )
 
 
+def draw(
+    model: ErrorModel, dwi: Dwi, signal: Float[np.ndarray, "v d"], count: int
+) -> Float[np.ndarray, "n v d"]:
+    return np.stack([*model.draw(signal, (dwi.bvals, dwi.bvecs), MASK, numbers=range(count))])
+
+
 def test_every_direction_varies_as_much_as_the_variance_says() -> None:
     dwi = tensor_dwi((1.2e-3, 0.5e-3, 0.5e-3))
     signal = dwi.data[MASK].astype(float)
-    draws = [error_model(0.02).draw(signal, dwi, MASK, number=number) for number in range(4)]
-    errors = (np.stack(draws) - signal)[..., ~dwi.is_b0] / S0
+    draws = draw(error_model(0.02), dwi, signal, 4)
+    errors = (draws - signal)[..., ~dwi.is_b0] / S0
     np.testing.assert_allclose(errors.std(axis=(0, 1)), 0.02, rtol=0.1)
     assert errors.std() == pytest.approx(0.02, rel=0.03)
-    for draw in draws:
-        np.testing.assert_array_equal(draw[:, dwi.is_b0], signal[:, dwi.is_b0])
+    for drawn in draws:
+        np.testing.assert_array_equal(drawn[:, dwi.is_b0], signal[:, dwi.is_b0])
 
 
 def test_draws_of_one_number_are_equal_and_of_others_differ() -> None:
     dwi = tensor_dwi((1e-3, 0.5e-3, 0.5e-3))
     signal = dwi.data[MASK].astype(float)
-    model = error_model(0.02)
-    first = model.draw(signal, dwi, MASK, number=0)
-    np.testing.assert_array_equal(model.draw(signal, dwi, MASK, number=0), first)
-    assert not np.array_equal(model.draw(signal, dwi, MASK, number=1), first)
+    draws = draw(error_model(0.02), dwi, signal, 2)
+    np.testing.assert_array_equal(draw(error_model(0.02), dwi, signal, 1)[0], draws[0])
+    assert not np.array_equal(draws[0], draws[1])
+
+
+def test_a_draw_is_the_signal_and_random_coefficients_of_each_shell() -> None:
+    """They are drawn shell by shell; nothing falls below the lowest signal, or a lower one."""
+    bvals = np.repeat([0.0, 1000.0, 3000.0], [2, 6, 15])
+    bvecs = np.concatenate([np.zeros((2, 3)), DIRECTIONS[:21]])
+    shells = (Shell(1000.0, 2), Shell(3000.0, 4))
+    variance = np.random.default_rng(2).uniform(0, 0.1, (*GRID, 5))
+    model = replace(error_model(0.0), shells=shells, variance=variance)
+    signal = np.random.default_rng(3).uniform(0, S0, (MASK.sum(), len(bvals)))
+    [drawn] = model.draw(signal, (bvals, bvecs), MASK, numbers=[7])
+    rng = np.random.default_rng([1, ERROR_STREAM + 7])
+    expected = signal.copy()
+    for shell, orders in zip(shells, ([0, 1], [2, 3, 4]), strict=True):
+        deviation = np.sqrt(variance[MASK][:, orders])[:, l_values(shell.sh_order) // 2]
+        coefficients = rng.standard_normal(deviation.shape) * deviation
+        is_in_shell = bvals == shell.bvalue
+        matrix = basis(bvecs[is_in_shell], shell.sh_order)
+        expected[:, is_in_shell] += S0 * coefficients @ matrix.T
+    expected = np.maximum(expected, np.minimum(signal, MIN_RELATIVE_SIGNAL * S0))
+    np.testing.assert_allclose(drawn, expected, rtol=1e-9)
 
 
 def test_the_uncertainty_of_md_is_that_of_the_mean_signal() -> None:

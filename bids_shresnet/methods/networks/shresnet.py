@@ -29,6 +29,7 @@ from bids_shresnet.network.patches import (
     apply_to_patches,
     patches_to_rows,
 )
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.shresnet import Architecture, SHResNet, build_shresnet
 from bids_shresnet.network.training_loop import History, Samples, fit_network
 from bids_shresnet.pairs import TravellingSubject
@@ -69,7 +70,7 @@ class ShresnetHarmonizer:
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
         """Predict the voxels of the mask."""
-        predicted = self._match_regions(self._apply(self._predict_patches, image), image)
+        predicted = self._match_regions(self._apply(image), image)
         if not self.is_projected:
             return predicted
         measured = image.coefficients[image.mask]
@@ -81,7 +82,7 @@ class ShresnetHarmonizer:
         """Predict coefficients, and the variance of those of every order and shell about them."""
         if self.error_head is None or self.is_projected or not self.is_calibrated:
             return self.predict(image), None
-        both = self._apply(self._predict_patches_with_error, image)
+        both = self._apply(image, self.error_head)
         count = sum(self.network.architecture.outputs)
         return self._match_regions(both[:, :count], image), both[:, count:]
 
@@ -96,26 +97,25 @@ class ShresnetHarmonizer:
         return match_regions(predicted, image, self.head.calibrated_slices, self.usual_log_ratios)
 
     def _apply(
-        self, function: Callable[[Tensor], Tensor], image: ShImage
+        self, image: ShImage, error_head: ErrorHead | None = None
     ) -> Float[np.ndarray, "v n"]:
-        """Apply a function to the patches of the mask."""
+        """Predict the coefficients of the mask and, after them, the variances of an error head."""
+        network = Predictor(self.network)
+        head = self.head if self.is_calibrated else None
+
+        def predict(patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b k"]:
+            rows = patches_to_rows(patches)
+            predicted: Tensor = network(patches)
+            if head is not None:
+                predicted = head(rows, predicted)
+            if error_head is None:
+                return predicted
+            return torch.cat([predicted, error_head(rows, predicted)], dim=1)
+
         device = next(self.network.parameters()).device
         volume = torch.tensor(image.channels, dtype=torch.float32, device=device)
         voxels = torch.from_numpy(np.argwhere(image.mask)).to(device)
-        return np.asarray(apply_to_patches(function, volume, voxels).cpu().numpy())
-
-    def _predict_patches(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
-        predicted: Tensor = self.network(patches)
-        if self.head is None or not self.is_calibrated:
-            return predicted
-        calibrated: Tensor = self.head(patches_to_rows(patches), predicted)
-        return calibrated
-
-    def _predict_patches_with_error(self, patches: Float[Tensor, "b n 3 3 3"]) -> Tensor:
-        """Predict coefficients and, after them, the variance of every order and shell."""
-        assert self.error_head is not None
-        predicted = self._predict_patches(patches)
-        return torch.cat([predicted, self.error_head(patches_to_rows(patches), predicted)], dim=1)
+        return np.asarray(apply_to_patches(predict, volume, voxels).cpu().numpy())
 
     def arrays(self) -> Arrays:
         """Return the weights of the network and of the heads."""
