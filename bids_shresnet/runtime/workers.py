@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from bids_shresnet.errors import Interrupted, ShresnetError
-from bids_shresnet.runtime.logs import forward_worker_logs, send_logs_to
+from bids_shresnet.errors import ShresnetError
+from bids_shresnet.runtime.pools import KeptPool, run_in_worker, start_pool
 from bids_shresnet.runtime.progress import log_time_left, progress_bar
 from bids_shresnet.runtime.resources import available_cores, available_memory
-from bids_shresnet.runtime.signals import (
-    GRACE_SECONDS,
-    install_signal_handlers,
-    raise_if_interrupted,
-)
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
-)
 KILLED_MESSAGE = "a worker process was killed, most likely because memory ran out"
 GB = 2**30
 
@@ -50,12 +36,15 @@ class Workers:
         Bytes for all processes together; 0 means no limit.
     has_progress_bars
         Whether a terminal shows how many jobs are done.
+    kept_pool
+        Processes that stay from one `run` to the next, see `keep_processes`.
     """
 
     processes: int
     threads: int
     memory: int = 0
     has_progress_bars: bool = True
+    kept_pool: KeptPool | None = None
 
     @classmethod
     def from_limits(
@@ -65,6 +54,19 @@ class Workers:
         cores = available_cores()
         count = processes or cores
         return cls(count, threads or max(1, cores // count), memory or available_memory())
+
+    @contextmanager
+    def keep_processes(self) -> Iterator[Workers]:
+        """Yield workers whose processes stay from one `run` to the next, until the body ends.
+
+        So each loads its libraries once. Where memory limits a `run`, they end before it: what a
+        process has used stays with it.
+        """
+        kept_pool = KeptPool(self.processes, self.threads)
+        try:
+            yield replace(self, kept_pool=kept_pool)
+        finally:
+            kept_pool.close()
 
     def max_parallel_jobs(self, jobs: int, memory_per_job: int) -> int:
         """Return how many of the jobs fit into memory (bytes) at a time; at least one."""
@@ -123,6 +125,8 @@ class Workers:
         on_killed: Callable[[JobT], ResultT] | None,
     ) -> Iterator[tuple[JobT, ResultT]]:
         count = self.max_parallel_jobs(len(jobs), memory_per_job)
+        if self.kept_pool is not None and self._is_short_of_memory(count, len(jobs)):
+            self.kept_pool.close()
         if count == 1:
             return ((job, function(job)) for job in jobs)
         return self._run_in_pools(function, jobs, count, on_killed)
@@ -159,72 +163,22 @@ class Workers:
     ) -> Iterator[tuple[int, ResultT]]:
         """Yield the results of all jobs by number, and then raise if a process was killed."""
         killed: BrokenProcessPool | None = None
-        with forward_worker_logs() as queue, self._start_pool(count, queue) as pool:
-            try:
-                futures = {
-                    pool.submit(_run_in_worker, function, job): number
-                    for number, job in jobs.items()
-                }
-                for future in as_completed(futures):
-                    if isinstance(future.exception(), BrokenProcessPool):
-                        killed = BrokenProcessPool(str(future.exception()))
-                    else:
-                        yield futures[future], future.result()
-            except (Interrupted, GeneratorExit):  # nobody waits for the jobs under way
-                pool.shutdown(wait=False, cancel_futures=True)
-                _end_workers()
-                raise
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-        if killed is not None:
-            raise killed
+        with self._choose_pool(count, len(jobs)) as pool:
+            futures = {
+                pool.submit(run_in_worker, function, job): number for number, job in jobs.items()
+            }
+            for future in as_completed(futures):
+                if isinstance(future.exception(), BrokenProcessPool):
+                    killed = BrokenProcessPool(str(future.exception()))
+                else:
+                    yield futures[future], future.result()
+            if killed is not None:
+                raise killed
 
-    def _start_pool(self, count: int, queue: Any) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            count,
-            mp_context=get_context("spawn"),
-            initializer=_set_up_worker,
-            initargs=(self.threads, queue),
-        )
+    def _choose_pool(self, count: int, jobs: int) -> AbstractContextManager[ProcessPoolExecutor]:
+        if self.kept_pool is None or self._is_short_of_memory(count, jobs):
+            return start_pool(count, self.threads)
+        return self.kept_pool.use()
 
-
-def _run_in_worker(function: Callable[[JobT], ResultT], job: JobT) -> ResultT:
-    raise_if_interrupted()  # a worker that was stopped in one job still has the next in its queue
-    return function(job)
-
-
-def set_up_process(threads: int) -> None:
-    """Limit threads and hide messages of libraries.
-
-    Call this before numerical libraries are loaded, which read the limits only once.
-    """
-    for name in THREAD_VARIABLES:
-        os.environ[name] = str(threads)
-    logging.getLogger("dipy").setLevel(logging.WARNING)
-    parent = parent_process()
-    if parent is not None:
-        install_signal_handlers()
-        Thread(target=_exit_with_parent, args=(parent.join,), daemon=True).start()
-
-
-def _set_up_worker(threads: int, queue: Any) -> None:
-    send_logs_to(queue)
-    set_up_process(threads)
-
-
-def _end_workers() -> None:
-    """Ask all workers to stop, and kill those that do not within the grace of all."""
-    workers = active_children()
-    for worker in workers:
-        worker.terminate()
-    end = time.monotonic() + GRACE_SECONDS
-    for worker in workers:
-        worker.join(max(0.0, end - time.monotonic()))
-        if worker.is_alive():  # in a library that ignores signals, such as ANTs
-            worker.kill()
-
-
-def _exit_with_parent(wait: Callable[[], None]) -> None:
-    """End this worker with its parent: a killed run must not go on for minutes unseen."""
-    wait()
-    os._exit(1)
+    def _is_short_of_memory(self, count: int, jobs: int) -> bool:
+        return count < min(self.processes, jobs)

@@ -12,7 +12,8 @@ import pytest
 
 from bids_shresnet.errors import ShresnetError
 from bids_shresnet.runtime import workers
-from bids_shresnet.runtime.workers import THREAD_VARIABLES, Workers, set_up_process
+from bids_shresnet.runtime.pools import THREAD_VARIABLES
+from bids_shresnet.runtime.workers import Workers
 
 
 @pytest.fixture(autouse=True)
@@ -138,12 +139,6 @@ def test_a_job_that_is_larger_than_memory_gives_a_warning(caplog: pytest.LogCapt
 def test_all_available_memory_is_used_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "available_memory", lambda: 123)
     assert (Workers.from_limits(1, 1).memory, Workers.from_limits(1, 1, 45).memory) == (123, 45)
-
-
-def test_every_numerical_library_gets_the_number_of_threads() -> None:
-    set_up_process(7)
-    assert {os.environ[name] for name in THREAD_VARIABLES} == {"7"}
-    assert "OMP_NUM_THREADS" in THREAD_VARIABLES
 
 
 @pytest.mark.slow
