@@ -22,6 +22,11 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
+def draw_patches(count: int, channels: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, channels, 3, 3, 3, generator=generator)
+
+
 def filled(architecture: Architecture) -> SHResNet:
     """Make a network all of whose parameters are random."""
     network = SHResNet(architecture)
@@ -35,17 +40,18 @@ def filled(architecture: Architecture) -> SHResNet:
 @settings(max_examples=30)
 def test_it_predicts_what_the_network_predicts(shape: dict[str, Any], unused: int) -> None:
     network = filled(Architecture(**shape))
-    patches = torch.randn(5, network.architecture.input_channels + unused, 3, 3, 3)
+    patches = draw_patches(5, network.architecture.input_channels + unused)
     before = patches.clone()
     with torch.no_grad():
         expected = network(patches)
-    torch.testing.assert_close(Predictor(network)(patches), expected, rtol=1e-4, atol=1e-5)
+    difference = Predictor(network)(patches) - expected
+    assert difference.abs().max() < 2e-5 * expected.abs().max()
     assert torch.equal(patches, before)
 
 
 def test_a_default_network_is_predicted_to_a_hundred_thousandth() -> None:
     network = filled(Architecture(has_contrast=True, has_skip=True))
-    patches = torch.randn(300, 16, 3, 3, 3)
+    patches = draw_patches(300, 16)
     with torch.no_grad():
         expected = network(patches)
     predicted = Predictor(network)(patches)
