@@ -149,7 +149,7 @@ class TrainingJobs:
     @cached_property
     def fold_memory_mb(self) -> int:
         """MB that fitting or evaluating a fold takes."""
-        return ceil(max(map(memory_for_pair, self.pairs)) / MB)
+        return ceil(max(memory_for_pair(pair, self.training) for pair in self.pairs) / MB)
 
     @property
     def voxels_per_epoch(self) -> int:

@@ -192,7 +192,8 @@ class PairWork:
     @property
     def memory_needed(self) -> int:
         """Bytes that fitting or evaluating a harmonizer takes, once all subjects are prepared."""
-        return memory_for_fitting(job.folder for job in self.subject_jobs)
+        folders = [job.folder for job in self.subject_jobs]
+        return memory_for_fitting(folders, self.config.fit.training)
 
     @property
     def evaluation_memory(self) -> int:

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bids_shresnet.planning.memory import LIBRARY_BYTES, memory_for_fitting, memory_for_scans
+import numpy as np
+
+from bids_shresnet.planning.memory import (
+    LIBRARY_BYTES,
+    PATCHES_FILE,
+    memory_for_fitting,
+    memory_for_scans,
+)
+from bids_shresnet.settings import CALIBRATION_VOXELS, TrainingConfig
 from tests.datasets import PRISMA, Series, write_tree
 from tests.inventories import find_inventory
 
@@ -25,11 +33,27 @@ def test_a_scan_needs_memory_by_its_size_and_the_largest_counts(tmp_path: Path) 
     assert spooled_memory == memory - 2 * series_bytes  # as read and as written
 
 
-def test_a_training_set_needs_memory_by_its_size_on_disk(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in "ab"]
-    for folder in folders:
-        folder.mkdir()
-        (folder / "patches.npy").write_bytes(bytes(1000))
-    memory_of_one = memory_for_fitting(folders[:1]) - LIBRARY_BYTES
-    memory_of_two = memory_for_fitting(folders) - LIBRARY_BYTES
-    assert memory_of_two == 2 * memory_of_one >= 2000
+def prepare(folder: Path, voxels: int) -> Path:
+    folder.mkdir()
+    np.save(folder / PATCHES_FILE, np.zeros((voxels, 27, 2), np.float16))
+    return folder
+
+
+def test_a_small_training_set_needs_memory_by_its_size(tmp_path: Path) -> None:
+    folders = [prepare(tmp_path / name, 100) for name in "ab"]
+    one, two = (
+        memory_for_fitting(part, TrainingConfig()) - LIBRARY_BYTES
+        for part in (folders[:1], folders)
+    )
+    assert two == 2 * one
+    assert one >= FLOAT32_BYTES * 100 * 27 * 2
+
+
+def test_a_large_training_set_needs_memory_for_what_is_drawn_of_it(tmp_path: Path) -> None:
+    folders = [prepare(tmp_path / name, CALIBRATION_VOXELS) for name in "ab"]
+    drawn, all_voxels = TrainingConfig(), TrainingConfig(voxels_per_epoch=0)
+    of_one = memory_for_fitting(folders[:1], drawn)
+    assert memory_for_fitting(folders, drawn) == of_one
+    assert memory_for_fitting(folders, all_voxels) - LIBRARY_BYTES == 2 * (of_one - LIBRARY_BYTES)
+    larger = TrainingConfig(voxels_per_epoch=CALIBRATION_VOXELS + 1)
+    assert memory_for_fitting(folders, larger) > of_one

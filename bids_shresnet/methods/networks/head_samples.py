@@ -22,8 +22,7 @@ from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, is_order_0
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
 from bids_shresnet.network.shresnet import SHResNet
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
-
-CALIBRATION_VOXELS = 400_000  # with 200,000, the error of FA in white matter is 1 % larger
+from bids_shresnet.settings import CALIBRATION_VOXELS
 
 
 @dataclass(frozen=True)
