@@ -34,7 +34,7 @@ class PowerChange:
     Attributes
     ----------
     power
-        Power of the scan without that of noise; NaN where the noise is not known.
+        Power of the scan without that of noise; NaN where it is not known (`ShImage`).
     found
         What the change adds to it.
     clean_power, asked
@@ -49,10 +49,13 @@ class PowerChange:
     def find_scales(self, rows: Bool[np.ndarray, " v"]) -> Float[np.ndarray, " s"]:
         """Find factors on the anisotropy of some voxels, with which what is asked for is found.
 
-        They are 1 where nothing is found, or where the noise is not known.
+        They are 1 where nothing is found, or where the power is not known.
         """
-        asked = self.asked[rows].mean(axis=0) * self.power[rows].mean(axis=0)
-        found = self.found[rows].mean(axis=0) * self.clean_power[rows].mean(axis=0)
+        chosen = rows & np.isfinite(self.power).all(axis=1)
+        if not chosen.any():
+            return np.ones(self.power.shape[1])
+        asked = self.asked[chosen].mean(axis=0) * self.power[chosen].mean(axis=0)
+        found = self.found[chosen].mean(axis=0) * self.clean_power[chosen].mean(axis=0)
         is_known = (found < 0) & (asked < 0)
         scales = np.where(is_known, asked, 1) / np.where(is_known, found, 1)
         return np.asarray(np.clip(scales, *SCALE_RANGE))
@@ -77,7 +80,7 @@ def estimate_true_tensors(
     """
     labels = tissue[scan.mask]
     denoised = _denoise_tissues(scan, representation, noise_variance, tissue)
-    change = measure_power_change(scan, representation, noise_variance, denoised)
+    change = measure_power_change(scan, representation, denoised)
     for label in np.unique(labels):
         rows = labels == label
         scales = change.find_scales(rows)
@@ -107,10 +110,7 @@ def _denoise_tissues(
 
 
 def measure_power_change(
-    scan: LoadedScan,
-    representation: Representation,
-    noise_variance: Float[np.ndarray, " v"],
-    tensors: Sequence[ApparentTensors],
+    scan: LoadedScan, representation: Representation, tensors: Sequence[ApparentTensors]
 ) -> PowerChange:
     """Put a trial change into the scan, and into the one that the tensors describe."""
     unchanged = np.ones(scan.mask.shape)
@@ -123,12 +123,12 @@ def measure_power_change(
         return measure(change_dwi(dwi, scan.mask, trial, tensors))
 
     clean = synthesize_tensors(scan.dwi, scan.mask, tensors)
-    noise = [noise_powers[1] for _, noise_powers in measure_powers(representation)]
-    measured = _measure_order_2(representation)
     clean_power = measure(clean)
+    power = representation.image.order_2_power
+    assert power is not None, "the scan's power was not measured"
     return PowerChange(
-        power=measured - np.outer(noise_variance, noise),
-        found=measure_changed(scan.dwi) - measured,
+        power=power[scan.mask],
+        found=measure_changed(scan.dwi) - _measure_order_2(representation),
         clean_power=clean_power,
         asked=measure_changed(clean) - clean_power,
     )

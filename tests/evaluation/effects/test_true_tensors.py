@@ -55,6 +55,12 @@ def test_tensors_that_take_half_of_the_power_asked_for_are_made_twice_as_anisotr
     assert power_change(found=-0.4, asked=-2.0).find_scales(ALL_ROWS) == pytest.approx([1.0])
 
 
+def test_voxels_of_unknown_power_do_not_count() -> None:
+    change = power_change(found=-0.2, asked=-2.0)
+    change.power[1], change.found[1] = np.nan, -5.0
+    assert change.find_scales(ALL_ROWS) == pytest.approx([2.0])
+
+
 @pytest.mark.parametrize(
     ("change", "scale"),
     [
