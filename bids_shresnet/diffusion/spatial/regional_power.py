@@ -82,24 +82,28 @@ def compare_regions(
         NaN where it is not known.
     """
     is_known = np.isfinite(predicted) & np.isfinite(measured)
-    known = is_known.astype(np.float64)
-    powers = [np.where(is_known, image, 0).astype(np.float64) for image in (predicted, measured)]
+    values = (1.0, predicted, measured)
+    images = [np.where(is_known, image, 0).astype(np.float64) for image in values]
     sigmas = SIGMA_MM / np.linalg.norm(affine[:3, :3], axis=0)
-    typical = _smooth(powers[0], sigmas) / np.maximum(_smooth(known, sigmas), MIN_WEIGHT)
+    sums = [_smooth(image, sigmas) for image in images]
+    typical = sums[1] / np.maximum(sums[0], MIN_WEIGHT)
     own = np.nan_to_num(predicted)  # also where the scan's is not known
     weakness = np.exp(-own / (WEAK_POWER_SHARE * np.maximum(typical, MIN_ORDER_POWER)))
-    weights = (weakness * known, (1 - weakness) * known)
-    log_ratios = [_compute_log_ratio(powers, weight, sigmas) for weight in weights]
+    weak_sums = [_smooth(weakness * image, sigmas) for image in images]
+    strong_sums = [total - weak for total, weak in zip(sums, weak_sums, strict=True)]
+    log_ratios = [_compute_log_ratio(*weak_sums), _compute_log_ratio(*strong_sums)]
     return RegionalComparison(np.stack(log_ratios, axis=-1), weakness, is_known)
 
 
-def _compute_log_ratio(
-    powers: Sequence[Image], weights: Image, sigmas: Float[np.ndarray, " 3"]
-) -> Image:
-    """Logarithm of measured over predicted amplitudes around each voxel; NaN without any."""
-    weight = _smooth(weights, sigmas)
-    safe_weight = np.maximum(weight, MIN_WEIGHT)
-    averages = [_smooth(power * weights, sigmas) / safe_weight for power in powers]
+def _compute_log_ratio(weight: Image, predicted: Image, measured: Image) -> Image:
+    """Logarithm of measured over predicted amplitudes around each voxel; NaN without any.
+
+    Parameters
+    ----------
+    weight, predicted, measured
+        Sums around each voxel of the weights, and of the powers times these.
+    """
+    averages = [power / np.maximum(weight, MIN_WEIGHT) for power in (predicted, measured)]
     logarithms = [np.log(np.maximum(average, MIN_ORDER_POWER)) / 2 for average in averages]
     ratio = np.clip(logarithms[1] - logarithms[0], -MAX_LOG_RATIO, MAX_LOG_RATIO)
     return np.where(weight > MIN_WEIGHT, ratio, np.nan)

@@ -184,7 +184,8 @@ def _enlarge(
     """Enlarge the slices of a plane to the width of the figure, without blending voxels."""
     width_mm, height_mm = layout.size_mm(plane)
     rows = _nearest(round(FIGURE_WIDTH * height_mm / width_mm), tiles.shape[0])
-    return np.asarray(tiles[rows][:, _nearest(FIGURE_WIDTH, tiles.shape[1])])
+    wide = tiles[:, _nearest(FIGURE_WIDTH, tiles.shape[1])]  # first, because whole rows copy fast
+    return np.asarray(wide[rows])
 
 
 def _nearest(size: int, count: int) -> Int[np.ndarray, " s"]:
