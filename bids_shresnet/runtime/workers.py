@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
@@ -38,6 +39,36 @@ GB = 2**30
 logger = logging.getLogger(__name__)
 
 
+class KeptPool:
+    """A pool that is started when it is used first, and stays until it is closed.
+
+    Parameters
+    ----------
+    processes, threads
+        The largest number of processes, and the threads of each.
+    """
+
+    def __init__(self, processes: int, threads: int) -> None:
+        self._limits = (processes, threads)
+        self._resources = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[ProcessPoolExecutor]:
+        """Yield the pool. If the body fails, its processes end; the next use starts others."""
+        with self._resources.pop_all() as resources:
+            pool = self._pool or resources.enter_context(_start_pool(*self._limits))
+            self._pool = None
+            yield pool
+            self._pool = pool
+            self._resources = resources.pop_all()
+
+    def close(self) -> None:
+        """End the processes, if there are some."""
+        self._pool = None
+        self._resources.close()
+
+
 @dataclass(frozen=True)
 class Workers:
     """Processes that run independent jobs.
@@ -50,12 +81,15 @@ class Workers:
         Bytes for all processes together; 0 means no limit.
     has_progress_bars
         Whether a terminal shows how many jobs are done.
+    kept_pool
+        Processes that stay from one `run` to the next, see `keep_processes`.
     """
 
     processes: int
     threads: int
     memory: int = 0
     has_progress_bars: bool = True
+    kept_pool: KeptPool | None = None
 
     @classmethod
     def from_limits(
@@ -65,6 +99,19 @@ class Workers:
         cores = available_cores()
         count = processes or cores
         return cls(count, threads or max(1, cores // count), memory or available_memory())
+
+    @contextmanager
+    def keep_processes(self) -> Iterator[Workers]:
+        """Yield workers whose processes stay from one `run` to the next, until the body ends.
+
+        So each loads its libraries once. Where memory limits a `run`, they end before it: what a
+        process has used stays with it.
+        """
+        kept_pool = KeptPool(self.processes, self.threads)
+        try:
+            yield replace(self, kept_pool=kept_pool)
+        finally:
+            kept_pool.close()
 
     def max_parallel_jobs(self, jobs: int, memory_per_job: int) -> int:
         """Return how many of the jobs fit into memory (bytes) at a time; at least one."""
@@ -123,6 +170,8 @@ class Workers:
         on_killed: Callable[[JobT], ResultT] | None,
     ) -> Iterator[tuple[JobT, ResultT]]:
         count = self.max_parallel_jobs(len(jobs), memory_per_job)
+        if self.kept_pool is not None and self._is_short_of_memory(count, len(jobs)):
+            self.kept_pool.close()
         if count == 1:
             return ((job, function(job)) for job in jobs)
         return self._run_in_pools(function, jobs, count, on_killed)
@@ -159,33 +208,47 @@ class Workers:
     ) -> Iterator[tuple[int, ResultT]]:
         """Yield the results of all jobs by number, and then raise if a process was killed."""
         killed: BrokenProcessPool | None = None
-        with forward_worker_logs() as queue, self._start_pool(count, queue) as pool:
-            try:
-                futures = {
-                    pool.submit(_run_in_worker, function, job): number
-                    for number, job in jobs.items()
-                }
-                for future in as_completed(futures):
-                    if isinstance(future.exception(), BrokenProcessPool):
-                        killed = BrokenProcessPool(str(future.exception()))
-                    else:
-                        yield futures[future], future.result()
-            except (Interrupted, GeneratorExit):  # nobody waits for the jobs under way
-                pool.shutdown(wait=False, cancel_futures=True)
-                _end_workers()
-                raise
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-        if killed is not None:
-            raise killed
+        with self._choose_pool(count, len(jobs)) as pool:
+            futures = {
+                pool.submit(_run_in_worker, function, job): number for number, job in jobs.items()
+            }
+            for future in as_completed(futures):
+                if isinstance(future.exception(), BrokenProcessPool):
+                    killed = BrokenProcessPool(str(future.exception()))
+                else:
+                    yield futures[future], future.result()
+            if killed is not None:
+                raise killed
 
-    def _start_pool(self, count: int, queue: Any) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            count,
+    def _choose_pool(self, count: int, jobs: int) -> AbstractContextManager[ProcessPoolExecutor]:
+        if self.kept_pool is None or self._is_short_of_memory(count, jobs):
+            return _start_pool(count, self.threads)
+        return self.kept_pool.use()
+
+    def _is_short_of_memory(self, count: int, jobs: int) -> bool:
+        return count < min(self.processes, jobs)
+
+
+@contextmanager
+def _start_pool(processes: int, threads: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool, and end its processes: at once if nobody waits for the jobs under way."""
+    with (
+        forward_worker_logs() as queue,
+        ProcessPoolExecutor(
+            processes,
             mp_context=get_context("spawn"),
             initializer=_set_up_worker,
-            initargs=(self.threads, queue),
-        )
+            initargs=(threads, queue),
+        ) as pool,
+    ):
+        try:
+            yield pool
+        except (Interrupted, GeneratorExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end_workers()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _run_in_worker(function: Callable[[JobT], ResultT], job: JobT) -> ResultT:

@@ -39,10 +39,11 @@ def execute_plan(
     """Build the models that are missing and use them; finish the record of the run in any case."""
     results: list[ScanResult] = []
     try:
-        models = models or build_models(plan.pairs, config, this_run.root, workers)
-        record_status(this_run, excluded_head_rows(plan.pairs, this_run.root))
-        if models:  # there are none yet after the stages prepare and train
-            results = use_models(plan, models, config, this_run, workers)
+        with workers.keep_processes() as workers:
+            models = models or build_models(plan.pairs, config, this_run.root, workers)
+            record_status(this_run, excluded_head_rows(plan.pairs, this_run.root))
+            if models:  # there are none yet after the stages prepare and train
+                results = use_models(plan, models, config, this_run, workers)
     finally:
         logger.info("memory: at most %d MB per process", peak_memory() / MB)
         finish_run(this_run)
