@@ -27,7 +27,7 @@ import tyro
 
 from benchmarks.cpu_sampling import IMPORTS
 from benchmarks.run_profile import Seconds, profile_in_process
-from bids_shresnet.runtime.pools import THREAD_VARIABLES
+from bids_shresnet.runtime.workers import THREAD_VARIABLES
 
 PICTURES = "pictures"
 ONE_THREAD = dict.fromkeys(THREAD_VARIABLES, "1")

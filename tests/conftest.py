@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from bids_shresnet.runtime.pools import THREAD_VARIABLES
+from bids_shresnet.runtime.workers import THREAD_VARIABLES
 
 # Set before torch, numpy and ITK are loaded, which read this once. Threads that wait for a core
 # in use by another test make small networks ten times slower.

@@ -19,11 +19,10 @@ from bids_shresnet.cli.spellings import HELP_FLAGS
 from bids_shresnet.config import Config
 from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
 from bids_shresnet.runtime.logs import guard_stderr, log_to_screen, silence
-from bids_shresnet.runtime.pools import set_up_process
 from bids_shresnet.runtime.progress import format_time
 from bids_shresnet.runtime.resources import GB
 from bids_shresnet.runtime.signals import interrupt_on_signals
-from bids_shresnet.runtime.workers import Workers
+from bids_shresnet.runtime.workers import Workers, set_up_process
 from bids_shresnet.version import __version__
 
 logger = logging.getLogger("bids_shresnet")

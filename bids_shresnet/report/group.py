@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bids_shresnet.evaluation.cross_validation import CrossValidation
 from bids_shresnet.evaluation.group_tables import write_group_tables
-from bids_shresnet.io.storage import write_bytes, write_text
+from bids_shresnet.io.storage import write_text
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.runs.history import (
     NovelFraction,
@@ -21,12 +21,13 @@ from bids_shresnet.outputs.runs.history import (
 )
 from bids_shresnet.outputs.runs.past_runs import read_level_runs
 from bids_shresnet.outputs.sidecars import package_versions
+from bids_shresnet.report.figure_store import digest_results, reuse_figures, write_figure
 from bids_shresnet.report.figures.pairing import draw_pairing
+from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.group_content import DatasetReport, PairReport
 from bids_shresnet.report.group_page import render_group_report
 from bids_shresnet.report.methods_text import read_methods_text
-from bids_shresnet.report.pair_report import build_pair_report
-from bids_shresnet.report.style import Drawing
+from bids_shresnet.report.pair_report import build_pair_report, draw_figures
 from bids_shresnet.report.validation_sentence import validation_sentence
 
 
@@ -39,12 +40,23 @@ def write_group_report(
     Returns one sentence per pair about its validation.
     """
     dataset = _read_dataset_report(root, cross_validations)
-    pairs = [build_pair_report(item, dataset.subject_pages) for item in cross_validations]
+    pairs = [_report_pair(root, item, dataset.subject_pages) for item in cross_validations]
     write_group_tables(root, cross_validations)
-    _write_figures(root / "figures", dataset, pairs)
+    for drawing in dataset.figures:
+        write_figure(root, "group", drawing)
     about = _describe_origin(root, cross_validations, command)
     write_text(root / "group.html", render_group_report(pairs, about, dataset))
     return tuple(validation_sentence(pair) for pair in pairs)
+
+
+def _report_pair(root: Path, item: CrossValidation, subject_pages: Collection[str]) -> PairReport:
+    """Build the report of a pair, and write its figures where they differ from those on disk."""
+    model = item.model
+    digest = digest_results(model)
+    figures = reuse_figures(root, model.name, digest, lambda: draw_figures(item))
+    subject_errors = draw_subject_errors(item.rows, item.method, subject_pages)
+    write_figure(root, model.name, subject_errors)
+    return build_pair_report(item, figures, subject_errors)
 
 
 def _read_dataset_report(root: Path, cross_validations: Sequence[CrossValidation]) -> DatasetReport:
@@ -95,20 +107,6 @@ def _travelling_scans_of_model(model: Model) -> Iterator[ScanRow]:
                 shells="",
                 roles=(role,),
             )
-
-
-def _write_figures(folder: Path, dataset: DatasetReport, pairs: Sequence[PairReport]) -> None:
-    """Write all figures as PNG and, but for those of voxels, SVG."""
-    for drawing in dataset.figures:
-        _write_figure(folder, "group", drawing)
-    for pair in pairs:
-        for drawing in pair.drawings:
-            _write_figure(folder, pair.name, drawing)
-
-
-def _write_figure(folder: Path, owner: str, drawing: Drawing) -> None:
-    for extension, content in drawing.encodings.items():
-        write_bytes(folder / f"{owner}_{drawing.name}{extension}", content)
 
 
 def _describe_origin(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 
 from bids_shresnet.evaluation.comparison import compare_methods
@@ -11,13 +9,13 @@ from bids_shresnet.evaluation.cross_validation import CrossValidation, summarize
 from bids_shresnet.evaluation.group_means.excess_error import summarize_excess
 from bids_shresnet.evaluation.results import MAP_QUANTITIES, QUANTITIES
 from bids_shresnet.outputs.model.folder import RESBLOCKS_TSV, TRAINING_TSV, Model
+from bids_shresnet.report.figure_store import Figures
 from bids_shresnet.report.figures.agreement import draw_differences, draw_joint_histograms
 from bids_shresnet.report.figures.agreement_data import group_agreement
 from bids_shresnet.report.figures.errors import draw_biases, draw_errors
 from bids_shresnet.report.figures.pairing import draw_splits
 from bids_shresnet.report.figures.power import draw_group_power
 from bids_shresnet.report.figures.resblocks import draw_sweep, read_sweep, sweep_table
-from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.figures.training import TrainingCurve, draw_training_curves, read_curves
 from bids_shresnet.report.figures.uncertainty import draw_coverage
 from bids_shresnet.report.group_content import PairReport
@@ -37,46 +35,67 @@ NO_UNCERTAINTY_NOTE = (
 NO_CURVES_NOTE = "The method is fitted in closed form, so there are no epochs to draw."
 
 
-def build_pair_report(
-    cross_validation: CrossValidation, subject_pages: Collection[str] = ()
-) -> PairReport:
-    """Build what the page shows of a pair, with links to the existing reports on subjects."""
+def draw_figures(cross_validation: CrossValidation) -> Figures:
+    """Draw all figures of a pair but the one that links to reports on subjects."""
     model = cross_validation.model
-    validation = summarize_validation(cross_validation)
     curves = _read_model_curves(model)
     sweep = read_sweep(model.folder / RESBLOCKS_TSV)
+    return {
+        "inputs": [draw_splits(model.splits)],
+        "head": _head_figures(cross_validation),
+        "before-after": _agreement_figures(cross_validation),
+        "metrics": [
+            *_error_figures(cross_validation),
+            draw_biases(cross_validation.biases),
+            *([draw_sweep(sweep)] if sweep else []),
+        ],
+        "uncertainty": _uncertainty_figures(cross_validation),
+        "training": [draw_training_curves(curves)] if curves else [],
+    }
+
+
+def build_pair_report(
+    cross_validation: CrossValidation, figures: Figures, subject_errors: Drawing
+) -> PairReport:
+    """Build what the page shows of a pair.
+
+    Parameters
+    ----------
+    figures
+        Those of `draw_figures`.
+    subject_errors
+        The figure of errors by subject.
+    """
+    model = cross_validation.model
+    validation = summarize_validation(cross_validation)
+    rows = cross_validation.rows
+    metrics = figures["metrics"]
+    place = len(QUANTITIES)  # after the errors by method
     return PairReport(
         name=model.name,
         source=model.source,
         target=model.target,
         comparisons=cross_validation.comparisons,
         biases=cross_validation.biases,
-        rows=cross_validation.rows,
+        rows=rows,
         answers={baseline: item.answer for baseline, item in validation.better_than.items()},
         figures={
-            "inputs": [draw_splits(model.splits)],
-            "head": _head_figures(cross_validation),
-            "before-after": _agreement_figures(cross_validation),
-            "metrics": [
-                *_metric_figures(cross_validation, subject_pages),
-                *([draw_sweep(sweep)] if sweep else []),
-            ],
-            "uncertainty": _uncertainty_figures(cross_validation),
-            "training": [draw_training_curves(curves)] if curves else [],
+            **figures,
+            "metrics": [*metrics[:place], subject_errors, *metrics[place:]],
         },
         notes={
             "inputs": registration_notes(model.folder),
             "before-after": _agreement_notes(cross_validation),
             "uncertainty": [_uncertainty_note(cross_validation)],
-            "training": [] if curves else [NO_CURVES_NOTE],
+            "training": [] if figures["training"] else [NO_CURVES_NOTE],
         },
         agreements=cross_validation.agreements,
         equivalences=cross_validation.equivalences,
         preservations=cross_validation.preservations,
         regional_equivalences=cross_validation.regional_equivalences,
-        excess_errors=summarize_excess(cross_validation.rows, cross_validation.method),
+        excess_errors=summarize_excess(rows, cross_validation.method),
         splits=model.splits,
-        sweep=sweep_table(sweep),
+        sweep=sweep_table(read_sweep(model.folder / RESBLOCKS_TSV)),
         missing_shell_errors=cross_validation.missing_shell_errors,
         recoveries=cross_validation.recoveries,
         method=cross_validation.method,
@@ -101,20 +120,14 @@ def _agreement_figures(cross_validation: CrossValidation) -> list[Drawing]:
     return [*drawings, draw_group_power(cross_validation.powers, cross_validation.method)]
 
 
-def _metric_figures(
-    cross_validation: CrossValidation, subject_pages: Collection[str]
-) -> list[Drawing]:
-    """Errors by method and by subject, and site bias."""
+def _error_figures(cross_validation: CrossValidation) -> list[Drawing]:
+    """Errors by method."""
     rows = cross_validation.rows
     comparisons = [*cross_validation.comparisons]
     for baseline in cross_validation.baselines:
         if baseline != NO_HARMONIZATION:
             comparisons += compare_methods(rows, baseline, [NO_HARMONIZATION])
-    return [
-        *(draw_errors(rows, comparisons, quantity) for quantity in QUANTITIES),
-        draw_subject_errors(rows, cross_validation.method, subject_pages),
-        draw_biases(cross_validation.biases),
-    ]
+    return [draw_errors(rows, comparisons, quantity) for quantity in QUANTITIES]
 
 
 def _uncertainty_figures(cross_validation: CrossValidation) -> list[Drawing]:

@@ -6,14 +6,23 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from bids_shresnet.evaluation.cross_validation import CrossValidation
 from bids_shresnet.io.storage import write_tsv
 from bids_shresnet.outputs.model.validation import Coverage, Uncertainty
-from bids_shresnet.report.pair_report import build_pair_report
+from bids_shresnet.report.figures.subjects import draw_subject_errors
+from bids_shresnet.report.group_content import PairReport
+from bids_shresnet.report.pair_report import build_pair_report, draw_figures
 from tests.report.cross_validations import cross_validation, with_agreement
 
 CALIBRATION = Uncertainty(
     (Coverage("WM", "signal", 4, 1.1, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
 )
+
+
+def report_pair(pair: CrossValidation) -> PairReport:
+    """Draw the figures of a pair and build its report."""
+    subject_errors = draw_subject_errors(pair.rows, pair.method, ())
+    return build_pair_report(pair, draw_figures(pair), subject_errors)
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +35,14 @@ def _coarse_report(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_a_sweep_over_resblocks_is_shown_where_there_is_one(tmp_path: Path) -> None:
     pair = cross_validation(tmp_path, 4)
-    assert build_pair_report(pair).sweep == ()
+    assert report_pair(pair).sweep == ()
     rows = [
         {"resblocks": blocks, "fold": fold, "validation_loss": (blocks + fold) / 1e4}
         for blocks in (1, 2)
         for fold in (1, 2, 3)
     ]
     write_tsv(pair.model.folder / "resblocks.tsv", rows)
-    report = build_pair_report(pair)
+    report = report_pair(pair)
     assert [(row.resblocks, row.folds) for row in report.sweep] == [(1, 3), (2, 3)]
     assert report.sweep[1].mean == pytest.approx(100 * (2 + 2) / 1e4)
     assert "resblocks" in [drawing.name for drawing in report.figures["metrics"]]
@@ -42,7 +51,7 @@ def test_a_sweep_over_resblocks_is_shown_where_there_is_one(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_path: Path) -> None:
     pair = replace(cross_validation(tmp_path, 4), uncertainty=CALIBRATION)
-    report = build_pair_report(pair)
+    report = report_pair(pair)
     orientation_note = report.notes["before-after"][1]
     assert "20.00 degrees in the input" in orientation_note
     assert "10.00 degrees after" in orientation_note
@@ -53,7 +62,7 @@ def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_pat
 
 @pytest.mark.slow
 def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
-    report = build_pair_report(replace(cross_validation(tmp_path, 4), orientations=()))
+    report = report_pair(replace(cross_validation(tmp_path, 4), orientations=()))
     for section in ("before-after", "uncertainty", "training"):
         assert report.figures[section] == []
         assert len(report.notes[section]) == 1
@@ -64,7 +73,7 @@ def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stored_histograms_are_drawn_for_each_quantity_and_then_the_power(tmp_path: Path) -> None:
-    report = build_pair_report(with_agreement(cross_validation(tmp_path, 4)))
+    report = report_pair(with_agreement(cross_validation(tmp_path, 4)))
     names = [drawing.name for drawing in report.figures["before-after"]]
     assert names == [
         *("jointSignal", "differenceSignal"),
