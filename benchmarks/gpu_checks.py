@@ -19,6 +19,7 @@ from bids_shresnet.methods.networks.shresnet import (
     fit_shresnet,
     load_shresnet,
 )
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.shresnet import SHResNet
 from bids_shresnet.scans import ShImage
@@ -99,7 +100,7 @@ def _calibrated_amplitudes(
     network: SHResNet, cpu_task: FitTask, image: ShImage, device: str
 ) -> Float[np.ndarray, " v"]:
     task = replace(cpu_task, device=device)
-    head, _ = calibrate_amplitudes(network.to(device), task)
+    head, _ = calibrate_amplitudes(Predictor(network.to(device)), task)
     predicted = ShresnetHarmonizer(network.cpu(), head).predict(image)
     return np.asarray(np.linalg.norm(predicted[:, ORDER_2], axis=1))
 

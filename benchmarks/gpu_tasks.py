@@ -18,6 +18,7 @@ from bids_shresnet.methods.networks.shresnet import (
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.methods.sampling import draw_rows, read_samples
 from bids_shresnet.network.amplitude import AmplitudeHead
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.shresnet import SHResNet, build_shresnet
 from bids_shresnet.settings import NetworkConfig, TrainingConfig
 
@@ -101,7 +102,7 @@ def training_parts(task: FitTask) -> dict[str, Work]:
         return config.voxels_per_epoch * config.max_epochs
 
     def calibrate() -> int:
-        calibrate_amplitudes(network.eval(), task)
+        calibrate_amplitudes(Predictor(network), task)
         return voxels
 
     return {

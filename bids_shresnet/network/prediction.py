@@ -42,7 +42,7 @@ class Predictor:
     def __call__(self, patches: Float[Tensor, "b n 3 3 3"]) -> Float[Tensor, "b c"]:
         """Predict the centre voxel. Channels beyond the network's input are ignored."""
         rows = patches_to_rows(patches)[..., : self.inputs].flatten(1).T.contiguous()
-        x = self.pre(rows.view(PLANE_SIZE, -1, len(patches)))
+        x = self.pre(rows.view(PLANE_SIZE, 3 * self.inputs, len(patches)))
         total = self.constant + self.before_weights @ x.flatten(0, 1)
         if self.skip is not None:
             total += self.skip.weight @ rows + self.skip.bias[:, None]
@@ -82,7 +82,7 @@ class _Block:
     def subtract_corrections(self, x: Float[Tensor, "9 i b"]) -> None:
         """Subtract the corrections of all functional units in place."""
         hidden = [*self.hidden(x)]
-        channels = x.view(PLANE_SIZE, 3, -1, x.shape[-1])
+        channels = x.view(PLANE_SIZE, 3, sum(self.outputs), x.shape[-1])
         for part, last, rows in zip(
             channels.split(self.outputs, 2), self.last, hidden, strict=True
         ):

@@ -49,6 +49,11 @@ def test_it_predicts_what_the_network_predicts(shape: dict[str, Any], unused: in
     assert torch.equal(patches, before)
 
 
+def test_no_patches_have_no_predictions() -> None:
+    network = filled(Architecture(resblocks=2))
+    assert Predictor(network)(draw_patches(0, 16)).shape == (0, 15)
+
+
 def test_a_default_network_is_predicted_to_a_hundred_thousandth() -> None:
     network = filled(Architecture(has_contrast=True, has_skip=True))
     patches = draw_patches(300, 16)

@@ -17,12 +17,12 @@ from bids_shresnet.methods.networks.head_samples import read_head_samples
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.amplitude_fit import fit_amplitude_head
 from bids_shresnet.network.error_head import ErrorHead, fit_error_head
-from bids_shresnet.network.shresnet import SHResNet
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.scans import ShImage
 
 
 def calibrate_amplitudes(
-    network: SHResNet, task: FitTask
+    predictor: Predictor, task: FitTask
 ) -> tuple[AmplitudeHead | None, Mapping[str, Any]]:
     """Fit the amplitude head.
 
@@ -34,7 +34,7 @@ def calibrate_amplitudes(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         head = AmplitudeHead(task.outputs, input_counts=task.input_counts).to(task.device)
-    samples = read_head_samples(network, head, task)
+    samples = read_head_samples(predictor, head, task)
     if not len(samples.tissue):
         return None, {"calibration": "none: the target's noise is not known"}
     loss = fit_amplitude_head(
@@ -43,12 +43,12 @@ def calibrate_amplitudes(
     return head.eval(), {"calibration": {"loss": loss, "gain": head.gain.tolist()}}
 
 
-def learn_error(network: SHResNet, head: AmplitudeHead, task: FitTask) -> ErrorHead | None:
+def learn_error(predictor: Predictor, head: AmplitudeHead, task: FitTask) -> ErrorHead | None:
     """Fit the error head; None if no matched point lies near a voxel of the source."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         error_head = ErrorHead(task.outputs, input_counts=task.input_counts).to(task.device)
-    samples = read_error_samples(network, head, error_head, task)
+    samples = read_error_samples(predictor, head, error_head, task)
     if not len(samples.features):
         return None
     fit_error_head(

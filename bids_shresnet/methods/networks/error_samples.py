@@ -20,7 +20,7 @@ from bids_shresnet.methods.sampling import (
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.error_head import ErrorHead
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
-from bids_shresnet.network.shresnet import SHResNet
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.pairs import MatchedVoxels
 
 CANDIDATE_VOXELS = 400_000  # of which about a tenth lie near a voxel's centre
@@ -46,7 +46,7 @@ class ErrorSamples:
 
 
 def read_error_samples(
-    network: SHResNet, head: AmplitudeHead, error_head: ErrorHead, task: FitTask
+    predictor: Predictor, head: AmplitudeHead, error_head: ErrorHead, task: FitTask
 ) -> ErrorSamples:
     """Read samples near the centres of source voxels, where the target's noise is known.
 
@@ -63,7 +63,7 @@ def read_error_samples(
         for chunk, part in zip(chunks, patches.split(PATCHES_PER_CHUNK), strict=True):
             on_device = part.to(head.unit.device)
             with torch.inference_mode():
-                predicted = head(on_device, network(rows_to_patches(on_device)))
+                predicted = head(on_device, predictor(rows_to_patches(on_device)))
                 features = error_head.features(on_device, predicted)
             errors = _square_errors(subject.matched, chunk.numpy(), predicted, error_head)
             parts.append(ErrorSamples(features, *errors))

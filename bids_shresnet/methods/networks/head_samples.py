@@ -20,7 +20,7 @@ from bids_shresnet.methods.sampling import (
 )
 from bids_shresnet.network.amplitude import AmplitudeHead, Lengths, is_order_0
 from bids_shresnet.network.patches import PATCHES_PER_CHUNK, rows_to_patches
-from bids_shresnet.network.shresnet import SHResNet
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 from bids_shresnet.settings import CALIBRATION_VOXELS
 
@@ -49,7 +49,7 @@ class _Labels:
         return Lengths(self.squared * squared_scale, self.noise_variance * squared_scale)
 
 
-def read_head_samples(network: SHResNet, head: AmplitudeHead, task: FitTask) -> HeadSamples:
+def read_head_samples(predictor: Predictor, head: AmplitudeHead, task: FitTask) -> HeadSamples:
     """Read samples of training voxels where the target's noise is known.
 
     FA and MD of each patch and of its measurement are multiplied by common random factors, as if
@@ -61,14 +61,14 @@ def read_head_samples(network: SHResNet, head: AmplitudeHead, task: FitTask) -> 
     matches = [subject.matched for subject in task.training]
     drawn = draw_rows(matches, CALIBRATION_VOXELS, seed=[task.seed, 2])
     parts = [
-        _read_subject(network, head, subject, rows, rng)
+        _read_subject(predictor, head, subject, rows, rng)
         for subject, rows in zip(task.training, drawn, strict=True)
     ]
     return _join(parts, head.unit.device)
 
 
 def _read_subject(
-    network: SHResNet,
+    predictor: Predictor,
     head: AmplitudeHead,
     subject: TravellingSubject,
     rows: Integer[np.ndarray, " v"],
@@ -77,7 +77,7 @@ def _read_subject(
     labels = _read_labels(subject.matched, rows, head)
     factors = DiffusionFactors.draw(len(labels.rows), rng)
     return HeadSamples(
-        features=_compute_features(network, head, subject, labels.rows, factors),
+        features=_compute_features(predictor, head, subject, labels.rows, factors),
         lengths=labels.change(factors),
         tissue=subject.matched.tissue[labels.rows],
     )
@@ -103,7 +103,7 @@ def _read_labels(
 
 
 def _compute_features(
-    network: SHResNet,
+    predictor: Predictor,
     head: AmplitudeHead,
     subject: TravellingSubject,
     rows: Integer[np.ndarray, " v"],
@@ -118,7 +118,7 @@ def _compute_features(
         for noisy, clean, drawn in chunks:
             changed = drawn.change_patches(noisy, clean, head.input_groups)
             on_device = changed.to(head.unit.device)
-            parts.append(head.features(on_device, network(rows_to_patches(on_device))))
+            parts.append(head.features(on_device, predictor(rows_to_patches(on_device))))
     return torch.cat(parts).clone()
 
 

@@ -148,8 +148,9 @@ def fit_shresnet(task: FitTask) -> FitResult[ShresnetHarmonizer]:
         init_skip_from_regression(network, task.training, task.device)
     history = train_network(network.to(task.device), task)
     network.eval()
-    head, notes = calibrate_amplitudes(network, task) if task.network.calibrate else (None, None)
-    error_head = learn_error(network, head, task) if head and not task.missing_shells else None
+    predictor = Predictor(network)
+    head, notes = calibrate_amplitudes(predictor, task) if task.network.calibrate else (None, None)
+    error_head = learn_error(predictor, head, task) if head and not task.missing_shells else None
     harmonizer = ShresnetHarmonizer(network, head, error_head)
     usual = None
     if head is not None and not task.missing_shells:

@@ -8,6 +8,7 @@ from bids_shresnet.methods.networks.error_samples import ErrorSamples, read_erro
 from bids_shresnet.methods.networks.shresnet import make_architecture
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.error_head import ErrorHead
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.shresnet import build_shresnet
 from bids_shresnet.pairs import TravellingSubject
 from bids_shresnet.settings import NetworkConfig
@@ -20,7 +21,7 @@ def read(subject: TravellingSubject) -> ErrorSamples:
     network = build_shresnet(make_architecture(OUTPUTS, NetworkConfig(resblocks=1)), seed=0)
     amplitude_head = AmplitudeHead(OUTPUTS)
     return read_error_samples(
-        network.eval(), amplitude_head, ErrorHead(OUTPUTS), fit_task([subject])
+        Predictor(network), amplitude_head, ErrorHead(OUTPUTS), fit_task([subject])
     )
 
 

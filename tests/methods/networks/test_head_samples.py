@@ -10,6 +10,7 @@ from bids_shresnet.methods.networks.head_samples import HeadSamples, read_head_s
 from bids_shresnet.methods.networks.shresnet import make_architecture
 from bids_shresnet.network.amplitude import AmplitudeHead
 from bids_shresnet.network.patches import CENTRE_INDEX
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.shresnet import build_shresnet
 from bids_shresnet.scans import Tissue
 from bids_shresnet.settings import NetworkConfig
@@ -23,7 +24,7 @@ ORDER_2 = ORDER_0 + 27
 def read(sigma: float, assumed_variance: float | None = None) -> HeadSamples:
     subject = travelling(head(1), sigma=sigma, assumed_variance=assumed_variance)
     network = build_shresnet(make_architecture(OUTPUTS, NetworkConfig(resblocks=1)), seed=0)
-    return read_head_samples(network.eval(), AmplitudeHead(OUTPUTS), fit_task([subject]))
+    return read_head_samples(Predictor(network), AmplitudeHead(OUTPUTS), fit_task([subject]))
 
 
 def test_fa_of_patch_and_measurement_has_a_common_factor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +61,7 @@ def test_what_is_noise_in_a_patch_has_no_factor() -> None:
     subject = travelling(head(1), assumed_variance=1e-9)
     noise = replace(subject, source_denoised=np.zeros_like(subject.source_denoised))
     network = build_shresnet(make_architecture(OUTPUTS, NetworkConfig(resblocks=1)), seed=0)
-    samples = read_head_samples(network.eval(), AmplitudeHead(OUTPUTS), fit_task([noise]))
+    samples = read_head_samples(Predictor(network), AmplitudeHead(OUTPUTS), fit_task([noise]))
     image = head(1)
     own = np.linalg.norm(image.coefficients[image.mask][:, 1:], axis=1)
     np.testing.assert_allclose(samples.features[:, ORDER_2], own, rtol=0.01)
@@ -84,6 +85,6 @@ def test_voxels_without_known_noise_are_left_out() -> None:
     variance[::2] = np.nan
     unknown = replace(subject, matched=replace(subject.matched, noise_variance=variance))
     network = build_shresnet(make_architecture(OUTPUTS, NetworkConfig(resblocks=1)), seed=0)
-    samples = read_head_samples(network.eval(), AmplitudeHead(OUTPUTS), fit_task([unknown]))
+    samples = read_head_samples(Predictor(network), AmplitudeHead(OUTPUTS), fit_task([unknown]))
     assert len(samples.tissue) == len(samples.features) == len(variance) // 2
     assert set(samples.tissue) == {Tissue.GM}

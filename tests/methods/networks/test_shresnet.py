@@ -19,6 +19,7 @@ from bids_shresnet.methods.networks.shresnet import (
 )
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.network.patches import cut_patches, rows_to_patches
+from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.shresnet import build_shresnet
 from bids_shresnet.network.training_loop import History, Samples
 from bids_shresnet.scans import ShImage
@@ -200,7 +201,9 @@ def test_without_an_estimate_of_the_noise_nothing_is_calibrated_and_the_notes_sa
         travelling(head(seed), 12, sigma=0.01, assumed_variance=variance) for seed in (1, 2)
     ]
     network = build_shresnet(make_architecture((1, 5), OURS), seed=0)
-    amplitude_head, notes = calibrate_amplitudes(network.eval(), fit_task(subjects, network=OURS))
+    amplitude_head, notes = calibrate_amplitudes(
+        Predictor(network), fit_task(subjects, network=OURS)
+    )
     assert amplitude_head is None
     assert "noise is not known" in notes["calibration"]
 
