@@ -48,7 +48,9 @@ def test_a_group_leaves_models_tables_and_a_report_with_figures_and_nothing_else
     model = {f"models/{MODEL}/{name}" for name in (*FOLD_FILES, *tables, *agreement, *others)}
     dataset = {"dataset_description.json", "descriptions.tsv", "descriptions.json"}
     assert files - figures == model | set(GROUP_FILES) | dataset | {".bidsignore", "README.md"}
-    assert {Path(name).suffix for name in figures} == {".png", ".svg"}
+    records = {name for name in figures if name.endswith(".json")}
+    assert records == {f"figures/{MODEL}_figures.json"}
+    assert {Path(name).suffix for name in figures - records} == {".png", ".svg"}
     assert not (validated_group / ".work").exists()
 
 
