@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from bids_shresnet.diffusion.shells import find_shells
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_vectors
+from bids_shresnet.diffusion.tensor_fit import compute_fa
 from bids_shresnet.diffusion.tensors import (
     fit_tensor_matrices,
     has_tensor_directions,
@@ -87,9 +88,7 @@ class ApparentTensors:
     @property
     def fa(self) -> Float[np.ndarray, " v"]:
         """FA of the tensors."""
-        size = np.square(self.tensors).sum(axis=(1, 2))
-        anisotropy = np.square(self.tensors - _isotropic_part(self.tensors)).sum(axis=(1, 2))
-        return np.asarray(np.sqrt(1.5 * anisotropy / np.maximum(size, np.finfo(np.float64).tiny)))
+        return compute_fa(self.tensors)
 
 
 def change_dwi(

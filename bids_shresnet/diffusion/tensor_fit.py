@@ -30,10 +30,8 @@ class TensorFit:
 
     @property
     def fa(self) -> Float[np.ndarray, " v"]:
-        """Fractional anisotropy, from the norm of the tensor and of its deviation from a sphere."""
-        deviations = self.matrices - self.md[:, None, None] * np.eye(3)
-        squared_norm = np.square(self.matrices).sum(axis=(1, 2))
-        return np.asarray(np.sqrt(1.5 * np.square(deviations).sum(axis=(1, 2)) / squared_norm))
+        """Fractional anisotropy."""
+        return compute_fa(self.matrices)
 
     @property
     def md(self) -> Float[np.ndarray, " v"]:
@@ -44,6 +42,14 @@ class TensorFit:
     def directions(self) -> Float[np.ndarray, "v 3"]:
         """Unit vectors along the largest diffusivity."""
         return np.asarray(np.linalg.eigh(self.matrices)[1][:, :, -1])
+
+
+def compute_fa(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, " v"]:
+    """Compute FA from the norm of a tensor and of its deviation from a sphere; 0 for no tensor."""
+    mean = np.trace(tensors, axis1=1, axis2=2) / 3
+    deviations = tensors - mean[:, None, None] * np.eye(3)
+    squared_norm = np.maximum(np.square(tensors).sum(axis=(1, 2)), np.finfo(np.float64).tiny)
+    return np.asarray(np.sqrt(1.5 * np.square(deviations).sum(axis=(1, 2)) / squared_norm))
 
 
 def fit_weighted_tensors(

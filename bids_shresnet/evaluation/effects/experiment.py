@@ -79,7 +79,7 @@ class PlacedEffect:
 
 
 @dataclass(frozen=True)
-class FoundChange:
+class ChangedMaps:
     """Maps of one kind without and with an effect, and with more noise instead."""
 
     before: Maps
@@ -132,8 +132,8 @@ class EffectExperiment:
             changed_scan = replace(self.scan, dwi=item.dwi)
             [after] = self.harmonize(changed_scan, voxels, seed=self.seed)
             for maps in before:
-                put_in = FoundChange(before[maps], wanted[maps], noisy[maps])
-                found = FoundChange(before[maps], after[maps], noisy[maps])
+                put_in = ChangedMaps(before[maps], wanted[maps], noisy[maps])
+                found = ChangedMaps(before[maps], after[maps], noisy[maps])
                 yield from self._compare(item, maps, voxels, put_in=put_in, found=found)
 
     def place(self, effect: KnownEffect) -> PlacedEffect:
@@ -193,8 +193,8 @@ class EffectExperiment:
         maps: str,
         voxels: Mask,
         *,
-        put_in: FoundChange,
-        found: FoundChange,
+        put_in: ChangedMaps,
+        found: ChangedMaps,
     ) -> Iterator[EffectRow]:
         """Yield one row per region, tissue and quantity."""
         quantities = item.effect.quantities

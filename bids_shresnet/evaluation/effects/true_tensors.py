@@ -80,7 +80,7 @@ def estimate_true_tensors(
     """
     labels = tissue[scan.mask]
     denoised = _denoise_tissues(scan, representation, noise_variance, tissue)
-    change = measure_power_change(scan, representation, denoised)
+    change = _measure_power_change(scan, representation, denoised)
     for label in np.unique(labels):
         rows = labels == label
         scales = change.find_scales(rows)
@@ -109,7 +109,7 @@ def _denoise_tissues(
     return denoised
 
 
-def measure_power_change(
+def _measure_power_change(
     scan: LoadedScan, representation: Representation, tensors: Sequence[ApparentTensors]
 ) -> PowerChange:
     """Put a trial change into the scan, and into the one that the tensors describe."""

@@ -64,7 +64,7 @@ def test_of_two_tracts_the_larger_one_changes() -> None:
 
 def test_white_matter_changes_in_md_alone() -> None:
     change = raise_white_matter_md(anatomy())
-    np.testing.assert_array_equal((change.strength > 0), tissue_labels() == Tissue.WM)
+    np.testing.assert_array_equal(change.strength > 0, tissue_labels() == Tissue.WM)
     np.testing.assert_array_equal(change.fa_factor, 1)
 
 
