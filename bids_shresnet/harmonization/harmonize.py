@@ -76,8 +76,8 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     for difference in describe_roughness(harmonized.roughness_ratio):
         logger.warning("%s: %s", job.scan.image.name, difference)
     _discard_outputs(job.outputs)
-    _write_trust_maps(job.outputs, harmonized)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}
+    _write_trust_maps(job.outputs, harmonized, record)
     pairs = [input_pair(job.outputs, scan), *harmonized_pairs(job.outputs, harmonized, record)]
     for pair in pairs:
         write_map_pair(job.outputs, pair, scan.dwi.affine)
@@ -102,15 +102,21 @@ def _qc_record(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_trust_maps(outputs: ScanOutputs, harmonized: HarmonizedScan) -> None:
-    """Write the mask, and the maps of how far the harmonized signal can be trusted."""
+def _write_trust_maps(
+    outputs: ScanOutputs, harmonized: HarmonizedScan, record: Mapping[str, Any]
+) -> None:
+    """Write the mask, and the maps of how far the harmonized signal can be trusted.
+
+    `record` is the `Harmonization` of the DWI's sidecar.
+    """
     scan = outputs.scan
     affine = harmonized.dwi.affine
     mask = Volume(harmonized.mask, affine)
     write_output(outputs.mask, mask, scan=scan, sidecar=mask_sidecar(scan))
     if harmonized.uncertainty is not None:
         uncertainty = Volume(harmonized.uncertainty.signal, affine)
-        write_output(outputs.uncertainty, uncertainty, scan=scan, sidecar=uncertainty_sidecar(scan))
+        sidecar = uncertainty_sidecar(scan, record)
+        write_output(outputs.uncertainty, uncertainty, scan=scan, sidecar=sidecar)
     novelty = Volume(harmonized.novelty, affine)
     write_output(outputs.novelty, novelty, scan=scan, sidecar=novelty_sidecar(scan))
 

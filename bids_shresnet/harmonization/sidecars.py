@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from bids_shresnet.diffusion.spatial.roughness import describe_roughness
@@ -23,10 +24,11 @@ from bids_shresnet.planning.checks.protocols import Protocol, describe_differenc
 from bids_shresnet.scans import Scan
 from bids_shresnet.settings import METHOD_NAMES, NO_HARMONIZATION, Method
 
+COVERAGE_KEY = "CoverageFactors95"  # of the record of a harmonization, for the uncertainty maps
 UNCERTAINTY_DESCRIPTION = (
     "Standard deviation of S/S0 of the target scanner about the harmonized one (root mean square "
     "over shells), learned from the errors on travelling subjects. Noise of a measurement is not "
-    "part of it."
+    f"part of it. Half of a 95 % interval is {COVERAGE_KEY} times the map, if it is known."
 )
 NOVELTY_DESCRIPTION = (
     "Distance of the scan from the training data of the model, in units of the distance that 2 % "
@@ -69,9 +71,13 @@ def tissue_sidecar(scan: Scan) -> Sidecar:
     )
 
 
-def uncertainty_sidecar(scan: Scan) -> Sidecar:
-    """Return the sidecar of the uncertainty map."""
-    return _map_sidecar(scan, UNCERTAINTY_DESCRIPTION)
+def uncertainty_sidecar(scan: Scan, record: Mapping[str, Any]) -> Sidecar:
+    """Return the sidecar of the uncertainty of the signal.
+
+    `record` is the `Harmonization` of the DWI's sidecar.
+    """
+    factors = {COVERAGE_KEY: record[COVERAGE_KEY]} if COVERAGE_KEY in record else {}
+    return _map_sidecar(scan, UNCERTAINTY_DESCRIPTION, {"Harmonization": factors})
 
 
 def novelty_sidecar(scan: Scan) -> Sidecar:
@@ -119,6 +125,7 @@ def harmonization_record(
         "VolumesUsed": harmonized.used_volume_count,
         "ClippedSignal": round(harmonized.clipped_fraction, 6),
         **_noise_record(harmonized, job.options),
+        **_coverage_record(harmonized, card.validation),
         "Novelty": {
             "MarkedFraction": round(harmonized.novel_fraction, 6),
             "LeftUnharmonized": job.options.should_abstain,
@@ -144,6 +151,13 @@ def _noise_record(harmonized: HarmonizedScan, options: HarmonizeOptions) -> dict
         "Seed": noise_model.seed,
     }
     return {"MeasurementNoise": record}
+
+
+def _coverage_record(harmonized: HarmonizedScan, validation: Validation | None) -> dict[str, Any]:
+    """Return the half widths of 95 % intervals in standard deviations, if both are known."""
+    if harmonized.uncertainty is None or validation is None or validation.uncertainty is None:
+        return {}
+    return {COVERAGE_KEY: validation.uncertainty.coverage_factors_95}
 
 
 def _acquisition_record(scan: Scan, model: Model, roughness_ratio: float) -> dict[str, Any]:
@@ -173,12 +187,14 @@ def _validation_summary(validation: Validation | None) -> dict[str, Any]:
     return dict(to_json(replace(validation, uncertainty=None, preservation=())))
 
 
-def _map_sidecar(scan: Scan, description: str) -> Sidecar:
+def _map_sidecar(
+    scan: Scan, description: str, fields: Mapping[str, Any] = MappingProxyType({})
+) -> Sidecar:
     return Sidecar(
         description=description,
         sources=[scan_uri(scan)],
         is_skull_stripped=True,
-        fields={"Units": "arbitrary"},
+        fields={"Units": "arbitrary", **fields},
     )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps, tensor_bvalues
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
+from bids_shresnet.harmonization.sidecars import COVERAGE_KEY
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import (
@@ -58,7 +59,8 @@ DENOISED_TITLE = (
 )
 UNCERTAINTY_TITLE = (
     "of the target scanner about that of the harmonized scan, as a standard deviation; without the "
-    "noise of a measurement"
+    f"noise of a measurement; half of a 95 % interval is {COVERAGE_KEY} times the map, if it is "
+    "known"
 )
 
 
@@ -113,13 +115,15 @@ def harmonized_pairs(
         deviations = TensorMaps(fa=harmonized.uncertainty.fa, md=harmonized.uncertainty.md)
         after.append((outputs.uncertainty_desc, deviations, UNCERTAINTY_TITLE))
     for desc, maps, title in after:
+        is_uncertainty = desc == outputs.uncertainty_desc
+        keys = [*RECORD_KEYS, *([COVERAGE_KEY] if is_uncertainty else [])]
         yield MapPair(
             maps=maps,
             desc=desc,
             title=title,
             source=outputs.harmonized_scan,
             bvalues=fitted_bvalues(harmonized.measured_signal),
-            record={"Harmonization": {key: record[key] for key in RECORD_KEYS if key in record}},
+            record={"Harmonization": {key: record[key] for key in keys if key in record}},
         )
 
 

@@ -173,10 +173,12 @@ def _uncertainty_note(cross_validation: CrossValidation) -> str:
     if uncertainty is None:
         return NO_UNCERTAINTY_NOTE
     factors = [
-        f"{item.factor:.2f} ({endpoint_title(item.quantity, item.tissue)})"
+        f"{item.factor:.2f} and {item.coverage_factor_95:.2f} "
+        f"({endpoint_title(item.quantity, item.tissue)})"
         for item in uncertainty.coverages
     ]
     return (
-        f"Predicted standard deviations are multiplied by {', '.join(factors)} in the uncertainty "
-        "maps, so that 68 % of the measurements of held-out subjects lie within one."
+        "Predicted standard deviations are multiplied by a factor in the uncertainty maps, so that "
+        "68 % of the measurements of held-out subjects lie within one; 95 % lie within a multiple "
+        f"of the map. Factor and multiple: {', '.join(factors)}."
     )

@@ -26,7 +26,18 @@ from tests.held_out import effects
 from tests.report.cross_validations import cross_validation, held_out_results, with_agreement
 
 CALIBRATION = Uncertainty(
-    (Coverage("WM", "signal", 4, 1.1, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
+    (
+        Coverage(
+            "WM",
+            "signal",
+            4,
+            1.1,
+            coverage_factor_95=1.96,
+            within_68=0.7,
+            within_95=0.94,
+            rank_correlation=0.6,
+        ),
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.inputs.load_scan import load_scan
 from bids_shresnet.io.safetensors import serialize_arrays
 from bids_shresnet.io.storage import hash_file, read_json, write_bytes
+from bids_shresnet.outputs.layout import sidecar_path
 from bids_shresnet.outputs.model.card import ModelFile
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.outputs.model.validation import Coverage, Uncertainty, Validation
@@ -40,6 +41,26 @@ def test_signal_is_s0_times_the_prediction_of_the_held_out_fold_or_the_mean_of_a
     np.testing.assert_allclose(harmonized_attenuation(job), expected, rtol=2e-3)
 
 
+def make_validation(factor: float, *, coverage_factor_95: float = 1.96) -> Validation:
+    """Validation that scales the uncertainty of the signal by a factor."""
+    coverages = tuple(
+        Coverage(
+            tissue,
+            "signal",
+            subjects=3,
+            factor=factor,
+            coverage_factor_95=coverage_factor_95,
+            within_68=0.7,
+            within_95=0.95,
+            rank_correlation=0.5,
+        )
+        for tissue in ("WM", "GM")
+    )
+    return Validation(
+        method="shresnet", subjects=3, better_than={}, uncertainty=Uncertainty(coverages)
+    )
+
+
 def test_signal_outside_the_mask_is_as_measured(
     scans: dict[str, Scan], model: Model, tmp_path: Path
 ) -> None:
@@ -63,13 +84,7 @@ def test_voxels_without_signal_around_them_stay_as_measured(
 def test_the_uncertainty_is_the_learned_one_times_the_factor_of_the_validation(
     factor: float, scans: dict[str, Scan], tmp_path: Path
 ) -> None:
-    coverages = tuple(
-        Coverage(tissue, "signal", 3, factor, within_68=0.7, within_95=0.95, rank_correlation=0.5)
-        for tissue in ("WM", "GM")
-    )
-    validation = Validation(
-        method="shresnet", subjects=3, better_than={}, uncertainty=Uncertainty(coverages)
-    )
+    validation = make_validation(factor)
     model = make_model(tmp_path / "model", scans["01"], error=0.02, validation=validation)
     job = write_job(scans["04"], model, tmp_path / "out")
     mask = find_supported(job)
@@ -78,6 +93,19 @@ def test_the_uncertainty_is_the_learned_one_times_the_factor_of_the_validation(
     np.testing.assert_array_equal(uncertainty[~mask], 0)
     for path in job.outputs.uncertainty_maps[1:]:
         assert (read_image(path)[mask] > 0).mean() > 0.99
+
+
+def test_the_sidecars_of_the_uncertainty_give_its_95_interval(
+    scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    validation = make_validation(1.0, coverage_factor_95=2.5)
+    model = make_model(tmp_path / "model", scans["01"], error=0.02, validation=validation)
+    job = write_job(scans["04"], model, tmp_path / "out")
+    for path in job.outputs.uncertainty_maps:
+        record = read_json(sidecar_path(path))["Harmonization"]
+        assert record["CoverageFactors95"] == {"signal": {"WM": 2.5, "GM": 2.5}}
+    fa_record = read_json(sidecar_path(job.outputs.tensor_map("fa", job.outputs.desc)))
+    assert "CoverageFactors95" not in fa_record["Harmonization"]
 
 
 def test_a_model_that_does_not_know_its_error_has_no_uncertainty(

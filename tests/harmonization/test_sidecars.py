@@ -23,7 +23,9 @@ from tests.harmonization.harmonizing import (
 )
 from tests.models import constant_model, directions
 
-COVERAGE = Coverage("WM", "FA", 3, 1.5, within_68=0.7, within_95=0.95, rank_correlation=0.1)
+COVERAGE = Coverage(
+    "WM", "FA", 3, 1.5, coverage_factor_95=1.96, within_68=0.7, within_95=0.95, rank_correlation=0.1
+)
 
 
 def test_the_sidecar_names_the_network_and_whether_the_subject_was_trained_on(

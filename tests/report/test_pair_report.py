@@ -15,7 +15,18 @@ from bids_shresnet.report.pair_report import build_pair_report, draw_figures
 from tests.report.cross_validations import cross_validation, with_agreement
 
 CALIBRATION = Uncertainty(
-    (Coverage("WM", "signal", 4, 1.1, within_68=0.7, within_95=0.94, rank_correlation=0.6),),
+    (
+        Coverage(
+            "WM",
+            "signal",
+            4,
+            1.1,
+            coverage_factor_95=1.96,
+            within_68=0.7,
+            within_95=0.94,
+            rank_correlation=0.6,
+        ),
+    ),
 )
 
 
@@ -56,7 +67,7 @@ def test_notes_give_the_mean_angles_and_the_relation_of_spread_and_error(tmp_pat
     assert "20.00 degrees in the input" in orientation_note
     assert "10.00 degrees after" in orientation_note
     (uncertainty_note,) = report.notes["uncertainty"]
-    assert "multiplied by 1.10 (signal, white matter) in" in uncertainty_note
+    assert "Factor and multiple: 1.10 and 1.96 (signal, white matter)." in uncertainty_note
     assert [drawing.name for drawing in report.figures["uncertainty"]] == ["uncertainty"]
 
 

@@ -27,10 +27,13 @@ class Coverage:
     Attributes
     ----------
     subjects
-        Number of held-out subjects; the factor of each comes from the others.
+        Number of held-out subjects; the factors of each come from the others.
     factor
         Factor on predicted standard deviations, so that 68 % of the measurements of all held-out
-        subjects lie within one.
+        subjects lie within one. The uncertainty maps contain it.
+    coverage_factor_95
+        Half of the width of the 95 % interval in standard deviations of the uncertainty maps; 1.96
+        for normal errors (the coverage factor k of the GUM, JCGM 100:2008, 6.2).
     within_68, within_95
         Shares within the intervals that 68 and 95 % should lie in, mean over subjects. The noise of
         the target's measurement is part of the intervals.
@@ -42,6 +45,7 @@ class Coverage:
     quantity: str
     subjects: int
     factor: float
+    coverage_factor_95: float
     within_68: float
     within_95: float
     rank_correlation: float
@@ -57,6 +61,14 @@ class Uncertainty:
     def factors(self) -> dict[tuple[str, str], float]:
         """Factor on the standard deviations of each tissue and quantity."""
         return {(item.tissue, item.quantity): item.factor for item in self.coverages}
+
+    @property
+    def coverage_factors_95(self) -> dict[str, dict[str, float]]:
+        """Half widths of the 95 % intervals in standard deviations, by quantity and tissue."""
+        factors: dict[str, dict[str, float]] = {}
+        for item in self.coverages:
+            factors.setdefault(item.quantity, {})[item.tissue] = item.coverage_factor_95
+        return factors
 
 
 @dataclass(frozen=True)

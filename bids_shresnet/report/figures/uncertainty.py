@@ -56,8 +56,8 @@ def _caption(coverages: Sequence[Coverage]) -> str:
     return (
         "Share of the measurements of held-out subjects that lie within the 68 and 95 % intervals "
         "about their prediction; on the dashed lines, the uncertainty maps are right. The "
-        "intervals include the noise of the target's measurement, the maps do not. The maps are "
-        "scaled by one factor for each tissue and quantity, here by that of the other subjects. "
+        "intervals include the noise of the target's measurement, the maps do not. Each tissue, "
+        "quantity and interval has one factor, here that of the other subjects. "
         "Rank correlation of uncertainty and error over voxels: "
         f"{min(correlations):.2f} to {max(correlations):.2f}."
     )

@@ -7,7 +7,16 @@ from tests.report.drawings import assert_is_described, assert_is_reproducible
 
 def test_the_figure_is_described_and_reproducible() -> None:
     coverages = [
-        Coverage(tissue, "FA", 4, 1.0, within_68=0.7, within_95=0.94, rank_correlation=correlation)
+        Coverage(
+            tissue,
+            "FA",
+            4,
+            1.0,
+            coverage_factor_95=1.96,
+            within_68=0.7,
+            within_95=0.94,
+            rank_correlation=correlation,
+        )
         for tissue, correlation in (("WM", 0.4), ("GM", 0.6))
     ]
     uncertainty = Uncertainty(tuple(coverages))
