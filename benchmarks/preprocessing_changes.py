@@ -18,7 +18,6 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_shresnet.diffusion.harmonics import choose_sh_order
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.shells import find_shells, select_volumes
 from bids_shresnet.inputs.load_scan import add_mask_and_s0
@@ -112,7 +111,7 @@ def estimate_noise_level(dwi: Dwi) -> float:
     shells = [
         Shell(found.bvalue, choose_sh_order(len(found.volumes))) for found in find_shells(dwi.bvals)
     ]
-    variance = estimate_noise_variance(dwi, represent_dwi(dwi, loaded.mask, shells), loaded.s0)
+    variance = represent_dwi(dwi, loaded.mask, shells).noise_variance
     return float(np.median(np.sqrt(variance) * loaded.s0[loaded.mask]))
 
 

@@ -19,7 +19,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_image import (
@@ -256,7 +256,7 @@ def _harmonize_scan(
     _check_subject(model, subject)
     check_options(options, model)
     options = replace(options, device=select_device(options.device))
-    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    representation = represent_source(scan.dwi, scan.mask, model.source_shells)
     fit = model.fit_for(subject)
     harmonized = apply_model(scan, representation, model=model, fit=fit, options=options)
     record = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -19,8 +22,20 @@ RELIABLE_S0_SHARE = 0.3  # of the median S0; where S0 is lower, S/S0 says nothin
 MIN_SPARE_DIRECTIONS = 5
 
 
+@dataclass(frozen=True)
+class ShellSignal:
+    """S/S0 of one shell in the voxels of a mask, and its directions (world axes)."""
+
+    shell: Shell
+    directions: Float[np.ndarray, "d 3"]
+    signal: Float[np.ndarray, "v d"]
+
+
 def estimate_noise_variance(
-    dwi: Dwi, representation: Representation, s0: Float[np.ndarray, "x y z"]
+    dwi: Dwi,
+    mask: Bool[np.ndarray, "x y z"],
+    s0: Float[np.ndarray, "x y z"],
+    shells: Sequence[ShellSignal],
 ) -> Float[np.ndarray, " v"]:
     """Estimate the variance of the noise in one value of S/S0, for each voxel of the mask.
 
@@ -28,8 +43,6 @@ def estimate_noise_variance(
 
     Parameters
     ----------
-    dwi, representation
-        The scan and its representation.
     s0
         Mean b0 in scanner units.
 
@@ -37,10 +50,9 @@ def estimate_noise_variance(
     -------
     From the repeated b0 volumes if no shell has directions to spare; NaN if there is only one.
     """
-    mask = representation.image.mask
     s0_values = s0[mask]
     min_reliable_s0 = RELIABLE_S0_SHARE * float(np.median(s0_values))
-    squares, degrees_of_freedom = _sum_squared_residuals(representation)
+    squares, degrees_of_freedom = _sum_squared_residuals(shells)
     squares = squares * np.square(s0_values)
     if not degrees_of_freedom:
         squares, degrees_of_freedom = _sum_squared_b0_residuals(dwi, mask)
@@ -54,16 +66,12 @@ def estimate_noise_variance(
 
 
 def estimate_true_shares(
-    representation: Representation,
-    variance: Float[np.ndarray, " v"],
-    voxels: Bool[np.ndarray, "x y z"],
+    representation: Representation, voxels: Bool[np.ndarray, "x y z"]
 ) -> list[list[Float[np.ndarray, "x y z"]]]:
     """Estimate the share of the power of each order around a voxel that is not noise, 0 to 1.
 
     Parameters
     ----------
-    variance
-        Variance of the noise in one value of S/S0, for each voxel of the mask.
     voxels
         Those of the mask that are averaged over, such as one tissue.
 
@@ -72,7 +80,7 @@ def estimate_true_shares(
     One list for each shell, with an image for each order above 0; 1 where the noise is not known.
     """
     mask = representation.image.mask
-    known = np.nan_to_num(variance)
+    known = np.nan_to_num(representation.noise_variance)
     shares = []
     for powers, noise_powers in measure_powers(representation):
         orders = zip(powers.T[1:], noise_powers[1:], strict=True)
@@ -125,21 +133,19 @@ def _sum_squared_b0_residuals(
     return squares, b0s.shape[1] - 1
 
 
-def _sum_squared_residuals(representation: Representation) -> tuple[Float[np.ndarray, " v"], int]:
+def _sum_squared_residuals(shells: Sequence[ShellSignal]) -> tuple[Float[np.ndarray, " v"], int]:
     """Sum of squared residuals over all shells, and its degrees of freedom."""
-    squares = np.zeros(len(representation.signal))
+    squares = np.zeros(len(shells[0].signal))
     degrees_of_freedom = 0
-    start = 0
-    for table, shell in zip(representation.directions, representation.image.shells, strict=True):
-        signal = representation.signal[:, start : start + len(table)]
-        start += len(table)
-        order = _highest_order(shell, len(table))
+    for part in shells:
+        order = _highest_order(part.shell, len(part.directions))
         if order is not None:
-            matrix = basis(table, order)
-            for first in range(0, len(signal), VOXELS_PER_CHUNK):
+            matrix = basis(part.directions, order)
+            for first in range(0, len(squares), VOXELS_PER_CHUNK):
                 rows = slice(first, first + VOXELS_PER_CHUNK)
-                squares[rows] += _squared_residuals(signal[rows].astype(np.float64), matrix)
-            degrees_of_freedom += len(table) - matrix.shape[1]
+                values = part.signal[rows].astype(np.float64)
+                squares[rows] += _squared_residuals(values, matrix)
+            degrees_of_freedom += len(matrix) - matrix.shape[1]
     return squares, degrees_of_freedom
 
 

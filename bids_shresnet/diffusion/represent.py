@@ -1,6 +1,6 @@
 """From a scan to what the methods work on: shells of S/S0 and their spherical harmonics.
 
-This is not in `representation.py`, because the noise is estimated from a representation.
+This is not in `representation.py`, because power and noise are measured from a representation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bids_shresnet.diffusion.attenuation import compute_attenuation, mean_b0
 from bids_shresnet.diffusion.bvalues import change_signal_bvalues
 from bids_shresnet.diffusion.contrast import s0_contrast
 from bids_shresnet.diffusion.harmonics import shell_fitting_matrix
-from bids_shresnet.diffusion.noise import estimate_noise_variance, measure_powers
+from bids_shresnet.diffusion.noise import ShellSignal, estimate_noise_variance, measure_powers
 from bids_shresnet.diffusion.representation import Representation, mean_signal
 from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.spatial.masking import unmask
@@ -42,12 +42,13 @@ def represent_dwi(
     used = np.concatenate(volumes)
     bvals = np.repeat([shell.bvalue for shell in shells], [len(table) for table in directions])
     signal = change_signal_bvalues(attenuation.signal[:, used], 1.0, dwi.bvals[used], bvals)
-    coefficients = []
-    start = 0
-    for table, shell in zip(directions, shells, strict=True):
-        matrix = shell_fitting_matrix(table, shell).astype(np.float32)
-        coefficients.append(signal[:, start : start + len(table)] @ matrix.T)
-        start += len(table)
+    ends = np.cumsum([len(table) for table in directions])
+    parts = np.split(signal, ends[:-1], axis=1)
+    shell_signals = [ShellSignal(*items) for items in zip(shells, directions, parts, strict=True)]
+    coefficients = [
+        part.signal @ shell_fitting_matrix(part.directions, part.shell).astype(np.float32).T
+        for part in shell_signals
+    ]
     s0 = mean_b0(dwi)
     image = ShImage(
         coefficients=unmask(np.concatenate(coefficients, axis=1), mask),
@@ -56,25 +57,32 @@ def represent_dwi(
         shells=tuple(shells),
         contrast=s0_contrast(s0, mask, dwi.affine),
     )
-    representation = Representation(
+    return Representation(
         image=image,
         volumes=volumes,
         signal=signal,
         directions=directions,
         clipped_share=attenuation.clipped_share,
+        noise_variance=estimate_noise_variance(dwi, mask, s0, shell_signals),
     )
-    power = _measure_order_2_power(dwi, representation, s0)
-    return replace(representation, image=replace(image, order_2_power=power))
+
+
+def represent_source(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], shells: Sequence[Shell]
+) -> Representation:
+    """Represent a scan that is harmonized: as `represent_dwi`, and its `order_2_power`."""
+    representation = represent_dwi(dwi, mask, shells)
+    power = _measure_order_2_power(representation, mean_b0(dwi))
+    return replace(representation, image=replace(representation.image, order_2_power=power))
 
 
 def _measure_order_2_power(
-    dwi: Dwi, representation: Representation, s0: Float[np.ndarray, "x y z"]
+    representation: Representation, s0: Float[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "x y z s"]:
     """Measure what `ShImage.order_2_power` holds."""
     mask = representation.image.mask
-    variance = estimate_noise_variance(dwi, representation, s0)
     powers = [
-        power[:, 1] - noise_power[1] * variance
+        power[:, 1] - noise_power[1] * representation.noise_variance
         for power, noise_power in measure_powers(representation)
     ]
     parenchyma = parenchyma_mask(s0, mask)

@@ -43,6 +43,9 @@ class Representation:
         Their directions (world axes), one table per shell.
     clipped_share
         Share of values that were clipped, as outside the limits of S/S0.
+    noise_variance
+        Variance of the noise in one value of `signal`, for each voxel of the mask; NaN where it is
+        not known.
     """
 
     image: ShImage
@@ -50,6 +53,7 @@ class Representation:
     signal: Float[np.ndarray, "v d"]
     directions: tuple[Float[np.ndarray, "_ 3"], ...]
     clipped_share: float
+    noise_variance: Float[np.ndarray, " v"]
 
 
 def unregularized_coefficients(representation: Representation) -> Float[np.ndarray, "v c"]:

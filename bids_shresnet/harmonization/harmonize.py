@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_shresnet.diffusion.novelty import EXPECTED_NOVEL_FRACTION, WARN_NOVEL_FRACTION
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.diffusion.spatial.roughness import describe_roughness
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
@@ -64,7 +64,7 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     if is_up_to_date(job.outputs, inputs_digest):
         return False
     scan = load_scan(job.scan)
-    representation = represent_dwi(scan.dwi, scan.mask, model.source_shells)
+    representation = represent_source(scan.dwi, scan.mask, model.source_shells)
     harmonized = apply_model(
         scan,
         representation,

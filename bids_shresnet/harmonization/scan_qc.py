@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.tensors import TensorMaps
 from bids_shresnet.errors import BadInput
@@ -79,7 +78,7 @@ def write_scan_qc(
         "Scanner": outputs.scan.scanner_label,
         "MaskMethod": find_mask_method(outputs.scan),
         "ClippedSignal": round(representation.clipped_share, DIGITS),
-        **_noise_level(scan, representation),
+        **_noise_level(representation),
     }
     description = {**columns, SCAN_KEY: {**known, **record}}
     if stamped:
@@ -158,10 +157,9 @@ def _tissue_means(
     return means
 
 
-def _noise_level(scan: LoadedScan, representation: Representation) -> dict[str, float]:
+def _noise_level(representation: Representation) -> dict[str, float]:
     """Median standard deviation of the noise in one value of S/S0; nothing if it is not known."""
-    variance = estimate_noise_variance(scan.dwi, representation, scan.s0)
-    level = float(np.sqrt(np.median(variance)))
+    level = float(np.sqrt(np.median(representation.noise_variance)))
     return {"NoiseLevel": _round(level)} if np.isfinite(level) else {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -72,10 +73,11 @@ def _match_voxels(
     """Collect patches of one half and measurements of the other at some voxels of the mask."""
     image = source.image
     voxels = np.argwhere(image.mask)[rows]
-    denoised = unmask(denoise_orders(source, variance), image.mask)
+    # a half has fewer directions to tell noise by than the whole scan, and the same noise
+    denoised = denoise_orders(replace(source, noise_variance=variance))
     return {
         "patches": _cut_rows(image.channels, voxels),
-        "denoised_patches": _cut_rows(denoised, voxels),
+        "denoised_patches": _cut_rows(unmask(denoised, image.mask), voxels),
         "signal": target.signal[rows].astype(np.float16),
         "bvals": _bvalues(target),
         "bvecs": np.concatenate(target.directions),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import nibabel as nib
 import numpy as np
@@ -13,8 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from bids_shresnet.diffusion.gradients import rotate_bvecs
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
 from bids_shresnet.diffusion.measurement_noise import relative_s0
-from bids_shresnet.diffusion.noise import estimate_noise_variance
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_dwi, represent_source
 from bids_shresnet.diffusion.representation import (
     Representation,
     anisotropy,
@@ -51,15 +49,15 @@ class RepresentedScan:
     representation: Representation
 
     @classmethod
-    def load(cls, scan: Scan, shells: tuple[Shell, ...]) -> RepresentedScan:
-        """Read a scan and represent some of its shells."""
+    def load(
+        cls,
+        scan: Scan,
+        shells: tuple[Shell, ...],
+        represent: Callable[..., Representation] = represent_source,
+    ) -> RepresentedScan:
+        """Read a scan and represent some of its shells, by default for methods to be applied."""
         loaded = load_scan(scan)
-        return cls(loaded, represent_dwi(loaded.dwi, loaded.mask, shells))
-
-    @cached_property
-    def noise_variance(self) -> Float[np.ndarray, " v"]:
-        """Variance of the noise in one value of S/S0, for each voxel of the mask."""
-        return estimate_noise_variance(self.loaded.dwi, self.representation, self.loaded.s0)
+        return cls(loaded, represent(loaded.dwi, loaded.mask, shells))
 
     def contrasts(self) -> list[Float[np.ndarray, "x y z"]]:
         """Contrasts that scanners share: S0 (CSF), anisotropy (tracts), mean signal (tissue)."""
@@ -101,7 +99,7 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         If one of the scans is a slab of few slices.
     """
     source = RepresentedScan.load(source_scan, shells.source)
-    target = RepresentedScan.load(target_scan, shells.target)
+    target = RepresentedScan.load(target_scan, shells.target, represent_dwi)
     refuse_slab(source_scan, source.loaded.dwi.shape)
     refuse_slab(target_scan, target.loaded.dwi.shape)
     tissue = segment_tissue(target_scan, target.loaded, target.representation)
@@ -116,19 +114,19 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         missing = replace(matched, **_target_measurements(shown, match, shells.missing))
     return TravellingSubject(
         source=source.representation.image,
-        source_denoised=denoise_orders(source.representation, source.noise_variance),
+        source_denoised=denoise_orders(source.representation),
         matched=matched,
         unharmonized=_compute_unharmonized(source, target.loaded, match),
         regions=_read_target_regions(target_scan, target.loaded, match),
         missing_shells=missing,
         source_halves=match_halves(
             source.loaded,
-            source.noise_variance,
+            source.representation.noise_variance,
             classify_scan(source.loaded, source.representation),
             shells.source_halves,
         ),
         target_halves=match_halves(
-            target.loaded, target.noise_variance, tissue, shells.target_halves
+            target.loaded, target.representation.noise_variance, tissue, shells.target_halves
         ),
         quality=measure_quality(matched, match.overlap),
     )
@@ -175,7 +173,7 @@ def _collect_matched_voxels(
     shells: Sequence[Shell],
 ) -> MatchedVoxels:
     """Collect patches of the source and measurements of the target."""
-    variance = target.noise_variance
+    variance = target.representation.noise_variance
     return MatchedVoxels(
         patches=sample_patches(source.representation.image, match.points),
         noise_variance=variance[match.selected[target.loaded.mask]].astype(np.float32),

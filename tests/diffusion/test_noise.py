@@ -6,10 +6,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.harmonics import basis
-from bids_shresnet.diffusion.noise import (
-    estimate_noise_variance,
-    estimate_true_shares,
-)
+from bids_shresnet.diffusion.noise import estimate_true_shares
 from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.scans import Dwi, Shell
 from tests.diffusion.heads import make_dwi, sphere
@@ -46,9 +43,8 @@ def scan(
 
 def estimate_sigma(dwi: Dwi, shells: tuple[Shell, ...]) -> Float[np.ndarray, " v"]:
     """Estimated standard deviation in scanner units."""
-    s0 = mean_b0(dwi)
-    variance = estimate_noise_variance(dwi, represent_dwi(dwi, MASK, shells), s0)
-    return np.asarray(np.sqrt(variance) * s0[MASK])
+    variance = represent_dwi(dwi, MASK, shells).noise_variance
+    return np.asarray(np.sqrt(variance) * mean_b0(dwi)[MASK])
 
 
 @pytest.mark.parametrize(("directions", "order"), [(30, 4), (20, 4), (30, 2), (12, 2)])
@@ -81,8 +77,7 @@ def test_without_directions_to_spare_the_repeated_b0_volumes_are_used() -> None:
 
 def test_one_b0_and_six_directions_give_nan() -> None:
     dwi = scan({1000.0: (6, 2)}, 1)
-    representation = represent_dwi(dwi, MASK, (Shell(1000.0, 2),))
-    variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
+    variance = represent_dwi(dwi, MASK, (Shell(1000.0, 2),)).noise_variance
     assert variance.shape == (MASK.sum(),)
     assert np.isnan(variance).all()
 
@@ -98,8 +93,7 @@ def test_a_voxel_without_signal_has_finite_noise_and_changes_no_other() -> None:
     dark[7, 7, 7] = 0
     scan_with_hole = Dwi(dark, dwi.affine, dwi.bvals, dwi.bvecs)
     s0 = mean_b0(scan_with_hole)
-    representation = represent_dwi(scan_with_hole, MASK, (Shell(1000.0, 4),))
-    variance = estimate_noise_variance(scan_with_hole, representation, s0)
+    variance = represent_dwi(scan_with_hole, MASK, (Shell(1000.0, 4),)).noise_variance
     assert np.isfinite(variance).all()
     others = s0[MASK] > 0
     np.testing.assert_allclose(np.sqrt(variance[others]) * s0[MASK][others], SIGMA, rtol=0.1)
@@ -117,8 +111,7 @@ def test_the_true_share_of_anisotropy_is_that_of_the_power_without_noise(sigma: 
     dwi = make_dwi(relative, np.full(len(directions), 1000.0), directions)
     mask = np.ones(grid, bool)
     representation = represent_dwi(dwi, mask, (Shell(1000.0, 4),))
-    variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
-    [(share, _)] = estimate_true_shares(representation, variance, mask)
+    [(share, _)] = estimate_true_shares(representation, mask)
     assert share[11:].min() > 0.85
     if sigma:
         assert share[:5].mean() < 0.3
@@ -135,8 +128,6 @@ def test_each_shell_has_its_own_share_of_true_anisotropy() -> None:
     dwi = make_dwi(relative, np.repeat([1000.0, 2000.0], 30), np.tile(directions, (2, 1)))
     shells = (Shell(1000.0, 4), Shell(2000.0, 4))
     representation = represent_dwi(dwi, np.ones(grid, bool), shells)
-    variance = estimate_noise_variance(dwi, representation, mean_b0(dwi))
-    mask = representation.image.mask
-    (low, _), (high, _) = estimate_true_shares(representation, variance, mask)
+    (low, _), (high, _) = estimate_true_shares(representation, representation.image.mask)
     assert low.min() > 0.9
     assert high.mean() < 0.2

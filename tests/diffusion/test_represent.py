@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.harmonics import basis
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.scans import Dwi, Shell
 from tests.diffusion.heads import sphere
 
@@ -38,13 +38,13 @@ def scan(sigma: float = 0.0, direction_counts: tuple[int, int] = COUNTS, b0_coun
 @pytest.mark.parametrize("sigma", [0.0, 0.02, 0.06])
 def test_the_mean_power_of_order_2_is_that_without_noise(sigma: float) -> None:
     """Noise of 0.06 adds more than the power of grey matter has."""
-    power = represent_dwi(scan(sigma, b0_count=40), MASK, SHELLS).image.order_2_power
+    power = represent_source(scan(sigma, b0_count=40), MASK, SHELLS).image.order_2_power
     assert power is not None
     np.testing.assert_allclose(power[TISSUE].mean(axis=0), np.square(LENGTHS), rtol=0.15)
 
 
 def test_power_is_known_in_grey_and_white_matter_only() -> None:
-    power = represent_dwi(scan(0.01), MASK, SHELLS).image.order_2_power
+    power = represent_source(scan(0.01), MASK, SHELLS).image.order_2_power
     assert power is not None
     np.testing.assert_array_equal(np.isfinite(power).all(axis=-1), TISSUE)
 
@@ -52,7 +52,7 @@ def test_power_is_known_in_grey_and_white_matter_only() -> None:
 def test_power_of_voxels_of_little_signal_is_not_known() -> None:
     dwi = scan(0.01)
     dwi.data[5] *= 0.2
-    power = represent_dwi(dwi, MASK, SHELLS).image.order_2_power
+    power = represent_source(dwi, MASK, SHELLS).image.order_2_power
     assert power is not None
     assert np.isnan(power[5]).all()
     assert np.isfinite(power[4]).all()
@@ -61,6 +61,6 @@ def test_power_of_voxels_of_little_signal_is_not_known() -> None:
 def test_without_known_noise_no_power_is_known() -> None:
     shells = (Shell(1000.0, 2), Shell(2000.0, 2))
     few = scan(0.01, direction_counts=(6, 6))
-    power = represent_dwi(few, MASK, shells).image.order_2_power
+    power = represent_source(few, MASK, shells).image.order_2_power
     assert power is not None
     assert np.isnan(power).all()

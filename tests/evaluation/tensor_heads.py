@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor
 from bids_shresnet.evaluation.effects.experiment import EffectExperiment, Harmonize
@@ -65,7 +65,7 @@ def experiment(harmonize: Harmonize, *, sigma: float = 0.02) -> EffectExperiment
     return EffectExperiment(
         row=ROW,
         scan=scan,
-        representation=represent_dwi(scan.dwi, scan.mask, (Shell(B, 4),)),
+        representation=represent_source(scan.dwi, scan.mask, (Shell(B, 4),)),
         anatomy=head_anatomy(scan),
         harmonize=harmonize,
         seed=3,

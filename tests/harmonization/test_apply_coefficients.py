@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from bids_shresnet.diffusion.harmonics import basis
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, rician_mean
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor
 from bids_shresnet.harmonization.apply_coefficients import (
     Application,
@@ -57,7 +57,7 @@ def prediction(*, sigma: float, bvalue: float = 1000.0) -> ShImage:
 
 def apply(scan: LoadedScan, predicted: ShImage, **changes: Any) -> HarmonizedScan:
     application = Application(method="shresnet", bvalues=[1000.0], noise=NOISE)
-    representation = represent_dwi(scan.dwi, scan.mask, SHELLS)
+    representation = represent_source(scan.dwi, scan.mask, SHELLS)
     return apply_coefficients(scan, representation, predicted, replace(application, **changes))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.harmonization.harmonize import write_harmonized_scan
 from bids_shresnet.harmonization.jobs import make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
@@ -206,7 +206,7 @@ def test_a_scan_with_another_roughness_than_the_training_is_warned_about(
 ) -> None:
     model = make_model(tmp_path / "model", scans["01"])
     scan = load_scan(scans["04"])
-    image = represent_dwi(scan.dwi, scan.mask, model.source_shells).image
+    image = represent_source(scan.dwi, scan.mask, model.source_shells).image
     own = constant_detector(usual=1.0, roughness=[1.0]).compare_roughness(image)
     file = model.folder / "novelty-all.safetensors"
     detector = constant_detector(usual=100.0, roughness=[own / ratio])

@@ -13,7 +13,6 @@ from bids_shresnet.diffusion.measurement_noise import (
     relative_s0,
     rician_mean,
 )
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import fit_dwi_tensor, fit_tensor_maps
@@ -111,14 +110,13 @@ def learn_from_voxels(target: Dwi, source: LoadedScan, tissue: np.ndarray) -> Me
     mask = source.mask
     count = int(mask.sum())
     representation = represent_dwi(target, mask, PHANTOM_SHELLS)
-    variance = estimate_noise_variance(target, representation, mean_b0(target))
     matched = MatchedVoxels(
         patches=np.zeros((count, 27, 16), np.float16),
         signal=representation.signal,
         bvals=target.bvals[~target.is_b0],
         bvecs=target.bvecs[~target.is_b0],
         sh_matrix=evaluation_matrix(representation.directions, PHANTOM_SHELLS),
-        noise_variance=variance,
+        noise_variance=representation.noise_variance,
         source_s0=relative_s0(source.s0, mask)[mask],
         points=np.zeros((count, 3)),
         tissue=tissue[mask].astype(np.uint8),

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.inputs.load_scan import LoadedScan
 from bids_shresnet.methods.harmonizer import FitTask
@@ -39,8 +38,7 @@ def halved_subjects(seed: int) -> list[TravellingSubject]:
     representation = represent_dwi(scan.dwi, scan.mask, SHELLS)
     subject = travelling(head(seed, GRID))
     tissue = scan.mask.astype(np.int64)
-    variance = estimate_noise_variance(scan.dwi, representation, scan.s0)
-    halves = match_halves(scan, variance, tissue, SHELLS)
+    halves = match_halves(scan, representation.noise_variance, tissue, SHELLS)
     return [replace(subject, matched=half) for half in halves]
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bids_shresnet.diffusion.harmonics import basis
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.inputs.load_scan import LoadedScan, add_mask_and_s0
 from bids_shresnet.network.patches import CENTRE_INDEX
@@ -36,7 +35,7 @@ def noisy_scan(sigma: float) -> tuple[LoadedScan, np.ndarray]:
 def matches(sigma: float) -> tuple[LoadedScan, np.ndarray, tuple[MatchedVoxels, ...]]:
     loaded, truth = noisy_scan(sigma)
     representation = represent_dwi(loaded.dwi, loaded.mask, (SHELL,))
-    variance = estimate_noise_variance(loaded.dwi, representation, loaded.s0)
+    variance = representation.noise_variance
     found = match_halves.match_halves(loaded, variance, TISSUE, (HALF_SHELL,))
     return loaded, truth, found
 

@@ -9,7 +9,6 @@ import pytest
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.harmonics import evaluation_matrix
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.represent import represent_dwi
 from bids_shresnet.diffusion.representation import unregularized_coefficients
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
@@ -178,16 +177,15 @@ def test_the_matrix_is_that_of_the_directions_and_b_values_are_the_targets(
 def test_the_noise_is_that_of_the_target_scan_at_the_matched_voxels(
     target_scan: RepresentedScan, matched: MatchedVoxels, selected: Bool[np.ndarray, "x y z"]
 ) -> None:
-    loaded = target_scan.loaded
-    variance = estimate_noise_variance(loaded.dwi, target_scan.representation, loaded.s0)
-    expected = variance[selected[loaded.mask]]
+    variance = target_scan.representation.noise_variance
+    expected = variance[selected[target_scan.loaded.mask]]
     np.testing.assert_allclose(matched.noise_variance, expected, rtol=1e-6)
 
 
 def test_the_denoised_source_is_that_of_its_noise(
     source_scan: RepresentedScan, travelling_subject: TravellingSubject
 ) -> None:
-    expected = denoise_orders(source_scan.representation, source_scan.noise_variance)
+    expected = denoise_orders(source_scan.representation)
     np.testing.assert_allclose(travelling_subject.source_denoised, expected, atol=1e-6)
 
 

@@ -24,7 +24,7 @@ from bids_shresnet.training.prepare import PrepareJob
 from bids_shresnet.training.resume import write_state
 from bids_shresnet.training.train_fold import is_fitted, train_fold
 from bids_shresnet.training.travelling_subjects import open_travelling_subject
-from tests.methods.heads import SHELLS, head, mask_patches
+from tests.methods.heads import SHELLS, head, mask_patches, with_power
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +165,7 @@ def test_a_fold_of_every_method_can_be_loaded_and_names_its_method(
     assert train_fold(job)
     assert read_record(job.file)["method"] == method
     assert not job.novelty_file.exists()
-    image = head(9, (7, 7, 7))
+    image = with_power(head(9, (7, 7, 7)))
     harmonizer = load_harmonizer(job.file, method, "cpu")
     columns = 2 if METHOD_SPECS[method].is_map_method else 6
     assert harmonizer.predict(image).shape == (len(mask_patches(image)), columns)

@@ -18,25 +18,17 @@ AVERAGING_SIGMA_VOXELS = 0.8  # about a voxel to each side, so that tissues are 
 MIN_COMMON_SHARE = 0.05  # of the power; white noise and its average have 0.12 in common
 
 
-def denoise_orders(
-    representation: Representation, variance: Float[np.ndarray, " v"]
-) -> Float[np.ndarray, "v c"]:
+def denoise_orders(representation: Representation) -> Float[np.ndarray, "v c"]:
     """Remove most of the noise from the orders above 0 of each shell; order 0 stays.
-
-    Parameters
-    ----------
-    variance
-        Variance of the noise in one value of S/S0, for each voxel of the mask; NaN where it is not
-        known, which changes nothing there.
 
     Returns
     -------
-    Coefficients of the voxels of the mask.
+    Coefficients of the voxels of the mask; as they are where the noise is not known.
     """
     image = representation.image
     denoised = image.coefficients[image.mask]
     orders = [group for group in order_indices(image.shells) if len(group) > 1]
-    by_shell = estimate_true_shares(representation, variance, image.mask)
+    by_shell = estimate_true_shares(representation, image.mask)
     shares = [share for shell in by_shell for share in shell]
     for group, share in zip(orders, shares, strict=True):
         denoised[:, group] = denoise_vectors(denoised[:, group], image.mask, share)

@@ -20,7 +20,6 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from bids_shresnet.diffusion.measurement_noise import draw_measurement
-from bids_shresnet.diffusion.noise import estimate_noise_variance
 from bids_shresnet.diffusion.representation import Representation
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensor_changes import ApparentTensors, TensorChange, change_dwi
@@ -160,19 +159,13 @@ class EffectExperiment:
     @cached_property
     def _true_tensors(self) -> list[ApparentTensors]:
         """Tensors of the mask without most of their noise."""
-        return estimate_true_tensors(
-            self.scan, self.representation, self._noise_variance, self.anatomy.tissue
-        )
-
-    @cached_property
-    def _noise_variance(self) -> Float[np.ndarray, " v"]:
-        """Variance of the noise in one value of S/S0; NaN where it is not known."""
-        return estimate_noise_variance(self.scan.dwi, self.representation, self.scan.s0)
+        return estimate_true_tensors(self.scan, self.representation, self.anatomy.tissue)
 
     def add_noise(self) -> LoadedScan:
         """Add the noise that the scan already has once more; none where it is not known."""
         mask = self.scan.mask
-        deviation = np.sqrt(np.nan_to_num(self._noise_variance)) * self.scan.s0[mask]
+        variance = np.nan_to_num(self.representation.noise_variance)
+        deviation = np.sqrt(variance) * self.scan.s0[mask]
         rng = np.random.default_rng(self.seed)
         data = self.scan.dwi.data.copy()
         data[mask] = draw_measurement(data[mask], deviation, rng)

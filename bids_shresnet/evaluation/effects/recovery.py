@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.spatial.regional_power import draw_region_voxels
 from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi
@@ -62,7 +62,7 @@ class VoxelHarmonizer:
 
         There is one result for each change that is put into the harmonized signal; None is none.
         """
-        representation = represent_dwi(scan.dwi, scan.mask, self.shells)
+        representation = represent_source(scan.dwi, scan.mask, self.shells)
         harmonized = apply_coefficients(
             scan,
             representation,

@@ -64,22 +64,16 @@ class PowerChange:
 def estimate_true_tensors(
     scan: LoadedScan,
     representation: Representation,
-    noise_variance: Float[np.ndarray, " v"],
     tissue: Integer[np.ndarray, "x y z"],
 ) -> list[ApparentTensors]:
     """Estimate the tensors of the mask, each tissue for itself.
 
     Their noise is averaged out around each voxel. Then the anisotropy of each tissue is scaled, so
     that a change of it changes the scan's mean power of order 2 by the share that it should.
-
-    Parameters
-    ----------
-    noise_variance
-        Variance of the noise in one value of S/S0, for each voxel of the mask; NaN where it is not
-        known.
+    `representation` is that of a source, with its power.
     """
     labels = tissue[scan.mask]
-    denoised = _denoise_tissues(scan, representation, noise_variance, tissue)
+    denoised = _denoise_tissues(scan, representation, tissue)
     change = _measure_power_change(scan, representation, denoised)
     for label in np.unique(labels):
         rows = labels == label
@@ -93,7 +87,6 @@ def estimate_true_tensors(
 def _denoise_tissues(
     scan: LoadedScan,
     representation: Representation,
-    noise_variance: Float[np.ndarray, " v"],
     tissue: Integer[np.ndarray, "x y z"],
 ) -> list[ApparentTensors]:
     """Denoise each tissue for itself, so that none gets a part of the other's effect."""
@@ -102,7 +95,7 @@ def _denoise_tissues(
     for label in np.unique(tissue[scan.mask]):
         part = scan.mask & (tissue == label)
         rows = part[scan.mask]
-        shares = estimate_true_shares(representation, noise_variance, part)
+        shares = estimate_true_shares(representation, part)
         for item in denoised:
             share = shares[_find_nearest_shell(representation, item)][0]
             item.tensors[rows] = denoise_tensors(item.tensors[rows], part, share)

@@ -89,10 +89,8 @@ class ShresnetHarmonizer:
     def _match_regions(
         self, predicted: Float[np.ndarray, "v c"], image: ShImage
     ) -> Float[np.ndarray, "v c"]:
-        """Let regional amplitudes follow the scan's, if they are calibrated and its are known."""
+        """Let regional amplitudes follow the scan's, if the method was fitted with them."""
         if self.head is None or not self.is_calibrated or self.usual_log_ratios is None:
-            return predicted
-        if image.order_2_power is None:
             return predicted
         return match_regions(predicted, image, self.head.calibrated_slices, self.usual_log_ratios)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,9 +41,8 @@ def represent(length: float, sigma: float = SIGMA) -> Representation:
     signal = np.concatenate(parts, axis=3)
     noisy = signal + sigma * rng.standard_normal(signal.shape)
     directions = np.concatenate([sphere(count) for count in COUNTS])
-    return represent_dwi(
-        make_dwi(noisy, np.repeat([1000.0, 2000.0], COUNTS), directions), MASK, SHELLS
-    )
+    dwi = make_dwi(noisy, np.repeat([1000.0, 2000.0], COUNTS), directions)
+    return replace(represent_dwi(dwi, MASK, SHELLS), noise_variance=VARIANCE)
 
 
 def powers(coefficients: np.ndarray, others: np.ndarray | None = None) -> list[float]:
@@ -60,7 +61,7 @@ def test_multiples_change_the_power_as_if_only_what_is_not_noise_became_longer(
     noisy = represent(length)
     step = 0.01
     before = noisy.image.coefficients[MASK]
-    after = before + step * denoise_orders(noisy, VARIANCE)
+    after = before + step * denoise_orders(noisy)
     changes = np.array(powers(after)) - powers(before)
     expected = np.array(powers((1 + step) * clean)) - powers(clean)
     np.testing.assert_allclose(changes, expected, rtol=0.15)
@@ -70,7 +71,7 @@ def test_multiples_change_the_power_as_if_only_what_is_not_noise_became_longer(
 def test_noise_becomes_less_where_it_is_much(length: float, remaining_share: float) -> None:
     noisy = represent(length)
     clean = represent(length, 0.0).image.coefficients[MASK]
-    errors = [noisy.image.coefficients[MASK] - clean, denoise_orders(noisy, VARIANCE) - clean]
+    errors = [noisy.image.coefficients[MASK] - clean, denoise_orders(noisy) - clean]
     before, after = (powers(error) for error in errors)
     assert (np.array(after) < remaining_share * np.array(before)).all()
 
@@ -78,14 +79,14 @@ def test_noise_becomes_less_where_it_is_much(length: float, remaining_share: flo
 @pytest.mark.parametrize("variance", [0.0, np.nan])
 def test_without_known_noise_coefficients_stay(variance: float) -> None:
     noisy = represent(0.1)
-    denoised = denoise_orders(noisy, np.full_like(VARIANCE, variance))
+    denoised = denoise_orders(replace(noisy, noise_variance=np.full_like(VARIANCE, variance)))
     np.testing.assert_allclose(denoised, noisy.image.coefficients[MASK], atol=1e-6)
 
 
 def test_order_0_stays_and_the_image_is_not_changed() -> None:
     noisy = represent(0.1)
     before = noisy.image.coefficients.copy()
-    denoised = denoise_orders(noisy, VARIANCE)
+    denoised = denoise_orders(noisy)
     np.testing.assert_array_equal(denoised[:, [0, 15]], before[MASK][:, [0, 15]])
     assert not np.isclose(denoised[:, 1:15], before[MASK][:, 1:15]).all()
     np.testing.assert_array_equal(noisy.image.coefficients, before)

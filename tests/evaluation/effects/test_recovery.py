@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import Bool, Float
 
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.represent import represent_source
 from bids_shresnet.diffusion.spatial.regional_power import match_regions
 from bids_shresnet.evaluation.effects.known_effects import KNOWN_EFFECTS
 from bids_shresnet.evaluation.effects.recovery import VoxelHarmonizer, measure_effects
@@ -47,7 +47,7 @@ def some_voxels() -> Bool[np.ndarray, "x y z"]:
 def test_a_voxel_is_harmonized_as_it_is_in_the_whole_scan(harmonize: VoxelHarmonizer) -> None:
     scan = head_scan(sigma=0.02)
     voxels = some_voxels()
-    representation = represent_dwi(scan.dwi, scan.mask, SHELLS)
+    representation = represent_source(scan.dwi, scan.mask, SHELLS)
     predicted = harmonize.predict(representation.image, scan.mask)
     whole = apply_coefficients(scan, representation, predicted, harmonize.application)
     expected = whole.fit_denoised_maps(scan.mask)
@@ -61,7 +61,7 @@ class Regional(OrderGain):
     """A method that lets regional amplitudes follow the scan, and else predicts a usual signal."""
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
-        usual = represent_dwi(head_scan().dwi, head_scan().mask, SHELLS).image
+        usual = represent_source(head_scan().dwi, head_scan().mask, SHELLS).image
         predicted = usual.coefficients[image.mask]
         return match_regions(predicted, image, [slice(1, 6)], np.zeros((1, 2)))
 
@@ -71,7 +71,7 @@ REGIONAL = Regional(np.ones(COUNT, np.float32), NO_OFFSET)
 
 def test_changed_voxels_count_for_regional_amplitudes_as_in_the_whole_scan() -> None:
     scan = head_scan(sigma=0.01)
-    image = represent_dwi(scan.dwi, scan.mask, SHELLS).image
+    image = represent_source(scan.dwi, scan.mask, SHELLS).image
     ball = scan.mask & (np.indices(scan.mask.shape) < SIDE // 2).all(axis=0)
     assert image.order_2_power is not None
     changed = np.where(ball[..., None], 0.5, 1).astype(np.float32) * image.order_2_power

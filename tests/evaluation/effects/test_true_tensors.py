@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.noise import estimate_noise_variance, measure_powers
-from bids_shresnet.diffusion.represent import represent_dwi
+from bids_shresnet.diffusion.noise import measure_powers
+from bids_shresnet.diffusion.represent import represent_dwi, represent_source
 from bids_shresnet.diffusion.tensor_changes import TensorChange, change_dwi, fit_scan_tensors
 from bids_shresnet.evaluation.effects.true_tensors import (
     SCALE_RANGE,
@@ -37,9 +37,8 @@ def test_a_change_takes_as_much_power_from_a_noisy_scan_as_from_one_without_nois
     tissue: Tissue,
 ) -> None:
     clean, noisy = (head_scan(sigma=sigma) for sigma in (0.0, 0.03))
-    representation = represent_dwi(noisy.dwi, MASK, SHELLS)
-    variance = estimate_noise_variance(noisy.dwi, representation, noisy.s0)
-    tensors = estimate_true_tensors(noisy, representation, variance, LABELS)
+    representation = represent_source(noisy.dwi, MASK, SHELLS)
+    tensors = estimate_true_tensors(noisy, representation, LABELS)
     change = TensorChange(0.85 * ONES, ONES)
     rows = LABELS[MASK] == tissue
     taken = []
