@@ -24,12 +24,14 @@ Statistic: TypeAlias = Callable[[Float[np.ndarray, "k m n"]], Float[np.ndarray, 
 
 
 def adjust_p_values(p: Sequence[float]) -> tuple[float, ...]:
-    """Adjust p-values for their number (Holm 1979), which controls the family-wise error rate."""
-    if not p:
-        return ()
-    from statsmodels.stats.multitest import multipletests  # loaded for tables only
+    """Adjust p-values for their number (Holm 1979), which controls the family-wise error rate.
 
-    _, adjusted, _, _ = multipletests(p, method="holm")
+    statsmodels has this too, but collects garbage at every call, which takes 0.3 s in a run.
+    """
+    order = np.argsort(p)
+    scaled = np.sort(p) * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
     return tuple(adjusted.tolist())
 
 

@@ -31,7 +31,7 @@ EXPERIMENTS = {
 }
 WITHOUT_SANDBOX = ("datasets", "files", "models")
 # Loaded before processes are forked; the app loads them late
-LIBRARIES = ("ants", "sklearn.mixture", "statsmodels.stats.multitest", "matplotlib.pyplot")
+LIBRARIES = ("ants", "sklearn.mixture", "matplotlib.pyplot")
 
 
 def main() -> int:

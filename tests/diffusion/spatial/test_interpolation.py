@@ -7,8 +7,10 @@ import pytest
 import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import map_coordinates
 
 from bids_shresnet.diffusion.spatial.interpolation import (
+    PATCH_STEPS,
     has_signal_around,
     sample_image,
     sample_inside,
@@ -127,6 +129,20 @@ def test_a_sample_at_a_voxel_is_its_value_to_all_digits() -> None:
     voxels = np.moveaxis(np.indices(GRID), 0, -1).reshape(-1, 3)
     samples = sample_image(noise(), oblique(), world(voxels.astype(float), oblique()))
     np.testing.assert_allclose(samples, noise().reshape(-1, 6), atol=1e-5)
+
+
+def test_patches_have_the_values_that_scipy_finds_one_by_one_also_at_the_edge() -> None:
+    """More points than a chunk has, some of them outside."""
+    rng = np.random.default_rng(3)
+    centres = rng.uniform(-2, np.array(GRID) + 1, (1500, 3)).round(6)
+    sh_image = image(noise(), np.eye(4))
+    sampled = sample_patches(sh_image, centres)
+    positions = (centres[:, None] + PATCH_STEPS).reshape(-1, 3).T
+    for channel in range(6):
+        expected = map_coordinates(noise()[..., channel], positions, order=3)
+        np.testing.assert_allclose(
+            sampled[..., channel].ravel(), expected, rtol=HALF, atol=HALF / 10
+        )
 
 
 def test_outside_the_image_is_zero() -> None:
