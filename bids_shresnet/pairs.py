@@ -168,7 +168,7 @@ class MatchedVoxels:
     source_s0
         S0 of the source at the points, over its median in the brain.
     points
-        Centres of the patches in the source scan, RAS+ mm.
+        Centres of the patches in the scan that they come from, RAS+ mm.
     tissue
         Values of `Tissue`. Background (0) and CSF occur next to grey or white matter.
     denoised_patches
@@ -186,6 +186,11 @@ class MatchedVoxels:
     points: Float[np.ndarray, "v 3"]
     tissue: Integer[np.ndarray, " v"]
     denoised_patches: Float[np.ndarray, "v 27 c"] | None = None
+
+    @property
+    def is_half(self) -> bool:
+        """True if the patches are those of voxels of a half of a scan, not sampled at points."""
+        return self.denoised_patches is not None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from bids_shresnet.network.training_loop import Samples
 from bids_shresnet.pairs import MatchedVoxels, TravellingSubject
 
 MAX_NEAR_OFFSET = 0.3  # voxels along each axis, about half the error of a registration
-MAX_OFFSET = 1e-2  # voxels; a point that is nearer to a voxel's centre lies on it
 
 
 def draw_rows(
@@ -62,6 +61,8 @@ def select_near_voxels(
     subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
 ) -> Bool[np.ndarray, " v"]:
     """Return whether a matched point is close to the centre of a source voxel."""
+    if subject.matched.is_half:
+        return np.ones(len(rows), bool)
     positions = _find_positions(subject, rows)
     return np.asarray(np.abs(positions - np.rint(positions)).max(axis=1) < MAX_NEAR_OFFSET)
 
@@ -72,13 +73,12 @@ def cut_voxel_patches(
     """Cut the patches of the source's voxels that hold the matched points.
 
     They have the noise of the patches that a network is applied to. `matched.patches` have a third
-    less, because they are interpolated at the points. Where all points are voxels, as in halves of
-    a scan, the patches are those of the match.
+    less, because they are interpolated at the points. Those of halves of a scan are voxels' own,
+    and those of the target's halves have no place in the source.
     """
-    positions = _find_positions(subject, rows)
-    voxels = np.rint(positions).astype(int)
-    if np.abs(positions - voxels).max(initial=0) < MAX_OFFSET:
+    if subject.matched.is_half:
         return torch.from_numpy(subject.matched.patches[rows]).float()
+    voxels = np.rint(_find_positions(subject, rows)).astype(int)
     return _cut_rows(subject.source.channels, voxels)
 
 
@@ -86,9 +86,8 @@ def cut_denoised_patches(
     subject: TravellingSubject, rows: Integer[np.ndarray, " v"]
 ) -> Float[Tensor, "v 27 c"]:
     """Cut the coefficients of the same patches without most of their noise."""
-    of_half = subject.matched.denoised_patches
-    if of_half is not None:
-        return torch.from_numpy(of_half[rows]).float()
+    if subject.matched.denoised_patches is not None:
+        return torch.from_numpy(subject.matched.denoised_patches[rows]).float()
     voxels = np.rint(_find_positions(subject, rows)).astype(int)
     return _cut_rows(unmask(np.asarray(subject.source_denoised), subject.source.mask), voxels)
 

@@ -147,13 +147,19 @@ def test_patches_of_voxels_are_those_that_a_network_is_applied_to() -> None:
     np.testing.assert_allclose(patches.numpy(), expected[rows])
 
 
-def test_patches_of_points_on_voxels_are_those_of_the_match() -> None:
-    """The halves of a scan are matched at its voxels; their patches are not those of the scan."""
+def test_patches_of_halves_are_those_of_the_match_wherever_the_other_scanner_lies() -> None:
+    """The target's halves have the target's grid, on which the source's voxels do not lie."""
     subject = travelling(head(1))
-    half = replace(subject.matched, patches=subject.matched.patches * np.float16(0.5))
+    half = replace(
+        subject.matched,
+        patches=subject.matched.patches * np.float16(0.5),
+        denoised_patches=subject.matched.patches[..., :6],
+        points=subject.matched.points + np.float32(0.7),
+    )
     rows = np.arange(5, 50)
-    patches = cut_voxel_patches(replace(subject, matched=half), rows)
-    np.testing.assert_array_equal(patches.numpy(), half.patches[rows])
+    of_half = replace(subject, matched=half)
+    np.testing.assert_array_equal(cut_voxel_patches(of_half, rows).numpy(), half.patches[rows])
+    assert select_near_voxels(of_half, rows).all()
 
 
 def test_denoised_patches_are_cut_from_the_same_voxels() -> None:

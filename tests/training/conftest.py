@@ -76,7 +76,8 @@ def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
     for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = tmp_path / "work" / source.subject
         subject = travelling(with_power(head(seed, GRID)), 7, sigma=0.02)
-        halves = (subject.matched, replace(subject.matched, signal=subject.matched.signal * 0.9))
+        half = replace(subject.matched, denoised_patches=subject.matched.patches[..., :-1])
+        halves = (half, replace(half, signal=half.signal * 0.9))
         subject = replace(subject, source_halves=halves, target_halves=halves[::-1])
         write_travelling_subject(folder, subject, {"inputs": source.subject})
         jobs.append(
