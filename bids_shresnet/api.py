@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from bids_shresnet.diffusion.represent import represent_source
+from bids_shresnet.diffusion.representation import find_represented_volumes
 from bids_shresnet.errors import BadInput, InputMissing, UsageError
 from bids_shresnet.harmonization.apply_model import apply_model
 from bids_shresnet.harmonization.harmonized_image import (
@@ -265,7 +266,13 @@ def _harmonize_scan(
         **_describe_result(harmonized, model, fit.weights.file),
         "Options": to_json(options),
     }
-    return HarmonizedImage(harmonized, reference, scan, record)
+    return HarmonizedImage(
+        scan=harmonized,
+        reference=reference,
+        source=scan,
+        input_volumes=find_represented_volumes(scan.dwi, representation),
+        record=record,
+    )
 
 
 def _check_subject(model: Model, subject: str | None) -> None:

@@ -56,6 +56,15 @@ class Representation:
     noise_variance: Float[np.ndarray, " v"]
 
 
+def find_represented_volumes(dwi: Dwi, representation: Representation) -> Int[np.ndarray, " k"]:
+    """Find the b0 volumes and those of the shells, ascending: what a harmonized scan keeps.
+
+    FA and MD of scans as measured rest on them alone. Shells without a partner would make them
+    differ from those of harmonized scans.
+    """
+    return np.sort(np.concatenate([np.flatnonzero(dwi.is_b0), *representation.volumes]))
+
+
 def unregularized_coefficients(representation: Representation) -> Float[np.ndarray, "v c"]:
     """Fit by plain least squares, which shrinks nothing and keeps all noise; voxels of the mask."""
     shells = representation.image.shells
@@ -178,9 +187,8 @@ def _copy_own_volumes(
     -------
     The copy, and the indices of the shells' volumes in it.
     """
-    shell_volumes = np.concatenate(representation.volumes)
-    kept = np.sort(np.concatenate([np.flatnonzero(dwi.is_b0), shell_volumes]))
-    indices = np.searchsorted(kept, shell_volumes)
+    kept = find_represented_volumes(dwi, representation)
+    indices = np.searchsorted(kept, np.concatenate(representation.volumes))
     data = spool.allocate_array((*dwi.shape, len(kept)))
     # slab by slab, because a copy of the whole would be needed at once otherwise
     for slab, measured in zip(data, dwi.data, strict=True):

@@ -61,12 +61,15 @@ def tensor_bvalues(
     return tuple(shell.bvalue for shell in find_shells(fitted))
 
 
-def fit_tensor_maps(dwi: Dwi, mask: Bool[np.ndarray, "x y z"]) -> TensorMaps:
+def fit_tensor_maps(
+    dwi: Dwi, mask: Bool[np.ndarray, "x y z"], volumes: Int[np.ndarray, " k"] | None = None
+) -> TensorMaps:
     """Fit the diffusion tensor by weighted least squares inside the mask.
 
-    The volumes are those of `select_tensor_volumes`.
+    The volumes are those of `select_tensor_volumes`. `volumes` are the volumes to select from; by
+    default all.
     """
-    fa, md = fit_fa_and_md(*select_signal(dwi, mask))
+    fa, md = fit_fa_and_md(*select_signal(dwi, mask, volumes))
     return TensorMaps(fa=unmask(fa, mask), md=unmask(md, mask))
 
 

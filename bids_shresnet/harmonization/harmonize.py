@@ -78,7 +78,10 @@ def write_harmonized_scan(job: HarmonizeJob) -> bool:
     _discard_outputs(job.outputs)
     record = harmonization_record(job, model, harmonized) | {"InputsDigest": inputs_digest}
     _write_trust_maps(job.outputs, harmonized, record)
-    pairs = [input_pair(job.outputs, scan), *harmonized_pairs(job.outputs, harmonized, record)]
+    pairs = [
+        input_pair(job.outputs, scan, representation),
+        *harmonized_pairs(job.outputs, harmonized, record),
+    ]
     for pair in pairs:
         write_map_pair(job.outputs, pair, scan.dwi.affine)
     write_scan_qc(job.outputs, pairs, scan, representation, _qc_record(record))

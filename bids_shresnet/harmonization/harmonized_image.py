@@ -11,7 +11,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
@@ -45,6 +45,8 @@ class HarmonizedImage:
         The image that was given, as nibabel loads it.
     source
         The scan as measured.
+    input_volumes
+        Indices of its b0 volumes and of the shells that were harmonized.
     record
         How it was harmonized, as `save` writes it: model and its digest, networks, scanners.
     """
@@ -52,6 +54,7 @@ class HarmonizedImage:
     scan: HarmonizedScan
     reference: Any
     source: LoadedScan
+    input_volumes: Int[np.ndarray, " k"]
     record: Mapping[str, Any]
 
     def __repr__(self) -> str:
@@ -152,7 +155,7 @@ class HarmonizedImage:
 
     @cached_property
     def _input_maps(self) -> TensorMaps:
-        return fit_tensor_maps(self.source.dwi, self.source.mask)
+        return fit_tensor_maps(self.source.dwi, self.source.mask, self.input_volumes)
 
     def plot(self, slice_index: int | None = None) -> Any:
         """Draw an axial slice of FA and MD before and after, and the difference.

@@ -115,7 +115,9 @@ def write_target_scan(job: TargetJob) -> bool:
     mask = Volume(scan.mask, affine)
     sidecar = mask_sidecar(job.scan, "Voxels that the maps show.")
     write_output(job.outputs.mask, mask, scan=job.scan, sidecar=sidecar)
-    pairs = [input_pair(job.outputs, scan, INPUT_TITLE)]
+    shells = Requirements.of_model(model).target_shells
+    representation = represent_dwi(scan.dwi, scan.mask, shells)
+    pairs = [input_pair(job.outputs, scan, representation, INPUT_TITLE)]
     if model.card.target_denoiser is not None:
         pairs.append(_denoised_pair(job, model, scan))
     for pair in pairs:
@@ -126,8 +128,6 @@ def write_target_scan(job: TargetJob) -> bool:
         "Model": model.name,
         "InputsDigest": inputs_digest,
     }
-    shells = Requirements.of_model(model).target_shells
-    representation = represent_dwi(scan.dwi, scan.mask, shells)
     descs = [pair.desc for pair in pairs]
     maps = [job.outputs.tensor_map(name, desc) for name, desc in product(TENSOR_PARAMETERS, descs)]
     stamped = [job.outputs.mask, *maps]
@@ -162,12 +162,13 @@ def _denoised_pair(job: TargetJob, model: Model, scan: LoadedScan) -> MapPair:
     assert isinstance(denoiser, Denoiser)
     denoised = denoise_target_scan(scan, model, denoiser)
     assert denoised.denoised_maps is not None
+    measured = denoised.measured_signal
     return MapPair(
         maps=denoised.denoised_maps,
         desc=job.outputs.denoised_desc,
         title=DENOISED_TITLE,
         source=job.scan,
-        bvalues=fitted_bvalues(denoised.measured_signal),
+        bvalues=fitted_bvalues(measured.bvals, measured.bvecs),
         record={"Denoising": {"Model": model.name, "Network": record.weights.file}},
     )
 

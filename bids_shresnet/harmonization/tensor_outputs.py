@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.diffusion.representation import Representation, find_represented_volumes
 from bids_shresnet.diffusion.tensors import TensorMaps, fit_tensor_maps, tensor_bvalues
 from bids_shresnet.harmonization.harmonized_scan import HarmonizedScan
 from bids_shresnet.harmonization.sidecars import COVERAGE_KEY
@@ -21,7 +22,7 @@ from bids_shresnet.outputs.layout import (
     TensorParameter,
 )
 from bids_shresnet.outputs.sidecars import Sidecar, scan_uri
-from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.scans import Scan
 
 PARAMETER_NAMES: Mapping[TensorParameter, str] = {
     "fa": "Fractional anisotropy",
@@ -90,14 +91,20 @@ class MapPair:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
-def input_pair(outputs: ScanOutputs, scan: LoadedScan, title: str = INPUT_TITLE) -> MapPair:
-    """Fit the scan as measured."""
+def input_pair(
+    outputs: ScanOutputs,
+    scan: LoadedScan,
+    representation: Representation,
+    title: str = INPUT_TITLE,
+) -> MapPair:
+    """Fit the represented shells of the scan as measured."""
+    volumes = find_represented_volumes(scan.dwi, representation)
     return MapPair(
-        maps=fit_tensor_maps(scan.dwi, scan.mask),
+        maps=fit_tensor_maps(scan.dwi, scan.mask, volumes),
         desc=INPUT_DESC,
         title=title,
         source=outputs.scan,
-        bvalues=fitted_bvalues(scan.dwi),
+        bvalues=fitted_bvalues(scan.dwi.bvals[volumes], scan.dwi.bvecs[volumes]),
     )
 
 
@@ -114,6 +121,7 @@ def harmonized_pairs(
     if harmonized.uncertainty is not None:
         deviations = TensorMaps(fa=harmonized.uncertainty.fa, md=harmonized.uncertainty.md)
         after.append((outputs.uncertainty_desc, deviations, UNCERTAINTY_TITLE))
+    measured = harmonized.measured_signal
     for desc, maps, title in after:
         is_uncertainty = desc == outputs.uncertainty_desc
         keys = [*RECORD_KEYS, *([COVERAGE_KEY] if is_uncertainty else [])]
@@ -122,7 +130,7 @@ def harmonized_pairs(
             desc=desc,
             title=title,
             source=outputs.harmonized_scan,
-            bvalues=fitted_bvalues(harmonized.measured_signal),
+            bvalues=fitted_bvalues(measured.bvals, measured.bvecs),
             record={"Harmonization": {key: record[key] for key in keys if key in record}},
         )
 
@@ -133,9 +141,11 @@ def _comparable_title(harmonized: HarmonizedScan) -> str:
     return DENOISED_TITLE if harmonized.is_denoised else KEPT_NOISE_TITLE
 
 
-def fitted_bvalues(dwi: Dwi) -> tuple[float, ...]:
-    """b-values that a tensor fit of the DWI uses, s/mm2, for sidecars."""
-    return tuple(round(bvalue, 1) for bvalue in tensor_bvalues(dwi.bvals, dwi.bvecs))
+def fitted_bvalues(
+    bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "n 3"]
+) -> tuple[float, ...]:
+    """b-values that a tensor fit of these volumes uses, s/mm2, for sidecars."""
+    return tuple(round(bvalue, 1) for bvalue in tensor_bvalues(bvals, bvecs))
 
 
 def write_map_pair(outputs: ScanOutputs, pair: MapPair, affine: Float[np.ndarray, "4 4"]) -> None:

@@ -16,6 +16,7 @@ from bids_shresnet.diffusion.represent import represent_dwi, represent_source
 from bids_shresnet.diffusion.representation import (
     Representation,
     anisotropy,
+    find_represented_volumes,
     mean_signal,
     unregularized_coefficients,
 )
@@ -58,6 +59,11 @@ class RepresentedScan:
         """Read a scan and represent some of its shells, by default for methods to be applied."""
         loaded = load_scan(scan)
         return cls(loaded, represent(loaded.dwi, loaded.mask, shells))
+
+    @property
+    def volumes(self) -> Int[np.ndarray, " k"]:
+        """Indices of the b0 volumes and of the represented shells."""
+        return find_represented_volumes(self.loaded.dwi, self.representation)
 
     def contrasts(self) -> list[Float[np.ndarray, "x y z"]]:
         """Contrasts that scanners share: S0 (CSF), anisotropy (tracts), mean signal (tissue)."""
@@ -116,7 +122,7 @@ def match_scans(source_scan: Scan, target_scan: Scan, shells: PairShells) -> Tra
         source=source.representation.image,
         source_denoised=denoise_orders(source.representation),
         matched=matched,
-        unharmonized=_compute_unharmonized(source, target.loaded, match),
+        unharmonized=_compute_unharmonized(source, target, match),
         regions=_read_target_regions(target_scan, target.loaded, match),
         missing_shells=missing,
         source_halves=match_halves(
@@ -207,20 +213,20 @@ def _target_measurements(
 
 
 def _compute_unharmonized(
-    source: RepresentedScan, target: LoadedScan, match: VoxelMatch
+    source: RepresentedScan, target: RepresentedScan, match: VoxelMatch
 ) -> UnharmonizedData:
-    """Fit both scans as they are, each on its own grid."""
+    """Fit the shells that both scanners have, each scan as it is and on its own grid."""
     scan = source.loaded
-    source_tensors = fit_tensor_maps(scan.dwi, scan.mask)
-    target_tensors = fit_dwi_tensor(target.dwi, match.selected)
+    source_tensors = fit_tensor_maps(scan.dwi, scan.mask, source.volumes)
+    target_dwi = target.loaded.dwi
+    target_tensors = fit_dwi_tensor(target_dwi, match.selected, target.volumes)
+    bvals = target_dwi.bvals[target.volumes]
     coefficients = unmask(unregularized_coefficients(source.representation), scan.mask)
     return UnharmonizedData(
         source_coefficients=sample_inside(coefficients, scan.mask, scan.dwi.affine, match.points),
         source_maps=np.stack([source_tensors.fa, source_tensors.md], -1),
         target_maps=np.stack([target_tensors.fa, target_tensors.md], -1),
-        target_tensor_bvals=target.dwi.bvals[
-            select_tensor_volumes(target.dwi.bvals, target.dwi.bvecs)
-        ],
+        target_tensor_bvals=bvals[select_tensor_volumes(bvals, target_dwi.bvecs[target.volumes])],
     )
 
 

@@ -19,7 +19,7 @@ from bids_shresnet.inputs.tissue import segment_tissue
 from bids_shresnet.io.images.nifti_writing import write_volume
 from bids_shresnet.io.storage import read_json, read_tsv
 from bids_shresnet.outputs.layout import ScanOutputs
-from bids_shresnet.scans import LabelImage, Scan, Shell, Tissue
+from bids_shresnet.scans import Dwi, LabelImage, Scan, Shell, Tissue
 
 SHELLS = (Shell(1000.0, 2),)
 
@@ -40,7 +40,7 @@ def write_table(
     """Write the table of the maps as measured; returns its row and the record of the scan."""
     outputs = ScanOutputs(scan, root)
     representation = represent_dwi(loaded.dwi, loaded.mask, SHELLS)
-    pairs = [input_pair(outputs, loaded)]
+    pairs = [input_pair(outputs, loaded, representation)]
     write_scan_qc(outputs, pairs, loaded, representation, {"Role": "target"})
     (row,) = read_tsv(outputs.qc_table())
     return row, read_json(outputs.qc_table(".json"))["Scan"]
@@ -52,13 +52,35 @@ def test_tissue_means_are_those_of_the_scans_own_tissue(
     row, _ = write_table(scan, loaded, tmp_path)
     representation = represent_dwi(loaded.dwi, loaded.mask, SHELLS)
     tissue = segment_tissue(scan, loaded, representation)
-    maps = input_pair(ScanOutputs(scan, tmp_path), loaded).maps
+    maps = input_pair(ScanOutputs(scan, tmp_path), loaded, representation).maps
     for label in (Tissue.WM, Tissue.GM):
         voxels = loaded.mask & (tissue == label)
         name = label.name.lower()
         assert float(row[f"{name}_fa"]) == pytest.approx(maps.fa[voxels].mean(), rel=1e-4)
         assert float(row[f"{name}_md"]) == pytest.approx(maps.md[voxels].mean(), rel=1e-4)
     assert float(row["wm_fa"]) > float(row["gm_fa"])
+
+
+def test_maps_as_measured_rest_on_the_shells_of_the_model_alone(
+    scan: Scan, loaded: LoadedScan, tmp_path: Path
+) -> None:
+    """A shell without a partner, of other apparent diffusivities, changes no map."""
+    outputs = ScanOutputs(scan, tmp_path)
+    dwi = loaded.dwi
+    weighted = ~dwi.is_b0
+    with_shell = Dwi(
+        np.concatenate([dwi.data, 0.9 * dwi.data[..., weighted]], axis=3),
+        dwi.affine,
+        np.concatenate([dwi.bvals, 1.5 * dwi.bvals[weighted]]),
+        np.concatenate([dwi.bvecs, dwi.bvecs[weighted]]),
+    )
+    pairs = []
+    for scanned in (dwi, with_shell):
+        representation = represent_dwi(scanned, loaded.mask, SHELLS)
+        pairs.append(input_pair(outputs, replace(loaded, dwi=scanned), representation))
+    np.testing.assert_array_equal(pairs[0].maps.fa, pairs[1].maps.fa)
+    np.testing.assert_array_equal(pairs[0].maps.md, pairs[1].maps.md)
+    assert pairs[0].bvalues == pairs[1].bvalues == (1000.0,)
 
 
 def test_means_and_medians_are_those_of_the_voxels_of_the_mask(
@@ -69,8 +91,8 @@ def test_means_and_medians_are_those_of_the_voxels_of_the_mask(
     skewed = np.random.default_rng(0).exponential(0.2, loaded.mask.shape)
     fa = np.where(loaded.mask, np.minimum(skewed, 1), 0.9)
     maps = TensorMaps(fa=fa, md=fa**2 * 1e-3)
-    pairs = [replace(input_pair(outputs, loaded), maps=maps)]
     representation = represent_dwi(loaded.dwi, loaded.mask, SHELLS)
+    pairs = [replace(input_pair(outputs, loaded, representation), maps=maps)]
     write_scan_qc(outputs, pairs, loaded, representation, {})
     (row,) = read_tsv(outputs.qc_table())
     for name, values in (("fa", maps.fa[loaded.mask]), ("md", maps.md[loaded.mask])):

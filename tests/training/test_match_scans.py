@@ -24,6 +24,7 @@ from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.match_scans import RepresentedScan, match_scans, refuse_slab
 from bids_shresnet.training.training_mask import training_mask
 from tests.factories import make_scan
+from tests.images import load_image
 from tests.training.moved_head import ROTATION, SHELLS, move_points
 
 
@@ -216,6 +217,33 @@ def test_unharmonized_are_the_tensors_and_coefficients_of_both_scans(
     points = travelling_subject.matched.points
     expected = sample_inside(volume, loaded.mask, loaded.dwi.affine, points)
     np.testing.assert_allclose(unharmonized.source_coefficients, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("extra", ["source", "target"])
+def test_a_shell_of_one_scanner_alone_does_not_change_what_is_compared(
+    extra: str, source: Scan, moved: Scan, travelling_subject: TravellingSubject, tmp_path: Path
+) -> None:
+    scans = {"source": source, "target": moved}
+    scans[extra] = append_shell(scans[extra], tmp_path)
+    with_shell = match_scans(scans["source"], scans["target"], SHELLS)
+    for name in ("source_maps", "target_maps", "target_tensor_bvals"):
+        expected = getattr(travelling_subject.unharmonized, name)
+        np.testing.assert_array_equal(getattr(with_shell.unharmonized, name), expected)
+
+
+def append_shell(scan: Scan, folder: Path) -> Scan:
+    """Write the scan with a shell at b = 500 of other apparent diffusivities."""
+    image = load_image(scan.image)
+    data = np.asarray(image.dataobj)
+    bvals = np.loadtxt(scan.bval)
+    bvecs = np.loadtxt(scan.bvec)
+    weighted = bvals > 50
+    copy = replace(scan, image=folder / scan.image.name, bval=folder / "bval", bvec=folder / "bvec")
+    extended = np.concatenate([data, data[..., weighted] // 2], axis=3)
+    nib.save(nib.Nifti1Image(extended, image.affine, image.header), copy.image)
+    np.savetxt(copy.bval, np.concatenate([bvals, 0.5 * bvals[weighted]])[None])
+    np.savetxt(copy.bvec, np.concatenate([bvecs, bvecs[:, weighted]], axis=1))
+    return replace(copy, bvals=tuple(np.loadtxt(copy.bval).tolist()))
 
 
 def test_a_slab_of_few_slices_is_refused_and_a_small_grid_or_a_head_is_not() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.measurement_noise import MeasurementNoise, relative_s0
+from bids_shresnet.diffusion.shells import find_shell_volumes
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import select_tensor_volumes
 from bids_shresnet.io.images.nifti import read_dwi, read_labels, read_mask, read_volume
@@ -186,7 +187,7 @@ def _view_scans(job: PictureJob, model: Mapping[str, Any]) -> _ScanViews:
     direction = middle_direction(dwi, shells)
     before = view_dwi(dwi, layout.shown_mask, shells, direction)
     harmonized_dwi = read_dwi(job.outputs.harmonized_scan)
-    noise = _noise_variance(model, dwi, layout)
+    noise = _noise_variance(model, dwi, shells, layout)
     after = view_dwi(harmonized_dwi, layout.shown_mask, target_shells, direction, noise)
     target, problem = view_target_scan(
         job.target, dwi, layout, target_shells, direction, job.target_tissue
@@ -197,7 +198,7 @@ def _view_scans(job: PictureJob, model: Mapping[str, Any]) -> _ScanViews:
 
 
 def _noise_variance(
-    model: Mapping[str, Any], dwi: Dwi, layout: SliceLayout
+    model: Mapping[str, Any], dwi: Dwi, shells: Sequence[Shell], layout: SliceLayout
 ) -> Float[np.ndarray, " v"] | None:
     """Variance of the target's noise, (S/S0)^2; None if the harmonized DWI has noise itself."""
     record = model.get("MeasurementNoise")
@@ -205,7 +206,8 @@ def _noise_variance(
         return None
     noise = from_json(MeasurementNoise, record)
     deviation = unmask(noise.relative_deviation(mean_b0(dwi), layout.mask), layout.mask)
-    count = int((~dwi.is_b0)[select_tensor_volumes(dwi.bvals, dwi.bvecs)].sum())
+    volumes = np.concatenate(find_shell_volumes(dwi.bvals, shells))
+    count = len(select_tensor_volumes(dwi.bvals[volumes], dwi.bvecs[volumes]))
     scaled = deviation[layout.shown_mask] ** 2 * count / noise.direction_count
     return np.asarray(scaled, dtype=np.float32)
 
