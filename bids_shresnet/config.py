@@ -223,7 +223,7 @@ class ModelSettings:
     and MD do not use them."""
     sh_order: Annotated[int | None, Aliases(("--lmax",))] = None
     """Order of the spherical harmonics (2, 4, 6 or 8); by default 4, or 2 if a shell has fewer than
-    15 directions."""
+    15 different directions on one of both scanners."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from bids_shresnet.regions import Parcellation, Regions
 
@@ -105,6 +105,9 @@ class Scan:
         None if nothing names it.
     bvals
         b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
+    axis_numbers
+        Number of the axis of each volume, the same for repeated and opposite directions; empty if
+        it is not known, which counts as different directions.
     mask, segmentation, regions
         Brain mask, tissues and sets of regions in the scan's space, on any grid, if any.
     bvec_axes
@@ -124,6 +127,7 @@ class Scan:
     scanner: Scanner | None
     bvals: tuple[float, ...]
     dataset: Path
+    axis_numbers: tuple[int, ...] = ()
     mask: Path | None = None
     segmentation: Segmentation | None = None
     regions: tuple[Regions, ...] = ()
@@ -162,6 +166,12 @@ class Scan:
     def direction_count(self) -> int:
         """Number of diffusion-weighted volumes."""
         return sum(b >= B0_THRESHOLD for b in self.bvals)
+
+    def count_axes(self, volumes: Int[np.ndarray, " k"]) -> int:
+        """Number of different axes of some volumes."""
+        if not self.axis_numbers:
+            return len(volumes)
+        return len(np.unique(np.array(self.axis_numbers)[volumes]))
 
     @property
     def scanner_label(self) -> str:

@@ -145,7 +145,8 @@ def _sum_squared_residuals(shells: Sequence[ShellSignal]) -> tuple[Float[np.ndar
                 rows = slice(first, first + VOXELS_PER_CHUNK)
                 values = part.signal[rows].astype(np.float64)
                 squares[rows] += _squared_residuals(values, matrix)
-            degrees_of_freedom += len(matrix) - matrix.shape[1]
+            # repeated directions determine fewer coefficients
+            degrees_of_freedom += len(matrix) - int(np.linalg.matrix_rank(matrix))
     return squares, degrees_of_freedom
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.diffusion.gradients import number_axes
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.inputs.acquisition_times import find_acquisition_time
 from bids_shresnet.inputs.bvec_axes import find_bvec_axes
@@ -77,16 +78,21 @@ class FileClassifier:
         findings += check_gradients(file, bvals, bvecs)
         if isinstance(scanner, Finding):
             findings.append(scanner)
-            return _classify_by_header(file, self._make_scan(file, None, bvals), bvecs, findings)
-        scan = self._make_scan(file, scanner, bvals)
+            scan = self._make_scan(file, None, bvals, bvecs)
+            return _classify_by_header(file, scan, bvecs, findings)
+        scan = self._make_scan(file, scanner, bvals, bvecs)
         if self.opened_subjects and scan.subject not in self.opened_subjects:
             return _accept(file, scan, findings)
         return _classify_by_header(file, scan, bvecs, findings)
 
     def _make_scan(
-        self, file: DwiFile, scanner: Scanner | None, bvals: Float[np.ndarray, " n"]
+        self,
+        file: DwiFile,
+        scanner: Scanner | None,
+        bvals: Float[np.ndarray, " n"],
+        bvecs: Float[np.ndarray, "m 3"],
     ) -> Scan:
-        """Make a scan of a file with gradient tables."""
+        """Make a scan of a file with gradient tables, which may still have errors."""
         assert file.bval is not None
         assert file.bvec is not None
         raw_name = file.raw_images[0].name if file.raw_images else file.image.name
@@ -99,10 +105,18 @@ class FileClassifier:
             metadata=file.metadata,
             scanner=scanner,
             bvals=tuple(bvals.tolist()),
+            axis_numbers=_number_axes(bvals, bvecs),
             dataset=file.dataset,
             b_table=file.b_table,
             acquired=find_acquisition_time(raw_name, file.metadata, times),
         )
+
+
+def _number_axes(
+    bvals: Float[np.ndarray, " n"], bvecs: Float[np.ndarray, "m 3"]
+) -> tuple[int, ...]:
+    """Number the axes of all volumes; nothing if the tables are not of one scan."""
+    return tuple(number_axes(bvecs).tolist()) if len(bvecs) == len(bvals) else ()
 
 
 def _classify_without_gradients(file: DwiFile, problems: Iterable[Finding]) -> Classification:

@@ -50,7 +50,8 @@ def match_pair_shells(
     Parameters
     ----------
     sh_order
-        SH order of all shells; None chooses it by the number of directions.
+        SH order of all shells; None chooses it by the fewest different directions that a subject
+        has on one of both scanners, because the target's are fitted without smoothing.
     should_predict_missing
         Include the shells that only the target has.
 
@@ -74,18 +75,54 @@ def match_pair_shells(
     missing = [shell for j, shell in enumerate(target_shells) if j not in shared]
     matches = tuple(common) or matches
     pair_shells = PairShells(
-        source=tuple(_make_shell(source_shells[i], sh_order) for i, _ in matches),
-        target=tuple(_make_shell(target_shells[j], sh_order) for _, j in matches),
-        missing=tuple(_make_shell(shell, sh_order) for shell in missing if should_predict_missing),
+        source=tuple(_make_shell(source_shells[i]) for i, _ in matches),
+        target=tuple(_make_shell(target_shells[j]) for _, j in matches),
+        missing=tuple(_make_shell(shell) for shell in missing if should_predict_missing),
     )
     findings = _check_subjects(pair, pair_shells)
     if findings:
         raise BadInput(findings)
+    pair_shells = _choose_orders(pair, pair_shells, sh_order)
+    sources, targets = zip(*pair.travelling_scans, strict=True)
     return replace(
         pair_shells,
-        source_halves=_half_shells([scan for scan, _ in pair.travelling_scans], pair_shells.source),
-        target_halves=_half_shells([scan for _, scan in pair.travelling_scans], pair_shells.target),
+        source_halves=_half_shells(sources, pair_shells.source),
+        target_halves=_half_shells(targets, pair_shells.target),
     )
+
+
+def _choose_orders(pair: Pair, shells: PairShells, sh_order: int | None) -> PairShells:
+    """Give both shells of a match one order."""
+    sources, targets = zip(*pair.travelling_scans, strict=True)
+    source_counts = _count_fewest_axes(sources, shells.source)
+    target_counts = _count_fewest_axes(targets, shells.target)
+    orders = [
+        choose_sh_order(min(counts), sh_order)
+        for counts in zip(source_counts, target_counts, strict=True)
+    ]
+    missing_counts = _count_fewest_axes(targets, shells.missing)
+    missing_orders = [choose_sh_order(count, sh_order) for count in missing_counts]
+    return PairShells(
+        source=_set_orders(shells.source, orders),
+        target=_set_orders(shells.target, orders),
+        missing=_set_orders(shells.missing, missing_orders),
+    )
+
+
+def _set_orders(shells: Sequence[Shell], orders: Sequence[int]) -> tuple[Shell, ...]:
+    pairs = zip(shells, orders, strict=True)
+    return tuple(replace(shell, sh_order=order) for shell, order in pairs)
+
+
+def _count_fewest_axes(scans: Sequence[Scan], shells: Sequence[Shell]) -> list[int]:
+    """Count the different directions of each shell in the scan that has fewest."""
+    counts = np.array([_count_axes(scan, shells) for scan in scans], dtype=int)
+    return [int(count) for count in counts.min(axis=0)]
+
+
+def _count_axes(scan: Scan, shells: Sequence[Shell]) -> list[int]:
+    volumes = find_shell_volumes(np.array(scan.bvals), shells)
+    return [scan.count_axes(part) for part in volumes]
 
 
 def _is_common(pair: Pair, source_bvalue: float, target_bvalue: float) -> bool:
@@ -109,9 +146,9 @@ def _bvalues(shells: Sequence[ShellVolumes]) -> list[float]:
     return [shell.bvalue for shell in shells]
 
 
-def _make_shell(shell: ShellVolumes, sh_order: int | None) -> Shell:
-    count = len(shell.volumes)
-    return Shell(shell.bvalue, choose_sh_order(count, sh_order), count)
+def _make_shell(shell: ShellVolumes) -> Shell:
+    """Make a shell whose order is not chosen yet."""
+    return Shell(shell.bvalue, 0, len(shell.volumes))
 
 
 def _no_match_finding(scan: Scan, target: str) -> Finding:

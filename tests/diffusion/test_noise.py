@@ -75,6 +75,19 @@ def test_without_directions_to_spare_the_repeated_b0_volumes_are_used() -> None:
     np.testing.assert_allclose(estimate_sigma(dwi, (Shell(1000.0, 2),)), SIGMA, rtol=0.2)
 
 
+@pytest.mark.parametrize(("axes", "repeats"), [(6, 5), (10, 3)])
+def test_repeated_directions_leave_more_to_spare(axes: int, repeats: int) -> None:
+    """They determine as many coefficients as there are axes, whatever the order."""
+    dwi = scan({1000.0: (axes, 2)}, 8)
+    weighted = np.tile(np.arange(8, 8 + axes), repeats)
+    volumes = np.concatenate([np.arange(8), weighted])
+    clean = scan({1000.0: (axes, 2)}, 8, sigma=0.0).data[..., volumes]
+    noisy = clean + SIGMA * np.random.default_rng(2).standard_normal(clean.shape)
+    repeated = Dwi(noisy.astype(np.float32), dwi.affine, dwi.bvals[volumes], dwi.bvecs[volumes])
+    sigma = estimate_sigma(repeated, (Shell(1000.0, 4),))
+    np.testing.assert_allclose(sigma, SIGMA, rtol=0.1)
+
+
 def test_one_b0_and_six_directions_give_nan() -> None:
     dwi = scan({1000.0: (6, 2)}, 1)
     variance = represent_dwi(dwi, MASK, (Shell(1000.0, 2),)).noise_variance

@@ -43,6 +43,17 @@ def test_a_scan_of_an_unknown_scanner_is_excluded_if_no_identity_is_required(
     assert inventory.findings == ()
 
 
+def test_repeated_and_opposite_directions_of_a_scan_count_once(tmp_path: Path) -> None:
+    series = Series({0: 1, 1000: 14}, sidecar=PRISMA)
+    files = series.gradient_tables()
+    table = np.array([line.split() for line in files[".bvec"].splitlines()], float)
+    table[:, 8:] = -table[:, 1:8]
+    text = "\n".join(" ".join(map(str, row)) for row in table)
+    root = write_tree(tmp_path / "data", {DWI: series, f"{DWI}.bvec": text})
+    (scan,) = find_inventory(root).scans
+    assert scan.count_axes(np.arange(1, 15)) == 7
+
+
 def test_spellings_of_one_machine_share_one_scanner(tmp_path: Path) -> None:
     tree = {}
     for number, model in enumerate(("Prisma_fit", "MAGNETOM Prisma Fit", "Prisma Fit ")):

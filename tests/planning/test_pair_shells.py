@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from bids_shresnet.errors import BadInput
@@ -28,9 +31,18 @@ def test_matched_are_the_nearest_shells_of_both_scanners_and_no_others() -> None
     source = {0: 1, 1000: 30, 3000: 60}
     target = {0: 1, 700: 20, 1200: 12, 2800: 60, 5000: 60}
     shells = match_pair_shells(pair(*[(source, target)] * 3), None)
-    assert shells.source == (Shell(1000.0, 4, 30), Shell(3000.0, 4, 60))
-    # of order 2 where 12 directions are too few for the 15 coefficients of order 4
+    # of order 2 where the target's 12 directions are too few for the 15 coefficients of order 4
+    assert shells.source == (Shell(1000.0, 2, 30), Shell(3000.0, 4, 60))
     assert shells.target == (Shell(1200.0, 2, 12), Shell(2800.0, 4, 60))
+
+
+def test_repeated_directions_count_once_for_the_order() -> None:
+    """Five averages of six directions determine a tensor, not the 15 coefficients of order 4."""
+    scanners = pair(({0: 1, 1000: 30}, {0: 1, 1000: 30}))
+    ((source, target),) = scanners.travelling_scans
+    repeated = replace(target, axis_numbers=(0, *np.tile(np.arange(1, 7), 5).tolist()))
+    shells = match_pair_shells(replace(scanners, travelling_scans=((source, repeated),)), None)
+    assert shells.source == shells.target == (Shell(1000.0, 2, 30),)
 
 
 def test_missing_are_the_targets_other_shells_if_they_are_to_be_predicted() -> None:
@@ -62,8 +74,8 @@ def test_halves_have_the_order_of_the_subject_with_the_fewest_directions() -> No
     fewer = {0: 1, 1000: 29, 2000: 40}
     target = {0: 1, 1000: 30, 2000: 11}
     shells = match_pair_shells(pair((source, target), (fewer, target)), None)
-    assert shells.source == (Shell(1000.0, 4, 30), Shell(2000.0, 4, 40))
-    assert shells.source_halves == (Shell(1000.0, 2, 30), Shell(2000.0, 4, 40))
+    assert shells.source == (Shell(1000.0, 4, 30), Shell(2000.0, 2, 40))
+    assert shells.source_halves == (Shell(1000.0, 2, 30), Shell(2000.0, 2, 40))
     assert shells.target_halves == ()  # five directions are too few
 
 

@@ -100,6 +100,6 @@ def _few_directions_finding(
 
 
 def _count_directions(scan: Scan, bvalue: float) -> int:
-    """Count the directions of the shell that is nearest in b."""
+    """Count the different directions of the shell that is nearest in b."""
     shells = find_scan_shells(scan)
-    return int(min(shells, key=lambda shell: abs(shell.bvalue - bvalue)).volumes.size)
+    return scan.count_axes(min(shells, key=lambda shell: abs(shell.bvalue - bvalue)).volumes)
