@@ -100,8 +100,13 @@ def _fit_subject(subject: TravellingSubject) -> MeasurementNoise | None:
     return MeasurementNoise(
         level=float(np.median(deviation * matched.source_s0[rows])),
         direction_count=int((bvals >= B0_THRESHOLD).sum()),
-        b0_count=int((bvals < B0_THRESHOLD).sum()),
+        b0_count=count_b0_volumes(subject),
     )
+
+
+def count_b0_volumes(subject: TravellingSubject) -> int:
+    """Number of b0 volumes that S0 of the target's scan rests on."""
+    return int((subject.unharmonized.target_tensor_bvals < B0_THRESHOLD).sum())
 
 
 def _usable_rows(matched: MatchedVoxels) -> Bool[np.ndarray, " v"]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.measurement_noise import draw_measurement
+from bids_shresnet.diffusion.measurement_noise import count_b0_volumes, draw_measurement
 from bids_shresnet.diffusion.tensors import fit_relative_tensor
 from bids_shresnet.evaluation.predictions import MethodPrediction
 from bids_shresnet.evaluation.results import NOISE_FLOOR, HeldOutResult
@@ -16,6 +16,7 @@ from bids_shresnet.methods.registry import METHOD_SPECS
 from bids_shresnet.pairs import MatchedVoxels
 
 DRAWS = 6  # of the target's noise, whose variance is taken
+MIN_RELATIVE_S0 = 0.1  # of a draw; with less, nothing was measured
 
 
 def noise_floor_errors(
@@ -24,9 +25,9 @@ def noise_floor_errors(
     """Yield the expected errors of a perfect prediction of each quantity.
 
     It is the variance that the target's noise gives the quantity: of the signal the noise variance
-    itself; of FA and MD the variance over draws of the noise on a signal without noise, for which
-    the prediction of the applied or else another denoising method stands. There are no rows if the
-    noise is not known, or if no method predicts without noise.
+    itself and that of S0; of FA and MD the variance over draws of the noise on a signal without
+    noise, for which the prediction of the applied or else another denoising method stands. There
+    are no rows if the noise is not known, or if no method predicts without noise.
     """
     applied = evaluation.job.applied_method
     candidates = sorted(predictions, key=lambda item: item.method != applied)
@@ -34,7 +35,12 @@ def noise_floor_errors(
     if denoised is None or not np.isfinite(evaluation.matched.noise_variance).all():
         return
     signal = require_signal(denoised).signal
-    variances = noise_variances(evaluation.matched, signal, seed=evaluation.job.seed)
+    variances = noise_variances(
+        evaluation.matched,
+        signal,
+        b0_count=count_b0_volumes(evaluation.subject),
+        seed=evaluation.job.seed,
+    )
     for places, tissue, mask in evaluation.iter_places():
         for quantity, measured in evaluation.measured.to_dict().items():
             reference = measured[mask]
@@ -53,17 +59,23 @@ def noise_floor_errors(
 
 
 def noise_variances(
-    matched: MatchedVoxels, signal: Float[np.ndarray, "v d"], *, seed: int
+    matched: MatchedVoxels, signal: Float[np.ndarray, "v d"], *, b0_count: int, seed: int
 ) -> Mapping[str, Float[np.ndarray, " v"]]:
-    """Variance of each quantity over draws of the target's noise on a signal without noise."""
+    """Variance of each quantity over draws of the target's noise on a signal without noise.
+
+    S0, the mean of some b0 volumes, has the noise of their number.
+    """
     rng = np.random.default_rng(seed)
     deviation = np.sqrt(matched.noise_variance)
     fits = []
     for _ in range(DRAWS):
         drawn = draw_measurement(signal, deviation, rng)
-        fits.append(fit_relative_tensor(drawn, matched.bvals, matched.bvecs))
+        s0 = 1 + deviation / np.sqrt(b0_count) * rng.standard_normal(len(deviation))
+        relative = drawn / np.maximum(s0, MIN_RELATIVE_S0)[:, None]
+        fits.append(fit_relative_tensor(relative, matched.bvals, matched.bvecs))
+    s0_share = np.square(signal).mean(axis=1) / b0_count  # of the weighted volumes' noise
     return {
-        "signal": matched.noise_variance,
+        "signal": matched.noise_variance * (1 + s0_share),
         "FA": np.var([fit.fa for fit in fits], axis=0, ddof=1),
         "MD": np.var([fit.md for fit in fits], axis=0, ddof=1),
     }

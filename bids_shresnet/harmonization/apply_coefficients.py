@@ -166,7 +166,13 @@ def _make_noise_model(
     own_count = int((~dwi.is_b0)[select_tensor_volumes(dwi.bvals, dwi.bvecs)].sum())
     seed = noise_seed(scan) if application.seed is None else application.seed
     scale = np.sqrt(own_count / noise.direction_count)
-    return NoiseModel(noise=noise, deviation=np.where(harmonized, scale * deviation, 0), seed=seed)
+    relative = unmask(noise.relative_deviation(scan.s0, scan.mask), scan.mask)
+    return NoiseModel(
+        noise=noise,
+        deviation=np.where(harmonized, scale * deviation, 0),
+        s0_deviation=np.where(harmonized, relative / np.sqrt(noise.b0_count), 0),
+        seed=seed,
+    )
 
 
 def _absolute_deviation(scan: LoadedScan, noise: MeasurementNoise) -> Float[np.ndarray, " v"]:

@@ -14,6 +14,7 @@ from bids_shresnet.diffusion.tensors import (
     TensorMaps,
     fit_fa_and_md,
     fit_tensor_maps,
+    select_signal,
     select_tensor_volumes,
 )
 from bids_shresnet.harmonization.error_model import ErrorModel, UncertaintyMaps
@@ -36,12 +37,15 @@ class NoiseModel:
         Standard deviation of the noise of one drawn value in the scan's units; 0 where nothing was
         predicted. It is the target's times sqrt(directions of the scan / directions of the
         target), so that a tensor of the scan is as uncertain as one of the target.
+    s0_deviation
+        Standard deviation of the noise of the target's mean b0, as a share of it.
     seed
         Seed of all draws.
     """
 
     noise: MeasurementNoise
     deviation: Float[np.ndarray, "x y z"]
+    s0_deviation: Float[np.ndarray, "x y z"]
     seed: int
 
     def draw(
@@ -138,9 +142,22 @@ class HarmonizedScan:
         return _fit_draws(self.measured_signal, self.mask, self.noise_model)
 
     def fit_noise_deviations(self) -> TensorMaps:
-        """Standard deviations of FA and MD by the target's noise alone."""
-        fa, md = np.std(self._noisy_fits, axis=0, ddof=1)
+        """Standard deviations of FA and MD by the target's noise alone, that of its b0 included.
+
+        The draws have no noise of b0, which the maps that are delivered would get from it. Its part
+        follows from a fit whose b0 is one standard deviation higher.
+        """
+        fa, md = np.sqrt(np.var(self._noisy_fits, axis=0, ddof=1) + self._fit_s0_variances())
         return TensorMaps(fa=unmask(fa, self.mask), md=unmask(md, self.mask))
+
+    def _fit_s0_variances(self) -> Float[np.ndarray, "2 v"]:
+        """Variances of FA and MD by the noise of the target's b0."""
+        assert self.noise_model is not None, f"{self.method} keeps the noise of the scan"
+        signal, bvals, bvecs = select_signal(self.measured_signal, self.mask)
+        before = fit_fa_and_md(signal, bvals, bvecs)
+        raised = 1 + self.noise_model.s0_deviation[self.mask]
+        after = fit_fa_and_md(np.where(bvals == 0, raised[:, None], 1) * signal, bvals, bvecs)
+        return np.asarray(np.square(np.subtract(after, before)))
 
     def fit_maps(self, voxels: Bool[np.ndarray, "x y z"]) -> TensorMaps:
         """Fit `maps` in some voxels only; the draws differ from those of all voxels."""

@@ -52,7 +52,8 @@ def scaled_head(
 ) -> TravellingSubject:
     """Head whose target scales the orders; its white matter is where one direction dominates.
 
-    FA and MD of both scanners are those of their signals.
+    FA and MD of both scanners are those of their signals, whose S0 has no noise: it is that of very
+    many b0 volumes.
     """
     image = head(seed, grid)
     image.coefficients[..., 1:] *= strength * (1 + 0.1 * seed)
@@ -71,7 +72,7 @@ def scaled_head(
             coefficients,
             unmask(source_maps, image.mask),
             target_maps,
-            subject.unharmonized.target_tensor_bvals,
+            np.repeat([0.0, 1000.0], [10_000, 15]),
         ),
     )
 

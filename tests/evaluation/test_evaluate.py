@@ -275,7 +275,7 @@ def test_two_scans_of_the_target_have_twice_the_error_of_a_perfect_prediction(
         second = result(results, "scan_rescan", tissue, quantity)
         perfect = result(results, "patch_linear", tissue, quantity)
         assert second.nmse == pytest.approx(2 * floor.nmse, rel=0.2)
-        assert perfect.nmse == pytest.approx(1.25 * floor.nmse, rel=0.2)  # a mean of four draws
+        assert perfect.nmse == pytest.approx(1.25 * floor.nmse, rel=0.3)  # a mean of four draws
         assert (floor.bias, floor.mean) == (0, floor.target_mean)
     for tissue in TISSUES:
         floor = result(results, "noise_floor", tissue, "signal")

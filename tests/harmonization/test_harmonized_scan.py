@@ -37,13 +37,18 @@ def plain_dwi() -> Dwi:
     return make_dwi(relative, bvals, np.concatenate([sphere(20), sphere(7)]))
 
 
+def make_noise_model(deviation: float, s0_deviation: float = 0.0) -> NoiseModel:
+    """The same noise in all voxels."""
+    return NoiseModel(NOISE, np.full(GRID, deviation), np.full(GRID, s0_deviation), seed=1)
+
+
 def harmonized_scan(
     *, novelty: np.ndarray | None = None, deviation: float | None = None
 ) -> HarmonizedScan:
     dwi = plain_dwi()
     noise_model = None
     if deviation is not None:
-        noise_model = NoiseModel(NOISE, np.full(GRID, deviation), seed=1)
+        noise_model = make_noise_model(deviation)
     return HarmonizedScan(
         dwi=dwi,
         signal=dwi,
@@ -91,11 +96,38 @@ def test_maps_of_some_voxels_are_alike_those_of_all() -> None:
 
 
 def test_draws_of_one_number_are_equal_and_of_two_are_not() -> None:
-    model = NoiseModel(NOISE, np.full(GRID, 30.0), seed=4)
+    model = make_noise_model(30.0)
     signal = np.full((int(MASK.sum()), 20), 400.0, np.float32)
     one = model.draw(signal, MASK, number=0)
     np.testing.assert_array_equal(model.draw(signal, MASK, number=0), one)
     assert (model.draw(signal, MASK, number=1) != one).any()
+
+
+@pytest.mark.parametrize("s0_deviation", [0.0, 0.02, 0.05])
+def test_deviations_by_noise_are_those_of_repeated_measurements_with_their_b0(
+    s0_deviation: float,
+) -> None:
+    """Voxels of one signal, measured once each by a scanner whose S0 has noise as well."""
+    plain = harmonized_scan()
+    one_signal = plain.signal.data[2, 2, 2]
+    data = np.broadcast_to(one_signal, plain.signal.data.shape).copy()
+    signal = replace(plain.signal, data=data)
+    noise_model = make_noise_model(10.0, s0_deviation)
+    scan = replace(plain, dwi=signal, signal=signal, noise_model=noise_model)
+    rng = np.random.default_rng(3)
+    weighted = ~signal.is_b0
+    repeats = []
+    for number in range(40):
+        drawn = data.copy()
+        drawn[MASK] = drawn[MASK] * (1 + s0_deviation * rng.standard_normal((MASK.sum(), 1)))
+        values = data[MASK][:, weighted]
+        drawn[MASK[..., None] & weighted] = noise_model.draw(values, MASK, number=number).ravel()
+        measured = replace(scan, signal=replace(signal, data=drawn))
+        repeats.append(measured.fit_denoised_maps(MASK))
+    found = scan.fit_noise_deviations()
+    for name in ("fa", "md"):
+        variance = np.var([getattr(maps, name)[MASK] for maps in repeats])
+        assert np.square(getattr(found, name)[MASK]).mean() == pytest.approx(variance, rel=0.25)
 
 
 def test_the_novel_share_is_of_the_voxels_that_can_be_judged() -> None:
