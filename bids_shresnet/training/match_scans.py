@@ -21,7 +21,11 @@ from bids_shresnet.diffusion.representation import (
     unregularized_coefficients,
 )
 from bids_shresnet.diffusion.spatial.anisotropy_denoising import denoise_orders
-from bids_shresnet.diffusion.spatial.interpolation import sample_inside, sample_patches
+from bids_shresnet.diffusion.spatial.interpolation import (
+    round_voxels,
+    sample_inside,
+    sample_patches,
+)
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.spatial.registration import register_images
 from bids_shresnet.diffusion.tensors import (
@@ -166,7 +170,7 @@ def match_voxels(
     )
     is_inside = _is_in_brain(correspondence.points, source.loaded)
     selected[selected] = is_inside
-    points = correspondence.points[is_inside]
+    points = _move_onto_grid(correspondence.points[is_inside], source.loaded)
     overlap = float(is_inside.mean()) if is_inside.size else 0.0
     return VoxelMatch(selected, points, correspondence.rotation, overlap)
 
@@ -249,9 +253,20 @@ def _sample_relative_s0(
 
 def _is_in_brain(points: Float[np.ndarray, "p 3"], scan: LoadedScan) -> Bool[np.ndarray, " p"]:
     """Return True for points in the scan's brain. Beyond it (at a slab's edge) is no signal."""
-    to_voxels = np.linalg.inv(scan.dwi.affine)
-    voxels = np.rint(nib.affines.apply_affine(to_voxels, points)).astype(int)
+    voxels = np.rint(round_voxels(scan.dwi.affine, points)).astype(int)
     is_on_grid = ((voxels >= 0) & (voxels < scan.mask.shape)).all(axis=1)
     is_inside = np.zeros(len(points), dtype=bool)
     is_inside[is_on_grid] = scan.mask[tuple(voxels[is_on_grid].T)]
     return is_inside
+
+
+def _move_onto_grid(points: Float[np.ndarray, "p 3"], scan: LoadedScan) -> Float[np.ndarray, "p 3"]:
+    """Move points in the outer half of the outermost voxels to where these were measured.
+
+    Beyond the centres of voxels an image is zero.
+    """
+    affine = scan.dwi.affine
+    positions = round_voxels(affine, points)
+    on_grid = np.clip(positions, 0, np.array(scan.mask.shape) - 1)
+    is_beyond = (positions != on_grid).any(axis=1, keepdims=True)
+    return np.where(is_beyond, nib.affines.apply_affine(affine, on_grid), points)

@@ -246,6 +246,24 @@ def append_shell(scan: Scan, folder: Path) -> Scan:
     return replace(copy, bvals=tuple(np.loadtxt(copy.bval).tolist()))
 
 
+def test_points_of_the_outermost_voxels_have_the_signal_of_their_centres(
+    source: Scan, moved: Scan, tmp_path: Path
+) -> None:
+    """A field of view that ends in the brain, beyond whose last voxels an image is zero."""
+    image = load_image(source.image)
+    cut = replace(source, image=tmp_path / source.image.name)
+    nib.save(image.slicer[:, :, : image.shape[2] // 2], cut.image)
+    subject = match_scans(cut, moved, SHELLS)
+    affine = subject.source.affine
+    positions = nib.affines.apply_affine(np.linalg.inv(affine), subject.matched.points)
+    assert positions.min() > -1e-4
+    assert (positions.max(axis=0) < np.array(subject.source.mask.shape) - 1 + 1e-4).all()
+    near_edge = positions[:, 2] > subject.source.mask.shape[2] - 1.1
+    assert near_edge.sum() > 20
+    for values in (subject.matched.source_s0, subject.matched.patches[:, CENTRE_INDEX, 0]):
+        assert (values[near_edge] > 0).mean() > 0.95
+
+
 def test_a_slab_of_few_slices_is_refused_and_a_small_grid_or_a_head_is_not() -> None:
     scan = make_scan()
     refuse_slab(scan, (64, 64, 40))

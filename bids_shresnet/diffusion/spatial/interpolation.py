@@ -34,7 +34,7 @@ def world_to_voxels(
     return np.asarray(points @ inverse[:3, :3].T + inverse[:3, 3])
 
 
-def _round_voxels(
+def round_voxels(
     affine: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "p 3"]
 ) -> Float[np.ndarray, "p 3"]:
     """World positions (RAS+ mm) in voxel units, without rounding errors.
@@ -59,7 +59,7 @@ def sample_patches(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Float[np
     Half precision (4 digits, a tenth of the noise), neighbours in C order (x slowest), zero
     outside the image.
     """
-    centres = _round_voxels(image.affine, points)
+    centres = round_voxels(image.affine, points)
     coefficients = _compute_padded_coefficients(image.channels)
     patches = np.empty((len(points), 27, coefficients.shape[3]), np.float16)
     for start in range(0, len(points), POINTS_PER_CHUNK):
@@ -75,13 +75,7 @@ def sample_image(
     points: Float[np.ndarray, "p 3"],
 ) -> Float[np.ndarray, "p n"]:
     """Sample an image at world positions (RAS+ mm); zero outside it."""
-    positions = _round_voxels(affine, points).T
-    samples = np.empty((len(points), values.shape[3]), np.float32)
-    for channel in range(values.shape[3]):
-        samples[:, channel] = map_coordinates(
-            values[..., channel], positions, output=np.float32, order=SPLINE_ORDER
-        )
-    return samples
+    return _interpolate_splines(values, round_voxels(affine, points))
 
 
 def sample_inside(
@@ -93,10 +87,12 @@ def sample_inside(
     """Sample an image at world positions (RAS+ mm) from the voxels of a mask alone.
 
     A voxel outside the mask counts as its nearest voxel inside, so that what lies at the edge of
-    the brain is not mixed with the zeros around it.
+    the brain is not mixed with the zeros around it. A point outside the image counts as the nearest
+    one inside.
     """
     nearest = _nearest_inside(mask.tobytes(), mask.shape)
-    return sample_image(values[tuple(nearest)], affine, points)
+    positions = np.clip(round_voxels(affine, points), 0, np.array(mask.shape) - 1)
+    return _interpolate_splines(values[tuple(nearest)], positions)
 
 
 @lru_cache(maxsize=2)  # the maps of a scan are sampled one after another, with one mask
@@ -111,7 +107,7 @@ def _nearest_inside(mask: bytes, shape: tuple[int, ...]) -> Int[np.ndarray, "3 x
 def has_signal_around(image: ShImage, points: Float[np.ndarray, "p 3"]) -> Bool[np.ndarray, " p"]:
     """Return whether all voxels around each point have signal, so that its value is measured."""
     has_signal = (image.mask & (image.coefficients[..., 0] > 0)).astype(np.float32)
-    share = map_coordinates(has_signal, _round_voxels(image.affine, points).T, order=1)
+    share = map_coordinates(has_signal, round_voxels(image.affine, points).T, order=1)
     return np.asarray(share > 1 - ROUNDING_TOLERANCE)
 
 
@@ -125,6 +121,18 @@ def interpolate_grid(
         for i in range(channels.shape[3])
     ]
     return np.stack(columns, axis=1).reshape(len(voxels), *grid.shape[3:])
+
+
+def _interpolate_splines(
+    values: Float[np.ndarray, "x y z n"], positions: Float[np.ndarray, "p 3"]
+) -> Float[np.ndarray, "p n"]:
+    """Interpolate each channel at positions in voxel units."""
+    samples = np.empty((len(positions), values.shape[3]), np.float32)
+    for channel in range(values.shape[3]):
+        samples[:, channel] = map_coordinates(
+            values[..., channel], positions.T, output=np.float32, order=SPLINE_ORDER
+        )
+    return samples
 
 
 def _compute_padded_coefficients(

@@ -223,3 +223,12 @@ def test_what_lies_outside_a_mask_does_not_change_samples_inside() -> None:
     np.testing.assert_array_equal(
         sample_inside(noisy, mask, np.eye(4), points), sample_inside(clean, mask, np.eye(4), points)
     )
+
+
+def test_a_point_outside_the_image_has_the_value_of_the_nearest_one_inside() -> None:
+    mask = np.ones(GRID, bool)
+    outside = np.array([[-0.4, 6.0, 7.0], [11.4, 13.0, 7.0], [6.0, 6.0, 99.0]])
+    nearest = np.array([[0.0, 6.0, 7.0], [11.0, 12.0, 7.0], [6.0, 6.0, 13.0]])
+    found = sample_inside(noise(), mask, oblique(), world(outside, oblique()))
+    expected = sample_inside(noise(), mask, oblique(), world(nearest, oblique()))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
