@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float
 
 from benchmarks.stacked_folds import compare_losses
+from benchmarks.synthetic_heads import ORDER_2
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
 from bids_shresnet.methods.networks.calibration import calibrate_amplitudes
 from bids_shresnet.methods.networks.golkov import fit_golkov
+from bids_shresnet.methods.networks.map_regression import fit_map_regression
 from bids_shresnet.methods.networks.shresnet import (
     ShresnetHarmonizer,
     fit_shresnet,
@@ -23,8 +25,6 @@ from bids_shresnet.network.prediction import Predictor
 from bids_shresnet.network.schedules import TrainingState
 from bids_shresnet.network.shresnet import SHResNet
 from bids_shresnet.scans import ShImage
-
-ORDER_2 = slice(1, 6)  # coefficients
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def run_checks(cpu_task: FitTask, image: ShImage, device: str) -> list[Check]:
     arrays = fitted.harmonizer.arrays()
     again = fit_shresnet(task).harmonizer.arrays()
     golkov = [fit_golkov(task).harmonizer.arrays() for _ in range(2)]
+    maps = [fit_map_regression(task).harmonizer.arrays() for _ in range(2)]
     mean_difference, voxel_difference = compare_heads(reference, cpu_task, image, device)
     return [
         Check("losses of training", compare_epochs(reference, fitted), 5e-3),
@@ -66,6 +67,7 @@ def run_checks(cpu_task: FitTask, image: ShImage, device: str) -> list[Check]:
         Check("arrays of the same fit again", count_differences(arrays, again), 0),
         Check("arrays of a fit that was stopped", count_differences(arrays, fit_resumed(task)), 0),
         Check("arrays of Golkov's network again", count_differences(*golkov), 0),
+        Check("arrays of the network of maps again", count_differences(*maps), 0),
         Check("losses of stacked networks", compare_losses(3, 64, device), 1e-5),
     ]
 

@@ -13,6 +13,7 @@ from bids_shresnet.pairs import MatchedVoxels, TravellingSubject, UnharmonizedDa
 from bids_shresnet.scans import Shell, ShImage
 
 SHELLS = (Shell(1000.0, 4),)  # 15 coefficients; contrast is channel 16
+ORDER_2 = slice(1, 6)  # coefficients
 DIRECTIONS = 30
 NOISE = 0.03  # standard deviation of S/S0
 AMPLITUDES = {0: 0.4, 2: 0.12, 4: 0.03}  # standard deviation of the coefficients of each order
@@ -42,7 +43,7 @@ def simulate_head(seed: int, voxels: int) -> ShImage:
 def simulate_subject(seed: int, voxels: int) -> TravellingSubject:
     """Make a head whose target scales every order and measures with noise.
 
-    Maps are empty.
+    The maps of the target are the length of order 2 and the mean signal; the source has none.
     """
     image = simulate_head(seed, voxels)
     indices = np.argwhere(image.mask)
@@ -52,13 +53,19 @@ def simulate_subject(seed: int, voxels: int) -> TravellingSubject:
     bvecs = rng.standard_normal((DIRECTIONS, 3))
     bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
     matched = _measure_target(rows, bvecs, rng)
-    empty = UnharmonizedData(
-        source_coefficients=np.zeros((0, 15), np.float32),
+    unharmonized = UnharmonizedData(
+        source_coefficients=rows[:, CENTRE_INDEX, :15],
         source_maps=np.zeros((0, 0, 0, 2), np.float32),
-        target_maps=np.zeros((0, 2), np.float32),
+        target_maps=_make_maps(rows),
         target_tensor_bvals=np.zeros(0),
     )
-    return TravellingSubject(image, matched, empty, image.coefficients[image.mask])
+    return TravellingSubject(image, matched, unharmonized, image.coefficients[image.mask])
+
+
+def _make_maps(rows: Float[np.ndarray, "v 27 n"]) -> Float[np.ndarray, "v 2"]:
+    centre = rows[:, CENTRE_INDEX]
+    lengths = np.linalg.norm(centre[:, ORDER_2], axis=1)
+    return np.stack([lengths, centre[:, 0] / np.sqrt(4 * np.pi)], axis=1).astype(np.float32)
 
 
 def _measure_target(

@@ -55,6 +55,7 @@ class AmplitudeHead(nn.Module):
     that are predicted.
     """
 
+    level_columns: Tensor  # of the features
     centre: Tensor  # mean of the features
     scale: Tensor  # standard deviation of the features
     unit: Tensor  # root mean square amplitude
@@ -80,12 +81,13 @@ class AmplitudeHead(nn.Module):
             *(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
             nn.Linear(hidden, OUTPUTS_PER_GROUP * count),
         )
-        self.level_columns = level_columns(self.input_groups, self.output_groups)
+        columns = np.array(level_columns(self.input_groups, self.output_groups))
         self.tissue_layers = nn.Sequential(
-            nn.Linear(len(self.level_columns), TISSUE_HIDDEN),
+            nn.Linear(len(columns), TISSUE_HIDDEN),
             nn.ReLU(),
             nn.Linear(TISSUE_HIDDEN, 1),
         )
+        self.register_buffer("level_columns", torch.from_numpy(columns), persistent=False)
         self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
         self.register_buffer("unit", torch.ones(count))

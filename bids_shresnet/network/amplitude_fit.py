@@ -203,7 +203,7 @@ def _train_tissue(
     def batch_loss(features: Tensor, is_grey: Tensor, weights: Tensor) -> Tensor:
         return binary_cross_entropy(head.grey_share(features), is_grey, weights)
 
-    minimize_loss(head, batch_loss, (features[rows], is_grey, weights), seed=seed)
+    minimize_loss(head.tissue_layers, batch_loss, (features[rows], is_grey, weights), seed=seed)
 
 
 def _train_head(
@@ -216,4 +216,6 @@ def _train_head(
 
     population = head.population_likelihood(lengths)
     tensors = (features, lengths.squared, lengths.noise_variance, population)
-    return minimize_loss(head, batch_loss, tensors, seed=seed, max_gradient_norm=MAX_GRADIENT_NORM)
+    return minimize_loss(
+        head.layers, batch_loss, tensors, seed=seed, max_gradient_norm=MAX_GRADIENT_NORM
+    )

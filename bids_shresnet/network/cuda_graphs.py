@@ -26,61 +26,62 @@ def make_gradient_function(network: nn.Module, loss: Loss, batch: Sequence[Tenso
     Parameters
     ----------
     network
-        Network in the mode (training or evaluation) in which the gradients are used.
+        Network in the mode (training or evaluation) in which the gradients are used. The loss
+        depends on each of its trained parameters.
     loss
-        Loss of a batch.
+        Loss of a batch. A graph can neither read a value from the GPU nor bring one there, so a
+        loss makes no tensors from numbers or lists.
     batch
         Arguments of the loss, as an example of their shapes.
     """
+    parameters = [part for part in network.parameters() if part.requires_grad]
+    graph = GradientGraph(parameters, loss, batch) if batch[0].is_cuda else None
 
-    def compute_gradients(*tensors: Tensor) -> Float[Tensor, ""]:
-        network.zero_grad()
-        value = loss(*tensors)
-        value.backward()
-        return value.detach()
+    def set_gradients(*tensors: Tensor) -> Float[Tensor, ""]:
+        if graph is not None and len(tensors[0]) == len(batch[0]):
+            value, gradients = graph(*tensors)
+        else:
+            value, gradients = compute_gradients(parameters, loss, tensors)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return value
 
-    if not batch[0].is_cuda:
-        return compute_gradients
-    graph = GradientGraph(network, loss, batch)
+    return set_gradients
 
-    def choose_function(*tensors: Tensor) -> Float[Tensor, ""]:
-        has_same_size = len(tensors[0]) == len(batch[0])
-        return graph(*tensors) if has_same_size else compute_gradients(*tensors)
 
-    return choose_function
+def compute_gradients(
+    parameters: Sequence[nn.Parameter], loss: Loss, batch: Sequence[Tensor]
+) -> tuple[Float[Tensor, ""], list[Tensor]]:
+    """Compute a loss and its gradients, laid out like the parameters for the optimizer."""
+    value = loss(*batch)
+    gradients = torch.autograd.grad(value, parameters)
+    return value.detach(), [gradient.contiguous() for gradient in gradients]
 
 
 class GradientGraph:
     """A loss and its gradients, captured once and replayed with other batches of the same size."""
 
-    def __init__(self, network: nn.Module, loss: Loss, batch: Sequence[Tensor]) -> None:
-        self.parameters = [part for part in network.parameters() if part.requires_grad]
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], loss: Loss, batch: Sequence[Tensor]
+    ) -> None:
         self.batch = [tensor.clone() for tensor in batch]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self.batch[0].device):
-            self._warm_up(loss)
+            self._warm_up(parameters, loss)
             with torch.cuda.graph(self.graph):
-                self.loss, self.gradients = self._compute(loss)
+                self.results = compute_gradients(parameters, loss, self.batch)
 
-    def __call__(self, *batch: Tensor) -> Float[Tensor, ""]:
-        """Set the gradients of the parameters and return the loss; both change at the next call."""
+    def __call__(self, *batch: Tensor) -> tuple[Float[Tensor, ""], list[Tensor]]:
+        """Return the loss and the gradients; both change at the next call."""
         for static, tensor in zip(self.batch, batch, strict=True):
             static.copy_(tensor)
         self.graph.replay()
-        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
-            parameter.grad = gradient
-        return self.loss
+        return self.results
 
-    def _warm_up(self, loss: Loss) -> None:
+    def _warm_up(self, parameters: Sequence[nn.Parameter], loss: Loss) -> None:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_CALLS):
-                self._compute(loss)
+                compute_gradients(parameters, loss, self.batch)
         torch.cuda.current_stream().wait_stream(stream)
-
-    def _compute(self, loss: Loss) -> tuple[Tensor, list[Tensor]]:
-        """Compute the loss and its gradients, laid out like the parameters for the optimizer."""
-        value = loss(*self.batch)
-        gradients = torch.autograd.grad(value, self.parameters)
-        return value.detach(), [gradient.contiguous() for gradient in gradients]

@@ -27,6 +27,8 @@ def minimize_loss(
 
     Parameters
     ----------
+    network
+        Network or part of one, all of which the loss depends on.
     batch_loss
         Mean loss of the rows of a batch, from one part of each tensor.
     tensors
