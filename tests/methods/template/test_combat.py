@@ -91,6 +91,22 @@ def test_positions_that_a_subject_lacks_do_not_change() -> None:
     assert np.abs(combat.slope_intercept[1, ..., 1]).min() > 0
 
 
+@pytest.mark.parametrize("spacing", [1.0, 5 / 3, 2.0])
+def test_an_effect_is_removed_however_large_the_voxels_of_the_target_are(spacing: float) -> None:
+    rng = np.random.default_rng(4)
+    means = 0.4 + 0.05 * rng.standard_normal((6, 1))
+    lattice = np.argwhere(np.ones((9, 9, 9), bool)) * spacing - 2
+    target = [
+        ScalarSamples((lattice + shift) @ AFFINE[:3, :3].T + AFFINE[:3, 3], np.full(9**3, mean[0]))
+        for shift, mean in zip(rng.uniform(0, spacing, (6, 3)), means, strict=True)
+    ]
+    source = means * np.ones(len(VOXELS)) + 0.1
+    combat = fit_voxelwise_combat(TEMPLATE, scalar_samples(source), target)
+    harmonized = np.array([combat.remove(head, POSITIONS) for head in source])
+    is_inside = ((VOXELS > 0) & (np.array(GRID) - 1 > VOXELS)).all(axis=1)
+    np.testing.assert_allclose(harmonized.mean(axis=0)[is_inside], means.mean(), atol=1e-4)
+
+
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     target = people(5, len(VOXELS))
     fit_voxelwise_combat(
