@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import block_diag
 
-from bids_shresnet.diffusion.harmonics import LAPLACE_BELTRAMI_WEIGHT, l_values, order_indices
+from bids_shresnet.diffusion.harmonics import order_indices, shell_fitting_matrix
 from bids_shresnet.diffusion.rish import MAX_GAIN, MIN_ORDER_POWER, rish
 from bids_shresnet.diffusion.spatial.splatting import SplattedValues
 from bids_shresnet.diffusion.spatial.template import (
@@ -99,14 +99,14 @@ def fit_regularized_coefficients(
 ) -> Float[np.ndarray, "v c"]:
     """Fit the target's signal with the regularization of the source's fit.
 
-    The coefficients are (M'M + lambda L)^-1 M' times the signal, in the source head's pose.
+    Its weight grows with the number of directions as in `shell_fitting_matrix`, so that scanners
+    with other numbers do not differ in power. The coefficients are in the source head's pose.
     """
-    matrix = np.asarray(matched.sh_matrix, dtype=np.float64)
-    orders = [l_values(shell.sh_order) for shell in shells]
-    laplacian = block_diag(*(np.diag((order * (order + 1.0)) ** 2) for order in orders))
-    penalty = LAPLACE_BELTRAMI_WEIGHT * laplacian
-    fit_matrix = np.linalg.solve(matrix.T @ matrix + penalty, matrix.T)
-    return np.asarray(matched.signal, dtype=np.float32) @ fit_matrix.T.astype(np.float32)
+    ends = np.flatnonzero(np.diff(matched.bvals)) + 1
+    tables = np.split(np.asarray(matched.bvecs), ends)
+    blocks = [shell_fitting_matrix(*pair) for pair in zip(tables, shells, strict=True)]
+    fit_matrix = block_diag(*blocks).astype(np.float32)
+    return np.asarray(matched.signal.astype(np.float32) @ fit_matrix.T)
 
 
 def _source_power(

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from jaxtyping import Float
 from scipy.linalg import block_diag
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from bids_shresnet.diffusion.harmonics import evaluation_matrix, fitting_matrix, order_indices
+from bids_shresnet.diffusion.harmonics import (
+    evaluation_matrix,
+    fitting_matrix,
+    order_indices,
+    shell_fitting_matrix,
+)
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.spatial.template import (
     Template,
@@ -142,6 +149,38 @@ def test_the_target_is_fitted_as_scans_are() -> None:
         signal(5, GAIN) @ FIT.T,
         atol=1e-5,
     )
+
+
+def with_directions(source_count: int, target_count: int) -> TravellingSubject:
+    """A head whose two scanners measure the same signal in so many directions."""
+    shells = (Shell(2000.0, 4, source_count),)
+    coefficients = np.random.default_rng(6).standard_normal((int(MASK.sum()), 15))
+    tables = spiral(source_count), spiral(target_count)
+    source_matrix, target_matrix = (evaluation_matrix([table], shells) for table in tables)
+    fit = shell_fitting_matrix(tables[0], shells[0])
+    source = coefficients @ source_matrix.T @ fit.T
+    subject = travelling(1)
+    matched = replace(
+        subject.matched,
+        signal=(coefficients @ target_matrix.T).astype(np.float32),
+        bvals=np.full(target_count, 2000.0),
+        bvecs=tables[1],
+        sh_matrix=target_matrix.astype(np.float32),
+    )
+    image = replace(
+        subject.source, coefficients=unmask(source.astype(np.float32), MASK), shells=shells
+    )
+    return replace(subject, source=image, matched=matched)
+
+
+@pytest.mark.parametrize(("source_count", "target_count"), [(30, 90), (90, 30), (45, 45)])
+def test_scanners_that_differ_in_their_directions_alone_have_gains_of_1(
+    source_count: int, target_count: int
+) -> None:
+    subject = with_directions(source_count, target_count)
+    positions = TemplatePositions(brain_points(subject.source), subject.matched.points)
+    gains = fit_linear_rish(TEMPLATE, [subject], [positions]).gains[MASK]
+    np.testing.assert_allclose(np.median(gains, axis=0), 1, atol=0.02)
 
 
 def test_a_model_comes_back_from_its_arrays() -> None:
