@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bids_shresnet.diffusion.bvalues import change_bvalues
 from bids_shresnet.diffusion.harmonics import order_indices
 from bids_shresnet.methods.harmonizer import Arrays, FitResult, FitTask
 from bids_shresnet.methods.regression import ROWS_PER_CHUNK, fit_ridge, fit_target_coefficients
@@ -18,19 +19,27 @@ from bids_shresnet.scans import ShImage
 
 @dataclass(frozen=True)
 class ShProjection:
-    """The scan's own coefficients: the effect of the representation alone."""
+    """The scan's own coefficients at the target's b-values: the effect of the representation alone.
+
+    Attributes
+    ----------
+    bvalues
+        b-value of each shell on the target scanner, s/mm2.
+    """
+
+    bvalues: tuple[float, ...]
 
     def predict(self, image: ShImage) -> Float[np.ndarray, "v c"]:
-        """Return the scan's coefficients in the mask."""
-        return np.asarray(image.coefficients[image.mask])
+        """Bring the coefficients in the mask to the target's b-values."""
+        return change_bvalues(image.coefficients[image.mask], image.shells, self.bvalues)
 
     def arrays(self) -> Arrays:
         """Return nothing: there are no parameters."""
         return {}
 
     def record(self) -> dict[str, Any]:
-        """Return nothing: there are no settings."""
-        return {}
+        """Return the b-values."""
+        return {"bvalues": list(self.bvalues)}
 
 
 @dataclass(frozen=True)
@@ -81,9 +90,10 @@ class PatchLinear:
         return {}
 
 
-def fit_sh_projection(_: FitTask) -> FitResult[ShProjection]:
-    """Return the projection, which has nothing to fit."""
-    return FitResult(ShProjection())
+def fit_sh_projection(task: FitTask) -> FitResult[ShProjection]:
+    """Take the target's b-values, which are all that the projection needs."""
+    bvals = task.training[0].matched.bvals  # shell after shell
+    return FitResult(ShProjection(tuple(dict.fromkeys(bvals.tolist()))))
 
 
 def fit_order_gain(task: FitTask) -> FitResult[OrderGain]:
@@ -113,9 +123,9 @@ def fit_patch_linear(task: FitTask) -> FitResult[PatchLinear]:
     return FitResult(PatchLinear(weights, offset))
 
 
-def load_sh_projection(_: Arrays, __: Mapping[str, Any], device: str = "cpu") -> ShProjection:
-    """Return the projection, which has nothing to load."""
-    return ShProjection()
+def load_sh_projection(_: Arrays, record: Mapping[str, Any], device: str = "cpu") -> ShProjection:
+    """Load the projection from its record."""
+    return ShProjection(tuple(float(bvalue) for bvalue in record["bvalues"]))
 
 
 def load_order_gain(arrays: Arrays, _: Mapping[str, Any], device: str = "cpu") -> OrderGain:

@@ -48,7 +48,7 @@ COMBAT_ENDPOINTS = set(product(TISSUES, ("FA", "MD")))
 def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     """Results of the source's own coefficients, and of exactly the target's."""
     harmonizers: dict[Method, Harmonizer] = {
-        "sh_projection": ShProjection(),
+        "sh_projection": ShProjection((1000.0,)),
         "order_gain": exact_gain(),
     }
     folder = tmp_path_factory.mktemp("results")

@@ -88,7 +88,7 @@ def test_there_is_a_job_for_every_fold_with_the_fits_of_that_fold(tmp_path: Path
 def test_a_fold_is_evaluated_again_only_if_its_input_changes(tmp_path: Path) -> None:
     harmonizers: dict[Method, Harmonizer] = {
         "order_gain": exact_gain(),
-        "sh_projection": ShProjection(),
+        "sh_projection": ShProjection((1000.0,)),
     }
     job = evaluate_job(tmp_path, scaled_heads(), harmonizers)
     assert evaluate_fold(job)

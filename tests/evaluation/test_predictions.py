@@ -132,7 +132,7 @@ def test_the_errors_of_fa_and_md_are_those_of_the_written_maps(
 def test_the_b_value_alone_leaves_fa_and_md_as_they_are_and_changes_the_signal(
     tmp_path: Path,
 ) -> None:
-    harmonizers: dict[Method, Harmonizer] = {"sh_projection": ShProjection()}
+    harmonizers: dict[Method, Harmonizer] = {"sh_projection": ShProjection((1000.0,))}
     job = evaluate_job(tmp_path, scaled_heads(), harmonizers)
     methods: tuple[Method, ...] = ("sh_projection", "b_value_only")
     same = evaluate(replace(job, methods=methods))
@@ -146,6 +146,17 @@ def test_the_b_value_alone_leaves_fa_and_md_as_they_are_and_changes_the_signal(
     assert result(same, "b_value_only", "GM", "signal").mean == pytest.approx(before.mean, rel=2e-3)
     lower = before.mean**1.2  # on average over voxels of nearly the same signal
     assert result(other, "b_value_only", "GM", "signal").mean == pytest.approx(lower, rel=0.03)
+
+
+@pytest.mark.slow
+def test_the_projection_has_the_same_md_at_any_b_value(tmp_path: Path) -> None:
+    means = []
+    for bvalue in (1000.0, 1200.0):
+        folder = tmp_path / f"{bvalue:.0f}"
+        job = evaluate_job(folder, scaled_heads(), {"sh_projection": ShProjection((bvalue,))})
+        results = evaluate(replace(job, target_bvalues=(bvalue,)))
+        means.append(result(results, "sh_projection", "GM", "MD").mean)
+    assert means[1] == pytest.approx(means[0], rel=5e-3)
 
 
 @pytest.mark.slow
@@ -166,7 +177,7 @@ def test_denoising_alone_has_the_md_of_its_prediction_at_any_b_value(
 def test_a_method_of_maps_has_rows_of_fa_and_md_and_no_others(tmp_path: Path) -> None:
     regression = MapRegression(build_map_network((1, 5), seed=0).eval())
     harmonizers: dict[Method, Harmonizer] = {
-        "sh_projection": ShProjection(),
+        "sh_projection": ShProjection((1000.0,)),
         "map_regression": regression,
     }
     heads = scaled_heads()

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from jaxtyping import Float
 
 from bids_shresnet.methods import linear
-from bids_shresnet.methods.linear import fit_order_gain, fit_patch_linear, fit_sh_projection
+from bids_shresnet.methods.linear import (
+    ShProjection,
+    fit_order_gain,
+    fit_patch_linear,
+    fit_sh_projection,
+)
 from bids_shresnet.methods.regression import fit_ridge
 from bids_shresnet.network.patches import cut_patches, patches_to_rows
 from tests.methods.heads import GAINS, error, fit_task, head, mask_patches, scaled, travelling
@@ -20,10 +27,33 @@ def mapped(patches: Float[np.ndarray, "v 27 c"]) -> Float[np.ndarray, "v c"]:
     return np.asarray(patches.reshape(len(patches), -1) @ MAP + OFFSET)
 
 
+def fitted_projection(target_bvalue: float) -> ShProjection:
+    """The projection, fitted on a target with this b-value."""
+    subject = travelling(head(1))
+    bvals = np.full_like(subject.matched.bvals, target_bvalue)
+    subject = replace(subject, matched=replace(subject.matched, bvals=bvals))
+    return fit_sh_projection(fit_task([subject])).harmonizer
+
+
 def test_the_projection_is_the_scan_itself() -> None:
     image = head(1)
-    projection = fit_sh_projection(fit_task([travelling(image)])).harmonizer
-    np.testing.assert_array_equal(projection.predict(image), image.coefficients[image.mask])
+    expected = image.coefficients[image.mask]
+    np.testing.assert_array_equal(fitted_projection(1000.0).predict(image), expected)
+
+
+@pytest.mark.parametrize("target_bvalue", [900.0, 1200.0])
+def test_the_projection_has_the_signal_that_belongs_to_the_targets_b_value(
+    target_bvalue: float,
+) -> None:
+    """The signal of isotropic diffusion is exp(-b D)."""
+    image = head(1)
+    diffusivity = np.linspace(0.5e-3, 1.5e-3, int(image.mask.sum()))
+    coefficients = np.zeros_like(image.coefficients)
+    coefficients[image.mask, 0] = np.sqrt(4 * np.pi) * np.exp(-1000 * diffusivity)
+    predicted = fitted_projection(target_bvalue).predict(replace(image, coefficients=coefficients))
+    expected = np.sqrt(4 * np.pi) * np.exp(-target_bvalue * diffusivity)
+    np.testing.assert_allclose(predicted[:, 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(predicted[:, 1:], 0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("sigma", "tolerance"), [(0.0, 0.002), (0.03, 0.03)])

@@ -30,17 +30,17 @@ def scan_input(bvalue: float) -> ScanInput:
 def test_most_methods_predict_from_the_coefficients_of_all_directions() -> None:
     scan = scan_input(TARGET_BVALUE)
     image = scan.representation.image
-    predicted = predict_from_image(ShProjection(), scan)
+    predicted = predict_from_image(ShProjection((1000.0,)), scan)
     np.testing.assert_array_equal(predicted, image.coefficients[image.mask])
 
 
 def test_a_measured_signal_keeps_all_of_its_noise_and_gets_the_targets_b_value() -> None:
     same = scan_input(SHELLS[0].bvalue)
     measured = unregularized_coefficients(same.representation)
-    np.testing.assert_array_equal(predict_measured(ShProjection(), same), measured)
+    np.testing.assert_array_equal(predict_measured(ShProjection((1000.0,)), same), measured)
     other = scan_input(TARGET_BVALUE)
     np.testing.assert_array_equal(
-        predict_measured(ShProjection(), other),
+        predict_measured(ShProjection((1000.0,)), other),
         change_bvalues(measured, SHELLS, (TARGET_BVALUE,)),
     )
 
