@@ -79,14 +79,18 @@ def coverage_rows(
 def calibrate_uncertainty(rows: Sequence[CoverageRow]) -> Uncertainty | None:
     """Find the factor of every tissue and quantity, and the coverage by the others' factor.
 
-    None without rows of at least two subjects.
+    Parts of fewer than two subjects are left out, because each subject needs the factor of others.
+    None if no part is left.
     """
-    if len({row.subject for row in rows}) < 2:
-        return None
     parts: dict[tuple[str, str], list[CoverageRow]] = defaultdict(list)
     for row in rows:
         parts[row.quantity, row.tissue].append(row)
-    return Uncertainty(tuple(_summarize(part) for part in parts.values()))
+    coverages = tuple(_summarize(part) for part in parts.values() if _has_two_subjects(part))
+    return Uncertainty(coverages) if coverages else None
+
+
+def _has_two_subjects(rows: Sequence[CoverageRow]) -> bool:
+    return len({row.subject for row in rows}) >= 2
 
 
 def _correlate(predicted: Float[np.ndarray, "v *d"], error: Float[np.ndarray, "v *d"]) -> float:

@@ -84,3 +84,23 @@ def test_errors_that_grow_with_the_prediction_are_correlated_with_it() -> None:
 def test_one_subject_is_not_enough_to_calibrate() -> None:
     assert calibrate_uncertainty(list(subject_rows("1", scale=1.0))) is None
     assert calibrate_uncertainty([]) is None
+
+
+def test_a_tissue_of_one_subject_alone_is_not_calibrated() -> None:
+    rows = [
+        row
+        for label in "123"
+        for row in subject_rows(label, scale=2.0)
+        if row.tissue == "WM" or label == "1"
+    ]
+    uncertainty = calibrate_uncertainty(rows)
+    assert uncertainty is not None
+    white_rows = [row for row in rows if row.tissue == "WM"]
+    assert uncertainty == calibrate_uncertainty(white_rows)
+    assert set(uncertainty.factors) == {("WM", "FA")}
+
+
+def test_subjects_that_share_no_tissue_calibrate_nothing() -> None:
+    rows = [*subject_rows("1", scale=1.0), *subject_rows("2", scale=1.0)]
+    apart = [row for row in rows if (row.subject, row.tissue) in {("1", "WM"), ("2", "GM")}]
+    assert calibrate_uncertainty(apart) is None
