@@ -8,7 +8,7 @@ makes no assumption about the size of errors. With n subjects p cannot fall belo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -55,7 +55,8 @@ def bootstrap_interval(samples: Float[np.ndarray, "k n"], statistic: Statistic) 
 
     Percentiles are expanded for small n as in Hesterberg (2015), "What teachers should know about
     the bootstrap": their normal quantile becomes Student's times sqrt(n / (n - 1)). Plain
-    percentiles are too narrow. NaN for fewer than `MIN_BOOTSTRAP_SUBJECTS` subjects.
+    percentiles are too narrow. A statistic may be infinite for some resamples, and the interval
+    then has no limit on that side. NaN for fewer than `MIN_BOOTSTRAP_SUBJECTS` subjects.
     """
     n = samples.shape[1]
     if n < MIN_BOOTSTRAP_SUBJECTS:
@@ -64,7 +65,11 @@ def bootstrap_interval(samples: Float[np.ndarray, "k n"], statistic: Statistic) 
     resamples = rng.integers(n, size=(BOOTSTRAP_RESAMPLES, n))
     student_quantile = stats.t.ppf((1 - CONFIDENCE_LEVEL) / 2, n - 1)
     tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * student_quantile)
-    low, high = np.quantile(statistic(samples[:, resamples]), [tail, 1 - tail])
+    values = statistic(samples[:, resamples])
+    # between infinite values, an interpolation would be NaN
+    method: Literal["linear", "closest_observation"]
+    method = "linear" if np.isfinite(values).all() else "closest_observation"
+    low, high = np.quantile(values, [tail, 1 - tail], method=method)
     return (float(low), float(high))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from math import isnan
+from math import isinf, isnan
 from typing import Any
 
 from bids_shresnet.io.storage import NOT_AVAILABLE
@@ -52,6 +52,8 @@ def format_percent(value: float) -> str:
     """
     if isnan(value):
         return NOT_AVAILABLE
+    if isinf(value):
+        return f"{'+' if value > 0 else MINUS}\N{INFINITY}"
     if abs(value) > MAX_WRITTEN_FRACTION:
         sign, bound = ("+", "> ") if value > 0 else (MINUS, "< ")
         return f"{bound}{sign}{100 * MAX_WRITTEN_FRACTION:.0f} %"

@@ -411,7 +411,7 @@ def test_a_figure_with_links_stands_in_the_page_as_svg() -> None:
 
 
 def test_numbers_are_written_for_readers() -> None:
-    nan = float("nan")
+    nan, inf = float("nan"), float("inf")
     minus = "\N{MINUS SIGN}"
     assert format_percent(-0.0001) == "+0.0 %"
     assert (format_percent(41.0), format_percent(-7752.5)) == ("> +1000 %", f"< {minus}1000 %")
@@ -429,6 +429,8 @@ def test_numbers_are_written_for_readers() -> None:
         f"{minus}10.0 to +20.0 %",
         "n/a",
     )
+    assert format_interval((-0.1, inf)) == f"{minus}10.0 to +\N{INFINITY}"
+    assert format_interval((-inf, 0.2)) == f"{minus}\N{INFINITY} to +20.0 %"
     assert (format_number(0.012), format_number(nan)) == ("0.0120", "n/a")
     assert format_number(144.2) == "144"
     assert (format_p_value(2 / 2**10), format_p_value(2 / 2**20)) == ("0.0020", "< 0.0001")

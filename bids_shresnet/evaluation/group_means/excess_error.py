@@ -30,7 +30,9 @@ class ExcessError:
         target's scan as a second scan on the target. It may be above 1, because a second scan has
         noise of its own.
     interval
-        95 % bootstrap interval over subjects; NaN for very few subjects.
+        95 % bootstrap interval over subjects; NaN for very few subjects. Where the excess is so
+        small that some resamples of the subjects have none, the interval has no upper limit if the
+        method lowers the error of these, and no lower limit if it raises it.
     """
 
     method: str
@@ -53,7 +55,10 @@ def summarize_excess(rows: Iterable[HeldOutResult], method: str) -> tuple[Excess
 
 
 def removed_share(errors: Float[np.ndarray, "3 m n"]) -> Float[np.ndarray, " m"]:
-    """Share of the excess that is gone, from mean errors over n subjects; NaN without excess.
+    """Share of the excess that is gone, from mean errors over n subjects.
+
+    It grows without limit as the excess goes to zero. Without excess it is therefore infinite, with
+    the sign of the decrease of the error.
 
     Parameters
     ----------
@@ -61,10 +66,10 @@ def removed_share(errors: Float[np.ndarray, "3 m n"]) -> Float[np.ndarray, " m"]
         Of the method, of no harmonization, and of the target's second scan.
     """
     error, input_error, floor = errors.mean(axis=-1)
+    decrease = input_error - error
     excess = input_error - floor
-    removed: Float[np.ndarray, " m"] = np.divide(
-        input_error - error, excess, out=np.full_like(excess, np.nan), where=excess > 0
-    )
+    limit = np.where(decrease == 0, 0, np.copysign(np.inf, decrease))
+    removed: Float[np.ndarray, " m"] = np.divide(decrease, excess, out=limit, where=excess > 0)
     return removed
 
 
@@ -73,8 +78,7 @@ def _summarize_endpoint(rows: tuple[HeldOutResult, ...], endpoint: Endpoint) -> 
     errors = [subject_means(rows, endpoint._replace(method=method)) for method in methods]
     subjects = sorted(set.intersection(*map(set, errors)))
     values = np.array([list(map(item.__getitem__, subjects)) for item in errors])
-    removed = float(removed_share(values[:, None])[0]) if subjects else np.nan
-    if np.isnan(removed):
+    if not subjects or values[1].mean() <= values[2].mean():
         return None
     return ExcessError(
         method=endpoint.method,
@@ -82,6 +86,6 @@ def _summarize_endpoint(rows: tuple[HeldOutResult, ...], endpoint: Endpoint) -> 
         quantity=endpoint.quantity,
         n=len(subjects),
         scan_rescan_error=float(values[-1].mean()),
-        removed=removed,
+        removed=float(removed_share(values[:, None])[0]),
         interval=bootstrap_interval(values, removed_share),
     )
