@@ -89,7 +89,13 @@ class HarmonizedImage:
 
     @property
     def mask(self) -> Bool[np.ndarray, "i j k"]:
-        """Voxels that were harmonized."""
+        """Brain of the scan.
+
+        Some of its voxels keep the measured signal, brought to the target's b-values: those without
+        measurable signal in or around them, whose `novelty` mostly is 0, and those with a novelty
+        above 1 if these were to be left unharmonized. In the target's directions they have none.
+        `uncertainty` is 0 there, where it is known.
+        """
         return self._order.from_canonical(self.scan.mask)
 
     @property

@@ -28,7 +28,14 @@ COVERAGE_KEY = "CoverageFactors95"  # of the record of a harmonization, for the 
 UNCERTAINTY_DESCRIPTION = (
     "Standard deviation of S/S0 of the target scanner about the harmonized one (root mean square "
     "over shells), learned from the errors on travelling subjects. Noise of a measurement is not "
-    f"part of it. Half of a 95 % interval is {COVERAGE_KEY} times the map, if it is known."
+    f"part of it. Half of a 95 % interval is {COVERAGE_KEY} times the map, if it is known. 0 where "
+    "the signal stays as measured."
+)
+MASK_DESCRIPTION = (
+    "Brain. Voxels without measurable signal in or around them, and with --abstain those with a "
+    "novelty above 1, are not harmonized: they keep the measured signal, brought to the target's "
+    "b-values, and have none in the target's directions. The uncertainty map of the signal is 0 "
+    "there."
 )
 NOVELTY_DESCRIPTION = (
     "Distance of the scan from the training data of the model, in units of the distance that 2 % "
@@ -48,7 +55,7 @@ COMPUTED_TISSUE_METHOD = (
 )
 
 
-def mask_sidecar(scan: Scan, description: str = "Voxels that were harmonized.") -> Sidecar:
+def mask_sidecar(scan: Scan, description: str = MASK_DESCRIPTION) -> Sidecar:
     """Return the sidecar of the brain mask."""
     method = f"copied from {scan.mask.name}" if scan.mask else COMPUTED_MASK_METHOD
     return Sidecar(

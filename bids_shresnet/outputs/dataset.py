@@ -29,7 +29,7 @@ DESC_LABELS = {
     "harmonizedDenoised": "FA and MD of the harmonized scan without noise, for single scans. "
     "Do not compare them with measured maps, which have noise.",
     "input": "Maps of the input scan, for comparison with the harmonized ones.",
-    "brain": "Voxels that were harmonized.",
+    "brain": "Brain of the scan.",
     "tissue": "Tissues of the scan.",
     "uncertainty": "How far the target's values may be from the harmonized ones.",
     "novelty": "Where the scan is unlike the training data of the model.",
@@ -61,7 +61,7 @@ Written by bids_shresnet (SHResNet, Koppers et al. 2018, arXiv:1808.01595). Ever
 
 * `desc-harmonized_dwi`: the scan as the target scanner would have measured it, with b-vectors in
   the convention of the input (`GradientConvention` in the sidecar);
-* `desc-brain_mask`: the voxels that were harmonized;
+* `desc-brain_mask`: the brain; its sidecar says which of its voxels are not harmonized;
 * `model-tensor_param-{fa,md}_desc-input_dwimap`: tensor maps of the input;
 * `model-tensor_param-{fa,md}_desc-harmonized_dwimap`: as the target scanner's own maps would show
   them, with its noise: compare these with maps of the target scanner;

@@ -172,6 +172,18 @@ def test_novel_voxels_are_marked_and_stay_as_measured_when_abstaining(
     assert record == {"MarkedFraction": float(is_novel), "LeftUnharmonized": True}
 
 
+@pytest.mark.parametrize("usual", [0.01, 0.5, 100.0], ids=["all novel", "some", "none"])
+def test_the_uncertainty_is_0_where_the_brain_is_not_harmonized(
+    usual: float, scans: dict[str, Scan], tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "model", scans["01"], usual=usual, error=0.02)
+    job = write_job(scans["04"], model, tmp_path / "out", should_abstain=True)
+    expected = find_supported(job) & (read_image(job.outputs.novelty) <= 1)
+    brain = read_image(job.outputs.mask) > 0
+    assert (brain & ~expected).any()
+    np.testing.assert_array_equal(read_image(job.outputs.uncertainty) > 0, expected)
+
+
 def test_voxels_that_are_not_harmonized_are_brought_to_the_b_value_of_the_target(
     scans: dict[str, Scan], tmp_path: Path
 ) -> None:
