@@ -98,6 +98,11 @@ class Selection:
     excluded: tuple[ExcludedScan, ...]
     target_scans: tuple[Scan, ...] = ()
 
+    @property
+    def written_scans(self) -> tuple[Scan, ...]:
+        """Scans that something is written for; one of a target may be among both."""
+        return (*self.scans, *self.target_scans)
+
 
 @dataclass(frozen=True)
 class Pair:

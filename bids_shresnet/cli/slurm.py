@@ -28,7 +28,7 @@ from bids_shresnet.config import (
 )
 from bids_shresnet.errors import ShresnetError, UsageError
 from bids_shresnet.io.storage import write_json, write_text
-from bids_shresnet.outputs.layout import has_output, output_root
+from bids_shresnet.outputs.layout import has_maps, has_output, output_root
 from bids_shresnet.outputs.model.folder import find_models
 from bids_shresnet.planning.plan import Plan, log_findings, stop_at_errors
 from bids_shresnet.planning.selection import stop_at_empty_selection
@@ -227,8 +227,15 @@ def _unfinished_tasks(
         return _unprepared_subjects(pair_works)
     if job.name == "train":
         return _unfitted_folds(pair_works)
-    missing = {scan.subject for scan in plan.selection.scans if not has_output(scan, root)}
+    missing = _unfinished_subjects(plan, root)
     return {subjects for subjects in job.task_arguments if not missing.isdisjoint(subjects)}
+
+
+def _unfinished_subjects(plan: Plan, root: Path) -> set[str]:
+    """Labels of subjects with a scan that was not harmonized, or of a target without maps."""
+    unharmonized = {scan.subject for scan in plan.selection.scans if not has_output(scan, root)}
+    targets = plan.selection.target_scans
+    return unharmonized | {scan.subject for scan in targets if not has_maps(scan, root)}
 
 
 def _unprepared_subjects(pair_works: Iterable[PairWork]) -> set[tuple[str, ...]]:

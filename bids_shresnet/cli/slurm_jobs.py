@@ -43,8 +43,11 @@ def make_jobs(plan: Plan, config: Config) -> tuple[SlurmJob, ...]:
 
 
 def make_harmonize_job(plan: Plan, *, is_spooled: bool) -> SlurmJob:
-    """Make the job that harmonizes all scans of one or several subjects per task."""
-    scans = plan.selection.scans
+    """Make the job that harmonizes all scans of one or several subjects per task.
+
+    Scans of a target are not harmonized, and get maps by the same command.
+    """
+    scans = plan.selection.written_scans
     tasks = _group_subjects(sorted({scan.subject for scan in scans}))
     pair_flags = [f"--pair {shlex.quote(pair.label)}" for pair in plan.pairs]
     flags = [*pair_flags, f"--participant-label {ALL_TASK_ARGUMENTS}"]

@@ -15,7 +15,7 @@ def find_unused_images(
     inventory: Inventory, pairs: Sequence[Pair], selection: Selection
 ) -> frozenset[str]:
     """Return the paths of usable scans that are neither trained on, nor harmonized, nor mapped."""
-    used = {scan.image for scan in (*selection.scans, *selection.target_scans)}
+    used = {scan.image for scan in selection.written_scans}
     for pair in pairs:
         for scans in (*pair.travelling_scans, *pair.repeats):
             used |= {scan.image for scan in scans}

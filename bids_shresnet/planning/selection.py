@@ -52,7 +52,7 @@ def stop_at_empty_selection(inventory: Inventory, selection: Selection, root: Pa
     NothingSelected
         With all reasons and how often they apply.
     """
-    if selection.scans or selection.target_scans:
+    if selection.written_scans:
         return
     counts = Counter(scan.reason for scan in (*selection.excluded, *inventory.excluded))
     lines = "".join(f"\n  {count} x {reason}" for reason, count in counts.most_common())

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from bids_shresnet.cli import slurm_jobs
+from bids_shresnet.cli.slurm import main
+from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.pairs import Inventory, Selection
 from bids_shresnet.planning.plan import Plan
 from tests.datasets import Series, write_tree
 from tests.factories import make_scan
+from tests.inventories import write_heads
 
 MAX_TASKS = 3
 
@@ -27,3 +30,31 @@ def test_every_subject_is_in_one_task_of_an_array_that_slurm_accepts(
     assert len(tasks) <= MAX_TASKS
     assert list(chain.from_iterable(tasks)) == subjects
     assert len(tasks[0]) == max(map(len, tasks))  # by which the time limit is set
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    """Dataset, output and scripts of three travelling heads, one of GE and one of the target."""
+    heads = write_heads(tmp_path / "data", ["01", "02", "03"], ["04"], ["07"])
+    return [str(heads), str(tmp_path / "out"), str(tmp_path / "slurm")]
+
+
+def test_who_was_scanned_on_the_target_only_has_a_task(paths: list[str]) -> None:
+    flags = ("--target", "Prisma")
+    assert main([*paths, "--", *flags]) == 0
+    assert "#SBATCH --array=0-4\n" in Path(paths[2], "participant.sbatch").read_text()
+    assert main([*paths, "--", *flags, "--participant-label", "07"]) == 0
+    assert "#SBATCH --array=0-0\n" in Path(paths[2], "participant.sbatch").read_text()
+
+
+def test_a_rerun_lists_the_scans_of_the_target_that_have_no_maps(
+    paths: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = "sub-{0}/ses-{1}/dwi/sub-{0}_ses-{1}_desc-"
+    outputs = [folder.format(label, "ge") + "harmonized_dwi.json" for label in ("01", "02", "04")]
+    outputs.append(folder.format("02", "siemens") + "harmonization_qc.json")
+    write_tree(output_root(Path(paths[1])), dict.fromkeys(outputs, {}))
+    assert main([*paths, "--rerun", "--", "--target", "Prisma"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (participant,) = [line for line in lines if line.startswith("participant=")]
+    assert "--array=0,2,4 " in participant  # sub-01 and sub-03 lack maps, as sub-07 does
