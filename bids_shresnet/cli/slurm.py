@@ -28,8 +28,9 @@ from bids_shresnet.config import (
 )
 from bids_shresnet.errors import ShresnetError, UsageError
 from bids_shresnet.io.storage import write_json, write_text
-from bids_shresnet.outputs.layout import has_maps, has_output, output_root
+from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.outputs.model.folder import find_models
+from bids_shresnet.planning.finished import has_maps, is_harmonized
 from bids_shresnet.planning.plan import Plan, log_findings, stop_at_errors
 from bids_shresnet.planning.selection import stop_at_empty_selection
 from bids_shresnet.runtime.logs import log_to_screen
@@ -233,9 +234,10 @@ def _unfinished_tasks(
 
 def _unfinished_subjects(plan: Plan, root: Path) -> set[str]:
     """Labels of subjects with a scan that was not harmonized, or of a target without maps."""
-    unharmonized = {scan.subject for scan in plan.selection.scans if not has_output(scan, root)}
-    targets = plan.selection.target_scans
-    return unharmonized | {scan.subject for scan in targets if not has_maps(scan, root)}
+    models = plan.requirements
+    scans = [scan for scan in plan.selection.scans if not is_harmonized(scan, models, root)]
+    scans += [scan for scan in plan.selection.target_scans if not has_maps(scan, models, root)]
+    return {scan.subject for scan in scans}
 
 
 def _unprepared_subjects(pair_works: Iterable[PairWork]) -> set[tuple[str, ...]]:

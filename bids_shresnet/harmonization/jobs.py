@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
 from bids_shresnet.io.storage import hash_file, hash_record
-from bids_shresnet.outputs.layout import HARMONIZED_DESC, ScanOutputs
+from bids_shresnet.outputs.layout import ScanOutputs, harmonized_desc
 from bids_shresnet.outputs.model.card import FoldRecord
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import ExcludedScan
@@ -61,14 +61,13 @@ def make_harmonize_jobs(
     """
     jobs: list[HarmonizeJob] = []
     excluded: list[ExcludedScan] = []
-    has_several_targets = len({model.target for model in models}) > 1
+    targets = [model.target for model in models]
     for scan, model in _match_models(scans, models):
         if reason := Requirements.of_model(model).source_mismatch(scan):
             excluded.append(ExcludedScan.from_scan(scan, reason))
             continue
-        desc = f"{HARMONIZED_DESC}To{model.target}" if has_several_targets else HARMONIZED_DESC
         job = HarmonizeJob(
-            outputs=ScanOutputs(scan, root, desc),
+            outputs=ScanOutputs(scan, root, harmonized_desc(model.target, targets)),
             model_folder=model.folder,
             is_travelling=model.is_travelling_subject(scan.subject, bids_dir),
             options=restrict_options(options, model),

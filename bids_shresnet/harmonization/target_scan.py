@@ -32,9 +32,9 @@ from bids_shresnet.methods.registry import load_harmonizer
 from bids_shresnet.outputs.group_qc import SCAN_KEY, TARGET_ROLE
 from bids_shresnet.outputs.images import Volume, write_output
 from bids_shresnet.outputs.layout import (
-    HARMONIZED_DESC,
     TENSOR_PARAMETERS,
     ScanOutputs,
+    harmonized_desc,
 )
 from bids_shresnet.outputs.model.folder import Model, read_model
 from bids_shresnet.outputs.stamps import is_current
@@ -84,8 +84,7 @@ def make_target_jobs(
         if reason := Requirements.of_model(model).target_mismatch(scan):
             excluded.append(ExcludedScan.from_scan(scan, reason))
             continue
-        desc = f"{HARMONIZED_DESC}To{model.target}" if len(first_models) > 1 else HARMONIZED_DESC
-        outputs = ScanOutputs(scan, root, desc)
+        outputs = ScanOutputs(scan, root, harmonized_desc(model.target, first_models))
         jobs.append(TargetJob(outputs=outputs, model_folder=model.folder, device=device))
     return tuple(jobs), tuple(excluded)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -44,8 +45,7 @@ class ScanOutputs:
     root
         The output dataset.
     desc
-        Label of the harmonized DWI: `harmonized`, or `harmonizedTo<target>` if there are
-        several targets.
+        Label of the harmonized DWI, as `harmonized_desc` makes it.
     """
 
     scan: Scan
@@ -149,6 +149,11 @@ class ScanOutputs:
         return output_path(self.root, self.scan, desc=desc, suffix=suffix, extension=extension)
 
 
+def harmonized_desc(target: str, targets: Iterable[str]) -> str:
+    """Return the label of DWI harmonized to a target, which it names if there are several."""
+    return f"{HARMONIZED_DESC}To{target}" if len(set(targets)) > 1 else HARMONIZED_DESC
+
+
 def sidecar_path(image: Path) -> Path:
     """Path of the JSON sidecar of a NIfTI image."""
     return image.with_name(image.name.replace(".nii.gz", ".json"))
@@ -205,18 +210,6 @@ def output_path(
             "Rename the scan or exclude it.",
         )
     return root / str(path)
-
-
-def has_output(scan: Scan, root: Path) -> bool:
-    """Return whether a scan has a harmonized version, up to date or not."""
-    folder = root.joinpath(*scan.image.parent.parts[len(scan.dataset.parts) :])
-    return any(folder.glob(f"{scan.name}_desc-{HARMONIZED_DESC}*_dwi.json"))
-
-
-def has_maps(scan: Scan, root: Path) -> bool:
-    """Return whether a scan of a target has maps of its own, up to date or not."""
-    folder = root.joinpath(*scan.image.parent.parts[len(scan.dataset.parts) :])
-    return any(folder.glob(f"{scan.name}_desc-*_qc.json"))
 
 
 def find_harmonized_sidecars(root: Path, subject: str = "*") -> list[Path]:

@@ -9,18 +9,26 @@ from dataclasses import dataclass
 
 from bids_shresnet.errors import BadInput, Finding, InvalidDataset, group_findings
 from bids_shresnet.pairs import Inventory, Pair, Selection
+from bids_shresnet.planning.requirements import Requirements
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Scans, the pairs to train and the scans to harmonize, with all findings about them."""
+    """Scans, the pairs to train and the scans to harmonize, with all findings about them.
+
+    Attributes
+    ----------
+    requirements
+        What the models, those of `pairs` or of earlier runs, ask of the scans to harmonize.
+    """
 
     inventory: Inventory
     pairs: tuple[Pair, ...]
     selection: Selection
     findings: tuple[Finding, ...]
+    requirements: tuple[Requirements, ...] = ()
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from bids_shresnet.config import ModelSettings
 from bids_shresnet.errors import Finding, pluralize
-from bids_shresnet.outputs.layout import has_maps, has_output
 from bids_shresnet.outputs.model.folder import has_model, models_folder
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.checks.folders import check_free_space
 from bids_shresnet.planning.checks.images import ImageCheckJob, check_image
 from bids_shresnet.planning.checks.protocols import Protocol, check_protocols
 from bids_shresnet.planning.checks.shells import check_shells
+from bids_shresnet.planning.finished import has_maps, is_harmonized
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.scans import Scan
 
@@ -61,16 +62,17 @@ class PendingWork:
         return replace(self, pairs=pairs, scans=scans, target_scans=targets)
 
 
-def skip_finished(pending: PendingWork) -> PendingWork:
+def skip_finished(pending: PendingWork, requirements: Sequence[Requirements]) -> PendingWork:
     """Return the work without models and outputs that exist.
 
     Images that were checked before they were used need no second check by every job of an array.
     """
-    models = models_folder(pending.output)
+    root = pending.output
+    models = models_folder(root)
     pairs = tuple(pair for pair in pending.pairs if not has_model(models / pair.name))
-    scans = tuple(scan for scan in pending.scans if not has_output(scan, pending.output))
-    targets = (scan for scan in pending.target_scans if not has_maps(scan, pending.output))
-    return replace(pending, pairs=pairs, scans=scans, target_scans=tuple(targets))
+    scans = (scan for scan in pending.scans if not is_harmonized(scan, requirements, root))
+    targets = (scan for scan in pending.target_scans if not has_maps(scan, requirements, root))
+    return replace(pending, pairs=pairs, scans=tuple(scans), target_scans=tuple(targets))
 
 
 def run_preflight(

@@ -122,14 +122,15 @@ def inspect_dataset(config: Config, models: Sequence[Model], root: Path) -> Plan
             pairs = pairing.pairs
             findings += pairing.findings
     selection = Selection((), ())
+    requirements: list[Requirements] = []
     if config.run.analysis_level == "participant":
-        requirements = list(map(Requirements.of_model, models))
+        requirements += map(Requirements.of_model, models)
         with collect_findings(findings):
             requirements += [find_requirements(pair, root) for pair in pairs]
         selection = select_scans(inventory, requirements, config.input)
     unused = find_unused_images(inventory, pairs, selection)
     known = demote_findings(inventory.findings, unused)
-    return Plan(inventory, pairs, selection, (*known, *findings))
+    return Plan(inventory, pairs, selection, (*known, *findings), tuple(requirements))
 
 
 def find_requirements(pair: Pair, root: Path) -> Requirements:
@@ -168,8 +169,9 @@ def add_preflight_findings(
     )
     errors = [finding for finding in plan.findings if finding.severity == "error"]
     is_partial = run.dry_run or run.stage == "prepare"
+    should_read_again = run.dry_run or config.model.retrain
     findings = run_preflight(
-        pending if run.dry_run or config.model.retrain else skip_finished(pending),
+        pending if should_read_again else skip_finished(pending, plan.requirements),
         config.model,
         workers,
         subjects=config.input.participant_label if is_partial else (),

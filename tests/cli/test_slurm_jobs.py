@@ -53,7 +53,7 @@ def test_a_rerun_lists_the_scans_of_the_target_that_have_no_maps(
     folder = "sub-{0}/ses-{1}/dwi/sub-{0}_ses-{1}_desc-"
     outputs = [folder.format(label, "ge") + "harmonized_dwi.json" for label in ("01", "02", "04")]
     outputs.append(folder.format("02", "siemens") + "harmonization_qc.json")
-    write_tree(output_root(Path(paths[1])), dict.fromkeys(outputs, {}))
+    write_tree(output_root(Path(paths[1])), {name: {} for name in outputs})
     assert main([*paths, "--rerun", "--", "--target", "Prisma"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (participant,) = [line for line in lines if line.startswith("participant=")]

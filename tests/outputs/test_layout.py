@@ -11,7 +11,6 @@ from bids_shresnet.errors import BadInput
 from bids_shresnet.outputs.layout import (
     ScanOutputs,
     find_harmonized_sidecars,
-    has_output,
     output_path,
     output_root,
 )
@@ -103,12 +102,3 @@ def test_harmonized_scans_are_found_for_one_or_several_targets(desc: str, tmp_pa
     assert find_harmonized_sidecars(tmp_path) == [sidecar]
     assert find_harmonized_sidecars(tmp_path, "01") == [sidecar]
     assert find_harmonized_sidecars(tmp_path, "02") == []
-
-
-def test_a_scan_has_an_output_once_its_sidecar_exists(tmp_path: Path) -> None:
-    scan = scan_with({"subject": "01"})
-    sidecar = ScanOutputs(scan, tmp_path).dwi(".json")
-    assert not has_output(scan, tmp_path)
-    sidecar.parent.mkdir(parents=True)
-    sidecar.touch()
-    assert has_output(scan, tmp_path)

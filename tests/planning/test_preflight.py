@@ -13,6 +13,7 @@ from bids_shresnet.planning.preflight import (
     run_preflight,
     skip_finished,
 )
+from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.runtime.workers import Workers
 from tests.datasets import GE, Series, write_tree
 from tests.inventories import find_inventory, write_heads
@@ -40,11 +41,12 @@ def test_every_scan_that_is_used_is_read_once(tmp_path: Path) -> None:
 
 def test_scans_that_an_earlier_run_has_used_are_not_read_again(tmp_path: Path) -> None:
     work = make_work(tmp_path / "data")
-    assert skip_finished(work) == work
+    required = [Requirements.of_pair(pair) for pair in work.pairs]
+    assert skip_finished(work, required) == work
     write_tree(work.output, {f"models/{work.pairs[0].name}/model.json": {}})
-    assert skip_finished(work).pairs == ()
+    assert skip_finished(work, required).pairs == ()
     write_tree(work.output, {"sub-01/ses-ge/dwi/sub-01_ses-ge_desc-harmonized_dwi.json": {}})
-    assert [scan.subject for scan in skip_finished(work).scans] == ["02", "03", "03"]
+    assert [scan.subject for scan in skip_finished(work, required).scans] == ["02", "03", "03"]
 
 
 def test_scans_of_another_protocol_than_the_models_are_warned_about_before_any_work(

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.inputs.dwi_file import DwiFile, describe_search
+from bids_shresnet.outputs.layout import NAME_ENTITIES, REPLACED_ENTITIES, ScanOutputs
 from bids_shresnet.planning.checks.gradients import MIN_DIRECTIONS
 from bids_shresnet.scans import Scan
 
@@ -36,6 +38,9 @@ def name_exclusion_reason(file: DwiFile) -> str:
     description = file.entities.get("desc", "preproc")
     if description != "preproc":
         return f"a processed image (desc-{description}), neither raw nor desc-preproc"
+    if unnamed := sorted({*file.entities} - {*NAME_ENTITIES, *REPLACED_ENTITIES}):
+        fields = ", ".join(unnamed)
+        return f"its name has entities that output names have no field for ({fields}); rename it"
     return ""
 
 
@@ -73,10 +78,11 @@ def check_unique_names(scans: Iterable[Scan]) -> list[Finding]:
     """Find scans that would be written to one output file."""
     images: dict[str, list[str]] = {}
     for scan in scans:
-        images.setdefault(scan.name, []).append(str(scan.image))
+        output = ScanOutputs(scan, Path()).dwi()
+        images.setdefault(output.name, []).append(str(scan.image))
     remedy = "Leave one of the derivatives out, or remove one of the files."
     return [
-        Finding.error(name, f"several scans of this name: {', '.join(paths)}", remedy)
+        Finding.error(name, f"several scans have this output: {', '.join(paths)}", remedy)
         for name, paths in images.items()
         if len(paths) > 1
     ]

@@ -24,6 +24,7 @@ from tests.inventories import B0_SHELLS, DWI, find_inventory
         ({"dwi": Series(sidecar=PRISMA)}, "no subject"),
         ({"sub-01/dwi/sub-01_run-1_odd-1_dwi": Series()}, "odd-1"),
         ({"sub-01/dwi/sub-01_run-1a_dwi": Series()}, "run-1a"),
+        ({"sub-01/dwi/sub-01_echo-1_dwi": Series()}, "no field for (echo)"),
         ({DWI: Series({0: 2}, has_tables=False)}, "2 volumes without b-values"),
     ],
 )
@@ -80,3 +81,20 @@ def test_bvecs_scaled_by_b_are_a_warning_and_the_scan_is_used(tmp_path: Path) ->
     assert finding.severity == "warning"
     assert "0.7071 to 1" in finding.value
     assert inventory.scans[0].bvals == tuple(series.bvals)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_same"),
+    [("sub-01_desc-preproc", True), ("sub-01_space-ACPC_desc-preproc", False)],
+)
+def test_scans_that_would_be_written_to_one_file_are_an_error(
+    name: str, is_same: bool, tmp_path: Path
+) -> None:
+    """The desc of a scan is no part of the names of its outputs."""
+    series = Series(sidecar=PRISMA)
+    tree = {DWI: series, f"sub-01/dwi/{name}_dwi": series}
+    inventory = find_inventory(write_tree(tmp_path / "data", tree))
+    assert len(inventory.scans) == 2
+    errors = [finding for finding in inventory.findings if finding.severity == "error"]
+    assert [finding.file for finding in errors] == ["sub-01_desc-harmonized_dwi.nii.gz"] * is_same
+    assert all(str(scan.image) in errors[0].value for scan in inventory.scans if is_same)
