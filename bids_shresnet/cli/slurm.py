@@ -36,6 +36,7 @@ from bids_shresnet.planning.selection import stop_at_empty_selection
 from bids_shresnet.runtime.logs import log_to_screen
 from bids_shresnet.workflow.make_plan import inspect_dataset
 from bids_shresnet.workflow.pair_work import PairWork
+from bids_shresnet.workflow.train_pair import drop_bad_heads
 
 PROGRAM = "bids-shresnet-slurm"
 ESSENTIAL_SETTINGS = ("bids_dir", "output_dir", "analysis_level")
@@ -207,8 +208,8 @@ def find_unfinished_stages(
     """Find the stages that have work left, with the numbers of their unfinished tasks."""
     root = output_root(config.output.output_dir)
     config = replace(config, run=replace(config.run, analysis_level="group"))
-    pair_works = [PairWork(pair, config, root) for pair in plan.pairs]
-    pair_works = [pair_work for pair_work in pair_works if not pair_work.is_complete]
+    all_works = [PairWork(pair, config, root) for pair in plan.pairs]
+    pair_works = [drop_bad_heads(work) for work in all_works if not work.is_complete]
     stages: list[tuple[SlurmJob, list[int]]] = []
     for job in jobs:
         if not job.task_arguments:

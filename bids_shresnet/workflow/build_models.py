@@ -71,8 +71,8 @@ def check_stage(pair_works: Sequence[PairWork], config: Config) -> None:
         check_travelling_labels(pair_works, config.input.participant_label)
     for pair_work in pair_works:
         if stage in ("train", "evaluate") and not pair_work.is_complete:
+            check_folds(pair_work, config.run.fold)
             remaining = drop_bad_heads(pair_work)
-            check_folds(remaining, config.run.fold)
             require_prepared_subjects(remaining)
             if stage == "evaluate":
                 require_fitted_folds(remaining)
@@ -112,13 +112,28 @@ def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: W
     if pair_work.is_complete:
         load_existing_model(pair_work)
         return
-    jobs = drop_bad_heads(pair_work).fold_jobs_to_run
+    remaining = drop_bad_heads(pair_work)
+    log_dropped_folds(remaining, fold_numbers)
+    jobs = remaining.fold_jobs_to_run
     selected = [job for job in jobs if not fold_numbers or job.number in fold_numbers]
-    fit_folds(selected, pair_work, workers)
+    fit_folds(selected, remaining, workers)
+
+
+def log_dropped_folds(remaining: PairWork, fold_numbers: Sequence[int]) -> None:
+    """Say which folds have no subjects left: a cluster has a task for them, which is done."""
+    count = len(remaining.folds)
+    if dropped := [number for number in fold_numbers if number > count]:
+        logger.info(
+            "%s: nothing to do for fold %s: without the subjects that are not trained on, there "
+            "are the folds 1 to %d",
+            remaining.pair.name,
+            " ".join(map(str, dropped)),
+            count,
+        )
 
 
 def check_folds(pair_work: PairWork, fold_numbers: Sequence[int]) -> None:
-    """Check that a pair has folds with these numbers.
+    """Check that a pair has folds with these numbers, before bad heads are left out.
 
     Raises
     ------

@@ -7,7 +7,6 @@ import pytest
 
 from bids_shresnet.cli import slurm_jobs
 from bids_shresnet.cli.slurm import main
-from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.pairs import Inventory, Selection
 from bids_shresnet.planning.plan import Plan
 from tests.datasets import Series, write_tree
@@ -45,16 +44,3 @@ def test_who_was_scanned_on_the_target_only_has_a_task(paths: list[str]) -> None
     assert "#SBATCH --array=0-4\n" in Path(paths[2], "participant.sbatch").read_text()
     assert main([*paths, "--", *flags, "--participant-label", "07"]) == 0
     assert "#SBATCH --array=0-0\n" in Path(paths[2], "participant.sbatch").read_text()
-
-
-def test_a_rerun_lists_the_scans_of_the_target_that_have_no_maps(
-    paths: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = "sub-{0}/ses-{1}/dwi/sub-{0}_ses-{1}_desc-"
-    outputs = [folder.format(label, "ge") + "harmonized_dwi.json" for label in ("01", "02", "04")]
-    outputs.append(folder.format("02", "siemens") + "harmonization_qc.json")
-    write_tree(output_root(Path(paths[1])), {name: {} for name in outputs})
-    assert main([*paths, "--rerun", "--", "--target", "Prisma"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    (participant,) = [line for line in lines if line.startswith("participant=")]
-    assert "--array=0,2,4 " in participant  # sub-01 and sub-03 lack maps, as sub-07 does

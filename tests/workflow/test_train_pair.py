@@ -5,43 +5,27 @@ from pathlib import Path
 
 import pytest
 
-from bids_shresnet.config import ScannerSettings
 from bids_shresnet.errors import BadInput
 from bids_shresnet.io.storage import read_tsv
-from bids_shresnet.pairs import Pair, RegistrationQuality, TravellingSubject
-from bids_shresnet.planning.pairing import form_pairs
+from bids_shresnet.pairs import Pair
 from bids_shresnet.runtime.workers import Workers
-from bids_shresnet.scans import Scan
 from bids_shresnet.workflow.execute_plan import excluded_head_rows
 from bids_shresnet.workflow.pair_work import PairWork
 from bids_shresnet.workflow.train_pair import prepare_travelling_subjects
+from tests.bad_heads import make_pair, replace_registration
 from tests.configs import make_config
-from tests.inventories import find_inventory, write_heads
-from tests.methods.heads import head, travelling
 
 SUBJECTS = ("01", "02", "03", "04", "05")
-GOOD = RegistrationQuality(0.9, 0.95, 0.95)
-OTHER_HEAD = RegistrationQuality(0.9, 0.4, 0.2)
 ALONE = Workers(1, 1)
 
 pytestmark = pytest.mark.slow
 
 
-def match(source: Scan, *_: object) -> TravellingSubject:
-    """A registration that fails on sub-01, and of another head in sub-04."""
-    if source.subject == "01":
-        msg = "Registration failed with error code 1"
-        raise RuntimeError(msg)
-    quality = OTHER_HEAD if source.subject == "04" else GOOD
-    return replace(travelling(head(1, (7, 7, 7)), 7), quality=quality)
-
-
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    monkeypatch.setattr("bids_shresnet.training.prepare.match_scans", match)
-    root = write_heads(tmp_path / "data", SUBJECTS)
-    (pair,) = form_pairs(find_inventory(root), ScannerSettings(target="Prisma")).pairs
-    return pair
+    """Registration fails on sub-01, and is of another head in sub-04."""
+    replace_registration(monkeypatch, failing=["01"], other_heads=["04"])
+    return make_pair(tmp_path / "data", SUBJECTS)
 
 
 def make_pair_work(pair: Pair, root: Path) -> PairWork:
