@@ -99,12 +99,19 @@ def check_travelling_labels(pair_works: Sequence[PairWork], labels: Sequence[str
 def run_prepare_stage(
     pair_works: Sequence[PairWork], labels: Sequence[str], workers: Workers
 ) -> None:
-    """Prepare the travelling subjects with these labels, or all."""
+    """Prepare the travelling subjects with these labels, or all.
+
+    The job that prepares the last of them finds the bad heads. If one of these had set the shells,
+    it prepares all others again, because no later job of a cluster does.
+    """
     for pair_work in pair_works:
-        remaining = drop_bad_heads(pair_work)  # those that an earlier run found
-        pair_jobs = (*remaining.subject_jobs, *remaining.repeat_scan_jobs)
-        selected = [job for job in pair_jobs if not labels or job.source.subject in labels]
-        prepare_subjects(selected, remaining, workers)
+        known = drop_bad_heads(pair_work)  # those that an earlier run found
+        jobs = known.all_prepare_jobs
+        selected = [job for job in jobs if not labels or job.source.subject in labels]
+        prepare_subjects(selected, known, workers)
+        remaining = drop_bad_heads(pair_work)
+        if remaining.shells != known.shells:
+            prepare_subjects(remaining.all_prepare_jobs, remaining, workers)
 
 
 def run_train_stage(pair_work: PairWork, fold_numbers: Sequence[int], workers: Workers) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from bids_shresnet.config import Config
+from bids_shresnet.io.storage import hash_record
 from bids_shresnet.outputs.model.folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.memory import memory_for_fitting, memory_for_scans
@@ -27,6 +28,8 @@ from bids_shresnet.training.fold_jobs import (
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.training.prepare import PrepareJob, is_prepared, prepare_jobs, repeat_scan_jobs
 from bids_shresnet.training.train_fold import is_fitted
+
+HASH_DIGITS = 8  # of a hash in the name of a folder
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,26 @@ class PairWork:
         """Shells of the source, as in the existing model if there is one."""
         return self.existing_model.source_shells if self.existing_model else self.shells.source
 
+    @property
+    def prepared_folder(self) -> Path:
+        """Folder of the prepared subjects, one for each set of shells.
+
+        A bad head may have set the shells. What was prepared with these shows that it is bad, and
+        stays beside what the others are then prepared with.
+        """
+        return self.work_folder / f"shells-{hash_record(asdict(self.shells))[:HASH_DIGITS]}"
+
     @cached_property
     def subject_jobs(self) -> tuple[PrepareJob, ...]:
         """Jobs that prepare the two scans of each travelling subject."""
-        return prepare_jobs(self.pair, self.shells, self.work_folder)
+        return prepare_jobs(self.pair, self.shells, self.prepared_folder)
 
     @cached_property
     def repeat_scan_jobs(self) -> tuple[PrepareJob, ...]:
         """Jobs that prepare repeated scans on the target scanner, for the cross-validation."""
         if not self.should_validate:
             return ()
-        return repeat_scan_jobs(self.pair, self.shells, self.work_folder)
+        return repeat_scan_jobs(self.pair, self.shells, self.prepared_folder)
 
     @cached_property
     def folds(self) -> tuple[FoldJob, ...]:
@@ -179,9 +191,14 @@ class PairWork:
         return tuple(jobs)
 
     @property
+    def all_prepare_jobs(self) -> tuple[PrepareJob, ...]:
+        """All jobs that prepare scans."""
+        return (*self.subject_jobs, *self.repeat_scan_jobs)
+
+    @property
     def unprepared_jobs(self) -> tuple[PrepareJob, ...]:
         """Jobs of subjects that were not tried, or were prepared from other scans."""
-        jobs = (*self.subject_jobs, *self.repeat_scan_jobs)
+        jobs = self.all_prepare_jobs
         return tuple(job for job in jobs if not is_prepared(job) and not failure_reason(job))
 
     @property

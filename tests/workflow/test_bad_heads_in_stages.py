@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.training.folds import FoldJob
 from bids_shresnet.workflow.build_models import build_models, check_stage
 from bids_shresnet.workflow.pair_work import PairWork
+from bids_shresnet.workflow.train_pair import drop_bad_heads
 from tests.bad_heads import make_pair, replace_registration
 from tests.configs import make_config
 
@@ -72,3 +74,27 @@ def test_tasks_of_folds_that_bad_heads_leave_out_end_well_and_others_are_trained
     assert "nothing to do for fold 5: " in caplog.text
     with pytest.raises(UsageError, match="has the folds 1 to 5"):
         train(pair, tmp_path, 6)
+
+
+def with_other_bvalue(pair: Pair) -> Pair:
+    """Let the first subject's b-values on the source be 1005 s/mm2 instead of 1000."""
+    (source, target), *others = pair.travelling_scans
+    bvals = tuple(1.005 * bvalue for bvalue in source.bvals)
+    travelling = ((replace(source, bvals=bvals), target), *others)
+    return replace(pair, travelling_scans=travelling)
+
+
+def test_shells_of_a_first_head_that_is_left_out_are_replaced_once_and_for_all(
+    trained: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job that prepares the last subject prepares the others again, with their own shells."""
+    registered = replace_registration(monkeypatch, other_heads=["01"])
+    pair = with_other_bvalue(make_pair(tmp_path / "data", SUBJECTS))
+    for _ in range(2):
+        prepare_in_jobs(pair, tmp_path)
+        assert registered == [*SUBJECTS, *SUBJECTS[1:]]
+        train(pair, tmp_path, 1)
+    assert trained == [1, 1]
+    remaining = drop_bad_heads(PairWork(pair, config_of_stage(tmp_path, "train"), tmp_path / "out"))
+    assert [shell.bvalue for shell in remaining.shells.source] == [1000.0]
+    assert remaining.unprepared_jobs == ()
