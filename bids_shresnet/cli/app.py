@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bids_shresnet.cli.answer import report_io_error
 from bids_shresnet.cli.boutiques import make_descriptor
 from bids_shresnet.cli.config_file import to_record
 from bids_shresnet.cli.environment import describe_environment
@@ -17,8 +18,8 @@ from bids_shresnet.cli.program_help import render_help
 from bids_shresnet.cli.resolve import memory_limit
 from bids_shresnet.cli.spellings import HELP_FLAGS
 from bids_shresnet.config import Config
-from bids_shresnet.errors import IO_ERROR_EXIT_CODE, Interrupted, ShresnetError
-from bids_shresnet.runtime.logs import guard_stderr, log_to_screen, silence
+from bids_shresnet.errors import Interrupted, ShresnetError
+from bids_shresnet.runtime.logs import guard_stderr, log_to_screen
 from bids_shresnet.runtime.progress import format_time
 from bids_shresnet.runtime.resources import GB
 from bids_shresnet.runtime.signals import interrupt_on_signals
@@ -45,9 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{PROGRAM}: {error}\n")
             return error.exit_code
         except OSError as error:
-            silence(sys.stdout)  # what it still holds would be written at the end
-            sys.stderr.write(f"{PROGRAM}: reading or writing failed: {error}\n")
-            return IO_ERROR_EXIT_CODE
+            return report_io_error(PROGRAM, error)
     return exit_code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Annotated
 
 import tyro
 
+from bids_shresnet.cli.answer import print_answer
 from bids_shresnet.cli.help_texts import join_help_lines, wrap_description
-from bids_shresnet.errors import BadInput, InputMissing, ShresnetError
+from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.outputs.verify import find_damage, read_stamped_outputs
 
@@ -38,12 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     join_help_lines(CheckCommand)
     description = wrap_description(CheckCommand)
     command = tyro.cli(CheckCommand, prog=PROGRAM, description=description, args=argv)
-    try:
-        sys.stdout.write(check(command))
-    except ShresnetError as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
-        return error.exit_code
-    return 0
+    return print_answer(PROGRAM, lambda: check(command))
 
 
 def check(command: CheckCommand) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from bids_shresnet.cli.answer import print_answer
 from bids_shresnet.cli.config_file import to_record
 from bids_shresnet.cli.help_texts import join_help_lines, wrap_description
 from bids_shresnet.cli.parser import parse
@@ -26,7 +27,7 @@ from bids_shresnet.config import (
     RunSettings,
     ScannerSettings,
 )
-from bids_shresnet.errors import ShresnetError, UsageError
+from bids_shresnet.errors import UsageError
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.outputs.layout import output_root
 from bids_shresnet.outputs.model.folder import find_models
@@ -40,6 +41,26 @@ from bids_shresnet.workflow.train_pair import drop_bad_heads
 
 PROGRAM = "bids-shresnet-slurm"
 ESSENTIAL_SETTINGS = ("bids_dir", "output_dir", "analysis_level")
+# Why flags of bids-shresnet are refused
+SIZES_REFUSAL = (
+    "--nprocs, --omp-nthreads and --mem are set for every job by its size; "
+    "change sizes with --sbatch"
+)
+VALIDATION_REFUSAL = (
+    "--validate-bids would look at the whole dataset in every job; run it once with --dry-run"
+)
+RETRAINING_REFUSAL = (
+    "--retrain would discard in every job what the others have made; "
+    "remove the folder of the model before"
+)
+CLEANING_REFUSAL = (
+    "--clean-workdir would remove in every job what the others need; "
+    "remove the work folder before"
+)
+NO_WORK_REFUSAL = (
+    "--dry-run, --reports-only and --boilerplate-only leave no work for jobs; "
+    "give them to bids-shresnet itself"
+)
 SettingsT = TypeVar("SettingsT", InputSettings, OutputSettings, ScannerSettings, ModelSettings)
 
 
@@ -75,13 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     join_help_lines(SlurmCommand)
     description = wrap_description(SlurmCommand)
     command = tyro.cli(SlurmCommand, prog=PROGRAM, description=description, args=arguments[:cut])
-    try:
-        with log_to_screen(0):
-            sys.stdout.write(run(command, arguments[cut + 1 :]))
-    except ShresnetError as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
-        return error.exit_code
-    return 0
+    with log_to_screen(0):
+        return print_answer(PROGRAM, lambda: run(command, arguments[cut + 1 :]))
 
 
 def run(command: SlurmCommand, flags: Sequence[str]) -> str:
@@ -100,20 +116,26 @@ def run(command: SlurmCommand, flags: Sequence[str]) -> str:
 
 
 def check_flags(config: Config) -> None:
-    """Refuse flags that every job sets itself, or that would repeat work in every job."""
+    """Refuse flags that jobs set themselves, that jobs cannot share, or with which none works.
+
+    Raises
+    ------
+    UsageError
+        If one of them was given.
+    """
+    run = config.run
     resource = config.resource
-    if resource.nprocs or resource.omp_nthreads or memory_limit(resource):
-        msg = (
-            "--nprocs, --omp-nthreads and --mem are set for every job by its size; "
-            "change sizes with --sbatch"
-        )
-        raise UsageError(msg)
-    if config.input.validate_bids:
-        msg = (
-            "--validate-bids would look at the whole dataset in every job; run it once with "
-            "--dry-run"
-        )
-        raise UsageError(msg)
+    has_sizes = resource.nprocs or resource.omp_nthreads or memory_limit(resource)
+    refused = (
+        (has_sizes, SIZES_REFUSAL),
+        (config.input.validate_bids, VALIDATION_REFUSAL),
+        (config.model.retrain, RETRAINING_REFUSAL),
+        (config.output.clean_workdir, CLEANING_REFUSAL),
+        (run.dry_run or run.reports_only or run.boilerplate_only, NO_WORK_REFUSAL),
+    )
+    for is_given, message in refused:
+        if is_given:
+            raise UsageError(message)
 
 
 def plan_jobs(config: Config) -> Plan:

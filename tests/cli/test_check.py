@@ -79,6 +79,11 @@ def test_the_version_of_this_app_made_all(root: Path, capsys: pytest.CaptureFixt
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_a_path_that_cannot_be_read_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["x" * 300]) == 74
+    assert "bids-shresnet-check: reading or writing failed: " in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_output_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

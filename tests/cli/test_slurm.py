@@ -212,14 +212,6 @@ def test_a_container_sees_the_folders_that_the_settings_name_and_no_others(
     assert not Path(arguments[arguments.index("--workdir") + 1]).exists()  # removed with the job
 
 
-def test_flags_that_the_sizes_decide_are_refused(
-    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = [str(phantom / "bids"), str(tmp_path / "out"), str(tmp_path / "slurm")]
-    assert main([*out, "--", "--nprocs", "2"]) == 64
-    assert "change sizes with --sbatch" in capsys.readouterr().err
-
-
 def example_scripts(phantom: Path, folder: Path) -> dict[str, str]:
     """Scripts of the example by name: the phantom is /study/bids, all else is below /study."""
     bids = folder / "bids"
