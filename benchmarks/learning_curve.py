@@ -3,10 +3,10 @@
     PYTHONPATH=. python benchmarks/learning_curve.py BIDS OUT --counts 3 4 6 10
 
 BIDS holds travelling heads of two scanners. For each count, the group level runs on so many of
-them, with results in OUT/<count>. All runs share the prepared subjects in OUT/work. A Markdown
-table shows, by tissue, how much of the error without harmonization is gone, and the bias of FA and
-MD, in voxels with signal on all sides; means over held-out subjects. A command that was stopped
-goes on where it was; `--check` prints the table of the results that are there.
+them, with results in OUT/<count>. A Markdown table shows, by tissue, how much of the error without
+harmonization is gone, and the bias of FA and MD, in voxels with signal on all sides; means over
+held-out subjects. A command that was stopped goes on where it was; `--check` prints the table of
+the results that are there.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def cross_validate(arguments: Arguments, count: int, labels: Sequence[str]) -> N
     """Run the group level on some of the subjects."""
     excluded = choose_excluded(labels, count)
     flags = ["--exclude-participant-label", *excluded] if excluded else []
-    work = ["--work-dir", str(arguments.out / "work"), "--methods", *arguments.methods]
+    methods = ["--methods", *arguments.methods]
     command = [sys.executable, "-m", "bids_shresnet", str(arguments.bids)]
     level = [str(arguments.out / str(count)), "group"]
-    subprocess.run([*command, *level, *work, *flags, *shlex.split(arguments.flags)], check=True)
+    subprocess.run([*command, *level, *methods, *flags, *shlex.split(arguments.flags)], check=True)
 
 
 def read_held_out(results: Path) -> pd.DataFrame:

@@ -118,7 +118,7 @@ class OutputSettings:
     """Folder for the results; they are written to `derivatives/shresnet` in it."""
     work_dir: Annotated[Path | None, Aliases(("-w",))] = None
     """Folder for intermediate files; by default a hidden one in the output, which is removed once
-    the models are complete."""
+    the models are complete. Several outputs may share it."""
     output_dtype: OutputType = "input"
     """Numbers of the harmonized DWI. input: int16 if the input has integers of 16 bits, else
     float32. int16 takes half of the space; its rounding error is below 1 % of the noise."""

@@ -54,8 +54,7 @@ RETRAINING_REFUSAL = (
     "remove the folder of the model before"
 )
 CLEANING_REFUSAL = (
-    "--clean-workdir would remove in every job what the others need; "
-    "remove the work folder before"
+    "--clean-workdir would remove in every job what the others need; remove the work folder before"
 )
 NO_WORK_REFUSAL = (
     "--dry-run, --reports-only and --boilerplate-only leave no work for jobs; "

@@ -47,8 +47,16 @@ class PairWork:
 
     @property
     def work_folder(self) -> Path:
-        """Folder for intermediate files, kept until the model is complete."""
-        return (self.config.output.work_dir or self.root / ".work") / self.pair.name
+        """Folder for intermediate files, kept until the model is complete.
+
+        Outputs may share a --work-dir. Each has a folder in it, because a fit reads files here all
+        the time, and those of another run were made from other data or with other settings.
+        """
+        work_dir = self.config.output.work_dir
+        if work_dir is None:
+            return self.root / ".work" / self.pair.name
+        output = hash_record(self.root.absolute())[:HASH_DIGITS]
+        return work_dir / f"shresnet-{output}" / self.pair.name
 
     @property
     def should_validate(self) -> bool:
