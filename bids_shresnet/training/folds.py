@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from bids_shresnet.errors import InputMissing
+from bids_shresnet.io.arrays import read_array_record
 from bids_shresnet.io.storage import hash_record
 from bids_shresnet.pairs import ALL_SUBJECTS, Split, TravellingSubject
 from bids_shresnet.scans import Shell
@@ -103,9 +105,19 @@ class FoldJob:
 
 
 def open_fold_subject(job: FoldJob, subject: str) -> TravellingSubject:
-    """Open a subject with the signal that the job predicts: of matched or of missing shells."""
+    """Open a subject with the signal that the job predicts: of matched or of missing shells.
+
+    Raises
+    ------
+    InputMissing
+        If another run has replaced what was prepared, or is about to.
+    """
     folder = job.prepared_folders[subject]
     travelling = open_travelling_subject(folder, job.shells)
+    record = read_array_record(folder)  # what is open by now stays as it is
+    if record is None or record["inputs"] != job.input_digests[subject]:
+        msg = f"another run writes to {folder}: start this one again, with another --work-dir"
+        raise InputMissing(msg)
     if not job.missing_shells:
         return travelling
     assert travelling.missing_shells is not None, f"{folder} was prepared without missing shells"

@@ -94,8 +94,9 @@ def folds(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldJob
     prepared = []
     for seed, (source, target) in enumerate(pair.travelling_scans):
         folder = root / "work" / source.subject
-        write_travelling_subject(folder, travelling_subject(seed), {"inputs": source.subject})
         prepared.append(PrepareJob(source, target, PairShells(SHELLS, SHELLS, MISSING), folder))
+        record = {"inputs": prepared[-1].digest}
+        write_travelling_subject(folder, travelling_subject(seed), record)
     settings = FitSettings(training=QUICK, network=NetworkConfig(resblocks=1, hidden=3))
     folder = root / "models" / pair.name
     folds = model_fold_jobs(folder, prepared, SHELLS, settings, "shresnet")
@@ -224,8 +225,8 @@ def test_fitting_missing_shells_needs_a_subject_that_was_prepared_so(
     np.testing.assert_array_equal(
         open_fold_subject(job, subject).matched.bvals, np.repeat([2000.0, 3000.0], VOLUMES)
     )
-    write_travelling_subject(
-        job.prepared_folders[subject], replace(travelling_subject(0), missing_shells=None), {}
-    )
+    without = replace(travelling_subject(0), missing_shells=None)
+    record = {"inputs": job.input_digests[subject]}
+    write_travelling_subject(job.prepared_folders[subject], without, record)
     with pytest.raises(AssertionError, match="prepared without missing shells"):
         open_fold_subject(job, subject)

@@ -79,10 +79,10 @@ def prepared(pair: Pair, tmp_path: Path) -> list[PrepareJob]:
         half = replace(subject.matched, denoised_patches=subject.matched.patches[..., :-1])
         halves = (half, replace(half, signal=half.signal * 0.9))
         subject = replace(subject, source_halves=halves, target_halves=halves[::-1])
-        write_travelling_subject(folder, subject, {"inputs": source.subject})
-        jobs.append(
-            PrepareJob(source, target, PairShells(SHELLS, SHELLS, (), SHELLS, SHELLS), folder)
-        )
+        shells = PairShells(SHELLS, SHELLS, (), SHELLS, SHELLS)
+        job = PrepareJob(source, target, shells, folder)
+        write_travelling_subject(folder, subject, {"inputs": job.digest})
+        jobs.append(job)
     return jobs
 
 

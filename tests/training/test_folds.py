@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_shresnet.errors import InputMissing
+from bids_shresnet.io.arrays import ARRAY_RECORD_FILE
+from bids_shresnet.io.storage import write_json
 from bids_shresnet.scans import Shell
 from bids_shresnet.settings import NetworkConfig
 from bids_shresnet.training.folds import FoldJob, TrainingHalves, open_training_subjects
@@ -70,3 +73,18 @@ def test_a_job_of_halves_has_both_halves_of_every_scan_as_its_subjects(
             np.testing.assert_array_equal(subject.matched.signal, half.signal)
         assert all(subject.source.order_2_power is None for subject in halves)
     assert all(subject.source.order_2_power is not None for subject in plain)
+
+
+def test_what_another_run_has_prepared_meanwhile_is_not_trained_on(
+    jobs: tuple[FoldJob, ...],
+) -> None:
+    job = jobs[0]
+    first, *_ = job.split.training
+    assert len(open_training_subjects(job, [first])) == 1
+    record = job.prepared_folders[first] / ARRAY_RECORD_FILE
+    write_json(record, {"inputs": "of other scans"})
+    with pytest.raises(InputMissing, match="another run writes to"):
+        open_training_subjects(job, [first])
+    record.unlink()  # it has begun to write
+    with pytest.raises(InputMissing, match="another run writes to"):
+        open_training_subjects(job, [first])
