@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_shresnet.errors import join_some
 from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
 from bids_shresnet.io.storage import hash_file, hash_record
 from bids_shresnet.outputs.layout import ScanOutputs, harmonized_desc
-from bids_shresnet.outputs.model.card import FoldRecord
-from bids_shresnet.outputs.model.folder import Model
+from bids_shresnet.outputs.model.card import DatasetRecord, FoldRecord
+from bids_shresnet.outputs.model.folder import Model, read_dataset_record
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.planning.requirements import Requirements
 from bids_shresnet.scans import Scan
 from bids_shresnet.version import __version__
+
+MAX_LISTED_SUBJECTS = 8  # in a warning
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +67,7 @@ def make_harmonize_jobs(
     """
     jobs: list[HarmonizeJob] = []
     excluded: list[ExcludedScan] = []
+    dataset = read_dataset_record(bids_dir)
     targets = [model.target for model in models]
     for scan, model in _match_models(scans, models):
         if reason := Requirements.of_model(model).source_mismatch(scan):
@@ -69,11 +76,27 @@ def make_harmonize_jobs(
         job = HarmonizeJob(
             outputs=ScanOutputs(scan, root, harmonized_desc(model.target, targets)),
             model_folder=model.folder,
-            is_travelling=model.is_travelling_subject(scan.subject, bids_dir),
+            is_travelling=model.is_travelling_subject(scan.subject, dataset, root),
             options=restrict_options(options, model),
         )
         jobs.append(job)
+    _warn_of_changed_description(jobs, models, dataset)
     return tuple(jobs), tuple(excluded)
+
+
+def _warn_of_changed_description(
+    jobs: Sequence[HarmonizeJob], models: Sequence[Model], dataset: DatasetRecord
+) -> None:
+    """Warn if subjects are taken for travelling ones although the description has changed."""
+    changed = {model.folder for model in models if model.card.dataset != dataset}
+    doubtful = [job for job in jobs if job.is_travelling and job.model_folder in changed]
+    if doubtful:
+        subjects = sorted({f"sub-{job.scan.subject}" for job in doubtful})
+        logger.warning(
+            "dataset_description.json has changed since the training: %s are still taken for "
+            "travelling subjects, and harmonized by networks that were trained without them",
+            join_some(subjects, MAX_LISTED_SUBJECTS),
+        )
 
 
 def _match_models(scans: Sequence[Scan], models: Sequence[Model]) -> Iterator[tuple[Scan, Model]]:

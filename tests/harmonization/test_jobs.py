@@ -119,3 +119,19 @@ def test_only_a_subject_of_the_models_own_dataset_is_travelling(scan: Scan, tmp_
     (other_dataset / "dataset_description.json").write_text('{"Name": "y"}')
     (job,), _ = make_jobs([replace(travelling, dataset=other_dataset)], [model])
     assert not job.is_travelling
+
+
+def test_an_edited_description_is_warned_about_once_and_leaks_no_training_scan(
+    scan: Scan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = constant_model(tmp_path / "m", scan.dataset)
+    travelling = [replace(scan, entities={"subject": subject}) for subject in ("01", "02")]
+    make_jobs([*travelling, scan], [model])
+    assert not caplog.records
+    description = '{"Name": "x", "DatasetDOI": "doi:10.0.0.0/2"}'
+    (scan.dataset / "dataset_description.json").write_text(description)
+    jobs, _ = make_jobs([*travelling, scan], [model])
+    assert [job.select_fit(model).test for job in jobs] == [("01",), ("02",), ()]
+    (record,) = caplog.records
+    assert "sub-01, sub-02" in record.message
+    assert "sub-04" not in record.message

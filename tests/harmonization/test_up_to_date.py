@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_a_scan_is_written_again_if_its_image_changes(
     changed_data = np.asarray(image.dataobj) + 1
     changed_image = nib.Nifti1Image(changed_data, image.affine, image.header)
     nib.save(changed_image, tmp_path / scan.image.name)
+    shutil.copy(scan.dataset / "dataset_description.json", tmp_path)
     changed_scan = replace(scan, image=tmp_path / scan.image.name, dataset=tmp_path)
     job = make_job(changed_scan, model, tmp_path / "out")
     assert write_harmonized_scan(job)

@@ -167,10 +167,17 @@ class Model:
         held_out = [fold for fold in self.card.folds if subject in fold.test]
         return held_out[0] if held_out else self.card.all_subjects
 
-    def is_travelling_subject(self, subject: str, dataset: Path) -> bool:
-        """Return whether the model was trained on this subject of this dataset."""
-        is_label_known = subject in self.card.subjects
-        return is_label_known and self.card.dataset == read_dataset_record(dataset)
+    def is_travelling_subject(self, subject: str, dataset: DatasetRecord, root: Path) -> bool:
+        """Return whether the model was, or may have been, trained on this subject of this dataset.
+
+        The dataset is that of the training if it has the same name, or if the model was trained in
+        the same output. Its description may have changed since: licenses, authors and DOIs do. A
+        stranger from another dataset of this name is only harmonized by a network that was trained
+        on fewer people; one that was trained on the subject itself would be a leak.
+        """
+        is_own_model = self.folder.parent.absolute() == models_folder(root).absolute()
+        is_same_dataset = is_own_model or self.card.dataset.name == dataset.name
+        return subject in self.card.subjects and is_same_dataset
 
 
 def models_folder(root: Path) -> Path:

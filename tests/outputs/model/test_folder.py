@@ -9,6 +9,7 @@ import pytest
 
 from bids_shresnet.errors import BadInput, InputMissing
 from bids_shresnet.io.storage import hash_file, write_tsv
+from bids_shresnet.outputs.model.card import DatasetRecord
 from bids_shresnet.outputs.model.endpoint_errors import EndpointError
 from bids_shresnet.outputs.model.folder import (
     find_models,
@@ -59,18 +60,28 @@ def test_every_other_subject_gets_the_fit_to_all(folder: Path, subject: str | No
     assert fit.training == SUBJECTS
 
 
-def test_a_travelling_subject_is_recognized_by_label_and_dataset(
-    folder: Path, dataset: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changes", "is_known"),
+    [({}, True), ({"License": "CC0"}, True), ({"Name": "b"}, False)],
+    ids=["moved", "edited", "other"],
+)
+def test_a_travelling_subject_is_recognized_by_its_label_and_the_name_of_the_dataset(
+    folder: Path, tmp_path: Path, changes: dict[str, str], is_known: bool
 ) -> None:
     model = read_model(folder)
-    copy = shutil.copytree(dataset, tmp_path / "moved")
-    description = DESCRIPTION | {"Name": "b"}
-    other = write_tree(tmp_path / "other", {"dataset_description.json": description})
-    assert model.is_travelling_subject("01", dataset)
-    assert model.is_travelling_subject("01", copy)
-    assert not model.is_travelling_subject("04", dataset)
-    assert not model.is_travelling_subject("01", other)
-    assert read_dataset_record(other) != read_dataset_record(dataset)
+    description = {"dataset_description.json": DESCRIPTION | changes}
+    record = read_dataset_record(write_tree(tmp_path / "again", description))
+    assert model.is_travelling_subject("01", record, tmp_path / "out") == is_known
+    assert not model.is_travelling_subject("04", record, tmp_path / "out")
+
+
+def test_a_travelling_subject_of_this_output_stays_one_if_the_dataset_is_renamed(
+    folder: Path, tmp_path: Path
+) -> None:
+    renamed = DatasetRecord(name="renamed", sha256="")
+    model = read_model(folder)
+    assert model.is_travelling_subject("01", renamed, tmp_path)
+    assert not model.is_travelling_subject("01", renamed, tmp_path / "out")
 
 
 def change_last_byte(file: Path, _: Path) -> None:
