@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from nibabel.openers import ImageOpener
 from scipy import ndimage
 
 from bids_shresnet.io.file_errors import raise_bad_input, raise_if_unreadable, require_file
@@ -21,6 +24,7 @@ from bids_shresnet.scans import Dwi, Scan
 GRID_TOLERANCE_MM = 1e-3  # qforms and sforms of one image differ by less through rounding
 OTHER_GRID_REMEDY = "Resample it on the scan's grid."
 BYTES_PER_VALUE = 4  # float32
+REST_BATCH_BYTES = 2**20  # of what follows the values of a compressed image
 
 Grid = tuple[int, int, int]
 
@@ -45,11 +49,11 @@ def read_volume(path: Path) -> tuple[Float[np.ndarray, "x y z *n"], Float[np.nda
         value = f"an image of {dimensions} dimensions"
         raise_bad_input(path, value, "Only 3-D and 4-D images can be used.")
     order = read_voxel_order(image, path)
-    with raise_if_unreadable(path, "not a readable NIfTI image"):
-        if dimensions == 4:
-            data = _read_volumes(path, type(image), order)
-        else:
-            data = _to_canonical_floats(image.dataobj, order)
+    with (
+        raise_if_unreadable(path, "not a readable NIfTI image"),
+        _open_values(path, type(image)) as values,
+    ):
+        data = _read_volumes(values, order) if dimensions == 4 else _read_volume(values, order)
     return data, order.canonical_affine(image.shape)
 
 
@@ -180,12 +184,24 @@ def read_voxel_order(image: Any, path: Path) -> VoxelOrder:
         raise_bad_input(path, str(error), "Convert the scan again.")
 
 
-def _read_volumes(
-    path: Path, image_class: type[nib.Nifti1Pair], order: VoxelOrder
-) -> Float[np.ndarray, "x y z n"]:
+@contextmanager
+def _open_values(path: Path, image_class: type[nib.Nifti1Pair]) -> Iterator[Any]:
+    """Open the values of an image, in one pass; a compressed file is then read to its end.
+
+    Only there its checksum is compared with what was read. More bytes than the values are legal.
+    """
+    file_map = image_class.filespec_to_file_map(path)
+    name = str(file_map["image"].filename)
+    with ImageOpener(name) as file:
+        # A file that nibabel opens is decompressed from its beginning for every part.
+        file_map["image"].fileobj = file.fobj
+        yield image_class.from_file_map(file_map).dataobj
+        while name.endswith(".gz") and file.read(REST_BATCH_BYTES):
+            pass
+
+
+def _read_volumes(volumes: Any, order: VoxelOrder) -> Float[np.ndarray, "x y z n"]:
     """Read all volumes, a few at a time, so that they are in memory once (see runtime/spool.py)."""
-    # A closed file would be decompressed from its beginning for every part.
-    volumes = image_class.from_filename(path, keep_file_open=True).dataobj
     grid = volumes.shape[:3]
     count = volumes.shape[3]
     volume_bytes = BYTES_PER_VALUE * max(1, prod(grid))
@@ -193,9 +209,9 @@ def _read_volumes(
     data = spool.allocate_array((*order.canonical_shape(grid), count))
     for start in range(0, count, step):
         part = slice(start, start + step)
-        data[..., part] = _to_canonical_floats(volumes[..., part], order)
+        data[..., part] = _read_volume(volumes[..., part], order)
     return data
 
 
-def _to_canonical_floats(stored: Any, order: VoxelOrder) -> Float[np.ndarray, "x y z *n"]:
+def _read_volume(stored: Any, order: VoxelOrder) -> Float[np.ndarray, "x y z *n"]:
     return order.to_canonical(np.asarray(stored, dtype=np.float32))

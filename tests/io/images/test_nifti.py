@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -139,6 +140,43 @@ def test_a_truncated_image_is_bad_input(name: str, shape: tuple[int, ...], tmp_p
     (tmp_path / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(BadInput, match=name):
         read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 9), (9, 9, 9, 4)])
+def test_a_compressed_image_with_one_changed_bit_is_never_read_as_other_values(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    path = store(tmp_path / "a.nii.gz", diagonal(2, 2, 2), rng.random(shape))
+    intact = path.read_bytes()
+    values, _ = read_volume(path)
+    refused = 0
+    for position in rng.integers(len(intact) // 2, len(intact), 30):
+        damaged = bytearray(intact)
+        damaged[position] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            read, _ = read_volume(path)
+        except BadInput:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(read, values)
+    assert refused > 20
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 9), (9, 9, 9, 4)])
+def test_bytes_after_an_image_are_read_without_taking_memory(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = store(tmp_path / "a.nii.gz", diagonal(2, 2, 2), np.random.default_rng(0).random(shape))
+    values, _ = read_volume(path)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(2**26)))
+    tracemalloc.start()
+    read, _ = read_volume(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(read, values)
+    assert peak < 2**23
 
 
 def test_an_image_that_was_not_fetched_asks_for_it(tmp_path: Path) -> None:
