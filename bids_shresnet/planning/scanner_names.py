@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from string import ascii_uppercase
 from typing import Any
 
@@ -50,7 +51,7 @@ def rename_scanners(
         unnamed = sorted(label for label in scanners if label not in names)
         if unnamed and not is_training:
             raise UsageError(LETTERS_OF_ANOTHER_RUN)
-        names |= _name_by_letters([scanners[label] for label in unnamed])
+        names |= _name_by_letters([scanners[label] for label in unnamed], names.values())
     if not names:
         return list(scans)
     return [_rename(scan, names, is_anonymous=settings.anonymize_scanners) for scan in scans]
@@ -69,18 +70,20 @@ def _find_aliases(aliases: Collection[str], scanners: Mapping[str, Scanner]) -> 
     return names
 
 
-def _name_by_letters(scanners: Sequence[Scanner]) -> dict[str, str]:
+def _name_by_letters(scanners: Sequence[Scanner], aliases: Collection[str]) -> dict[str, str]:
     """Return model and letter for the label of each scanner that has a serial number.
 
-    Labels that a user or a table gave stay as they are.
+    Labels that a user or a table gave stay as they are, and no letter makes one of them again.
     """
     names: dict[str, str] = {}
-    counts: dict[str, int] = {}
+    taken = {*aliases, *(scanner.label for scanner in scanners if not scanner.serial)}
     for scanner in scanners:
         if scanner.serial:
             model = sanitize_label(normalize_model(scanner.model))
-            counts[model] = counts.get(model, 0) + 1
-            names[scanner.label] = f"{model}{_letters(counts[model])}"
+            possible = (f"{model}{_letters(number)}" for number in count(1))
+            name = next(name for name in possible if name not in taken)
+            names[scanner.label] = name
+            taken.add(name)
     return names
 
 

@@ -43,6 +43,22 @@ def test_anonymous_scanners_have_letters_in_the_order_of_their_serial_numbers(bi
     assert labels(named) == {"0a": "SIGNAEXCITEA", "0b": "X", "0c": "PrismaA"}
 
 
+@pytest.mark.parametrize(
+    ("alias", "table"),
+    [
+        (("Prisma166=PrismaA",), [["participant_id"], ["sub-0c"]]),
+        ((), [["participant_id", "scanner"], ["sub-0c", "PrismaA"]]),
+    ],
+    ids=["alias", "table"],
+)
+def test_no_letter_makes_two_scanners_one(
+    bids: Path, alias: tuple[str, ...], table: list[list[str]]
+) -> None:
+    write_tree(bids, {"participants.tsv": table})
+    inventory = find_inventory(bids, anonymize_scanners=True, alias=alias)
+    assert labels(inventory) == {"0a": "SIGNAEXCITEA", "0b": "PrismaB", "0c": "PrismaA"}
+
+
 def test_no_serial_number_is_left_anywhere(bids: Path) -> None:
     inventory = find_inventory(bids, anonymize_scanners=True)
     scans = [(scan.scanner, scan.metadata) for scan in inventory.scans]
