@@ -22,8 +22,9 @@ SCHEMA_FILE = ROOT / "bids_shresnet/outputs/model.schema.json"
 NOTE = "<!-- scripts/docs writes this page from the code. Change the code, not the page. -->\n"
 SWITCHES = """\
 A switch has a second form with `no`: `--validation` and `--no-validation`, `--network.skip` and
-`--network.no-skip`. Every flag may be written with underscores, too. `-h` shows the common flags,
-`--help-all` all of them.
+`--network.no-skip`. Every flag may be written with underscores, too. Where *(several)* values are
+possible, each may also come with the flag again; of a flag with one value, the last one counts.
+`-h` shows the common flags, `--help-all` all of them.
 """
 OTHER_EXIT_CODES = {  # of runs without an error of the app
     0: "All went well, or there was nothing to do. After a dry run: a run would start.",

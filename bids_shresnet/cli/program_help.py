@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bids_shresnet.cli.boutiques import COUNTER_FLAGS, Setting, iter_settings
 from bids_shresnet.cli.config_file import POSITIONALS, is_flat_group
+from bids_shresnet.cli.repeated_flags import is_list
 from bids_shresnet.config import Config
 
 GROUP_TITLES: Mapping[str, str] = {  # by the fields of Config
@@ -58,7 +59,6 @@ METAVARS: Mapping[str, str] = {  # what a value is; by default its type says it
     "mem_gb": "GB",
     "device": "DEVICE",
 }
-REPEATED_FLAGS = ("pair", "alias")  # one value each time
 TYPE_METAVARS: Mapping[Any, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 GENERAL_FLAGS: Mapping[str, str] = {
     "-h, --help": "Show the common flags.",
@@ -131,8 +131,7 @@ def _metavar(setting: Setting) -> str:
         kinds = [setting.hint, *get_args(setting.hint)]
         types = [TYPE_METAVARS[kind] for kind in kinds if kind in TYPE_METAVARS]
         value = METAVARS.get(setting.name) or (types or ["NAME"])[0]
-    is_list = get_origin(setting.hint) is tuple and setting.name not in REPEATED_FLAGS
-    return f"{value} ..." if is_list else value
+    return f"{value} ..." if is_list(setting) else value
 
 
 def _choices(setting: Setting) -> tuple[str, ...]:

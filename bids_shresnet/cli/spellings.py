@@ -12,6 +12,7 @@ from functools import cache
 
 from bids_shresnet.cli.boutiques import iter_settings
 from bids_shresnet.cli.config_file import POSITIONALS
+from bids_shresnet.cli.repeated_flags import join_repeated_flags
 from bids_shresnet.config import Config
 from bids_shresnet.errors import UsageError
 
@@ -24,6 +25,8 @@ OTHER_FLAGS = ("--version", "--config-file", "--print-completion", "--bids-exec-
 def canonicalize_flags(arguments: Sequence[str]) -> list[str]:
     """Return a command line with one spelling for each flag; what follows `--` stays as it is.
 
+    The values of a list flag that is given several times are joined.
+
     Raises
     ------
     UsageError
@@ -33,7 +36,7 @@ def canonicalize_flags(arguments: Sequence[str]) -> list[str]:
     canonical: list[str] = []
     for argument in arguments[:end]:
         canonical += _canonicalize(argument)
-    return [*canonical, *arguments[end:]]
+    return [*join_repeated_flags(canonical), *arguments[end:]]
 
 
 def _canonicalize(argument: str) -> list[str]:
