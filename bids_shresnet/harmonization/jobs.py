@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bids_shresnet.errors import join_some
 from bids_shresnet.harmonization.options import HarmonizeOptions, restrict_options
-from bids_shresnet.io.storage import hash_file, hash_record
+from bids_shresnet.inputs.load_scan import digest_scan
+from bids_shresnet.io.storage import hash_record
 from bids_shresnet.outputs.layout import ScanOutputs, harmonized_desc
 from bids_shresnet.outputs.model.card import DatasetRecord, FoldRecord
 from bids_shresnet.outputs.model.folder import Model, read_dataset_record
@@ -109,13 +110,12 @@ def _match_models(scans: Sequence[Scan], models: Sequence[Model]) -> Iterator[tu
 
 def digest_inputs(job: HarmonizeJob, model: Model) -> str:
     """Return the SHA-256 of everything that the output depends on."""
-    scan = job.scan
     options = job.options
-    file_digests = [hash_file(path) for path in scan.files]
     return hash_record(
         [
             __version__,
-            [*file_digests, scan.bvec_axes],
+            digest_scan(job.scan),
+            job.scan.metadata,
             model.digest,
             job.is_travelling,
             options.method,

@@ -25,8 +25,8 @@ from bids_shresnet.harmonization.tensor_outputs import (
     input_pair,
     write_map_pair,
 )
-from bids_shresnet.inputs.load_scan import LoadedScan, load_scan
-from bids_shresnet.io.storage import hash_file, hash_record, remove_file
+from bids_shresnet.inputs.load_scan import LoadedScan, digest_scan, load_scan
+from bids_shresnet.io.storage import hash_record, remove_file
 from bids_shresnet.methods.networks.denoiser import Denoiser
 from bids_shresnet.methods.registry import load_harmonizer
 from bids_shresnet.outputs.group_qc import SCAN_KEY, TARGET_ROLE
@@ -173,5 +173,5 @@ def _denoised_pair(job: TargetJob, model: Model, scan: LoadedScan) -> MapPair:
 
 
 def _digest_inputs(job: TargetJob, model: Model) -> str:
-    files = [hash_file(path) for path in job.scan.files]
-    return hash_record([__version__, [*files, job.scan.bvec_axes], model.digest])
+    """Return the SHA-256 of everything that the output depends on."""
+    return hash_record([__version__, digest_scan(job.scan), job.scan.metadata, model.digest])

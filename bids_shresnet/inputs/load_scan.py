@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,8 @@ from bids_shresnet.diffusion.attenuation import mean_b0
 from bids_shresnet.diffusion.spatial.masking import compute_brain_mask
 from bids_shresnet.io.gradients.fsl import read_fsl_table
 from bids_shresnet.io.images.nifti import read_dwi, read_on_grid
-from bids_shresnet.scans import Dwi, Scan
+from bids_shresnet.io.storage import hash_file
+from bids_shresnet.scans import Dwi, LabelImage, Scan
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ def describe_image(
         dataset=image.parent,
         mask=mask,
     )
+
+
+def digest_scan(scan: Scan) -> list[Any]:
+    """Return digests of all files that signal and tissues are read from, and how they are read."""
+    files = [hash_file(path) for path in scan.files]
+    return [*files, scan.bvec_axes, *_digest_segmentation(scan)]
+
+
+def _digest_segmentation(scan: Scan) -> list[Any]:
+    segmentation = scan.segmentation
+    if not segmentation:
+        return []
+    labels = sorted(segmentation.labels.items()) if isinstance(segmentation, LabelImage) else []
+    return [*map(hash_file, segmentation.files), labels]
 
 
 def load_scan(scan: Scan) -> LoadedScan:

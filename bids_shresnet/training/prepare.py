@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bids_shresnet.inputs.load_scan import digest_scan
 from bids_shresnet.io.arrays import read_array_record
 from bids_shresnet.io.storage import hash_file, hash_record, hold_lock
 from bids_shresnet.pairs import Pair
 from bids_shresnet.planning.pair_shells import PairShells
 from bids_shresnet.runtime.leftovers import remove_leftovers
-from bids_shresnet.scans import LabelImage, Scan, Shell
+from bids_shresnet.scans import Scan, Shell
 from bids_shresnet.training.match_scans import match_scans
 from bids_shresnet.training.travelling_subjects import write_travelling_subject
 from bids_shresnet.version import __version__
@@ -30,7 +31,8 @@ class PrepareJob:
     @cached_property  # it reads the scans, and every job that uses the subject needs it
     def digest(self) -> str:
         """Digest of everything that the result depends on."""
-        scans = [_scan_inputs(scan) for scan in (self.source, self.target)]
+        travelling = (self.source, self.target)
+        scans = [[*digest_scan(scan), *_digest_parcellation(scan)] for scan in travelling]
         shells = [_shell_inputs(group) for group in vars(self.shells).values()]
         return hash_record([__version__, scans, shells])
 
@@ -82,21 +84,7 @@ def is_prepared(job: PrepareJob) -> bool:
     return record is not None and bool(record["inputs"] == job.digest)
 
 
-def _scan_inputs(scan: Scan) -> list[Any]:
-    files = [hash_file(path) for path in scan.files]
-    return [*files, scan.bvec_axes, *_segmentation_inputs(scan), *_parcellation_inputs(scan)]
-
-
-def _segmentation_inputs(scan: Scan) -> list[Any]:
-    """Everything that the tissue of a scan depends on."""
-    segmentation = scan.segmentation
-    if not segmentation:
-        return []
-    labels = sorted(segmentation.labels.items()) if isinstance(segmentation, LabelImage) else []
-    return [*map(hash_file, segmentation.files), labels]
-
-
-def _parcellation_inputs(scan: Scan) -> list[Any]:
+def _digest_parcellation(scan: Scan) -> list[Any]:
     """Everything that the regions of a scan depend on."""
     parcellation = scan.parcellation
     if parcellation is None:

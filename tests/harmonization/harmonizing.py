@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from bids_shresnet.harmonization.jobs import HarmonizeJob, make_harmonize_jobs
 from bids_shresnet.harmonization.options import HarmonizeOptions
 from bids_shresnet.io.storage import read_json
 from bids_shresnet.outputs.model.folder import Model
-from bids_shresnet.scans import Scan
+from bids_shresnet.scans import LabelImage, Scan, Tissue
 from tests.images import load_image
 from tests.models import constant_model
 
@@ -31,6 +33,17 @@ def make_job(scan: Scan, model: Model, root: Path, **options: Any) -> HarmonizeJ
         root=root,
     )
     return job
+
+
+def change_what_is_not_signal(scan: Scan, image: Path) -> Iterator[Scan]:
+    """Yield a scan with other metadata, then with a segmentation, other labels, other voxels."""
+    yield replace(scan, metadata={**scan.metadata, "InstitutionName": "corrected"})
+    image.write_bytes(b"labels")
+    segmented = replace(scan, segmentation=LabelImage(image, {1: Tissue.GM, 2: Tissue.WM}))
+    yield segmented
+    yield replace(scan, segmentation=LabelImage(image, {2: Tissue.GM, 1: Tissue.WM}))
+    image.write_bytes(b"corrected")
+    yield segmented
 
 
 def write_job(scan: Scan, model: Model, root: Path, **options: Any) -> HarmonizeJob:

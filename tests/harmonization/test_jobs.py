@@ -12,6 +12,7 @@ from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.pairs import ExcludedScan
 from bids_shresnet.scans import Scan, Scanner
 from tests.factories import make_scan
+from tests.harmonization.harmonizing import change_what_is_not_signal
 from tests.models import constant_model
 
 
@@ -70,6 +71,21 @@ def test_the_digest_of_the_inputs_depends_on_every_option_but_the_device(
     assert digest_inputs(plain, other_model) not in digests
     ((on_gpu,), _) = make_jobs([scan], [model], device="cuda")
     assert digest_inputs(on_gpu, model) in digests
+
+
+def test_the_digest_of_the_inputs_depends_on_the_segmentation_and_the_metadata(
+    scan: Scan, tmp_path: Path
+) -> None:
+    for path in scan.files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+    model = constant_model(tmp_path / "m", scan.dataset)
+    ((plain,), _) = make_jobs([scan], [model])
+    digests = {digest_inputs(plain, model)}
+    for changed in change_what_is_not_signal(scan, tmp_path / "dseg.nii.gz"):
+        ((job,), _) = make_jobs([changed], [model])
+        digests.add(digest_inputs(job, model))
+    assert len(digests) == 5
 
 
 def test_with_several_targets_each_has_its_own_name(scan: Scan, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bids_shresnet.outputs.model.card import DenoiserRecord, ShellRecord
 from bids_shresnet.outputs.model.folder import Model
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.scans import Scan, Shell
-from tests.harmonization.harmonizing import read_image
+from tests.harmonization.harmonizing import change_what_is_not_signal, read_image
 from tests.models import (
     change_card,
     constant_model,
@@ -110,6 +111,23 @@ def test_a_scan_is_written_again_only_if_something_is_missing_or_has_changed(
     change_card(model, description="another model")
     assert write_target_scan(job)
     assert not write_target_scan(job)
+
+
+def test_maps_are_outdated_if_the_segmentation_or_the_metadata_change(
+    job: TargetJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[str] = set()
+
+    def find_up_to_date(_: object, digest: str) -> bool:
+        asked.add(digest)
+        return True
+
+    module = "bids_shresnet.harmonization.target_scan"
+    monkeypatch.setattr(f"{module}.is_target_up_to_date", find_up_to_date)
+    write_target_scan(job)
+    for changed in change_what_is_not_signal(job.scan, tmp_path / "dseg.nii.gz"):
+        write_target_scan(replace(job, outputs=replace(job.outputs, scan=changed)))
+    assert len(asked) == 5
 
 
 def cut(path: Path) -> None:
