@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,12 +16,11 @@ from bids_shresnet.io.description import (
     read_pipelines,
 )
 from bids_shresnet.io.storage import NOT_AVAILABLE, write_text
+from bids_shresnet.outputs.dataset_description import describe_dataset
 from bids_shresnet.version import __version__
 
 logger = logging.getLogger(__name__)
 
-BIDS_VERSION = "1.11.1"
-CODE_URL = "https://github.com/bids-apps/shresnet"
 DESC_LABELS = {
     "harmonized": "Signal of the source scanner as the target scanner would have measured it, "
     "or maps of this signal.",
@@ -78,12 +76,6 @@ and are analysed with the harmonized scans; `group_qc.tsv` has one row for each 
 cross-validation. `logs` and `prov` record what was run, with which software and settings;
 `logs/*/config.json` repeats a run.
 """
-HOW_TO_ACKNOWLEDGE = (
-    "Please cite Koppers et al., Spherical Harmonic Residual Network for Diffusion Signal "
-    "Harmonization, Computational Diffusion MRI 2018, arXiv:1808.01595."
-)
-REFERENCES = ["https://arxiv.org/abs/1808.01595", CODE_URL]
-RIGHTS = {"License": str, "Authors": list}  # of the data, with their types
 
 
 def prepare_root(
@@ -92,13 +84,15 @@ def prepare_root(
     """Make the output folder a BIDS derivative dataset, or bring an existing one up to date.
 
     Correct files are not touched and new files appear whole, so many jobs may do this at once.
+    Inputs of earlier runs stay named, because their outputs refer to them.
 
     Parameters
     ----------
     root
         The dataset, from `output_root`.
     datasets
-        Roots of the input datasets by their names in BIDS URIs, such as `raw`.
+        Roots of the input datasets by their names in BIDS URIs, such as `raw`; none if a run only
+        rewrites reports.
     pipelines
         GeneratedBy of the input, newest first; empty for raw data.
 
@@ -109,8 +103,9 @@ def prepare_root(
     """
     try:
         _check_writable(root)
-        _warn_if_version_differs(root)
-        _write_skeleton(root, _dataset_description(root, datasets, pipelines))
+        earlier = _read_earlier(root)
+        _warn_if_version_differs(root, earlier)
+        _write_skeleton(root, describe_dataset(root, datasets, pipelines, earlier))
     except OSError as error:
         msg = (
             f"cannot write to the output folder {root}: {error}. "
@@ -136,77 +131,20 @@ def _write_skeleton(root: Path, description: Mapping[str, Any]) -> None:
         write_text(root / "README.md", README)
 
 
-def _dataset_description(
-    root: Path, datasets: Mapping[str, Path], pipelines: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the content of dataset_description.json."""
-    app = {"Name": "bids_shresnet", "Version": __version__, "CodeURL": CODE_URL, **_container()}
-    links = {name: _dataset_link(root, path) for name, path in datasets.items()}
-    return {
-        "Name": "shresnet: diffusion MRI harmonized across scanners",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [app, *pipelines],
-        "SourceDatasets": [_source_dataset(path, links[name]) for name, path in datasets.items()],
-        "DatasetLinks": links,
-        "HowToAcknowledge": HOW_TO_ACKNOWLEDGE,
-        "ReferencesAndLinks": REFERENCES,
-        **_rights(datasets),
-    }
-
-
-def _rights(datasets: Mapping[str, Path]) -> dict[str, Any]:
-    """Return License and Authors of the first input that states them, which hold for results."""
-    rights: dict[str, Any] = {}
-    for path in datasets.values():
-        if (path / DESCRIPTION_FILE_NAME).exists():
-            stated = read_description(path)
-            found = {
-                key: stated[key] for key, kind in RIGHTS.items() if _is_filled(stated, key, kind)
-            }
-            rights = {**found, **rights}
-    return rights
-
-
-def _is_filled(record: Mapping[str, Any], key: str, kind: type) -> bool:
-    return isinstance(record.get(key), kind) and bool(record[key])
-
-
-def _container() -> dict[str, dict[str, str]]:
-    """Return the container this runs in, if any.
-
-    Of an Apptainer image only the file name is given, because its path names its user.
-    """
-    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_NAME")
-    tag = os.environ.get("SHRESNET_DOCKER_TAG") or (image and Path(image).name)
-    if not tag:
+def _read_earlier(root: Path) -> dict[str, Any]:
+    """Read the description that runs before have written; a damaged one is replaced."""
+    if not (root / DESCRIPTION_FILE_NAME).exists():
         return {}
-    return {"Container": {"Type": "apptainer" if image else "docker", "Tag": tag}}
-
-
-def _dataset_link(root: Path, dataset: Path) -> str:
-    """Return a relative path for a dataset around the output, so that both can move; else a URI."""
-    dataset_folder = dataset.absolute()
-    output_folder = root.absolute()
-    if output_folder.is_relative_to(dataset_folder):
-        return os.path.relpath(dataset_folder, output_folder)
-    return dataset_folder.as_uri()
-
-
-def _source_dataset(dataset: Path, link: str) -> dict[str, str]:
-    """Return the entry of SourceDatasets: the dataset's DOI if it has one, else its link."""
-    has_description = (dataset / DESCRIPTION_FILE_NAME).exists()
-    doi = read_description(dataset).get("DatasetDOI") if has_description else None
-    return {"DOI": doi} if doi and isinstance(doi, str) else {"URL": link}
-
-
-def _warn_if_version_differs(root: Path) -> None:
-    """Warn that outputs of two versions are being mixed; a damaged description is replaced."""
     try:
-        pipelines = read_pipelines(root)
+        return {**read_description(root), "GeneratedBy": read_pipelines(root)}
     except BadInput as error:
         logger.warning("%s", error)
-        return
+        return {}
+
+
+def _warn_if_version_differs(root: Path, earlier: Mapping[str, Any]) -> None:
+    """Warn that outputs of two versions are being mixed."""
+    pipelines = earlier.get("GeneratedBy")
     version = pipelines[0].get("Version", NOT_AVAILABLE) if pipelines else __version__
     if version != __version__:
         logger.warning("%s holds outputs of version %s; this is %s", root, version, __version__)

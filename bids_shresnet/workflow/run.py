@@ -56,7 +56,7 @@ def run_in_folders(config: Config, root: Path, invocation: Invocation, workers: 
     )
     if config.run.dry_run:
         return 0
-    this_run = begin_run(config, root, invocation)
+    this_run = begin_run(root, invocation, config.input.named_datasets())
     record_plan(plan, this_run)
     with use_scratch_folder(config.output.work_dir or root, should_spool=config.resource.low_mem):
         from bids_shresnet.workflow.execute_plan import execute_plan
@@ -90,7 +90,7 @@ def rewrite_reports(config: Config, root: Path, invocation: Invocation) -> int:
         from bids_shresnet.workflow.write_reports import find_reportable_results, write_reports
 
         results = find_reportable_results(config, root)
-        this_run = begin_run(config, root, invocation)
+        this_run = begin_run(root, invocation, {})
         try:
             write_reports(results, config, this_run)
         finally:
@@ -108,9 +108,11 @@ def resolve_device(config: Config) -> Config:
     return replace(config, resource=replace(config.resource, device=device))
 
 
-def begin_run(config: Config, root: Path, invocation: Invocation) -> Run:
-    """Make the output a dataset and begin the record of this run."""
-    datasets = config.input.named_datasets()
+def begin_run(root: Path, invocation: Invocation, datasets: Mapping[str, Path]) -> Run:
+    """Make the output a dataset and begin the record of this run.
+
+    `datasets` are the inputs that scans are made from, by name: none if reports are rewritten.
+    """
     pipelines = [pipeline for path in datasets.values() for pipeline in read_pipelines(path)]
     prepare_root(root, datasets, pipelines)
     folders = [path for name in ("logs", "prov", "figures") for path in root.glob(name)]

@@ -62,7 +62,30 @@ def test_license_and_authors_are_those_of_the_data(tmp_path: Path) -> None:
     prepare_root(root, {"prep": tmp_path / "prep"})
     description = read_json(root / "dataset_description.json")
     assert description["License"] == "PD"
-    assert "Authors" not in description
+    assert description["Authors"] == rights["Authors"]
+
+
+def test_inputs_of_earlier_runs_stay_named_if_a_run_does_not_use_them(tmp_path: Path) -> None:
+    chain = [{"Name": "qsiprep", "Version": "1.0.0"}, {"Name": "heudiconv"}]
+    doi = "doi:10.18112/openneuro.ds000001.v1.0.0"
+    write_json(tmp_path / "prep/dataset_description.json", {"GeneratedBy": chain})
+    write_json(tmp_path / "raw/dataset_description.json", {"License": "CC0", "DatasetDOI": doi})
+    root = tmp_path / "out"
+    raw = {"raw": tmp_path / "raw"}
+    prepare_root(root, {**raw, "qsiprep": tmp_path / "prep"}, chain)
+    before = read_json(root / "dataset_description.json")
+    for datasets in (raw, {}):  # a run without -d, and one that rewrites reports
+        prepare_root(root, datasets)
+        assert read_json(root / "dataset_description.json") == before
+    newer = [{"Name": "qsiprep", "Version": "2.0.0"}]
+    prepare_root(root, {"raw": tmp_path / "moved", "newer": tmp_path / "n"}, newer)
+    after = read_json(root / "dataset_description.json")
+    assert after["GeneratedBy"] == [before["GeneratedBy"][0], *newer, *chain]
+    assert list(after["DatasetLinks"]) == ["raw", "qsiprep", "newer"]
+    links = [after["DatasetLinks"][name] for name in ("raw", "newer")]
+    assert links == [f"file://{tmp_path}/moved", f"file://{tmp_path}/n"]
+    sources = [{"URL": links[0]}, before["SourceDatasets"][1], {"URL": links[1]}]
+    assert after["SourceDatasets"] == sources
 
 
 def test_a_prepared_root_is_not_changed_again(tmp_path: Path) -> None:

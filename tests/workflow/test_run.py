@@ -9,6 +9,7 @@ import pytest
 
 from bids_shresnet.errors import OutputError
 from bids_shresnet.io.storage import write_text
+from bids_shresnet.outputs.dataset import prepare_root
 from bids_shresnet.outputs.runs.run_log import ScanStatus, Status, finish_run
 from bids_shresnet.runtime.workers import Workers
 from bids_shresnet.workflow.harmonize_scans import ScanResult
@@ -77,6 +78,21 @@ def test_a_dry_run_does_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / "out").exists()
 
 
+def test_reports_are_rewritten_without_changing_what_the_output_was_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "out/derivatives/shresnet"
+    bids = write_tree(tmp_path / "bids", {})
+    prepare_root(root, {"raw": bids, "qsiprep": tmp_path / "q"}, [{"Name": "qsiprep"}])
+    before = (root / "dataset_description.json").read_bytes()
+    module = "bids_shresnet.workflow.write_reports"
+    monkeypatch.setattr(f"{module}.find_reportable_results", lambda *_: None)
+    monkeypatch.setattr(f"{module}.write_reports", lambda *_: None)
+    config = make_config(tmp_path / "elsewhere", tmp_path / "out", reports_only=True)
+    assert run(config, Invocation(("shresnet",), {}), Workers(1, 1)) == 0
+    assert (root / "dataset_description.json").read_bytes() == before
+
+
 def test_what_a_killed_run_has_left_half_written_is_removed_when_the_next_one_begins(
     tmp_path: Path,
 ) -> None:
@@ -96,6 +112,5 @@ def test_what_a_killed_run_has_left_half_written_is_removed_when_the_next_one_be
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
         os.utime(path, (0, 0))
-    config = make_config(write_tree(tmp_path / "bids", {}), tmp_path / "out")
-    finish_run(begin_run(config, root, Invocation(("shresnet",), {})))
+    finish_run(begin_run(root, Invocation(("shresnet",), {}), {"raw": write_tree(tmp_path, {})}))
     assert [path for path in left if path.exists()] == []
