@@ -86,7 +86,7 @@ def write_group_qc(root: Path) -> int:
     scans of all.
     """
     with hold_lock(root / "logs" / GROUP_QC):
-        rows = _make_rows(sorted(root.glob("sub-*/**/dwi/*_qc.json")))
+        rows = _make_rows(sorted(root.glob("sub-*/**/dwi/sub-*_qc.json")))
         columns = _all_columns()
         write_json(root / f"{GROUP_QC}.json", columns)
         write_tsv(root / f"{GROUP_QC}.tsv", rows, list(columns))

@@ -63,7 +63,8 @@ def write_group_scalars(root: Path) -> int:
     scans of all.
     """
     with hold_lock(root / "logs" / GROUP_SCALARS):
-        rows = list(_make_rows(sorted(root.glob("sub-*/**/dwi/*_scalarstats.json"))))
+        descriptions = sorted(root.glob("sub-*/**/dwi/sub-*_scalarstats.json"))
+        rows = list(_make_rows(descriptions))
         write_json(root / f"{GROUP_SCALARS}.json", GROUP_COLUMNS)
         write_tsv(root / f"{GROUP_SCALARS}.tsv", rows, list(GROUP_COLUMNS))
     return len(rows)

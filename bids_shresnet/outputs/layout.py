@@ -213,6 +213,10 @@ def output_path(
 
 
 def find_harmonized_sidecars(root: Path, subject: str = "*") -> list[Path]:
-    """Find the sidecars of all harmonized scans, or of those of one subject, in order."""
-    pattern = f"sub-{subject}/**/dwi/*_desc-{HARMONIZED_DESC}*_dwi.json"
+    """Find the sidecars of all harmonized scans, or of those of one subject, in order.
+
+    Other jobs may be writing some: their temporary files do not begin with `sub-`, and are no part
+    of them.
+    """
+    pattern = f"sub-{subject}/**/dwi/sub-*_desc-{HARMONIZED_DESC}*_dwi.json"
     return sorted(root.glob(pattern))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ from bids_shresnet.outputs.stamps import (
     read_stamp,
 )
 
-STAMP_PATTERNS = (
-    "sub-*/**/dwi/*_desc-harmonized*_dwi.json",
-    "sub-*/**/dwi/*_qc.json",
-    "sub-*/**/dwi/*_scalarstats.json",
-    "sub-*/figures/*_desc-figures*_dwi.json",
+STAMP_PATTERNS = (  # temporary files of other jobs do not begin with `sub-`
+    "sub-*/**/dwi/sub-*_desc-harmonized*_dwi.json",
+    "sub-*/**/dwi/sub-*_qc.json",
+    "sub-*/**/dwi/sub-*_scalarstats.json",
+    "sub-*/figures/sub-*_desc-figures*_dwi.json",
 )
 REMEDY = "Run `participant` again, which writes it again."
 
@@ -54,19 +55,25 @@ class StampedOutput:
 
 
 def read_stamped_outputs(root: Path) -> Iterator[StampedOutput]:
-    """Read all stamps of an output dataset, and compare what they stamp with it."""
+    """Read all stamps of an output dataset, and compare what they stamp with it.
+
+    A stamp that is removed meanwhile is left out: its files are being written again.
+    """
     for pattern in STAMP_PATTERNS:
         for path in sorted(root.glob(pattern)):
             stamp = read_stamp(path)
+            if not os.path.lexists(path):
+                continue
             if stamp and OUTPUT_FILES_KEY not in stamp:
                 continue  # the table of a harmonized scan, which the sidecar of its DWI stamps
+            name = path.relative_to(root).as_posix()
             record = stamp.get("Harmonization", stamp.get(SCAN_KEY, {}))
             yield StampedOutput(
                 stamp=path,
                 version=stamp.get(VERSION_KEY, ""),
                 model=record.get("Model", ""),
                 model_digest=record.get("ModelSHA256", ""),
-                damaged=tuple(find_damaged_files(stamp, root)) if stamp else (path.name,),
+                damaged=tuple(find_damaged_files(stamp, root)) if stamp else (name,),
             )
 
 

@@ -22,8 +22,11 @@ Figures = Mapping[str, Sequence[Drawing]]  # by section of the page
 
 
 def digest_results(model: Model) -> str:
-    """Digest of the model's folder, which holds its validation, and of versions."""
-    files = sorted(path for path in model.folder.glob("*") if path.is_file())
+    """Digest of the model's folder, which holds its validation, and of versions.
+
+    Locks and temporary files of other jobs, whose names begin with a dot, are no part of it.
+    """
+    files = sorted(path for path in model.folder.glob("[!.]*") if path.is_file())
     hashes = {path.name: hash_file(path) for path in files}
     return hash_record([__version__, package_versions(), hashes])
 

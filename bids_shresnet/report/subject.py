@@ -67,15 +67,22 @@ def write_subject_reports(root: Path, subjects: Collection[str]) -> None:
 def read_subject(root: Path, subject: str, run: RunRecord | None) -> SubjectReport:
     """Read everything that the page of a subject shows.
 
+    Scans that are written again at this moment are left out.
+
     Parameters
     ----------
     run
         The last run that worked on the subject.
     """
-    sidecars = find_harmonized_sidecars(root, subject)
+    scans = []
+    for sidecar in find_harmonized_sidecars(root, subject):
+        try:
+            scans.append(_read_scan(root, sidecar))
+        except FileNotFoundError:
+            logger.info("%s is being written again", sidecar.name)
     return SubjectReport(
         subject=subject,
-        scans=tuple(_read_scan(root, sidecar) for sidecar in sidecars),
+        scans=tuple(scans),
         run=run,
         methods_text=read_methods_text(root),
         has_group_report=(root / "group.html").exists(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from bids_shresnet.cli.check import main
 from bids_shresnet.io.storage import write_json, write_text
 from bids_shresnet.outputs.stamps import stamp_files
+from bids_shresnet.outputs.verify import read_stamped_outputs
+from bids_shresnet.runtime.leftovers import temporary_path
 from bids_shresnet.version import __version__
 from tests.datasets import write_tree
 from tests.models import constant_model
@@ -27,7 +30,7 @@ def root(tmp_path: Path) -> Path:
         write_json(folder / f"sub-{subject}_desc-{desc}.json", {key: record, **stamp})
     figures = root / "sub-01" / "figures"
     write_text(figures / "a.png", "png")
-    write_json(figures / "s_desc-figures_dwi.json", stamp_files([figures / "a.png"], root))
+    write_json(figures / "sub-01_desc-figures_dwi.json", stamp_files([figures / "a.png"], root))
     write_json(root / "sub-01/dwi/sub-01_desc-harmonization_qc.json", {"Scan": {}})
     write_json(root / "dataset_description.json", {})
     constant_model(root / "models/from-GE_to-Prisma", write_tree(tmp_path / "bids", {}))
@@ -56,7 +59,27 @@ def test_a_changed_file_is_named_with_exit_code_65(
 ) -> None:
     (root / name).write_bytes(b"{")
     assert main([str(root)]) == 65
-    assert Path(name).name in capsys.readouterr().err
+    assert str(root / name) in capsys.readouterr().err
+
+
+def test_what_another_job_is_writing_is_no_damage(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("sub-01/dwi", "sub-02/dwi", "sub-01/figures"):
+        for path in list((root / folder).glob("*.json")):
+            temporary_path(path).write_text("{")
+    assert main([str(root)]) == 0
+    assert "3 stamps" in capsys.readouterr().out
+
+
+def test_a_stamp_that_is_removed_meanwhile_is_left_out(root: Path) -> None:
+    first = root / "sub-01/dwi/sub-01_desc-harmonized_dwi.json"
+    second = root / "sub-02/dwi/sub-02_desc-harmonized_dwi.json"
+    shutil.copy(first, second)
+    outputs = read_stamped_outputs(root)
+    assert next(outputs).stamp == first
+    second.unlink()
+    assert [output.damaged for output in outputs] == [(), ()]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ UNUSED = "not used"  # a scan with no role that could be used
 Role = Literal["travelling source", "travelling target", "to harmonize"]
 ROLES: tuple[Role, ...] = get_args(Role)
 TRAINING_ROLES: frozenset[Role] = frozenset({"travelling source", "travelling target"})
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +143,17 @@ def read_last_statuses(root: Path) -> dict[str, LastStatus]:
 
 
 def read_novel_fractions(root: Path) -> tuple[NovelFraction, ...]:
-    """Read the novel fraction of every harmonized scan from its sidecar."""
-    return tuple(_novel_fraction(sidecar) for sidecar in find_harmonized_sidecars(root))
+    """Read the novel fraction of every harmonized scan from its sidecar.
+
+    Scans that are written again at this moment are left out.
+    """
+    fractions = []
+    for sidecar in find_harmonized_sidecars(root):
+        try:
+            fractions.append(_novel_fraction(sidecar))
+        except FileNotFoundError:
+            logger.info("%s is being written again", sidecar.name)
+    return tuple(fractions)
 
 
 def _novel_fraction(sidecar: Path) -> NovelFraction:

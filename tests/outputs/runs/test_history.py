@@ -11,6 +11,7 @@ import pytest
 
 from bids_shresnet.errors import Finding
 from bids_shresnet.io.storage import read_tsv, write_json, write_tsv
+from bids_shresnet.outputs.layout import find_harmonized_sidecars
 from bids_shresnet.outputs.runs.history import (
     LastStatus,
     NovelFraction,
@@ -24,6 +25,7 @@ from bids_shresnet.outputs.runs.history import (
     write_scans,
 )
 from bids_shresnet.outputs.runs.run_log import Run, ScanStatus, Status
+from bids_shresnet.runtime.leftovers import temporary_path
 
 SCAN = ScanRow(
     file="/data/sub-01_dwi.nii.gz",
@@ -146,14 +148,21 @@ def test_without_a_run_everything_is_empty(tmp_path: Path) -> None:
 
 
 def test_novel_fractions_are_those_of_the_sidecars_with_or_without_sessions(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stem, fraction in (("sub-01/dwi/sub-01", 0.01), ("sub-02/ses-ge/dwi/sub-02_ses-ge", 0.5)):
         harmonization = {"Model": "from-A_to-B", "Novelty": {"MarkedFraction": fraction}}
         sidecar = {"Harmonization": harmonization}
         write_json(tmp_path / f"{stem}_desc-harmonized_dwi.json", sidecar)
         write_json(tmp_path / f"{stem}_desc-novelty_dwimap.json", {})
-    assert read_novel_fractions(tmp_path) == (
+        temporary_path(tmp_path / f"{stem}_desc-harmonized_dwi.json").write_text("{")
+    expected = (
         NovelFraction("sub-01_desc-harmonized_dwi", "01", "from-A_to-B", 0.01),
         NovelFraction("sub-02_ses-ge_desc-harmonized_dwi", "02", "from-A_to-B", 0.5),
     )
+    assert read_novel_fractions(tmp_path) == expected
+    listed = find_harmonized_sidecars(tmp_path)
+    listed[0].unlink()  # after it was listed
+    module = "bids_shresnet.outputs.runs.history"
+    monkeypatch.setattr(f"{module}.find_harmonized_sidecars", lambda _: listed)
+    assert read_novel_fractions(tmp_path) == expected[1:]
