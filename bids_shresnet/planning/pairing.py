@@ -126,17 +126,21 @@ def _log_chosen_scans(pairs: Sequence[Pair], ranked: RankedScans) -> None:
     others = [other for other in ranked[scan.scanner_label, scan.subject] if other is not scan]
     text = (
         "one of several scans is trained on for %d subjects and scanners, such as %s, of %d of "
-        "sub-%s on %s (%s); --bids-filter-file with %s selects another"
+        "sub-%s on %s (%s)%s"
     )
     example = (scan.name, len(others) + 1, scan.subject, scan.scanner_label)
-    logger.info(text, len(ambiguous), *example, SCAN_RANKING, _selecting_filter(scan, others[0]))
+    logger.info(text, len(ambiguous), *example, SCAN_RANKING, _filter_hint(scan, others[0]))
 
 
-def _selecting_filter(scan: Scan, other: Scan) -> str:
-    """Write the filter that selects one of two scans, by the first entity that differs."""
+def _filter_hint(scan: Scan, other: Scan) -> str:
+    """Tell how to select the other of two scans: by the first entity that differs, if one does."""
     names = dict.fromkeys((*other.entities, *scan.entities))
-    name = next(name for name in names if other.entities.get(name) != scan.entities.get(name))
-    return json.dumps({ROLE: {name: other.entities.get(name)}})
+    differing = (name for name in names if other.entities.get(name) != scan.entities.get(name))
+    name = next(differing, None)
+    if name is None:  # their names are equal, which is an error that is reported elsewhere
+        return ""
+    entity_filter = json.dumps({ROLE: {name: other.entities.get(name)}})
+    return f"; --bids-filter-file with {entity_filter} selects another"
 
 
 def _count_travelling(pair: Pair) -> str:

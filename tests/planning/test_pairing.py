@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from pathlib import Path
@@ -88,6 +89,23 @@ def test_the_scan_with_most_directions_then_by_name_represents_a_subject(tmp_pat
     pair = form_one_pair(root, TO_PRISMA)
     names = [source.name for source, _ in pair.travelling_scans]
     assert names == ["sub-01_ses-ge", "sub-02_ses-ge_acq-b", "sub-03_ses-ge"]
+
+
+def test_a_filter_is_suggested_only_for_scans_whose_names_differ(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    root = write_heads(tmp_path / "data", SUBJECTS)
+    image = root / "sub-02/ses-ge/dwi/sub-02_ses-ge_dwi.nii.gz"
+    image.with_suffix("").write_bytes(gzip.decompress(image.read_bytes()))
+    inventory = find_inventory(root)
+    assert any("several scans of this name" in finding.value for finding in inventory.findings)
+    form_pairs(inventory, TO_PRISMA)
+    assert "sub-02_ses-ge, of 2 of sub-02" in caplog.text
+    assert "--bids-filter-file" not in caplog.text
+    write_tree(root, {"sub-01/ses-ge/dwi/sub-01_ses-ge_run-2_dwi": Series(sidecar=GE)})
+    form_pairs(find_inventory(root), TO_PRISMA)
+    assert '{"dwi": {"run": "2"}}' in caplog.text
 
 
 def test_a_second_target_scan_of_as_many_directions_is_a_repeat(tmp_path: Path) -> None:
