@@ -77,7 +77,11 @@ def _numbers_per_patch(target: Scan) -> int:
 
 
 def _brain_voxels(target: Scan) -> float:
-    _, affine = read_grid(target.image)
+    """Estimate the voxels of a brain in a scan's grid; 0 if that cannot be read."""
+    try:
+        _, affine = read_grid(target.image)
+    except BadInput:  # the job reports it, if it needs the image
+        return 0.0
     return float(LARGE_BRAIN_MM3 / np.prod(nib.affines.voxel_sizes(affine)))
 
 

@@ -21,7 +21,12 @@ from bids_shresnet.outputs.model.folder import Model, has_model, models_folder, 
 from bids_shresnet.pairs import NOT_REQUESTED, Inventory, Pair, Selection
 from bids_shresnet.planning.checks.folders import check_writable
 from bids_shresnet.planning.checks.protocols import Protocol, find_protocols
-from bids_shresnet.planning.demands import demote_findings, find_unused_images
+from bids_shresnet.planning.demands import (
+    demote_findings,
+    find_broken_images,
+    find_unused_images,
+    should_validate,
+)
 from bids_shresnet.planning.discover import find_scans
 from bids_shresnet.planning.dry_run import render_json, render_text
 from bids_shresnet.planning.overview import make_overview
@@ -128,7 +133,10 @@ def inspect_dataset(config: Config, models: Sequence[Model], root: Path) -> Plan
         with collect_findings(findings):
             requirements += [find_requirements(pair, root) for pair in pairs]
         selection = select_scans(inventory, requirements, config.input)
-    unused = find_unused_images(inventory, pairs, selection)
+    unfinished = pairs
+    with collect_findings(findings):
+        unfinished = tuple(pair for pair in pairs if not _is_finished(pair, config, root))
+    unused = find_unused_images(inventory, unfinished, selection)
     known = demote_findings(inventory.findings, unused)
     return Plan(inventory, pairs, selection, (*known, *findings), tuple(requirements))
 
@@ -139,6 +147,14 @@ def find_requirements(pair: Pair, root: Path) -> Requirements:
     if has_model(folder):
         return Requirements.of_model(read_model(folder))
     return Requirements.of_pair(pair)
+
+
+def _is_finished(pair: Pair, config: Config, root: Path) -> bool:
+    """Return whether the model of a pair stays as it is, so that no travelling scan is read."""
+    folder = models_folder(root) / pair.name
+    if config.model.retrain or config.run.stage == "prepare" or not has_model(folder):
+        return False
+    return not should_validate(config) or read_model(folder).is_validated
 
 
 def _can_form_pairs(inventory: Inventory) -> bool:
@@ -175,7 +191,7 @@ def add_preflight_findings(
         config.model,
         workers,
         subjects=config.input.participant_label if is_partial else (),
-        broken={finding.file for finding in errors},
+        broken=find_broken_images(plan.findings),
         should_read=not any(finding.value == NOT_FETCHED for finding in errors),
     )
     return replace(plan, findings=(*plan.findings, *findings))

@@ -10,6 +10,7 @@ from bids_shresnet.config import Config
 from bids_shresnet.io.storage import hash_record
 from bids_shresnet.outputs.model.folder import Model, has_model, models_folder, read_model
 from bids_shresnet.pairs import Pair
+from bids_shresnet.planning.demands import should_validate
 from bids_shresnet.planning.memory import memory_for_fitting, memory_for_scans
 from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
 from bids_shresnet.scans import Shell
@@ -61,7 +62,7 @@ class PairWork:
     @property
     def should_validate(self) -> bool:
         """True if the model is to be cross-validated."""
-        return self.config.run.analysis_level == "group" and self.config.model.validation
+        return should_validate(self.config)
 
     @cached_property
     def existing_model(self) -> Model | None:
@@ -73,7 +74,7 @@ class PairWork:
         """True if the model exists and, if requested, was cross-validated."""
         if self.existing_model is None:
             return False
-        return self.existing_model.card.validation is not None or not self.should_validate
+        return self.existing_model.is_validated or not self.should_validate
 
     @cached_property
     def shells(self) -> PairShells:

@@ -36,7 +36,7 @@ class ReportableResults:
     @property
     def validated_models(self) -> list[Model]:
         """The models that were cross-validated."""
-        return [model for model in self.models if model.card.validation]
+        return [model for model in self.models if model.is_validated]
 
 
 def find_reportable_results(config: Config, root: Path) -> ReportableResults:
@@ -78,7 +78,7 @@ def write_reports(results: ReportableResults, config: Config, this_run: Run) -> 
 def report_models(models: Sequence[Model], root: Path, command: str) -> None:
     """Write tables, figures and group.html, and log their summary."""
     logger.info("group.html is being written")
-    cross_validations = [read_cross_validation(model) for model in models if model.card.validation]
+    cross_validations = [read_cross_validation(model) for model in models if model.is_validated]
     for line in write_group_report(root, cross_validations, command):
         logger.info("%s", line)
     write_index(root)

@@ -4,15 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_shresnet.config import ScannerSettings
 from bids_shresnet.planning.memory import (
     LIBRARY_BYTES,
     PATCHES_FILE,
     memory_for_fitting,
+    memory_for_pair,
     memory_for_scans,
+    work_bytes,
 )
+from bids_shresnet.planning.pairing import form_pairs
 from bids_shresnet.settings import CALIBRATION_VOXELS, TrainingConfig
 from tests.datasets import PRISMA, Series, write_tree
-from tests.inventories import find_inventory
+from tests.inventories import find_inventory, write_heads
 
 FLOAT32_BYTES = 4
 
@@ -31,6 +35,16 @@ def test_a_scan_needs_memory_by_its_size_and_the_largest_counts(tmp_path: Path) 
     assert memory - LIBRARY_BYTES >= series_bytes
     spooled_memory = memory_for_scans([large], is_spooled=True)
     assert spooled_memory == memory - 2 * series_bytes  # as read and as written
+
+
+def test_a_target_whose_grid_cannot_be_read_needs_no_room(tmp_path: Path) -> None:
+    inventory = find_inventory(write_heads(tmp_path / "data", ["01", "02", "03"]))
+    (pair,) = form_pairs(inventory, ScannerSettings(target="Prisma")).pairs
+    assert work_bytes(pair) > 0
+    _, target = pair.travelling_scans[0]
+    target.image.unlink()
+    assert work_bytes(pair) == 0
+    assert memory_for_pair(pair, TrainingConfig()) == LIBRARY_BYTES
 
 
 def prepare(folder: Path, voxels: int) -> Path:

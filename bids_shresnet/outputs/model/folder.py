@@ -96,6 +96,11 @@ class Model:
         return self.card.target_scanner.label
 
     @property
+    def is_validated(self) -> bool:
+        """Whether it was cross-validated."""
+        return self.card.validation is not None
+
+    @property
     def source_shells(self) -> tuple[Shell, ...]:
         """Shells that a scan must have."""
         return tuple(
