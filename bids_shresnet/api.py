@@ -266,13 +266,8 @@ def _harmonize_scan(
         **_describe_result(harmonized, model, fit.weights.file),
         "Options": to_json(options),
     }
-    return HarmonizedImage(
-        scan=harmonized,
-        reference=reference,
-        source=scan,
-        input_volumes=find_represented_volumes(scan.dwi, representation),
-        record=record,
-    )
+    volumes = find_represented_volumes(scan.dwi, representation)
+    return HarmonizedImage(harmonized, reference, scan, volumes, record)
 
 
 def _check_subject(model: Model, subject: str | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from bids_shresnet.regions import Parcellation, Regions
 
@@ -106,14 +106,11 @@ class Scan:
     bvals
         b-values in s/mm2, one per volume, so that pairs can be planned without opening the image.
     axis_numbers
-        Number of the axis of each volume, the same for repeated and opposite directions; empty if
-        it is not known, which counts as different directions.
+        Number of the axis of each volume, alike for repeated and opposite directions; may be empty.
     mask, segmentation, regions
         Brain mask, tissues and sets of regions in the scan's space, on any grid, if any.
-    bvec_axes
-        Axes of the .bvec: FSL's or the image's own.
-    b_table
-        Table of directions along the world axes (MRtrix's .b), used instead of the .bvec.
+    bvec_axes, b_table
+        Axes of the .bvec (FSL's or the image's own), and the .b of MRtrix that is used instead.
     dataset, dataset_name, acquired
         Root of the image's dataset, its name in BIDS URIs, and when the scan was measured, if the
         dataset says so (dates may be shifted).
@@ -166,12 +163,6 @@ class Scan:
     def direction_count(self) -> int:
         """Number of diffusion-weighted volumes."""
         return sum(b >= B0_THRESHOLD for b in self.bvals)
-
-    def count_axes(self, volumes: Int[np.ndarray, " k"]) -> int:
-        """Number of different axes of some volumes."""
-        if not self.axis_numbers:
-            return len(volumes)
-        return len(np.unique(np.array(self.axis_numbers)[volumes]))
 
     @property
     def scanner_label(self) -> str:
@@ -256,8 +247,7 @@ class Shell:
     bvalue
         Mean over the shell, s/mm2.
     direction_count
-        Number of directions that the smoothing of the fit is made for; 0 is that of the scan
-        itself.
+        Number of directions that the smoothing of the fit is made for; 0 is the scan's own.
     """
 
     bvalue: float

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Int
 
 from bids_shresnet.diffusion.halves import halve_shells
 from bids_shresnet.diffusion.harmonics import choose_sh_order
@@ -116,13 +117,20 @@ def _set_orders(shells: Sequence[Shell], orders: Sequence[int]) -> tuple[Shell, 
 
 def _count_fewest_axes(scans: Sequence[Scan], shells: Sequence[Shell]) -> list[int]:
     """Count the different directions of each shell in the scan that has fewest."""
-    counts = np.array([_count_axes(scan, shells) for scan in scans], dtype=int)
+    counts = np.array([_count_shell_axes(scan, shells) for scan in scans], dtype=int)
     return [int(count) for count in counts.min(axis=0)]
 
 
-def _count_axes(scan: Scan, shells: Sequence[Shell]) -> list[int]:
+def _count_shell_axes(scan: Scan, shells: Sequence[Shell]) -> list[int]:
     volumes = find_shell_volumes(np.array(scan.bvals), shells)
-    return [scan.count_axes(part) for part in volumes]
+    return [count_axes(scan, part) for part in volumes]
+
+
+def count_axes(scan: Scan, volumes: Int[np.ndarray, " k"]) -> int:
+    """Count the different directions of some volumes; all differ if their axes are not known."""
+    if not scan.axis_numbers:
+        return len(volumes)
+    return len(np.unique(np.array(scan.axis_numbers)[volumes]))
 
 
 def _is_common(pair: Pair, source_bvalue: float, target_bvalue: float) -> bool:

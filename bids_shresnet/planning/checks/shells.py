@@ -9,7 +9,7 @@ import numpy as np
 from bids_shresnet.diffusion.shells import ShellVolumes, find_shells
 from bids_shresnet.errors import BadInput, Finding
 from bids_shresnet.pairs import Pair
-from bids_shresnet.planning.pair_shells import PairShells, match_pair_shells
+from bids_shresnet.planning.pair_shells import PairShells, count_axes, match_pair_shells
 from bids_shresnet.scans import Scan, Shell
 
 
@@ -102,4 +102,5 @@ def _few_directions_finding(
 def _count_directions(scan: Scan, bvalue: float) -> int:
     """Count the different directions of the shell that is nearest in b."""
     shells = find_scan_shells(scan)
-    return scan.count_axes(min(shells, key=lambda shell: abs(shell.bvalue - bvalue)).volumes)
+    nearest = min(shells, key=lambda shell: abs(shell.bvalue - bvalue))
+    return count_axes(scan, nearest.volumes)
