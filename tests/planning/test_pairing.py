@@ -99,7 +99,7 @@ def test_a_filter_is_suggested_only_for_scans_whose_names_differ(
     image = root / "sub-02/ses-ge/dwi/sub-02_ses-ge_dwi.nii.gz"
     image.with_suffix("").write_bytes(gzip.decompress(image.read_bytes()))
     inventory = find_inventory(root)
-    assert any("several scans of this name" in finding.value for finding in inventory.findings)
+    assert any("several scans have this output" in finding.value for finding in inventory.findings)
     form_pairs(inventory, TO_PRISMA)
     assert "sub-02_ses-ge, of 2 of sub-02" in caplog.text
     assert "--bids-filter-file" not in caplog.text
