@@ -134,6 +134,15 @@ def _look_up(
     return sample_inside(values, source.mask, source.affine, subject.matched.points)
 
 
+def _look_up_variances(
+    values: Float[np.ndarray, "x y z n"], subject: TravellingSubject
+) -> Float[np.ndarray, "v n"]:
+    """Look up linearly: those of MD beside CSF differ by powers of ten, and splines swing."""
+    source = subject.source
+    points = subject.matched.points
+    return sample_inside(values, source.mask, source.affine, points, spline_order=1)
+
+
 def _predict(
     job: EvaluateJob, method: Method, subject: TravellingSubject, scan: RepresentedScan
 ) -> MethodPrediction:
@@ -202,15 +211,15 @@ def _look_up_deviations(
     if error_model is None or harmonized.noise_model is None or harmonized.uncertainty is None:
         return {}
     matched = subject.matched
-    signal = np.sqrt(np.maximum(_look_up(error_model.signal_variance, subject), 0))
+    signal = np.sqrt(_look_up_variances(error_model.signal_variance, subject))
     shell_index = np.unique(matched.bvals, return_inverse=True)[1]
     signal_noise = np.broadcast_to(np.sqrt(matched.noise_variance)[:, None], matched.signal.shape)
     deviations = {"signal": PredictedDeviation(signal[:, shell_index], signal_noise)}
     noise = harmonized.fit_noise_deviations()
     for name in ("fa", "md"):
         maps = [getattr(harmonized.uncertainty, name), getattr(noise, name)]
-        variances = _look_up(np.square(np.stack(maps, axis=-1)), subject)
-        deviations[name.upper()] = PredictedDeviation(*np.sqrt(np.maximum(variances, 0)).T)
+        variances = _look_up_variances(np.square(np.stack(maps, axis=-1)), subject)
+        deviations[name.upper()] = PredictedDeviation(*np.sqrt(variances).T)
     return deviations
 
 

@@ -83,16 +83,23 @@ def sample_inside(
     mask: Bool[np.ndarray, "x y z"],
     affine: Float[np.ndarray, "4 4"],
     points: Float[np.ndarray, "p 3"],
+    *,
+    spline_order: int = SPLINE_ORDER,
 ) -> Float[np.ndarray, "p n"]:
     """Sample an image at world positions (RAS+ mm) from the voxels of a mask alone.
 
     A voxel outside the mask counts as its nearest voxel inside, so that what lies at the edge of
     the brain is not mixed with the zeros around it. A point outside the image counts as the nearest
     one inside.
+
+    Parameters
+    ----------
+    spline_order
+        1 for values that must not become negative: cubic splines swing beside a large value.
     """
     nearest = _nearest_inside(mask.tobytes(), mask.shape)
     positions = np.clip(round_voxels(affine, points), 0, np.array(mask.shape) - 1)
-    return _interpolate_splines(values[tuple(nearest)], positions)
+    return _interpolate_splines(values[tuple(nearest)], positions, spline_order)
 
 
 @lru_cache(maxsize=2)  # the maps of a scan are sampled one after another, with one mask
@@ -124,13 +131,15 @@ def interpolate_grid(
 
 
 def _interpolate_splines(
-    values: Float[np.ndarray, "x y z n"], positions: Float[np.ndarray, "p 3"]
+    values: Float[np.ndarray, "x y z n"],
+    positions: Float[np.ndarray, "p 3"],
+    order: int = SPLINE_ORDER,
 ) -> Float[np.ndarray, "p n"]:
     """Interpolate each channel at positions in voxel units."""
     samples = np.empty((len(positions), values.shape[3]), np.float32)
     for channel in range(values.shape[3]):
         samples[:, channel] = map_coordinates(
-            values[..., channel], positions.T, output=np.float32, order=SPLINE_ORDER
+            values[..., channel], positions.T, output=np.float32, order=order
         )
     return samples
 

@@ -232,3 +232,15 @@ def test_a_point_outside_the_image_has_the_value_of_the_nearest_one_inside() -> 
     found = sample_inside(noise(), mask, oblique(), world(outside, oblique()))
     expected = sample_inside(noise(), mask, oblique(), world(nearest, oblique()))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_linear_samples_of_positive_values_are_positive_where_splines_swing() -> None:
+    values = np.full((*GRID, 1), 1e-4)
+    values[6, 6, 6] = 1.0
+    points = np.random.default_rng(0).uniform(3, 9, (500, 3))
+    cubic = sample_inside(values, np.ones(GRID, bool), np.eye(4), points)
+    linear = sample_inside(values, np.ones(GRID, bool), np.eye(4), points, spline_order=1)
+    assert cubic.min() < 0
+    assert linear.min() > 0.99e-4
+    far = np.abs(points - 6).max(axis=1) > 1
+    np.testing.assert_allclose(linear[far], 1e-4, rtol=1e-3)
