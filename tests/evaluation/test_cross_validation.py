@@ -16,28 +16,14 @@ from bids_shresnet.evaluation.cross_validation import (
 from bids_shresnet.evaluation.group_means.regional_means import RegionalMean
 from bids_shresnet.evaluation.validation import unvalidated_reasons
 from bids_shresnet.outputs.model.folder import read_model
-from bids_shresnet.outputs.model.validation import (
-    Coverage,
-    Uncertainty,
-    Validation,
-)
+from bids_shresnet.outputs.model.validation import Validation
 from bids_shresnet.settings import Method
 from tests.held_out import effects
-from tests.report.cross_validations import cross_validation, held_out_results, with_agreement
-
-CALIBRATION = Uncertainty(
-    (
-        Coverage(
-            "WM",
-            "signal",
-            4,
-            1.1,
-            coverage_factor_95=1.96,
-            within_68=0.7,
-            within_95=0.94,
-            rank_correlation=0.6,
-        ),
-    ),
+from tests.report.cross_validations import (
+    CALIBRATION,
+    cross_validation,
+    held_out_results,
+    with_agreement,
 )
 
 

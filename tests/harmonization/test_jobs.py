@@ -43,6 +43,13 @@ def make_jobs(
     )
 
 
+def write_files(scan: Scan) -> None:
+    """Write something into the files of a scan, so that they have digests."""
+    for path in scan.files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+
+
 OTHER_OPTIONS = {
     "method": "shresnet_projected",
     "output_directions": "target",
@@ -56,9 +63,7 @@ OTHER_OPTIONS = {
 def test_the_digest_of_the_inputs_depends_on_every_option_but_the_device(
     scan: Scan, tmp_path: Path
 ) -> None:
-    for path in scan.files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("content")
+    write_files(scan)
     model = constant_model(tmp_path / "m", scan.dataset, missing=0.2)
     assert {field.name for field in fields(HarmonizeOptions)} == {*OTHER_OPTIONS, "device"}
     ((plain,), _) = make_jobs([scan], [model])
@@ -76,9 +81,7 @@ def test_the_digest_of_the_inputs_depends_on_every_option_but_the_device(
 def test_the_digest_of_the_inputs_depends_on_the_segmentation_and_the_metadata(
     scan: Scan, tmp_path: Path
 ) -> None:
-    for path in scan.files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("content")
+    write_files(scan)
     model = constant_model(tmp_path / "m", scan.dataset)
     ((plain,), _) = make_jobs([scan], [model])
     digests = {digest_inputs(plain, model)}

@@ -10,9 +10,25 @@ from typing import Any
 
 from bids_shresnet.evaluation.cross_validation import CrossValidation
 from bids_shresnet.evaluation.results import QUANTITIES, TISSUES, HeldOutResult, Orientation
+from bids_shresnet.outputs.model.validation import Coverage, Uncertainty
 from tests.datasets import write_tree
 from tests.held_out import agreements, histograms, powers
 from tests.models import constant_model
+
+CALIBRATION = Uncertainty(
+    (
+        Coverage(
+            "WM",
+            "signal",
+            4,
+            1.1,
+            coverage_factor_95=1.96,
+            within_68=0.7,
+            within_95=0.94,
+            rank_correlation=0.6,
+        ),
+    ),
+)
 
 MEAN_ERRORS = {"no_harmonization": 0.5, "denoised": 0.4, "order_gain": 0.3, "shresnet": 0.1}
 MEAN_ANGLES = {"no_harmonization": 20.0, "shresnet": 10.0}  # degrees

@@ -8,26 +8,10 @@ from matplotlib.figure import Figure
 
 from bids_shresnet.evaluation.cross_validation import CrossValidation
 from bids_shresnet.io.storage import write_tsv
-from bids_shresnet.outputs.model.validation import Coverage, Uncertainty
 from bids_shresnet.report.figures.subjects import draw_subject_errors
 from bids_shresnet.report.group_content import PairReport
 from bids_shresnet.report.pair_report import build_pair_report, draw_figures
-from tests.report.cross_validations import cross_validation, with_agreement
-
-CALIBRATION = Uncertainty(
-    (
-        Coverage(
-            "WM",
-            "signal",
-            4,
-            1.1,
-            coverage_factor_95=1.96,
-            within_68=0.7,
-            within_95=0.94,
-            rank_correlation=0.6,
-        ),
-    ),
-)
+from tests.report.cross_validations import CALIBRATION, cross_validation, with_agreement
 
 
 def report_pair(pair: CrossValidation) -> PairReport:
