@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bids_shresnet.diffusion.spatial.interpolation import sample_inside
+from bids_shresnet.diffusion.spatial.interpolation import SPLINE_ORDER, sample_inside
 from bids_shresnet.diffusion.spatial.masking import unmask
 from bids_shresnet.diffusion.tensors import TensorMaps, TensorValues
 from bids_shresnet.evaluation.coverage import PredictedDeviation
@@ -128,19 +128,14 @@ def look_up_maps(maps: TensorMaps, subject: TravellingSubject) -> Float[np.ndarr
 
 
 def _look_up(
-    values: Float[np.ndarray, "x y z n"], subject: TravellingSubject
+    values: Float[np.ndarray, "x y z n"],
+    subject: TravellingSubject,
+    *,
+    spline_order: int = SPLINE_ORDER,
 ) -> Float[np.ndarray, "v n"]:
-    source = subject.source
-    return sample_inside(values, source.mask, source.affine, subject.matched.points)
-
-
-def _look_up_variances(
-    values: Float[np.ndarray, "x y z n"], subject: TravellingSubject
-) -> Float[np.ndarray, "v n"]:
-    """Look up linearly: those of MD beside CSF differ by powers of ten, and splines swing."""
     source = subject.source
     points = subject.matched.points
-    return sample_inside(values, source.mask, source.affine, points, spline_order=1)
+    return sample_inside(values, source.mask, source.affine, points, spline_order=spline_order)
 
 
 def _predict(
@@ -205,20 +200,21 @@ def _look_up_deviations(
 ) -> dict[str, PredictedDeviation]:
     """Uncertainty and noise at the matched voxels; none where one of them is not known.
 
-    Variances are interpolated. The signal has one in each of the target's directions.
+    Variances are interpolated linearly: those of MD beside CSF differ by powers of ten, and splines
+    swing there. The signal has one in each of the target's directions.
     """
     error_model = harmonized.error_model
     if error_model is None or harmonized.noise_model is None or harmonized.uncertainty is None:
         return {}
     matched = subject.matched
-    signal = np.sqrt(_look_up_variances(error_model.signal_variance, subject))
+    signal = np.sqrt(_look_up(error_model.signal_variance, subject, spline_order=1))
     shell_index = np.unique(matched.bvals, return_inverse=True)[1]
     signal_noise = np.broadcast_to(np.sqrt(matched.noise_variance)[:, None], matched.signal.shape)
     deviations = {"signal": PredictedDeviation(signal[:, shell_index], signal_noise)}
     noise = harmonized.fit_noise_deviations()
     for name in ("fa", "md"):
         maps = [getattr(harmonized.uncertainty, name), getattr(noise, name)]
-        variances = _look_up_variances(np.square(np.stack(maps, axis=-1)), subject)
+        variances = _look_up(np.square(np.stack(maps, axis=-1)), subject, spline_order=1)
         deviations[name.upper()] = PredictedDeviation(*np.sqrt(variances).T)
     return deviations
 
